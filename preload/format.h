@@ -1,0 +1,467 @@
+/* format.h - the binary layout of a recording: the one contract between the
+ * preload (which writes it, mapped, while the program runs) and the analyzer
+ * (which reads it, perhaps at the same moment).
+ *
+ * A recording is one file: a header of UL_HEADER_BYTES, then segments.
+ *
+ *     0          struct ul_header   (with the segment directory)
+ *     64 KiB     segment 0, segment 1, ...   in order of allocation
+ *
+ * A segment belongs to one table and holds a run of that table's bytes:
+ * the table is the concatenation of its segments in directory order. A
+ * segment's file offset and size are multiples of 4096. Tables are arrays of
+ * fixed-size elements (element sizes are in the header and never change for a
+ * format version; `count` elements are in use; an element may straddle two
+ * segments only if its size does not divide 4096: none does, but UL_TEXT
+ * strings may).
+ *
+ * Byte order is the machine's (x86-64: little endian); the header says so.
+ *
+ * Version rule. `version` is raised when an old reader would misread the file;
+ * readers refuse a larger one. Additions that an old reader can ignore (a new
+ * table, a new header field in reserved space, a new fallback) do not raise it.
+ *
+ * The writer never waits for a reader. What may be seen half-done:
+ *  - header.table[].count and segment_count are stored (release) after what
+ *    they cover, so elements below count are initialised;
+ *  - ledger entries are single aligned 8-byte stores; 0 means "no live block";
+ *  - a snapshot slot carries a sequence number, odd while it is rewritten;
+ *  - counters of one site are read one word at a time, so a live reader may
+ *    see an allocation counted whose bytes are not yet.
+ *
+ * Units: bytes; milliseconds since the start of the recording ("ms"), unless
+ * a name says otherwise. No pointer in the file is to be dereferenced by the
+ * reader: addresses are the recorded program's. */
+#ifndef ULLAGE_FORMAT_H
+#define ULLAGE_FORMAT_H
+
+#include <stdint.h>
+
+/* CR LF and a high byte, as in PNG: a transfer in text mode is noticed. */
+#define UL_MAGIC "\x8bULL\r\n\x1a\n"
+#define UL_VERSION 1u
+#define UL_BYTE_ORDER 0x01020304u
+#define UL_HEADER_BYTES (64u * 1024u)
+#define UL_SEGMENTS 1024u
+#define UL_NO_MODULE 0xffffu
+
+/* Geometry of the heap (see types.h); also written to the header. */
+#define UL_ARENA_BYTES (1u << 20)
+#define UL_UNIT_BYTES (1u << 14)
+#define UL_UNITS (UL_ARENA_BYTES / UL_UNIT_BYTES)
+#define UL_CLASSES 57 /* class 0 is a span: one block, whole units */
+#define UL_SPAN 0
+#define UL_PAGE_BYTES 4096u
+#define UL_ARENA_PAGES (UL_ARENA_BYTES / UL_PAGE_BYTES)
+
+/* ---- tables ------------------------------------------------------------ */
+
+enum ul_table {
+  UL_TEXT,      /* bytes: NUL-terminated strings; offset 0 is "" */
+  UL_MODULES,   /* struct ul_module */
+  UL_NODES,     /* struct ul_node: the trie of call stacks */
+  UL_SITES,     /* struct ul_site */
+  UL_CHUNKS,    /* struct ul_chunk: whose counters, for which sites */
+  UL_COUNTERS,  /* struct ul_counter, UL_CHUNK_SITES for each chunk */
+  UL_ARENAS,    /* struct ul_arena */
+  UL_ENTRIES,   /* uint64_t ledger entries of blocks in pools */
+  UL_LARGES,    /* struct ul_large */
+  UL_SNAPSHOTS, /* struct ul_snapshot, a fixed number of slots */
+  UL_ROWS,      /* struct ul_row, owned by snapshots */
+  UL_HEAPS,     /* struct ul_heap_record: one for each thread heap */
+  UL_LEAKS,     /* struct ul_leak: what the scan at exit found */
+  UL_MAPPINGS,  /* struct ul_mapping: the address space at exit */
+  UL_TABLES
+};
+
+struct ul_table_head {
+  uint64_t count; /* elements in use */
+  uint32_t element_bytes;
+  uint32_t reserved;
+};
+
+struct ul_segment {
+  uint64_t file_offset; /* multiple of 4096, at least UL_HEADER_BYTES */
+  uint64_t bytes;       /* multiple of 4096 */
+  uint32_t table;       /* enum ul_table */
+  uint32_t reserved;
+};
+
+/* A loaded object. Kept after dlclose: stacks recorded before still need it.
+ * Address a of the process is a - bias in the object's own file. */
+struct ul_module {
+  uint64_t bias;
+  uint64_t start, end;  /* span of its PT_LOAD segments */
+  uint32_t loaded_ms;   /* first seen */
+  uint32_t unloaded_ms; /* UINT32_MAX while loaded */
+  uint32_t name;        /* UL_TEXT: absolute path, "[vdso]" */
+  uint16_t loads;       /* how often it came back at the same place */
+  uint8_t build_id_bytes;
+  uint8_t reserved;
+  uint8_t build_id[24];
+}; /* 64 bytes */
+
+/* Trie node: a return address under the stack of its callers. The stack of a
+ * node is its own address, then its parent's, and so on: innermost first.
+ * Symbolize address - 1. Node 0 is the outer end of complete stacks, node 1
+ * the outer end of stacks that were cut at the depth limit, node 2 the outer
+ * end of stacks on which the unwinder gave up. */
+#define UL_NODE_ROOT 0u
+#define UL_NODE_CUT 1u
+#define UL_NODE_BROKEN 2u
+#define UL_NODE_RESERVED 3u
+struct ul_node {
+  uint64_t address : 48;
+  uint64_t module : 16; /* index in UL_MODULES, or UL_NO_MODULE (JIT code) */
+  uint32_t parent;
+  uint32_t site; /* the site whose stack this is, or 0 */
+};               /* 16 bytes */
+
+/* A call site: an interned stack on which something was allocated. */
+#define UL_SITE_NONE 0u      /* never in the ledger */
+#define UL_SITE_EARLY 1u     /* allocated before the preload was up */
+#define UL_SITE_NO_STACK 2u  /* no stack could be had */
+#define UL_SITE_ULLAGE 3u    /* allocated on behalf of ullage itself */
+#define UL_SITE_OVERFLOW 4u  /* the table of sites is full */
+#define UL_SITE_INHERITED 5u /* in the heap when the process was forked */
+#define UL_SITE_RESERVED 6u
+#define UL_SITES_MAX (1u << 24)
+struct ul_site {
+  uint32_t node;
+  uint32_t first_ms;
+  uint16_t depth;
+  uint16_t reserved[3];
+}; /* 16 bytes */
+
+/* Each thread heap counts for itself; a site's totals are the sums over all
+ * chunks. Live = allocations - frees, in blocks and in requested bytes; one
+ * heap's share may be negative (allocated here, freed there), the sum is not.
+ * Counter index i belongs to chunk i / UL_CHUNK_SITES and to site
+ * chunk.first_site + i % UL_CHUNK_SITES. */
+#define UL_CHUNK_SITES 64u
+struct ul_chunk {
+  uint32_t heap; /* index in UL_HEAPS */
+  uint32_t first_site;
+};
+struct ul_counter {
+  uint64_t allocations, allocated_bytes;
+  uint64_t frees, freed_bytes;
+  uint64_t temporary;   /* freed within 4 further allocations of the thread */
+  uint64_t lifetime_ms; /* summed over the freed blocks */
+  uint64_t reserved[2];
+}; /* 64 bytes */
+
+struct ul_heap_record {
+  int32_t tid;      /* last owner */
+  uint32_t state;   /* enum ul_heap_state */
+  uint32_t born_ms; /* first used */
+  uint32_t adopted; /* how many threads took it over */
+};
+enum ul_heap_state { UL_HEAP_OWNED, UL_HEAP_QUARANTINED };
+
+/* A pool, described in the slot of its first unit. units == 0: no pool starts
+ * here. Blocks: class_bytes[class] bytes each, capacity = units * unit_bytes /
+ * class_bytes, entry i of the pool is UL_ENTRIES[entry + i]; block i starts at
+ * arena base + unit * unit_bytes + i * class_bytes. A span (class UL_SPAN) has
+ * one block of all its units; UL_ENTRIES[entry + 1] is its requested size. */
+struct ul_pool {
+  uint32_t entry;
+  uint8_t class;
+  uint8_t units;
+  uint16_t reserved;
+};
+struct ul_arena {
+  uint64_t base;                          /* 0: the slot is not in use */
+  uint64_t resident[UL_ARENA_PAGES / 64]; /* bit a page; see header.residency */
+  uint64_t written[UL_ARENA_PAGES / 64];  /* bit a page; see header.writes */
+  struct ul_pool pools[UL_UNITS];
+  uint64_t reserved[55];
+}; /* 1024 bytes */
+
+/* A block with a mapping of its own. */
+struct ul_large {
+  uint64_t base;         /* 0: the slot is not in use */
+  uint64_t mapped_bytes; /* whole pages */
+  uint64_t requested_bytes;
+  uint64_t entry;          /* as in UL_ENTRIES; its slack field is 0 */
+  uint64_t resident_bytes; /* see header.residency */
+  uint64_t resident_end;   /* bytes up to the end of the last resident page */
+  uint64_t written_bytes;  /* see header.writes */
+  uint64_t reserved;
+}; /* 64 bytes */
+
+/* Ledger entry: one word for a live block, 0 for anything else.
+ *
+ *     63..61 family   60..48 slack   47..24 birth   23..0 site
+ *
+ * slack = usable - requested bytes (saturated at UL_SLACK_MAX, which is
+ * counted as a fallback); birth is a 24-bit float of milliseconds: exact below
+ * 2^19 ms (8.7 minutes), later a relative precision of 2^-18. Births compare
+ * as the times they stand for. */
+#define UL_SLACK_MAX 0x1fffu
+enum ul_family {
+  UL_FAMILY_NONE,
+  UL_FAMILY_MALLOC,
+  UL_FAMILY_NEW,
+  UL_FAMILY_NEW_ARRAY,
+  UL_FAMILY_ALIGNED
+};
+
+static inline uint64_t ul_entry(uint32_t site, uint32_t birth, uint32_t slack,
+                                enum ul_family family) {
+  return (uint64_t)site | (uint64_t)birth << 24 | (uint64_t)slack << 48 |
+         (uint64_t)family << 61;
+}
+static inline uint32_t ul_entry_site(uint64_t e) {
+  return e & 0xffffff;
+}
+static inline uint32_t ul_entry_birth(uint64_t e) {
+  return e >> 24 & 0xffffff;
+}
+static inline uint32_t ul_entry_slack(uint64_t e) {
+  return e >> 48 & 0x1fff;
+}
+static inline enum ul_family ul_entry_family(uint64_t e) {
+  return (enum ul_family)(e >> 61);
+}
+
+/* Birth: values below 2^19 stand for themselves; above, 18 bits of mantissa
+ * (the leading one is implied) and an exponent in the bits above. */
+static inline uint32_t ul_birth(uint64_t ms) {
+  if (ms < 1u << 19) return (uint32_t)ms;
+  unsigned shift = 45 - (unsigned)__builtin_clzll(ms); /* keeps 19 bits */
+  if (shift > 30) return 0xffffff;
+  return (shift + 1) << 18 | (uint32_t)(ms >> shift & 0x3ffff);
+}
+static inline uint64_t ul_birth_ms(uint32_t birth) {
+  if (birth < 1u << 19) return birth;
+  return ((uint64_t)(birth & 0x3ffff) | 1u << 18) << ((birth >> 18) - 1);
+}
+
+/* ---- snapshots --------------------------------------------------------- */
+
+#define UL_SNAPSHOT_SLOTS 128u
+enum ul_snapshot_kind {
+  UL_SNAPSHOT_FREE,  /* slot not in use */
+  UL_SNAPSHOT_TIMED, /* by the clock */
+  UL_SNAPSHOT_PEAK,  /* live bytes at a new peak; the newest one counts */
+  UL_SNAPSHOT_FINAL  /* at exit */
+};
+
+/* The accounting identity, all at one moment:
+ *   mapped = arena + large + cached
+ *   arena  = pool + empty
+ *   pool   = small_requested + small_slack + free + tail
+ *   large  = large_requested + large_slack
+ *   live   = small_requested + large_requested
+ * "small" is everything in pools, spans included. */
+struct ul_snapshot {
+  uint32_t sequence; /* odd while the slot is being rewritten */
+  uint32_t kind;
+  uint64_t ms;
+  uint64_t row; /* first row in UL_ROWS */
+  uint32_t rows;
+  uint32_t row_capacity;
+  uint64_t live_bytes, live_blocks;
+  uint64_t allocations, allocated_bytes;
+  uint64_t rss_bytes; /* 0: could not be read */
+  uint64_t mapped_bytes, arena_bytes, large_bytes, cached_bytes;
+  uint64_t pool_bytes, empty_bytes;
+  uint64_t small_requested, small_slack, free_bytes, tail_bytes;
+  uint64_t large_requested, large_slack;
+  uint64_t omitted_sites, omitted_blocks, omitted_bytes; /* not in rows */
+  uint64_t tool_bytes; /* private memory of ullage itself, mapped */
+  uint64_t recording_bytes;
+  uint32_t arenas, larges;
+  uint64_t reserved[5];
+}; /* 256 bytes */
+
+/* Live at the time of the snapshot. Sites holding less than live_bytes /
+ * UL_ROW_SHARE are left out and summed in omitted_*. */
+#define UL_ROW_SHARE 16384u
+struct ul_row {
+  uint32_t site;
+  uint32_t blocks; /* saturated */
+  uint64_t bytes;
+};
+
+/* ---- the scan at exit -------------------------------------------------- */
+
+enum ul_verdict {
+  UL_NO_VERDICT,
+  UL_DEFINITE, /* nothing points to it (a cycle has one such leader) */
+  UL_INDIRECT, /* reached only from definitely lost blocks */
+  UL_POSSIBLE, /* reached only through pointers into the middle of blocks */
+  UL_REACHABLE,
+  UL_VERDICTS
+};
+enum ul_heuristic { /* interior pointers that keep a block reachable */
+                    UL_STDSTRING,
+                    UL_LENGTH64,
+                    UL_NEWARRAY,
+                    UL_MULTIPLE_INHERITANCE,
+                    UL_HEURISTICS
+};
+
+/* All blocks of one site with one verdict. */
+struct ul_leak {
+  uint32_t site;
+  uint32_t verdict;
+  uint64_t blocks, bytes;                   /* requested bytes */
+  uint64_t indirect_blocks, indirect_bytes; /* dragged along by leaders */
+  uint32_t oldest_birth, newest_birth;      /* as in a ledger entry */
+  uint64_t example;                         /* address of the oldest block */
+  uint64_t reserved;
+}; /* 64 bytes */
+
+enum ul_scan_state {
+  UL_SCAN_NONE,    /* not asked for, or the process did not get there */
+  UL_SCAN_RUNNING, /* also what a crash of the scan leaves behind */
+  UL_SCAN_DONE,
+  UL_SCAN_FAILED /* scan.error says why */
+};
+struct ul_scan {
+  uint32_t state;
+  int32_t error; /* errno */
+  uint64_t at_ms, took_us;
+  uint64_t root_bytes, heap_bytes; /* looked at */
+  uint32_t threads;                /* whose stacks were roots */
+  uint32_t threads_unstopped;      /* whose registers could not be had */
+  uint64_t unreadable_pages;
+  struct {
+    uint64_t blocks, bytes;
+  } totals[UL_VERDICTS], rescued[UL_HEURISTICS];
+};
+
+enum ul_mapping_kind {
+  UL_MAP_ANONYMOUS,
+  UL_MAP_STACK,    /* the main thread's stack */
+  UL_MAP_BRK,      /* "[heap]" */
+  UL_MAP_CODE,     /* private file mapping, not writable */
+  UL_MAP_DATA,     /* private file mapping, writable */
+  UL_MAP_SHARED,   /* shared, file or shmem */
+  UL_MAP_RECORDING /* this file */
+};
+/* A line of /proc/PID/smaps. rss - heap_rss - tool_rss is not ours. */
+struct ul_mapping {
+  uint64_t start, end;
+  uint64_t rss;
+  uint64_t heap_rss; /* of it, in arenas and large blocks */
+  uint64_t tool_rss; /* of it, private memory of ullage */
+  uint32_t kind;
+  uint32_t name; /* UL_TEXT, "" if anonymous */
+  uint64_t reserved[2];
+}; /* 64 bytes */
+
+/* ---- header ------------------------------------------------------------ */
+
+enum ul_state {
+  UL_STATE_RUNNING,  /* or killed: ask the kernel whether pid still runs */
+  UL_STATE_EXITED,   /* status: exit status */
+  UL_STATE_SIGNALED, /* status: signal number (written by `ullage run`) */
+  UL_STATE_EXECED,   /* replaced itself by another program */
+  UL_STATE_ABORTED   /* abort() was called; the signal may follow */
+};
+
+enum ul_stop { /* why the recording stops before the program */
+               UL_STOP_NONE,
+               UL_STOP_NO_SPACE, /* the file could not be extended; stop_errno */
+               UL_STOP_REOPEN,   /* the file could not be opened again; stop_errno */
+               UL_STOP_FULL,     /* a limit of the format was reached */
+               UL_STOP_MEMORY    /* ullage could not map memory for itself */
+};
+
+enum ul_evidence { UL_EVIDENCE_NONE, UL_EVIDENCE_PAGEMAP, UL_EVIDENCE_MINCORE };
+
+/* Everything that did not go as it should is counted here and shown. */
+#define UL_FALLBACKS(X)                                                                  \
+  X(EARLY, "allocated before ullage was up")                                             \
+  X(NESTED, "allocated by ullage's own libraries")                                       \
+  X(NO_STACK, "no call stack could be had")                                              \
+  X(STACK_CUT, "call stack cut at the depth limit")                                      \
+  X(STACK_BROKEN, "call stack incomplete: no unwind information")                        \
+  X(SLOW_WALK, "frames stepped by libunwind instead of a rule")                          \
+  X(FRAME_POINTER, "frames stepped by frame pointer")                                    \
+  X(WALK_MISMATCH, "call stacks that differ from libunwind's")                           \
+  X(SITES_FULL, "stacks dropped: the table of sites is full")                            \
+  X(MODULES_FULL, "modules dropped: the table is full")                                  \
+  X(SNAPSHOT_SKIPPED, "snapshots skipped: another was being taken")                      \
+  X(SNAPSHOT_OMITTED, "rows left out of snapshots: too small")                           \
+  X(RSS_UNKNOWN, "resident size could not be read")                                      \
+  X(DOUBLE_FREE, "blocks freed twice (ignored)")                                         \
+  X(INVALID_FREE, "frees of an address inside a block or a free pool (ignored)")         \
+  X(FOREIGN_FREE, "frees passed on to another allocator")                                \
+  X(INEXACT_SIZE, "blocks whose requested size is a lower bound")                        \
+  X(INHERITED, "blocks inherited over fork without their call site")                     \
+  X(QUARANTINED, "heaps of other threads set aside after fork")                          \
+  X(EXEC_FAILED, "exec calls that failed after the recording was closed")                \
+  X(THREAD_UNSTOPPED, "threads whose registers the scan could not get")                  \
+  X(CHILD_UNRECORDED, "forked children not recorded")
+
+enum ul_fallback {
+#define X(name, text) UL_FB_##name,
+  UL_FALLBACKS(X)
+#undef X
+      UL_FB_COUNT
+};
+#define UL_FB_SLOTS 64
+
+struct ul_header {
+  char magic[8];
+  uint32_t version;
+  uint32_t header_bytes; /* UL_HEADER_BYTES */
+  uint32_t byte_order;   /* UL_BYTE_ORDER */
+  uint32_t page_bytes;
+  uint32_t arena_bytes, unit_bytes;
+  uint32_t classes;
+  uint32_t segment_count;
+  uint64_t file_bytes; /* allocated so far */
+
+  /* Who. */
+  int32_t pid, ppid;
+  uint64_t pid_start;     /* field 22 of /proc/PID/stat: same pid, same process? */
+  uint64_t start_real_ns; /* CLOCK_REALTIME at ms 0 */
+  uint64_t start_mono_ns; /* CLOCK_MONOTONIC at ms 0 */
+  uint32_t program;       /* UL_TEXT: path of the executable */
+  uint32_t command;       /* UL_TEXT: arguments, each NUL-terminated ... */
+  uint32_t command_count; /* ... this many, one after the other */
+  uint32_t directory;     /* UL_TEXT: working directory at start */
+  uint32_t ullage;        /* UL_TEXT: version of the preload */
+  uint32_t forked;        /* 1: a fork without exec; 0: a program of its own */
+
+  /* How it ended. */
+  uint32_t state; /* enum ul_state */
+  int32_t status;
+  uint64_t end_ms; /* 0 while running */
+  uint32_t exec;   /* UL_TEXT: what it replaced itself by */
+  uint32_t stop;   /* enum ul_stop */
+  int32_t stop_errno;
+  uint32_t depth_limit;
+  uint64_t stop_ms;
+
+  /* Evidence about pages, collected at end_ms. */
+  uint32_t residency; /* enum ul_evidence, for resident bits and bytes */
+  uint32_t writes;    /* UL_EVIDENCE_PAGEMAP: soft-dirty bits since writes_ms */
+  uint64_t writes_ms;
+  uint64_t end_rss_bytes; /* from smaps, with the mappings; 0: not collected */
+
+  uint32_t peak_slot;       /* in UL_SNAPSHOTS; UINT32_MAX: none yet */
+  uint32_t children;        /* forked or spawned so far, as far as seen */
+  uint32_t class_bytes[64]; /* block size of each class; [UL_SPAN] is 0 */
+  struct ul_table_head table[32];
+  uint64_t fallbacks[UL_FB_SLOTS];
+  struct ul_scan scan;
+  struct ul_segment segments[UL_SEGMENTS];
+};
+
+_Static_assert(sizeof(struct ul_header) <= UL_HEADER_BYTES, "header");
+_Static_assert(sizeof(struct ul_module) == 64, "module");
+_Static_assert(sizeof(struct ul_node) == 16, "node");
+_Static_assert(sizeof(struct ul_site) == 16, "site");
+_Static_assert(sizeof(struct ul_counter) == 64, "counter");
+_Static_assert(sizeof(struct ul_arena) == 1024, "arena");
+_Static_assert(sizeof(struct ul_large) == 64, "large");
+_Static_assert(sizeof(struct ul_snapshot) == 256, "snapshot");
+_Static_assert(sizeof(struct ul_leak) == 64, "leak");
+_Static_assert(sizeof(struct ul_mapping) == 64, "mapping");
+#endif

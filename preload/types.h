@@ -1,0 +1,118 @@
+/* types.h - the nouns of the heap, and what must add up.
+ *
+ * The allocator has CPython's layers and words: the OS gives arenas, an arena
+ * is cut into pools, a pool into blocks of one size class.
+ *
+ *   arena   UL_ARENA_BYTES (1 MiB), aligned to its size; UL_UNITS (64) units
+ *   pool    1..16 units (16 KiB each), all blocks of one class, one owner heap
+ *   block   what malloc returns; starts at pool base + i * block size
+ *   span    a pool with a single block, for sizes between the classes and large
+ *   large   a block with a mapping of its own, above UL_SPAN_MAX
+ *   heap    a thread's pools: the owner allocates and frees without atomics
+ *
+ * Descriptors live beside the memory they describe, never in it, so that an
+ * overrun of a block cannot damage them, and so that blocks keep the alignment
+ * of their size: a class whose size is a multiple of A has A-aligned blocks.
+ * Every pointer we hand out is the start of its block; there are no interior
+ * blocks, whatever the alignment.
+ *
+ * Size classes: 1..32 are the multiples of 16 up to 512 (small); 33..56 have
+ * four steps to each doubling up to 32 KiB (medium). Class 0 is the span. */
+#ifndef ULLAGE_TYPES_H
+#define ULLAGE_TYPES_H
+
+#include "format.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define UL_SMALL_MAX 512u
+#define UL_MEDIUM_MAX (32u * 1024u)
+#define UL_SPAN_MAX (256u * 1024u) /* a quarter arena: spans still pack */
+
+#define LIKELY(x) __builtin_expect(!!(x), 1)
+#define UNLIKELY(x) __builtin_expect(!!(x), 0)
+
+struct block {
+  struct block *next;
+};
+
+/* States, and the one list each is on:
+ *   used   some blocks free:   heap->used[class], doubly linked
+ *   full   no block free:      no list
+ *   empty  no block live:      units back in arena->free_units; or kept as the
+ *                              only pool of its class (spare): heap->used[class]
+ * Counting, at every moment, as the owner sees it:
+ *   capacity = live + on the free list + virgin      (in blocks)
+ *   bytes    = capacity * size + tail
+ * `live` includes blocks that other threads have freed and that still lie on
+ * the owner's remote stack. */
+struct pool {
+  struct block *free; /* LIFO */
+  uint64_t *entries;  /* this pool's ledger entries; NULL: not recorded */
+  struct heap *heap;
+  struct pool *next, *prev;
+  char *base;
+  uint32_t size;   /* of a block, bytes */
+  uint32_t recip;  /* ceil(2^32 / size): index = offset * recip >> 32 */
+  uint32_t virgin; /* offset of the first block never carved */
+  uint32_t end;    /* capacity * size */
+  uint32_t live;   /* blocks */
+  uint8_t class, units;
+  uint8_t spare;
+};
+
+/* An arena is mapped if and only if some pool in it is in use, but for one
+ * empty arena kept in reserve so that a program at the edge does not thrash.
+ *   UL_UNITS = units of its pools + free units       (popcount(free_units))
+ * List membership: usable arenas hang on arenas.by_free[popcount(free_units)],
+ * full arenas on none. Guarded by the arena lock. */
+struct arena {
+  char *base;
+  uint64_t free_units;         /* bit set: unit free */
+  struct arena *next, *prev;   /* among arenas with as many free units */
+  struct ul_arena *record;     /* in the recording; NULL: not recorded */
+  uint32_t spare_units;        /* held by spare pools */
+  uint8_t head[UL_UNITS];      /* unit -> first unit of its pool */
+  struct pool pools[UL_UNITS]; /* valid at the head unit of a pool */
+};
+
+struct large {
+  char *base;
+  size_t mapped;             /* whole pages */
+  size_t requested;          /* bytes */
+  struct ul_large *record;   /* in the recording; NULL: not recorded */
+  struct large *next, *prev; /* all large blocks, or the cache */
+};
+
+/* What the map of addresses knows about the megabyte around a pointer: an
+ * arena, a large block (low bit set), or nothing of ours (0). */
+typedef uintptr_t map_slot;
+
+/* A heap is owned by one living thread, or its owner is dead and it waits to be
+ * adopted whole, or (in a forked child) it is quarantined for ever: its owner
+ * does not exist here and may have been in the middle of an update.
+ * The owner alone touches used[] and its pools; `remote` is pushed by others.
+ * live_bytes, usable_bytes, blocks: what this heap's owners allocated minus what they
+ * freed, of anybody's; may be negative; only the sum over all heaps has a
+ * meaning. Written by the owner, read by whoever takes a snapshot. */
+#define RECENT_BLOCKS 4
+struct heap {
+  struct pool *used[UL_CLASSES];
+  _Atomic(struct block *) remote;
+  _Atomic int64_t live_bytes, usable_bytes, live_blocks, allocations, allocated_bytes;
+  int64_t live_limit;         /* live_bytes above this: look whether it is a new peak */
+  struct ul_counter **chunks; /* site / UL_CHUNK_SITES -> its counters here */
+  uint32_t chunks_size;
+  uint32_t recent_next;
+  void *recent[RECENT_BLOCKS];     /* the last blocks allocated: temporary if freed now */
+  uint64_t pool_bytes, tail_bytes; /* of the pools it owns; arena lock */
+  uint32_t index;                  /* in UL_HEAPS */
+  _Atomic int32_t tid;             /* owner */
+  _Atomic bool quarantined;
+  struct heap *next; /* all heaps ever made; never removed */
+};
+#endif
