@@ -1,0 +1,62 @@
+/* frame.h - call stacks as a person reads them.
+ *
+ * A site of a recording becomes an array of frames, innermost first. One return
+ * address gives one frame and, before it, a frame for each function that the
+ * compiler inlined there. Nothing is looked up before a stack is asked for, and no
+ * address twice; a recording with a million sites costs only what is shown.
+ *
+ * Not thread-safe. All pointers handed out belong to the symbols and live until
+ * symbols_free(). */
+#ifndef ULLAGE_FRAME_H
+#define ULLAGE_FRAME_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct recording;
+
+struct frame {
+  const char *function; /* demangled; NULL: unknown */
+  const char *file;     /* of the source; NULL: unknown */
+  const char *module;   /* absolute path, "[vdso]"; NULL: none, as for JIT code */
+  unsigned line;        /* 0: unknown */
+  uint64_t address;     /* the return address in the recorded process */
+  uint64_t offset;      /* from the function's start; from the module's if it is NULL */
+  bool inlined;         /* into the next frame */
+  bool hidden;          /* ullage's own, or below main or the thread's start */
+  bool note;            /* no frame: `function` says why there is none, in brackets */
+};
+
+struct symbols_options {
+  const char *sysroot; /* look for modules below this directory; NULL: "/" */
+  bool debuginfod;     /* may ask the servers of DEBUGINFOD_URLS */
+};
+
+/* options may be NULL. The recording must outlive the symbols. NULL: no memory. */
+struct symbols *symbols_new(const struct recording *, const struct symbols_options *);
+void symbols_free(struct symbols *);
+
+/* The frames of a site, hidden ones included; at least one (sites without a stack
+ * have a note). *out belongs to the symbols. */
+size_t frame_stack(struct symbols *, uint32_t site, const struct frame **out);
+
+/* The same for any node of the trie. */
+size_t frame_node_stack(struct symbols *, uint32_t node, const struct frame **out);
+
+/* Index of the frame to blame: the innermost one that is shown, is not in a library
+ * of the language's runtime (libc, ld.so, libstdc++ ...) or one of its templates
+ * (/usr/include/c++, std::, alloc:: of Rust), and is not a well-known wrapper of
+ * malloc such as xmalloc or g_malloc. If every frame is: the innermost one shown. */
+size_t frame_guilty(const struct frame *, size_t count);
+
+/* One line without newline: "function (file.c:12)", "function+0x12 (libfoo.so)",
+ * "libfoo.so+0x1234", "0x7f0012345678 (no module)". As snprintf: returns the length
+ * it would need. */
+size_t frame_text(const struct frame *, char *buffer, size_t size);
+
+/* What a reader should know about the symbols used so far, one sentence without
+ * newline: how to get files and lines, or which files changed since the recording.
+ * Several at most, index from 0; NULL: no more. */
+const char *symbols_hint(struct symbols *, size_t index);
+#endif
