@@ -1,0 +1,53 @@
+/* freeze.h - stop every other thread of the process for a moment, and learn
+ * where its registers and its stack are, without ptrace and without a helper
+ * thread: by a real-time signal nobody uses, borrowed for that moment.
+ *
+ * To be called by one thread at a time, in this order, with the locks that the
+ * frozen threads must not be holding (arena, meta, table) taken before:
+ *
+ *     lock all;  freeze(&set);  child = reach_begin(&set);  thaw(&set);  unlock all;
+ *     reach_end(child);
+ *
+ * A process with one thread sends no signal and changes no disposition. */
+#ifndef ULLAGE_FREEZE_H
+#define ULLAGE_FREEZE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum frozen_state {
+  FROZEN_ASKED,     /* the signal is under way */
+  FROZEN_STOPPED,   /* waits in our handler: context, sp and tcb are known */
+  FROZEN_UNSTOPPED, /* no answer, or could not be asked; sp if it sleeps in a system call
+                     */
+  FROZEN_GONE       /* ended meanwhile */
+};
+
+/* One other thread. Addresses are of this process; 0: not known. */
+struct frozen_thread {
+  _Atomic uint32_t state; /* enum frozen_state */
+  int tid;
+  uintptr_t context, context_end; /* of the signal frame: all registers, vector too */
+  uintptr_t sp;                   /* where it was interrupted */
+  uintptr_t tcb;                  /* FS base: glibc's struct pthread */
+  uintptr_t arguments[6];         /* unstopped, in a system call: its arguments */
+};
+
+/* Threads in mappings of their own that are never unmapped (a late handler may still
+ * look at its slot). The calling thread is not among them. */
+struct thread_set {
+  struct frozen_thread *threads;
+  unsigned count;     /* slots filled, in whatever state */
+  unsigned capacity;  /* slots there */
+  unsigned stopped;   /* FROZEN_STOPPED */
+  unsigned unstopped; /* FROZEN_UNSTOPPED; counted as UL_FB_THREAD_UNSTOPPED too */
+  bool complete;      /* every thread was listed; false: /proc could not be read */
+};
+
+/* Fills *set (no need to initialise it). Keeps errno. Never fails: what could not be
+ * done is in the set. Between freeze and thaw call nothing that takes a lock that
+ * a frozen thread may hold: that is every lock of libc and of the loader. */
+void freeze(struct thread_set *set);
+/* Lets them run on, and gives the signal back as it was. Keeps errno. */
+void thaw(struct thread_set *set);
+#endif
