@@ -1,0 +1,175 @@
+/* ends.c - every way to end, each after 10 blocks of 100 bytes were leaked by
+ * leak_before_end(). The exit status, where there is one, is 3. */
+#include "common.h"
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+extern char **environ;
+
+static NOINLINE void leak_before_end(void) {
+  for (int i = 0; i < 10; i++)
+    keep(malloc(100)); /* MARK leak_before_end */
+}
+
+static int status_of(pid_t pid) {
+  int status;
+  CHECK(pid > 0);
+  CHECK(waitpid(pid, &status, 0) == pid);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
+}
+
+static void on_exit_print(void) {
+  keep(malloc(10));
+  puts("atexit");
+  fflush(stdout);
+}
+
+static void *exit_from_thread(void *unused) {
+  exit(3);
+  return unused;
+}
+static void *last_thread_out(void *unused) {
+  sleep_ms(50);
+  puts("last thread");
+  return unused;
+}
+
+static void do_exec(void) {
+  execl("/bin/sh", "sh", "-c", "echo executed; exit 3", (char *)NULL);
+}
+static void do_exec_failing(void) {
+  for (int i = 0; i < 3; i++) {
+    execl("/nonexistent/program", "program", (char *)NULL);
+    CHECK(errno == ENOENT);
+    leak_before_end(); /* still recorded */
+  }
+  puts("exec failed");
+}
+static void do_vfork(void) {
+  for (int i = 0; i < 20; i++) {
+    pid_t pid = vfork();
+    if (pid == 0) {
+      execl("/bin/sh", "sh", "-c", "exit 4", (char *)NULL);
+      _exit(9);
+    }
+    CHECK(status_of(pid) == 4);
+    pid = vfork();
+    if (pid == 0) {
+      execl("/nonexistent/program", "program", (char *)NULL);
+      _exit(9);
+    }
+    CHECK(status_of(pid) == 9);
+    free(keep(malloc(100)));
+  }
+  puts("vforked");
+}
+static void do_spawn(void) {
+  char *argv[] = {"sh", "-c", "exit 5", NULL};
+  for (int i = 0; i < 20; i++) {
+    pid_t pid;
+    CHECK(posix_spawn(&pid, "/bin/sh", NULL, NULL, argv, environ) == 0);
+    CHECK(status_of(pid) == 5);
+  }
+  puts("spawned");
+}
+static void do_system(void) {
+  CHECK(WEXITSTATUS(system("exit 6")) == 6);
+  FILE *f = popen("echo piped", "r");
+  char line[20];
+  CHECK(f && fgets(line, sizeof line, f));
+  CHECK(pclose(f) == 0);
+  fputs(line, stdout);
+}
+/* Children of which no atfork handler knows. */
+static void do_raw_fork(void) {
+  char *before = malloc(500);
+  strcpy(before, "before");
+  for (int i = 0; i < 20; i++) {
+    pid_t pid = (pid_t)syscall(i % 2 ? SYS_fork : SYS_clone, SIGCHLD, 0, 0, 0, 0);
+    if (pid == 0) {
+      for (int k = 0; k < 1000; k++) {
+        char *p = malloc(100 + k);
+        memset(p, k, 100 + k);
+        if (k % 3) free(p);
+      }
+      free(before);
+      _exit(7);
+    }
+    CHECK(status_of(pid) == 7);
+    CHECK(!strcmp(before, "before"));
+    free(keep(malloc(100)));
+  }
+  free(before);
+  puts("raw forks");
+}
+static void do_fork(void) {
+  for (int i = 0; i < 5; i++) {
+    pid_t pid = fork();
+    if (pid == 0) {
+      for (int k = 0; k <= i; k++)
+        leak_before_end();
+      exit(8);
+    }
+    CHECK(status_of(pid) == 8);
+  }
+  puts("forked");
+}
+static void do_daemon(void) { /* a child that outlives its parent */
+  pid_t pid = fork();
+  if (pid == 0) {
+    sleep_ms(200);
+    leak_before_end();
+    _exit(0);
+  }
+  puts("parent leaves");
+}
+
+int main(int argc, char **argv) {
+  const char *mode = argc > 1 ? argv[1] : "";
+  setvbuf(stdout, NULL, _IONBF, 0);
+  leak_before_end();
+  scrub_stack();
+  if (!strcmp(mode, "return")) return 3;
+  if (!strcmp(mode, "exit")) exit(3);
+  if (!strcmp(mode, "atexit")) {
+    atexit(on_exit_print);
+    exit(3);
+  }
+  if (!strcmp(mode, "_exit")) _exit(3);
+  if (!strcmp(mode, "_Exit")) _Exit(3);
+  if (!strcmp(mode, "syscall")) syscall(SYS_exit_group, 3);
+  if (!strcmp(mode, "quick_exit")) quick_exit(3);
+  if (!strcmp(mode, "abort")) abort();
+  if (!strcmp(mode, "segv")) *(volatile int *)8 = 1;
+  if (!strcmp(mode, "term")) raise(SIGTERM);
+  if (!strcmp(mode, "kill")) raise(SIGKILL);
+  if (!strcmp(mode, "exec")) do_exec();
+  if (!strcmp(mode, "exec_failing")) do_exec_failing();
+  if (!strcmp(mode, "vfork")) do_vfork();
+  if (!strcmp(mode, "spawn")) do_spawn();
+  if (!strcmp(mode, "system")) do_system();
+  if (!strcmp(mode, "raw_fork")) do_raw_fork();
+  if (!strcmp(mode, "fork")) do_fork();
+  if (!strcmp(mode, "daemon")) do_daemon();
+  if (!strcmp(mode, "thread")) {
+    pthread_t t;
+    pthread_create(&t, NULL, exit_from_thread, NULL);
+    for (;;)
+      pause();
+  }
+  if (!strcmp(mode, "last_thread")) {
+    pthread_t t;
+    pthread_create(&t, NULL, last_thread_out, NULL);
+    pthread_exit(NULL); /* the process ends with status 0 */
+  }
+  if (!strcmp(mode, "wait")) { /* until killed, having said so */
+    puts("waiting");
+    for (;;)
+      pause();
+  }
+  return 3;
+}

@@ -1,0 +1,96 @@
+// heuristics.cc - blocks held only by the interior pointers that C++ makes.
+// Each is reachable after all, and the heuristic that says so is counted.
+// Prints "name verdict bytes blocks".
+#include "common.h"
+#include <new>
+
+// A copy-on-write std::string: the pointer is past {length, capacity, references}.
+struct rep {
+  size_t length, capacity;
+  intptr_t references;
+};
+static char *strings[11];
+static NOINLINE void hold_string() {
+  for (int i = 0; i < 11; i++) {
+    size_t capacity = 60;
+    rep *r = static_cast<rep *>(operator new(sizeof(rep) + capacity + 1)); // MARK hold_string
+    r->length = 20;
+    r->capacity = capacity;
+    r->references = 0;
+    strings[i] = reinterpret_cast<char *>(r + 1);
+    memset(strings[i], 'a', 20);
+    strings[i][20] = 0;
+  }
+}
+
+// A block that begins with its own length, as sqlite3's allocator layer makes.
+static void *lengths[12];
+static NOINLINE void hold_length() {
+  for (int i = 0; i < 12; i++) {
+    uint64_t *p = static_cast<uint64_t *>(malloc(8 + 120)); // MARK hold_length
+    memset(p, 0, 128);
+    p[0] = 120;
+    lengths[i] = p + 1;
+  }
+}
+
+struct with_destructor {
+  char data[24];
+  with_destructor() { memset(data, 1, sizeof data); }
+  ~with_destructor() { data[0] = 0; }
+};
+static with_destructor *arrays[13];
+static NOINLINE void hold_array() {
+  for (auto &a : arrays)
+    a = new with_destructor[5]; // MARK hold_array
+}
+
+struct first {
+  virtual ~first() {}
+  long a = 1;
+};
+struct second {
+  virtual ~second() {}
+  long b = 2;
+};
+struct both : first, second {
+  long c = 3;
+};
+static second *bases[14];
+static NOINLINE void hold_base() {
+  for (auto &b : bases)
+    b = new both; // MARK hold_base
+}
+
+// The same kind of pointer where no heuristic fits.
+static char *middles[15];
+static NOINLINE void hold_middle() {
+  for (auto &m : middles) {
+    char *p = new char[77]; // MARK hold_middle
+    memset(p, 'z', 77);
+    m = p + 33;
+  }
+}
+
+static NOINLINE void leak_new() {
+  for (int i = 0; i < 16; i++)
+    keep(new char[55]); // MARK leak_new
+}
+
+int main() {
+  hold_string();
+  hold_length();
+  hold_array();
+  hold_base();
+  hold_middle();
+  leak_new();
+  printf("hold_string reachable %zu 11\n", 11 * (sizeof(rep) + 61));
+  printf("hold_length reachable %d 12\n", 12 * 128);
+  printf("hold_array reachable %zu 13\n", 13 * (8 + 5 * sizeof(with_destructor)));
+  printf("hold_base reachable %zu 14\n", 14 * sizeof(both));
+  printf("hold_middle possible %d 15\n", 15 * 77);
+  printf("leak_new definite %d 16\n", 16 * 55);
+  fflush(stdout);
+  scrub_stack();
+  return 0;
+}
