@@ -3,6 +3,8 @@
 #ifndef ULLAGE_MAPPING_H
 #define ULLAGE_MAPPING_H
 
+#include "types.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -57,6 +59,10 @@ struct range_list {
  * recording. false: no memory. Free with mapping_ours_free. */
 bool mapping_ours(struct range_list *list);
 void mapping_ours_free(struct range_list *list);
+
+/* The first slot of the map of addresses at or above *address, which becomes the start
+ * of its megabyte; 0 if there is none. A large block has a slot for each megabyte. */
+map_slot mapping_next_slot(uintptr_t *address);
 
 /* Page by page, batched. The bits are those of /proc/PID/pagemap. */
 #define PAGE_PRESENT (UINT64_C(1) << 63)
