@@ -55,8 +55,8 @@ size_t frame_guilty(const struct frame *, size_t count);
  * it would need. */
 size_t frame_text(const struct frame *, char *buffer, size_t size);
 
-/* What a reader should know about the symbols used so far, one sentence without
+/* What a reader should know about the symbols shown so far, one sentence without
  * newline: how to get files and lines, or which files changed since the recording.
- * Several at most, index from 0; NULL: no more. */
+ * Index 0 looks again, then 1, 2 ... until NULL. For the end of a report. */
 const char *symbols_hint(struct symbols *, size_t index);
 #endif

@@ -1,0 +1,10 @@
+/* demangle.h - names of functions as their programmer wrote them. */
+#ifndef ULLAGE_DEMANGLE_H
+#define ULLAGE_DEMANGLE_H
+
+/* A readable name for a linker's symbol: C++, Rust and D are demangled, without
+ * parameters; suffixes that compilers add to copies (".constprop.0", ".cold") and symbol
+ * versions are dropped. What cannot be demangled is returned as it is. To be freed;
+ * NULL: no memory. */
+char *demangle(const char *symbol);
+#endif

@@ -1,0 +1,56 @@
+/* symbol.h - from an address in an object file to functions, files and lines.
+ *
+ * Works offline: the file found on this machine is used if it is the recorded one (same
+ * build id; without one, not modified since the recording began). Otherwise separate
+ * debug information for the recorded build id is tried, which lives below
+ * /usr/lib/debug/.build-id or, when allowed, on a debuginfod server.
+ *
+ * Paths come from a recording and are not trusted: only regular files are opened.
+ * Damaged ELF and DWARF yield fewer answers, never wrong memory accesses: all
+ * parsing is elfutils', each result is checked. */
+#ifndef ULLAGE_SYMBOL_H
+#define ULLAGE_SYMBOL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum symbol_state {
+  SYMBOL_FOUND,
+  SYMBOL_ABSENT,  /* no such file, or not readable */
+  SYMBOL_CHANGED, /* another file has its name now */
+  SYMBOL_NOT_ELF  /* not an object file, or damaged */
+};
+
+struct symbol_id {
+  const char *path;
+  const uint8_t *build_id;
+  size_t build_id_bytes; /* 0: none was recorded */
+  uint64_t recorded_ns;  /* CLOCK_REALTIME of the start of the recording; 0: unknown */
+};
+
+struct symbol_place {
+  const char *function; /* demangled; NULL: unknown */
+  const char *file;     /* NULL: unknown */
+  unsigned line;
+  uint64_t offset; /* from the start of the function, or of the file if it is NULL */
+  bool inlined;    /* into the next place */
+};
+
+struct symbol_file;
+
+/* Never NULL but without memory; look at symbol_file_state(). The id is not kept. */
+struct symbol_file *symbol_file_open(const struct symbol_id *id);
+void symbol_file_close(struct symbol_file *);
+enum symbol_state symbol_file_state(const struct symbol_file *);
+
+/* The places an address of the file stands for, innermost first: inlined functions,
+ * then the function itself. Give the return address minus one for callers. Calls
+ * `visit` at least once. Strings belong to the file. */
+typedef void symbol_visit(void *argument, const struct symbol_place *place);
+void symbol_file_find(struct symbol_file *, uint64_t address, symbol_visit *visit,
+                      void *argument);
+
+/* Whether there is debug information (files and lines). Known after the first find. */
+bool symbol_file_has_lines(const struct symbol_file *);
+#endif
