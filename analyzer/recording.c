@@ -71,7 +71,7 @@ static const struct {
 
 /* Referring tables before the tables they refer to. */
 static const enum ul_table reading_order[UL_TABLES] = {
-    UL_SNAPSHOTS, UL_ROWS,    UL_LEAKS, UL_CHUNKS, UL_COUNTERS, UL_HEAPS,   UL_ARENAS,
+    UL_SNAPSHOTS, UL_ROWS,    UL_LEAKS, UL_CHUNKS, UL_COUNTERS, UL_HEAPS,    UL_ARENAS,
     UL_LARGES,    UL_ENTRIES, UL_SITES, UL_NODES,  UL_MODULES,  UL_MAPPINGS, UL_TEXT};
 
 /* ---- errors ------------------------------------------------------------- */
@@ -130,8 +130,8 @@ static void measure(struct recording *r) {
 
 static bool truncated(struct recording *r, uint64_t wanted, const char *what) {
   return fail(r,
-              "truncated recording: the file ends at %" PRIu64 " bytes, but %s reach to %"
-              PRIu64 " (%" PRIu64 " missing); copy it again",
+              "truncated recording: the file ends at %" PRIu64
+              " bytes, but %s reach to %" PRIu64 " (%" PRIu64 " missing); copy it again",
               r->file_bytes, what, wanted, wanted - r->file_bytes);
 }
 
@@ -167,19 +167,22 @@ static bool check_geometry(struct recording *r) {
                 "use that version",
                 h->version, UL_VERSION);
   if (h->version == 0 || h->header_bytes != UL_HEADER_BYTES)
-    return fail(r, "damaged recording: format %" PRIu32 " with a header of %" PRIu32
+    return fail(r,
+                "damaged recording: format %" PRIu32 " with a header of %" PRIu32
                 " bytes does not exist; copy or record it again",
                 h->version, h->header_bytes);
   if (h->page_bytes != UL_PAGE_BYTES || h->arena_bytes != UL_ARENA_BYTES ||
       h->unit_bytes != UL_UNIT_BYTES || h->classes == 0 || h->classes > 64)
-    return fail(r, "damaged recording: impossible heap geometry (pages of %" PRIu32
+    return fail(r,
+                "damaged recording: impossible heap geometry (pages of %" PRIu32
                 ", arenas of %" PRIu32 ", units of %" PRIu32 ", %" PRIu32
                 " classes); copy or record it again",
                 h->page_bytes, h->arena_bytes, h->unit_bytes, h->classes);
   for (uint32_t c = 1; c < h->classes; c++)
     if (h->class_bytes[c] < CLASS_BYTES_MIN ||
         h->class_bytes[c] > POOL_UNITS_MAX * UL_UNIT_BYTES)
-      return fail(r, "damaged recording: size class %" PRIu32 " has blocks of %" PRIu32
+      return fail(r,
+                  "damaged recording: size class %" PRIu32 " has blocks of %" PRIu32
                   " bytes; copy or record it again",
                   c, h->class_bytes[c]);
   return true;
@@ -193,11 +196,13 @@ static bool check_tables(struct recording *r) {
     const struct ul_table_head *head = &r->header.table[t];
     if (head->count == 0) continue;
     if (head->element_bytes != layout[t].element_bytes)
-      return fail(r, "damaged recording: elements of table %s have %" PRIu32
+      return fail(r,
+                  "damaged recording: elements of table %s have %" PRIu32
                   " bytes instead of %" PRIu32 "; copy or record it again",
                   layout[t].name, head->element_bytes, layout[t].element_bytes);
     if (head->count > capacity[t] / head->element_bytes)
-      return fail(r, "damaged recording: table %s has %" PRIu64
+      return fail(r,
+                  "damaged recording: table %s has %" PRIu64
                   " elements in segments for %" PRIu64 "; copy or record it again",
                   layout[t].name, head->count, capacity[t] / head->element_bytes);
   }
@@ -213,8 +218,10 @@ static int by_offset(const void *a, const void *b) {
 static bool check_segments(struct recording *r) {
   uint32_t n = r->header.segment_count;
   if (n > UL_SEGMENTS)
-    return fail(r, "damaged recording: %" PRIu32 " segments, there may be %u; copy or "
-                "record it again", n, UL_SEGMENTS);
+    return fail(r,
+                "damaged recording: %" PRIu32 " segments, there may be %u; copy or "
+                "record it again",
+                n, UL_SEGMENTS);
   struct ul_segment sorted[UL_SEGMENTS];
   memcpy(sorted, r->header.segments, n * sizeof *sorted);
   qsort(sorted, n, sizeof *sorted, by_offset);
@@ -222,9 +229,10 @@ static bool check_segments(struct recording *r) {
   for (uint32_t i = 0; i < n; i++) {
     const struct ul_segment *s = &sorted[i];
     if (s->file_offset % UL_PAGE_BYTES || s->bytes % UL_PAGE_BYTES || s->bytes == 0 ||
-        s->table >= 32 || s->file_offset < end ||
-        s->bytes > UINT64_MAX / 2 - s->file_offset)
-      return fail(r, "damaged recording: segment at offset %" PRIu64 ", %" PRIu64
+        s->table >= 32 || s->file_offset < end || s->file_offset > INT64_MAX ||
+        s->bytes > INT64_MAX - s->file_offset)
+      return fail(r,
+                  "damaged recording: segment at offset %" PRIu64 ", %" PRIu64
                   " bytes for table %" PRIu32 ", is impossible or overlaps another; copy "
                   "or record it again",
                   s->file_offset, s->bytes, s->table);
@@ -256,16 +264,19 @@ static bool copy_table(struct recording *r, enum ul_table t) {
   free(table->data);
   table->data = malloc(left + 1); /* one more: the NUL of the last text */
   if (!table->data)
-    return fail(r, "too large for the memory of this machine: table %s has %" PRIu64
-                " bytes", layout[t].name, left);
+    return fail(
+        r, "too large for the memory of this machine: table %s has %" PRIu64 " bytes",
+        layout[t].name, left);
   table->data[left] = 0;
   for (uint32_t i = 0; left; i++) {
     const struct ul_segment *s = &r->header.segments[i];
     if (s->table != t) continue;
     uint64_t step = s->bytes < left ? s->bytes : left;
     if (!bytes_at(r, s->file_offset, table->data + done, step))
-      return fail(r, "truncated recording: table %s cannot be read at offset %" PRIu64
-                  "; copy it again", layout[t].name, s->file_offset);
+      return fail(r,
+                  "truncated recording: table %s cannot be read at offset %" PRIu64
+                  "; copy it again",
+                  layout[t].name, s->file_offset);
     done += step;
     left -= step;
   }
@@ -365,12 +376,14 @@ static bool check_nodes(struct recording *r) {
   for (uint64_t i = 0; i < r->tables[UL_NODES].count; i++) {
     struct ul_node *n = at(r, UL_NODES, i);
     if (i >= UL_NODE_RESERVED && n->parent >= i)
-      return fail(r, "damaged recording: node %" PRIu64 " has the later node %" PRIu32
-                  " as parent; copy or record it again", i, n->parent);
+      return fail(r,
+                  "damaged recording: node %" PRIu64 " has the later node %" PRIu32
+                  " as parent; copy or record it again",
+                  i, n->parent);
     if (n->module == UL_NO_MODULE || n->module < r->tables[UL_MODULES].count) continue;
     if (i >= UL_NODE_RESERVED && (n->address || n->module) &&
-        !damaged(r, "node %" PRIu64 " is in module %u of %" PRIu64, i, (unsigned)n->module,
-                 r->tables[UL_MODULES].count))
+        !damaged(r, "node %" PRIu64 " is in module %u of %" PRIu64, i,
+                 (unsigned)n->module, r->tables[UL_MODULES].count))
       return false;
     n->module = UL_NO_MODULE;
   }
@@ -415,12 +428,14 @@ static bool check_snapshots(struct recording *r) {
   for (uint64_t i = 0; i < r->tables[UL_SNAPSHOTS].count; i++) {
     struct ul_snapshot *s = at(r, UL_SNAPSHOTS, i);
     if (s->kind == UL_SNAPSHOT_FREE) continue;
-    bool good = s->kind <= UL_SNAPSHOT_FINAL && s->row <= rows && s->rows <= rows - s->row;
+    bool good =
+        s->kind <= UL_SNAPSHOT_FINAL && s->row <= rows && s->rows <= rows - s->row;
     for (uint64_t k = 0; good && k < s->rows; k++)
       good = site_exists(r, ((struct ul_row *)at(r, UL_ROWS, s->row + k))->site);
     if (good) continue;
-    if (!damaged(r, "snapshot %" PRIu64 " (kind %" PRIu32 ", %" PRIu32
-                 " rows from %" PRIu64 ") has rows that do not exist or name no site",
+    if (!damaged(r,
+                 "snapshot %" PRIu64 " (kind %" PRIu32 ", %" PRIu32 " rows from %" PRIu64
+                 ") has rows that do not exist or name no site",
                  i, s->kind, s->rows, s->row))
       return false;
     s->kind = UL_SNAPSHOT_FREE;
@@ -470,8 +485,10 @@ static bool check_entries(struct recording *r, uint64_t arena, unsigned unit,
     bool good = entry_possible(r, e[i], usable);
     if (p->class == UL_SPAN) good = good && e[1] <= usable;
     if (good) continue;
-    if (!damaged(r, "entry %" PRIu64 " (arena %" PRIu64 ", unit %u) is impossible: %016"
-                 PRIx64, p->entry + i, arena, unit, e[i]))
+    if (!damaged(r,
+                 "entry %" PRIu64 " (arena %" PRIu64
+                 ", unit %u) is impossible: %016" PRIx64,
+                 p->entry + i, arena, unit, e[i]))
       return false;
     e[i] = 0;
   }
@@ -493,7 +510,8 @@ static bool check_pools(struct recording *r, uint64_t i) {
     struct ul_pool *p = &a->pools[unit];
     if (p->units == 0) continue;
     bool good = unit >= end && pool_possible(r, p, unit);
-    if (!good && !damaged(r, "pool at unit %u of arena %" PRIu64 " (class %u, %u units, "
+    if (!good && !damaged(r,
+                          "pool at unit %u of arena %" PRIu64 " (class %u, %u units, "
                           "entry %" PRIu32 ") is impossible or overlaps",
                           unit, i, p->class, p->units, p->entry))
       return false;
@@ -508,9 +526,9 @@ static bool check_pools(struct recording *r, uint64_t i) {
 
 static bool large_possible(const struct recording *r, const struct ul_large *l) {
   return l->base % UL_PAGE_BYTES == 0 && l->mapped_bytes % UL_PAGE_BYTES == 0 &&
-         l->mapped_bytes <= UINT64_MAX - l->base && l->requested_bytes <= l->mapped_bytes &&
-         l->resident_bytes <= l->mapped_bytes && l->resident_end <= l->mapped_bytes &&
-         l->written_bytes <= l->mapped_bytes &&
+         l->mapped_bytes <= UINT64_MAX - l->base &&
+         l->requested_bytes <= l->mapped_bytes && l->resident_bytes <= l->mapped_bytes &&
+         l->resident_end <= l->mapped_bytes && l->written_bytes <= l->mapped_bytes &&
          (l->entry == 0 || entry_possible(r, l->entry, UL_SLACK_MAX));
 }
 
@@ -518,7 +536,8 @@ static bool check_larges(struct recording *r) {
   for (uint64_t i = 0; i < r->tables[UL_LARGES].count; i++) {
     struct ul_large *l = at(r, UL_LARGES, i);
     if (l->base == 0 || large_possible(r, l)) continue;
-    if (!damaged(r, "large block %" PRIu64 " at %" PRIx64 " (%" PRIu64
+    if (!damaged(r,
+                 "large block %" PRIu64 " at %" PRIx64 " (%" PRIu64
                  " bytes mapped, %" PRIu64 " requested) is impossible",
                  i, l->base, l->mapped_bytes, l->requested_bytes))
       return false;
@@ -785,8 +804,8 @@ static uint64_t last_known_ms(const struct recording *r) {
   for (uint64_t i = 0; i < r->tables[UL_SITES].count; i++)
     later(&ms, ((const struct ul_site *)at(r, UL_SITES, i))->first_ms);
   for (uint64_t i = 0; i < r->tables[UL_LARGES].count; i++)
-    later(&ms, ul_birth_ms(ul_entry_birth(((const struct ul_large *)at(r, UL_LARGES, i))
-                                              ->entry)));
+    later(&ms, ul_birth_ms(ul_entry_birth(
+                   ((const struct ul_large *)at(r, UL_LARGES, i))->entry)));
   for (uint64_t i = 0; i < r->tables[UL_ARENAS].count; i++) {
     const struct ul_arena *a = at(r, UL_ARENAS, i);
     for (unsigned u = 0; a->base && u < UL_UNITS; u++) {
