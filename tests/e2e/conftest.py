@@ -1,0 +1,39 @@
+import os
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # workloads
+
+from harness import ULLAGE, Recorder
+
+
+def pytest_configure(config):
+    if not ULLAGE.exists():
+        pytest.exit(f"{ULLAGE} has not been built; set ULLAGE_BUILD", returncode=2)
+    os.umask(0o022)
+
+
+@pytest.fixture
+def recorder(tmp_path):
+    return Recorder(tmp_path)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_call(item):
+    """No test waits for ever; those that need long say so."""
+    mark = item.get_closest_marker("seconds")
+    limit = mark.args[0] if mark else 180
+
+    def give_up(_signal, _frame):
+        raise TimeoutError(f"no end within {limit} s")
+
+    old = signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(limit)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, old)

@@ -1,0 +1,243 @@
+"""Programs whose growth, leaks and waste are known: the answers name the guilty
+function and line first, exact for leaks and within 1 % for the rest."""
+
+import shutil
+import subprocess
+
+import pytest
+
+from harness import blamed, execute, find, marked_line, near, program, tool
+
+
+def expectations(result):
+    for line in result.text().splitlines():
+        name, verdict, size, blocks = line.split()
+        yield name, verdict, int(size), int(blocks)
+
+
+def check_leaks(recorder, result, source):
+    answer = recorder.answer("leaks", "--all")
+    ranked = [l for l in answer["leaks"] if l["verdict"] == "definite"]
+    # The program's own: the C library may have lost something too.
+    totals = {}
+    for name, verdict, size, blocks in expectations(result):
+        line = marked_line(source, name)
+        found = [l for l in answer["leaks"] if l["verdict"] == verdict
+                 and any(f["line"] == line and (f["file"] or "").endswith(source)
+                         for f in l["stack"][:3])]
+        assert sum(l["bytes"] for l in found) == size, (name, verdict, found)
+        assert sum(l["blocks"] for l in found) == blocks, (name, verdict, found)
+        totals[verdict] = totals.get(verdict, 0) + size
+    for verdict in ("definite", "indirect", "possible"):
+        assert answer["totals"][verdict]["bytes"] == totals.get(verdict, 0), verdict
+    sizes = [l["bytes"] for l in ranked]
+    assert sizes == sorted(sizes, reverse=True)
+    return answer, ranked
+
+
+@pytest.mark.short
+@pytest.mark.parametrize("binary", ["leaks", "leaks_nopie"])
+def test_leaks_of_each_verdict(recorder, binary):
+    result = recorder.run(program(binary))
+    assert result.status == 0
+    answer, ranked = check_leaks(recorder, result, "leaks.c")
+    assert blamed(ranked[0], "leak_large", "leaks.c", marked_line("leaks.c", "leak_large"))
+    chain = find(ranked, "chain_block")
+    assert chain[0]["indirect_bytes"] == 180 * 64 and chain[0]["indirect_blocks"] == 180
+
+
+@pytest.mark.short
+def test_heuristics_of_interior_pointers(recorder):
+    result = recorder.run(program("heuristics"))
+    assert result.status == 0
+    answer, _ = check_leaks(recorder, result, "heuristics.cc")
+    rescued = answer["rescued"]
+    assert rescued["stdstring"]["blocks"] == 11
+    assert rescued["length64"]["blocks"] == 12
+    assert rescued["newarray"]["blocks"] == 13
+    assert rescued["multipleinheritance"]["blocks"] == 14
+
+
+@pytest.mark.short
+def test_growth(recorder):
+    result = recorder.run(program("grow"), "1500", "2")
+    assert result.status == 0
+    answer = recorder.answer("growth", "--all")
+    first = answer["sites"][0]
+    assert blamed(first, "keep_session", "grow.c", marked_line("grow.c", "keep_session"))
+    assert first["verdict"] == "growing"
+    assert near(first["last_bytes"], 1500 * 1000)
+    assert first["generations"] > 3
+    for steady in ("fill_cache", "saw_tooth", "start_up"):
+        for site in find(answer["sites"], steady):
+            assert site["verdict"] != "growing", site
+    # The slope: what was added over the time it took, as the answer itself tells time.
+    seconds = answer["snapshots"][-1]["seconds"] - answer["snapshots"][0]["seconds"]
+    assert near(first["bytes_per_second"], 1500 * 1000 / seconds, 0.1)
+    assert [s["seconds"] for s in answer["snapshots"]] == sorted(
+        s["seconds"] for s in answer["snapshots"])
+
+
+def waste(result):
+    return {what: (function, int(size)) for what, function, size in
+            (line.split() for line in result.text().splitlines())}
+
+
+@pytest.mark.short
+def test_unused(recorder):
+    result = recorder.run(program("waste"))
+    assert result.status == 0
+    answer = recorder.answer("unused", "--all")
+    for what, (function, size) in waste(result).items():
+        key = f"{what}_bytes"
+        top = max(answer["sites"], key=lambda s: s[key])
+        assert blamed(top, function, "waste.c", marked_line("waste.c", function)), (what, top)
+        assert near(top[key], size), (what, top[key], size)
+        assert answer["totals"][key] >= top[key]
+    survivor = find(answer["sites"], "survivor")[0]
+    assert near(survivor["sole_pinned_bytes"], waste(result)["pinned"][1], 0.02)
+
+
+@pytest.mark.short
+@pytest.mark.parametrize("mode", ["spike", "never", "churn", "large"])
+def test_peak(recorder, mode):
+    result = recorder.run(program("peak"), mode)
+    _, peak, _, live = result.text().split()
+    peak, live = int(peak), int(live)
+    heap = recorder.answer("report")["heap"]
+    # What libc and ullage's neighbours allocate at start is not the program's.
+    assert abs(heap["peak_bytes"] - peak) <= 0.01 * peak + 80_000, heap
+    assert abs(heap["live_bytes"] - live) <= 0.01 * live + 80_000, heap
+
+
+def test_temporary_allocations(recorder):
+    recorder.run(program("peak"), "churn")
+    report = recorder.answer("report", "--all")
+    line = marked_line("peak.c", "churn")
+    site = find(report["sites"], "churn", "peak.c", line)[0]
+    assert site["allocations"] == 100_000
+    assert site["temporary"] == 100_000
+    assert site["live_bytes"] == 0
+
+
+def test_stack_beyond_the_depth_limit_is_cut_and_counted(recorder):
+    recorder.run(program("deep"), "1000")
+    report = recorder.answer("report", "--all")
+    assert report["fallbacks"]["STACK_CUT"] == 10
+    site = find(report["sites"], "descend", "deep.c", marked_line("deep.c", "bottom"))[0]
+    assert site["allocated_bytes"] == 12340
+    assert 60 <= len(site["stack"]) <= 64
+    recorder.run(program("deep"), "20")
+    assert recorder.answer("report").get("fallbacks", {}).get("STACK_CUT", 0) == 0
+
+
+def test_depth_is_configurable(recorder):
+    recorder.run(program("deep"), "1000", env={"ULLAGE_DEPTH": "200"})
+    report = recorder.answer("report", "--all")
+    site = find(report["sites"], "descend", "deep.c", marked_line("deep.c", "bottom"))[0]
+    assert 190 <= len(site["stack"]) <= 200
+
+
+def test_inlined_functions_are_named(recorder):
+    recorder.run(program("inlined"))
+    leak = recorder.answer("leaks")["leaks"][0]
+    names = [f["function"] for f in leak["stack"][:3]]
+    assert names == ["make_item", "make_pair", "fill"]
+    assert [f["inlined"] for f in leak["stack"][:3]] == [True, True, False]
+    assert [f["line"] for f in leak["stack"][:3]] == [
+        marked_line("inlined.c", n) for n in names]
+    assert leak["bytes"] == 500 * 100 and leak["blocks"] == 500
+
+
+def test_without_debug_information(recorder, tmp_path):
+    strip = tool("strip")
+    stripped = tmp_path / "stripped"
+    shutil.copy(program("leaks"), stripped)
+    subprocess.run([strip, "--strip-debug", stripped], check=True)
+    recorder.run(stripped)
+    top = recorder.answer("leaks")["leaks"][0]["stack"][0]
+    assert top["function"] == "leak_large" and not top["line"]
+    assert top["module"] == str(stripped)
+    text = recorder.text("leaks")
+    assert "leak_large+0x" in text
+    subprocess.run([strip, "--strip-all", stripped], check=True)
+    recorder.run(stripped)
+    top = recorder.answer("leaks")["leaks"][0]["stack"][0]
+    assert not top["line"] and top["module"] == str(stripped)
+
+
+def test_separate_debug_information(recorder, tmp_path):
+    objcopy = tool("objcopy")
+    stripped, debug = tmp_path / "separate", tmp_path / "separate.debug"
+    shutil.copy(program("leaks"), stripped)
+    subprocess.run([objcopy, "--only-keep-debug", stripped, debug], check=True)
+    subprocess.run([objcopy, "--strip-debug", f"--add-gnu-debuglink={debug}", stripped],
+                   check=True)
+    recorder.run(stripped)
+    top = recorder.answer("leaks")["leaks"][0]
+    assert blamed(top, "leak_large", "leaks.c", marked_line("leaks.c", "leak_large"))
+
+
+def test_unloaded_library_is_still_named(recorder):
+    result = recorder.run(program("dl"), program("plugin.so"), "unload")
+    assert result.status == 0
+    answer = recorder.answer("leaks")
+    line = marked_line("plugin.cc", "plugin_keep")
+    assert any(f["function"].startswith("plugin_keep") and f["line"] == line
+               for l in answer["leaks"] for f in l["stack"])
+
+
+def test_block_held_by_the_tls_of_a_library(recorder):
+    result = recorder.run(program("dl"), program("plugin.so"), "hold")
+    assert result.status == 0
+    found = find(recorder.answer("leaks", "--all")["leaks"], "plugin_hold")
+    assert [(l["verdict"], l["bytes"]) for l in found] == [("reachable", 666)]
+
+
+def test_the_balance_adds_up_to_rss(recorder):
+    for argv in (["waste"], ["leaks"], ["peak", "never"]):
+        recorder.run(program(argv[0]), *argv[1:])
+        report = recorder.answer("report")
+        assert report["rss_bytes"] > 0
+        assert sum(b["bytes"] for b in report["balance"]) == report["rss_bytes"]
+
+
+@pytest.mark.seconds(400)
+def test_recording_is_bounded_by_the_heap_and_not_by_time(recorder):
+    sizes, allocations = [], []
+    for pairs in (10_000, 100_000_000):
+        result = recorder.run(program("pairs"), pairs, strict=False, timeout=300)
+        assert result.status == 0
+        sizes.append(recorder.file.stat().st_size)
+        allocations.append(recorder.answer("report")["heap"]["allocations"])
+    assert allocations[1] - allocations[0] == 99_990_000
+    assert sizes[1] <= sizes[0], sizes
+
+
+def test_every_verb_answers_in_text(recorder):
+    recorder.run(program("leaks"))
+    for verb in ("report", "growth", "leaks", "unused", "dump"):
+        text = recorder.text(verb)
+        assert text.strip()
+    assert "leak_large" in recorder.text("report")
+    assert f"leaks.c:{marked_line('leaks.c', 'leak_large')}" in recorder.text("leaks")
+
+
+def test_dump_agrees_with_the_independent_reader(recorder):
+    from harness import FORMAT_H
+    from recording import Recording
+    recorder.run(program("waste"))
+    ours = list(Recording(recorder.file, FORMAT_H).snapshots())
+    theirs = recorder.answer("dump")["snapshots"]
+    assert len(ours) == len(theirs)
+    for a, b in zip(sorted(ours, key=lambda s: s["ms"]), sorted(theirs, key=lambda s: s["ms"])):
+        for key in ("live_bytes", "mapped_bytes", "pool_bytes", "free_bytes", "rss_bytes"):
+            assert a[key] == b[key], key
+
+
+def test_python_says_that_pythonmalloc_is_set(recorder):
+    python = tool("python3.11", "python3")
+    r = recorder.run("/usr/bin/python3" if python.startswith("/root") else python, "-c",
+                     "import os; print(os.environ.get('PYTHONMALLOC'))")
+    assert r.text().strip() == "malloc"
+    assert "PYTHONMALLOC" in r.said

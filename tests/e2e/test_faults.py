@@ -1,0 +1,102 @@
+"""When the operating system refuses: the program's output and status stay the same,
+and ullage says one line at most."""
+
+import os
+import resource
+import subprocess
+
+import pytest
+
+from harness import ULLAGE, PRELOAD, execute, program, tool
+
+WORKLOADS = {
+    "leaks": ["leaks"],
+    "waste": ["waste"],
+    "storm": ["threads", "storm", "20"],
+    "fork": ["ends", "fork"],
+    "exec": ["ends", "exec"],
+}
+
+
+def argv_of(name):
+    return [program(WORKLOADS[name][0]), *WORKLOADS[name][1:]]
+
+
+@pytest.fixture(scope="module")
+def native():
+    return {name: execute(argv_of(name)) for name in WORKLOADS}
+
+
+@pytest.mark.seconds(600)
+@pytest.mark.parametrize("operation", ["fallocate", "open", "write", "fork"])
+def test_each_operation_fails_in_turn(recorder, native, operation):
+    for n in list(range(1, 13)) + [20, 50]:
+        for name in WORKLOADS:
+            r = recorder.run(*argv_of(name), env={"ULLAGE_FAIL": f"{operation}:{n}",
+                                                  "ULLAGE_UNWIND": None}, check=False)
+            where = (operation, n, name, r.all_stderr)
+            assert (r.status, r.stdout, r.stderr) == (
+                native[name].status, native[name].stdout, native[name].stderr), where
+
+
+@pytest.mark.seconds(600)
+def test_each_mapping_fails_in_turn(recorder):
+    """The program asks again, as a careful one does, when malloc says ENOMEM: only
+    one mapping fails. What ullage wants for itself may fail at any time."""
+    native = execute([program("tolerant")])
+    assert native.status == 0
+    for n in list(range(1, 41)) + [60, 100]:
+        r = recorder.run(program("tolerant"), check=False,
+                         env={"ULLAGE_FAIL": f"mmap:{n}", "ULLAGE_UNWIND": None})
+        assert (r.status, r.stdout, r.stderr) == (0, native.stdout, b""), (n, r.all_stderr)
+
+
+def test_file_size_limit(recorder, native):
+    """RLIMIT_FSIZE as a full disk; it must not raise SIGXFSZ either."""
+    for size in (0, 4096, 65536, 100_000, 1 << 20, 3 << 20):
+        r = execute(["/bin/sh", "-c", f"ulimit -f {size // 512}; exec \"$0\"",
+                     program("waste")],
+                    env={"LD_PRELOAD": str(PRELOAD), "ULLAGE_FILE": str(recorder.file)})
+        assert (r.status, r.stdout) == (0, native["waste"].stdout), (size, r.all_stderr)
+        assert r.stderr == b""
+
+
+def test_full_disk(recorder, native, tmp_path):
+    if os.getuid():
+        pytest.skip("needs root to mount a small tmpfs")
+    for kb in (64, 256, 1024, 4096):
+        disk = tmp_path / f"disk{kb}"
+        disk.mkdir()
+        mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={kb}k", "tmpfs", disk],
+                                 capture_output=True)
+        if mounted.returncode:
+            pytest.skip("cannot mount a tmpfs here")
+        try:
+            file = disk / "recording"
+            r = execute([ULLAGE, "run", "-o", file, "--", program("waste")])
+            assert (r.status, r.stdout) == (0, native["waste"].stdout), (kb, r.all_stderr)
+            if kb == 4096:  # something was recorded, and it says that it stopped
+                report = execute([ULLAGE, "report", file])
+                assert report.status == 0, report.all_stderr
+        finally:
+            subprocess.run(["umount", disk], check=True)
+
+
+def test_recording_that_stopped_says_so(recorder):
+    r = execute([program("waste")], env={"LD_PRELOAD": str(PRELOAD),
+                                         "ULLAGE_FILE": str(recorder.file),
+                                         "ULLAGE_FAIL": "fallocate:8"})
+    assert r.status == 0
+    if recorder.file.exists():
+        assert "stop" in recorder.text("report").lower()
+
+
+def test_no_proc(recorder, native):
+    """As in a bare chroot: no /proc, so no RSS, no mappings; the rest is there."""
+    unshare = tool("unshare")
+    if os.getuid() or execute([unshare, "-m", "true"]).status:
+        pytest.skip("needs root and mount namespaces")
+    r = execute([unshare, "-m", "sh", "-c",
+                 'mount -t tmpfs none /proc && exec env LD_PRELOAD="$0" "$1"',
+                 str(PRELOAD), program("leaks")], env={"ULLAGE_FILE": str(recorder.file)})
+    assert (r.status, r.stdout) == (0, native["leaks"].stdout), r.all_stderr

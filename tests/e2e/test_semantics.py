@@ -1,0 +1,211 @@
+"""The program must not notice: what it prints, how it ends, its descriptors, its
+signals, its children, and what malloc promises."""
+
+import os
+import signal
+import subprocess
+
+import pytest
+
+from harness import (ULLAGE, execute, find, marked_line, program, tool)
+
+
+@pytest.mark.short
+@pytest.mark.parametrize("name", ["conform", "operators", "foreign"])
+def test_interface(recorder, name):
+    r = recorder.run(program(name))
+    assert (r.status, r.stderr) == (0, b""), r.text()[-3000:]
+
+
+def test_interface_without_recording(recorder):
+    r = recorder.run(program("conform"), env={"ULLAGE_RECORD": "no"})
+    assert (r.status, r.stderr) == (0, b""), r.text()[-3000:]
+
+
+ENDS = {  # mode: (how the recording says it ended, status)
+    "return": ("exited", 3), "exit": ("exited", 3), "atexit": ("exited", 3),
+    "_exit": ("exited", 3), "_Exit": ("exited", 3), "quick_exit": ("exited", 3),
+    "thread": ("exited", 3), "last_thread": ("exited", 0),
+    "abort": ("signaled", 6), "segv": ("signaled", 11), "term": ("signaled", 15),
+    "kill": ("signaled", 9), "exec_failing": ("exited", 3), "vfork": ("exited", 3),
+    "spawn": ("exited", 3), "system": ("exited", 3), "raw_fork": ("exited", 3),
+    "fork": ("exited", 3), "daemon": ("exited", 3),
+}
+
+
+@pytest.mark.short
+@pytest.mark.parametrize("mode", ENDS)
+def test_end(recorder, mode):
+    r = recorder.same(program("ends"), mode)
+    kind, status = ENDS[mode]
+    assert r.status == (-status if kind == "signaled" else status)
+    report = recorder.answer("report", "--all")
+    assert report["program"]["exit"] == {"kind": kind, "status": status}
+    site = find(report["sites"], "leak_before_end", "ends.c",
+                marked_line("ends.c", "leak_before_end"))
+    assert site and site[0]["live_bytes"] >= 1000
+
+
+@pytest.mark.short
+@pytest.mark.parametrize("mode", [m for m, (kind, _) in ENDS.items() if kind == "exited"])
+def test_leaks_are_found_however_it_ends(recorder, mode):
+    recorder.run(program("ends"), mode)
+    found = [l for l in find(recorder.answer("leaks")["leaks"], "leak_before_end")
+             if l["verdict"] == "definite"]
+    blocks = 40 if mode == "exec_failing" else 10
+    assert sum(l["blocks"] for l in found) == blocks
+    assert sum(l["bytes"] for l in found) == 100 * blocks
+
+
+def test_exit_by_bare_system_call(recorder):
+    r = recorder.same(program("ends"), "syscall")
+    assert r.status == 3
+    report = recorder.answer("report", "--all")
+    assert find(report["sites"], "leak_before_end")[0]["live_bytes"] == 1000
+
+
+def test_exec_keeps_both_recordings(recorder):
+    r = recorder.same(program("ends"), "exec")
+    assert (r.status, r.text()) == (3, "executed\n")
+    report = recorder.answer("report")
+    assert report["program"]["command"][0].endswith("sh")
+    earlier = recorder.answer("report", "--all", file=recorder.file.with_name("recording.1"))
+    assert find(earlier["sites"], "leak_before_end")[0]["live_bytes"] == 1000
+
+
+def test_forked_children_have_recordings_of_their_own(recorder):
+    r = recorder.run(program("ends"), "fork")
+    assert r.status == 3
+    told = []
+    for path in recorder.children():
+        sites = recorder.answer("report", "--all", file=path)["sites"]
+        told += [s["live_bytes"] for s in find(sites, "leak_before_end")]
+    summary = recorder.file.with_name("recording.children")
+    folded = summary.read_text().splitlines() if summary.exists() else []
+    assert len(recorder.children()) + len(folded) == 5
+    if told:
+        assert max(told) >= 5000
+
+
+def test_children_can_be_left_out(recorder):
+    r = recorder.run(program("ends"), "fork", options=["--children=no"])
+    assert r.status == 3
+    assert recorder.children() == []
+
+
+def test_child_that_outlives_its_parent(recorder):
+    r = recorder.run(program("ends"), "daemon")
+    assert (r.status, r.text()) == (3, "parent leaves\n")
+
+
+@pytest.mark.short
+@pytest.mark.seconds(400)
+@pytest.mark.parametrize("argv", [
+    ("cross", "100000"), ("storm", "1000"), ("fork", "300"), ("exit",)], ids=lambda a: a[0])
+def test_threads(recorder, argv):
+    r = recorder.run(program("threads"), *argv, strict=argv[0] != "cross", timeout=300)
+    assert (r.status, r.stderr) == ((7, b"") if argv[0] == "exit" else (0, b""))
+
+
+@pytest.mark.seconds(400)
+def test_threads_under_the_strictest_checks(recorder):
+    r = recorder.run(program("threads"), "cross", "5000", timeout=300)
+    assert (r.status, r.stderr) == (0, b"")
+
+
+@pytest.mark.short
+@pytest.mark.seconds(400)
+def test_libraries_that_come_and_go_while_exceptions_fly(recorder):
+    r = recorder.run(program("dl"), program("plugin.so"), "1000", strict=False, timeout=300)
+    assert (r.status, r.text(), r.stderr) == (0, "done\n", b"")
+    r = recorder.run(program("dl"), program("plugin.so"), "50", timeout=300)
+    assert (r.status, r.text(), r.stderr) == (0, "done\n", b"")
+
+
+def test_exceptions(recorder):
+    recorder.same(program("throw"), "3000")
+
+
+@pytest.mark.short
+@pytest.mark.parametrize("mode", ["list", "reuse", "many"])
+def test_descriptors(recorder, mode):
+    assert recorder.same(program("descriptors"), mode).status == 0
+
+
+@pytest.mark.short
+@pytest.mark.parametrize("mode", ["jump", "timer", "mask", "altstack"])
+def test_signals(recorder, mode):
+    assert recorder.same(program("signals"), mode).status == 0
+
+
+def test_wrapper_forwards_signals(recorder):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
+        p = subprocess.Popen([ULLAGE, "run", "-o", recorder.file, "--", program("ends"), "wait"],
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        assert p.stdout.readline() == b"waiting\n"
+        p.send_signal(number)
+        p.communicate(timeout=60)
+        assert p.returncode == -number
+        report = recorder.answer("report")
+        assert report["program"]["exit"] == {"kind": "signaled", "status": number}
+        recorder.file.unlink()
+
+
+@pytest.mark.parametrize("mb", [400])
+def test_address_space_runs_out(recorder, mb):
+    for _ in range(2):
+        r = recorder.run(program("limits"), mb)
+        assert (r.status, r.text(), r.stderr) == (0, "survived\n", b"")
+
+
+def test_ulimit_v_from_outside(recorder):
+    sh = tool("sh")
+    for kb in (100_000, 300_000):
+        r = recorder.run(sh, "-c", f'ulimit -v {kb}; exec "$0" 0', program("limits"))
+        assert (r.status, r.text()) == (0, "survived\n")
+
+
+def test_bare_preload_does_the_same(tmp_path):
+    from harness import PRELOAD, check_recording
+    from harness import Recorder
+    file = tmp_path / "recording"
+    r = execute([program("leaks")], env={"LD_PRELOAD": str(PRELOAD), "ULLAGE_FILE": str(file)})
+    assert r.status == 0 and r.all_stderr == b""
+    check_recording(file)
+    assert Recorder(tmp_path).answer("leaks")["totals"]["definite"]["blocks"] == 132
+
+
+def test_file_names_with_program_and_pid(tmp_path):
+    from harness import PRELOAD
+    execute([program("pairs"), "10"], cwd=tmp_path,
+            env={"LD_PRELOAD": str(PRELOAD), "ULLAGE_FILE": f"{tmp_path}/%n-%p.rec"})
+    names = [p.name for p in tmp_path.iterdir()]
+    assert len(names) == 1 and names[0].startswith("pairs-") and names[0].endswith(".rec")
+    execute([ULLAGE, "run", "--", program("pairs"), "10"], cwd=tmp_path)
+    assert [p for p in tmp_path.glob("ullage.pairs.*")]
+
+
+def test_an_earlier_recording_is_not_silently_lost(recorder):
+    execute([ULLAGE, "run", "-o", recorder.file, "--", program("pairs"), "10"])
+    first = recorder.file.read_bytes()
+    r = execute([ULLAGE, "run", "-o", recorder.file, "--", program("pairs"), "10"])
+    kept = [p for p in recorder.directory.iterdir() if p.read_bytes() == first]
+    assert kept or (r.status != 0 and recorder.file.read_bytes() == first), r.all_stderr
+
+
+def test_a_program_with_its_own_allocator_is_named(recorder):
+    r = recorder.same(program("bundled"), strict=True)
+    text = recorder.text("report") if recorder.file.exists() else ""
+    assert "allocator" in (r.said + text)
+
+
+def test_script_with_a_thousand_children(recorder):
+    script = "i=0; while [ $i -lt 1000 ]; do /bin/true; i=$((i+1)); done; echo done"
+    r = recorder.same(tool("sh"), "-c", script, strict=False)
+    assert r.text() == "done\n"
+    files = list(recorder.directory.iterdir())
+    assert len(files) < 20, len(files)
+    lines = recorder.file.with_name("recording.children").read_text().splitlines()
+    assert len(lines) + len(recorder.children()) == 1000
+    fields = lines[0].split("\t")
+    assert len(fields) == 9 and fields[2:4] == ["exited", "0"] and "true" in fields[8]
