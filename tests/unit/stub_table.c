@@ -19,8 +19,7 @@ void *table_at(enum ul_table table, uint64_t i) {
 }
 
 uint32_t table_append(enum ul_table table, uint32_t n) {
-  if (table != UL_MODULES || modules_used + n > MODULES)
-    return TABLE_NONE;
+  if (table != UL_MODULES || modules_used + n > MODULES) return TABLE_NONE;
   return (uint32_t)atomic_fetch_add(&modules_used, n);
 }
 
@@ -29,8 +28,7 @@ uint64_t table_count(enum ul_table table) {
 }
 
 uint32_t table_text(const char *string, size_t bytes) {
-  if (text_used + bytes + 1 > TEXT)
-    return 0;
+  if (text_used + bytes + 1 > TEXT) return 0;
   uint64_t at = atomic_fetch_add(&text_used, bytes + 1);
   memcpy(text + at, string, bytes);
   return (uint32_t)at;

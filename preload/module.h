@@ -1,0 +1,46 @@
+/* module.h - the loaded objects that call stacks lead through.
+ *
+ * A module is recorded (UL_MODULES) when an address in it is first met, found
+ * without the loader's lock (_dl_find_object), and kept for ever by place and
+ * build id. When it is gone, its record is closed; when the same object comes
+ * back to the same place, its record is reopened and `loads` counts it: a
+ * dlopen/dlclose loop needs one record. */
+#ifndef ULLAGE_MODULE_H
+#define ULLAGE_MODULE_H
+
+#include <link.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Index in UL_MODULES of the module that holds the return address `address`;
+ * UL_NO_MODULE if none does, the table is full or there is no recording. Any
+ * thread, errno kept; takes the module lock (and in it the table's) for a module
+ * that is new. */
+uint16_t module_of(uint64_t address);
+
+/* Where to read the unwind table of the code at `address`, in memory. */
+struct module_unwind {
+  uint64_t start, end;   /* span of the module */
+  uint64_t eh_frame_hdr; /* its PT_GNU_EH_FRAME, 0 if it has none */
+};
+bool module_find(uint64_t address, struct module_unwind *found);
+
+/* Close the records of modules that are no longer there; true if there were
+ * any. `gone` is called for each, with no lock held. */
+bool module_poll(void (*gone)(uint64_t start, uint64_t end));
+/* Raised by every module_poll() that found something. */
+uint64_t module_generation(void);
+
+uint32_t module_count(void); /* records, open and closed; never falls */
+
+/* dl_iterate_phdr over the modules met so far, without the loader's lock. */
+int module_iterate(int (*visit)(struct dl_phdr_info *, size_t, void *), void *data);
+
+/* A new recording has begun, with an empty UL_MODULES: record each module again
+ * when it is next met. While no other thread runs (a forked child). */
+void module_record_again(void);
+
+void module_fork_prepare(void);
+void module_fork_parent(void);
+void module_fork_child(void);
+#endif

@@ -1,0 +1,89 @@
+/* rule.h - how to find the caller's frame, for each return address met so far.
+ *
+ * One hash table for all threads, 16 bytes a slot, read without locks:
+ *
+ *     ip     the key; 0: free. Stored last, with release, and never changed.
+ *     rule   one word, replaced as a whole; 0: nothing known (any more)
+ *
+ * Rules are learned from libunwind (unwind.h) one at a time, under the rule lock
+ * (order of locks: rule, module, table).
+ * When a module goes, the rules in its range become 0; their keys wait for the
+ * same addresses to come back or for the next time the table is rebuilt. A table
+ * that was replaced may still be read by a walk under way: its memory is never
+ * given back, but becomes a table again after RETIRED_MS, when no walk can be
+ * that late; and should one be, it reads a wrong rule, not wrong memory,
+ * since every load of a walk is checked against the stack's bounds. */
+#ifndef ULLAGE_RULE_H
+#define ULLAGE_RULE_H
+
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/*  63..32 CFA offset   31..8 offset of saved RBP from CFA   7..0 kind  */
+typedef uint64_t rule;
+#define RULE_KNOWN 0x01u     /* always set */
+#define RULE_RBP 0x02u       /* CFA = RBP + offset, else RSP + offset */
+#define RULE_SAVED 0x04u     /* RBP is saved, else it is the caller's already */
+#define RULE_SPECIAL 0x80u   /* one of: */
+#define RULE_REALIGNED 0x81u /* CFA = *(RBP + offset), RBP saved from RBP */
+#define RULE_SIGNAL 0x91u    /* a struct ucontext is at RSP */
+#define RULE_END 0xa1u
+#define RULE_BARE 0xb1u  /* no unwind information: follow the frame pointer */
+#define RULE_OTHER 0xc1u /* let libunwind walk */
+
+static inline unsigned rule_kind(rule r) {
+  return (uint8_t)r;
+}
+static inline int64_t rule_cfa(rule r) {
+  return (int64_t)r >> 32;
+}
+static inline int64_t rule_rbp(rule r) {
+  return (int32_t)(uint32_t)r >> 8;
+}
+
+/* Key of an address at which a signal came in: what holds there is another row
+ * than what holds before it, at the call that returns to it. */
+#define RULE_EXACT ((uint64_t)1 << 63)
+
+struct rule_slot {
+  _Atomic uint64_t ip;
+  _Atomic rule rule;
+};
+struct rule_table {
+  struct rule_slot *slots;
+  uint64_t mask;
+  unsigned shift; /* 64 - log2 of the number of slots */
+};
+extern struct rule_table *_Atomic rule_table;
+
+static inline const struct rule_table *rule_current(void) {
+  return atomic_load_explicit(&rule_table, memory_order_acquire);
+}
+
+/* 0: not known. */
+static inline rule rule_find(const struct rule_table *t, uint64_t ip) {
+  uint64_t i = ip * 0x9e3779b97f4a7c15u >> t->shift;
+  for (;; i = (i + 1) & t->mask) {
+    uint64_t key = atomic_load_explicit(&t->slots[i].ip, memory_order_acquire);
+    if (__builtin_expect(key == ip, 1))
+      return atomic_load_explicit(&t->slots[i].rule, memory_order_relaxed);
+    if (key == 0) return 0;
+  }
+}
+
+/* Learn and keep; never 0. Takes the rule lock. */
+rule rule_learn(uint64_t ip);
+/* Forget what is known about [start, end). Takes the rule lock. */
+void rule_forget(uint64_t start, uint64_t end);
+uint64_t rule_count(void);
+
+/* The lock is also that of unwind.h's conversations. */
+void rule_lock(sigset_t *saved);
+void rule_unlock(const sigset_t *saved);
+
+void rule_fork_prepare(void);
+void rule_fork_parent(void);
+void rule_fork_child(void);
+#endif

@@ -1,0 +1,46 @@
+/* stack.h - the call stack of an allocation.
+ *
+ * A walk starts at the frame of the exported entry point (built with a frame
+ * pointer) and goes outwards by rule (rule.h); libunwind (unwind.h) teaches the
+ * rules and steps what no rule can describe.
+ *
+ * Everything here keeps errno and the signal mask, leaves no descriptor open
+ * and never calls malloc; the libraries it loads may, so the caller counts
+ * thread_state.busy up around every call. No lock of ours may be held by the
+ * caller; none is taken while a stack is walked by rules already known. */
+#ifndef ULLAGE_STACK_H
+#define ULLAGE_STACK_H
+
+#include <stdint.h>
+
+#define STACK_DEPTH_MAX 1024
+
+/* Load libunwind and read ULLAGE_UNWIND. Once, from the constructor (or by the
+ * first capture made outside the loader). */
+void stack_start(void);
+
+/* The return addresses above an entry point, innermost (into the caller of the
+ * entry point) first, at most `limit` of them (up to STACK_DEPTH_MAX).
+ * `frame_address`: __builtin_frame_address(0) of the entry point. Returns how
+ * many, 0 if no stack could be had. *end: UL_NODE_ROOT, UL_NODE_CUT or
+ * UL_NODE_BROKEN; *hash: of the addresses and the end, never 0. Counts the
+ * fallbacks SLOW_WALK, FRAME_POINTER and WALK_MISMATCH; NO_STACK, STACK_CUT
+ * and STACK_BROKEN are the caller's to count. */
+uint32_t stack_capture(const void *frame_address, uint64_t *ips, uint32_t limit,
+                       uint32_t *end, uint64_t *hash);
+
+/* Changes whenever modules were unloaded: what was remembered about addresses
+ * in them (interned sites) must be forgotten. */
+uint64_t stack_generation(void);
+
+/* Look whether modules have gone: after dlclose (which is exported here and does
+ * it), and now and then, since glibc unloads some by itself. */
+void stack_forget_unloaded(void);
+
+/* Around fork, in this order relative to the caller's other locks: prepare takes
+ * the locks of modules and rules, after those that may be held when
+ * table_append() is called and before the table lock. */
+void stack_fork_prepare(void);
+void stack_fork_parent(void);
+void stack_fork_child(void);
+#endif

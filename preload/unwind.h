@@ -1,0 +1,56 @@
+/* unwind.h - libunwind, kept at arm's length.
+ *
+ * Two private copies of its knowledge are used, neither by linking:
+ *  - the generic library with accessors of ours, an address space of its own and
+ *    no caches. It reads unwind tables where module.h says they are, so it never
+ *    asks the loader and never probes memory through its pipe. It teaches
+ *    rules and walks the stacks that no rule describes;
+ *  - unw_backtrace of the local library, the oracle of ULLAGE_UNWIND=libunwind
+ *    and =check, only loaded for these.
+ *
+ * Where not said otherwise: any thread, no lock of ours held. */
+#ifndef ULLAGE_UNWIND_H
+#define ULLAGE_UNWIND_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* What the unwind table says about the frame of one code address: enough to find
+ * the caller's frame from this frame's RSP and RBP. */
+struct unwind_frame {
+  enum {
+    UNWIND_REGULAR,   /* CFA = cfa_base + cfa; return address at CFA - 8 */
+    UNWIND_REALIGNED, /* CFA = *(RBP + cfa); RBP saved at RBP + rbp */
+    UNWIND_SIGNAL,    /* a struct ucontext is at RSP */
+    UNWIND_END,       /* outermost */
+    UNWIND_BARE,      /* no unwind information */
+    UNWIND_OTHER      /* only libunwind can tell */
+  } kind;
+  bool cfa_from_rbp; /* else from RSP */
+  bool rbp_saved;    /* at CFA + rbp; else RBP is the caller's */
+  int64_t cfa, rbp;
+};
+
+struct unwind_registers {
+  uint64_t rip, rsp, rbp, rbx, r12, r13, r14, r15;
+};
+
+/* Load the library, and the oracle if asked. false: there is none. */
+bool unwind_start(bool oracle);
+
+/* Learn about code address `ip`: the return address minus one, or the exact
+ * address where a signal came in. Not at the same time in two threads. */
+struct unwind_frame unwind_learn(uint64_t ip);
+
+/* The return addresses above the frame whose CFA is `cfa`, from the registers of
+ * a function below it, as stack_capture() gives them. Not at the same time in
+ * two threads, nor together with unwind_learn(). */
+uint32_t unwind_walk(const struct unwind_registers *from, uint64_t cfa, uint64_t *ips,
+                     uint32_t limit, uint32_t *end);
+
+/* The same by unw_backtrace, above the frame that returns to `caller`. */
+uint32_t unwind_oracle(uint64_t caller, uint64_t *ips, uint32_t limit, uint32_t *end);
+
+/* Can the word at `address` be read? One system call, no descriptor. Keeps errno. */
+bool unwind_readable(uint64_t address);
+#endif
