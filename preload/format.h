@@ -438,6 +438,7 @@ struct ul_header {
   int32_t stop_errno;
   uint32_t depth_limit;
   uint64_t stop_ms;
+  uint64_t forked_ms; /* when `forked`: the ms of the fork; ms 0 is the parent's */
 
   /* Evidence about pages, collected at end_ms. */
   uint32_t residency; /* enum ul_evidence, for resident bits and bytes */

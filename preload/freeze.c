@@ -49,7 +49,7 @@ enum {
 #define SLICE_NS (5 * UINT64_C(1000000))
 
 struct kernel_sigaction {
-  void (*handler)(int, siginfo_t *, void *);
+  freeze_handler *handler;
   unsigned long flags;
   void (*restorer)(void);
   uint64_t mask;
@@ -92,6 +92,15 @@ static long sigaction_raw(int sig, const struct kernel_sigaction *set,
 /* The bytes that unwinders know as the way out of a signal handler. */
 static __attribute__((naked)) void restorer(void) {
   __asm__ volatile("movq $15, %rax\n\tsyscall");
+}
+
+bool freeze_handle(int sig, freeze_handler *handler) {
+  const struct kernel_sigaction mine = {.handler = handler,
+                                        .flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK |
+                                                 KERNEL_SA_RESTORER,
+                                        .restorer = restorer,
+                                        .mask = ~UINT64_C(0)};
+  return sigaction_raw(sig, &mine, NULL) == 0;
 }
 
 /* ---- in the thread that stops ------------------------------------------------------ */
@@ -146,7 +155,7 @@ static bool borrow_signal(void) {
                                         .mask = ~UINT64_C(0)};
   for (int sig = LAST_SIGNAL; sig >= FIRST_SIGNAL; sig--) {
     if (!unused_signal(sig)) continue;
-    if (sigaction_raw(sig, &mine, NULL) != 0) continue;
+    if (!freeze_handle(sig, stop_here)) continue;
     borrowed = sig;
     return true;
   }
@@ -239,7 +248,7 @@ static int read_system_call(struct frozen_thread *t) {
 
 /* Would it take the signal, by running its handler? Sets GONE if it is dead. */
 static bool would_answer(struct frozen_thread *t) {
-  char text[4096];
+  char text[2048];
   if (read_task(t->tid, "status", text, sizeof text) <= 0) {
     if (!os_thread_alive(t->tid)) atomic_store(&t->state, FROZEN_GONE);
     return true;
@@ -270,7 +279,7 @@ static int parse_tid(const char *name) {
 /* Calls visit for each thread listed; false: the directory could not be read. */
 static bool list_threads(void (*visit)(struct thread_set *, int tid),
                          struct thread_set *set) {
-  char buffer[PAGE] __attribute__((aligned(8)));
+  char buffer[1024] __attribute__((aligned(8)));
   int fd = os_open("/proc/self/task", O_RDONLY | O_DIRECTORY, 0);
   if (fd < 0) return false;
   long n;

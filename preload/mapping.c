@@ -508,13 +508,13 @@ static uint64_t fill_rows(struct smaps *s, struct ul_mapping *rows, size_t count
   return sum + finish_row(s, row);
 }
 
-/* Room for n rows: those of an earlier call, and new ones; what is too many is zeroed. */
-static struct ul_mapping *rows_for(size_t n) {
-  uint64_t have = table_count(UL_MAPPINGS);
-  if (n > have && table_append(UL_MAPPINGS, (uint32_t)(n - have)) == TABLE_NONE)
-    return NULL;
-  struct ul_mapping *rows = table_at(UL_MAPPINGS, 0);
-  if (have > n) memset(rows + n, 0, (have - n) * sizeof *rows);
+void *mapping_replace_rows(enum ul_table table, size_t n) {
+  uint64_t have = table_count(table);
+  if (n > have && table_append(table, (uint32_t)(n - have)) == TABLE_NONE) return NULL;
+  if (n == 0 && have == 0) return NULL;
+  size_t bytes = recording->table[table].element_bytes;
+  char *rows = table_at(table, 0);
+  if (have > n) memset(rows + n * bytes, 0, (have - n) * bytes);
   return rows;
 }
 
@@ -528,7 +528,7 @@ static void collect_mappings(int fd) {
   ours = ours &&
          range_add(&s.ours, (uintptr_t)text, (uintptr_t)text + mapped_bytes, RANGE_TOOL);
   size_t n = ours ? count_lines(&s) : 0;
-  struct ul_mapping *rows = n ? rows_for(n) : NULL;
+  struct ul_mapping *rows = n ? mapping_replace_rows(UL_MAPPINGS, n) : NULL;
   if (ours) range_sort(&s.ours);
   if (rows)
     recording->end_rss_bytes = fill_rows(&s, rows, n);

@@ -27,6 +27,11 @@ uint64_t mapping_rss(void);
  * Costs the program a minor fault for the first write to each page afterwards. */
 bool mapping_mark_writes(void);
 
+/* The first n rows of a table that is written once, at the end (or again, if the end was
+ * none): room is appended as needed, rows too many are zeroed. NULL: no room, or
+ * nothing to hold. */
+void *mapping_replace_rows(enum ul_table table, size_t n);
+
 /* ---- for the scan --------------------------------------------------------- */
 
 /* One line of /proc/PID/maps or smaps. */

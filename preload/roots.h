@@ -28,4 +28,7 @@ bool roots_in_loader(uintptr_t address);
  * the moment of the copy; pagemap (of the copied process) may be < 0. */
 void roots_each(const struct thread_set *threads, uintptr_t sp, uintptr_t tcb,
                 int pagemap, void (*scan)(uintptr_t start, uintptr_t end));
+/* Call scan for the touched runs of pages of [start, end), private memory of any kind. */
+void roots_touched(uintptr_t start, uintptr_t end, int pagemap,
+                   void (*scan)(uintptr_t start, uintptr_t end));
 #endif

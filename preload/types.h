@@ -61,8 +61,8 @@ struct pool {
   uint32_t virgin; /* offset of the first block never carved */
   uint32_t end;    /* capacity * size */
   uint32_t live;   /* blocks */
+  uint32_t entry;  /* index of entries[0] in UL_ENTRIES */
   uint8_t class, units;
-  uint8_t spare;
 };
 
 /* An arena is mapped if and only if some pool in it is in use, but for one
@@ -74,8 +74,8 @@ struct arena {
   char *base;
   uint64_t free_units;         /* bit set: unit free */
   struct arena *next, *prev;   /* among arenas with as many free units */
+  struct arena *link;          /* all descriptors ever made; base NULL: retired */
   struct ul_arena *record;     /* in the recording; NULL: not recorded */
-  uint32_t spare_units;        /* held by spare pools */
   uint8_t head[UL_UNITS];      /* unit -> first unit of its pool */
   struct pool pools[UL_UNITS]; /* valid at the head unit of a pool */
 };
@@ -83,9 +83,10 @@ struct arena {
 struct large {
   char *base;
   size_t mapped;             /* whole pages */
-  size_t requested;          /* bytes */
   struct ul_large *record;   /* in the recording; NULL: not recorded */
-  struct large *next, *prev; /* all large blocks, or the cache */
+  struct large *next, *prev; /* all large blocks in use */
+  bool zeroed;               /* fresh from the OS */
+  bool in_use;               /* not in the cache */
 };
 
 /* What the map of addresses knows about the megabyte around a pointer: an
@@ -96,22 +97,23 @@ typedef uintptr_t map_slot;
  * adopted whole, or (in a forked child) it is quarantined for ever: its owner
  * does not exist here and may have been in the middle of an update.
  * The owner alone touches used[] and its pools; `remote` is pushed by others.
- * live_bytes, usable_bytes, blocks: what this heap's owners allocated minus what they
- * freed, of anybody's; may be negative; only the sum over all heaps has a
- * meaning. Written by the owner, read by whoever takes a snapshot. */
+ * live_bytes, live_blocks, usable_bytes: what this heap's owners allocated minus what
+ * they freed, of anybody's; may be negative; only the sum over all heaps has a meaning.
+ * Written by the owner, read by whoever takes a snapshot. */
 #define RECENT_BLOCKS 4
 struct heap {
   struct pool *used[UL_CLASSES];
   _Atomic(struct block *) remote;
-  _Atomic int64_t live_bytes, usable_bytes, live_blocks, allocations, allocated_bytes;
-  int64_t live_limit;         /* live_bytes above this: look whether it is a new peak */
-  struct ul_counter **chunks; /* site / UL_CHUNK_SITES -> its counters here */
+  _Atomic int64_t live_bytes, live_blocks; /* requested bytes */
+  _Atomic int64_t usable_bytes;            /* of the blocks that lie in pools */
+  int64_t high, floor, step;  /* when a peak of live_bytes is over: snapshot.c */
+  struct ul_counter **chunks; /* [site / UL_CHUNK_SITES]: its counters here */
   uint32_t chunks_size;
   uint32_t recent_next;
   void *recent[RECENT_BLOCKS];     /* the last blocks allocated: temporary if freed now */
   uint64_t pool_bytes, tail_bytes; /* of the pools it owns; arena lock */
   uint32_t index;                  /* in UL_HEAPS */
-  _Atomic int32_t tid;             /* owner */
+  _Atomic int tid;                 /* owner */
   _Atomic bool quarantined;
   struct heap *next; /* all heaps ever made; never removed */
 };

@@ -1,0 +1,42 @@
+/* process.h - the process around the heap: when recording begins, what happens at
+ * fork, exec and the many kinds of exit. */
+#ifndef ULLAGE_PROCESS_H
+#define ULLAGE_PROCESS_H
+
+#include "format.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Lies in a page that the kernel wipes in every forked child (MADV_WIPEONFORK), so that
+ * even the child of a raw clone, for which no handler runs, cannot go on writing into its
+ * parent's recording. */
+struct process_guard {
+  uint32_t alive;     /* 0: this is a child that nobody has told us of */
+  uint32_t recording; /* allocations go to the ledger */
+};
+extern struct process_guard *process_guard;
+
+static inline bool process_recording(void) {
+  return __atomic_load_n(&process_guard->recording, __ATOMIC_RELAXED);
+}
+/* Our constructor has run: stacks can be captured. */
+extern bool process_started;
+/* ULLAGE_CHECK=yes: walk the invariants at each snapshot. */
+bool process_checking(void);
+
+/* Before the first heap exists; cheap when done. */
+void process_begin(void);
+/* On slow paths, before a lock is taken: is this the child of a raw clone? */
+void process_check_fork(void);
+/* A forked child whose recording is still private memory gets its file now, if it is
+ * to have one. Only while the process has one thread. */
+void process_settle(void);
+
+/* The program ends (enum ul_state, status): last snapshot, scan, header. At most once,
+ * unless process_resume() takes it back. Any thread; returns without doing anything in a
+ * vfork child and where it could deadlock. */
+void process_finish(enum ul_state state, int status);
+void process_exec(const char *program); /* the same, before an exec ... */
+void process_resume(void);              /* ... that failed */
+#endif

@@ -1,0 +1,17 @@
+/* say.h - the few words ullage ever says in the program's name: one line on the
+ * descriptor of standard error, at most one of a kind. Any thread, any moment. */
+#ifndef ULLAGE_SAY_H
+#define ULLAGE_SAY_H
+
+#include <stdbool.h>
+
+/* "ullage: " and the message, printf-like with %s, %d, %u and %lu only; once for each
+ * `once` (a static flag of the caller). */
+void say_once(bool *once, const char *format, ...) __attribute__((format(printf, 2, 3)));
+_Noreturn void say_invariant(const char *what, const char *file, int line);
+
+/* An invariant of the heap; checked when ullage is asked to check itself (ULLAGE_CHECK).
+ */
+#define invariant(holds, what)                                                           \
+  ((holds) ? (void)0 : say_invariant(what, __FILE__, __LINE__))
+#endif

@@ -1,0 +1,22 @@
+/* settings.h - the ULLAGE_* variables, read once. docs/guide.md describes them. */
+#ifndef ULLAGE_SETTINGS_H
+#define ULLAGE_SETTINGS_H
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct settings {
+  char file[PATH_MAX]; /* absolute; patterns expanded */
+  int main_pid;        /* whose recording is `file`; 0: nobody said */
+  bool record, children, scan, check, writes;
+  unsigned depth;
+  uint64_t snapshot_ms;
+  const char *faults;
+};
+extern struct settings settings;
+
+/* From the environment. A value that cannot be used is said on standard error, once, and
+ * the default taken. */
+void settings_read(void);
+#endif

@@ -1,0 +1,17 @@
+/* site.h - call sites: interned stacks. A site's number is in the ledger entry
+ * of every block that was allocated there. */
+#ifndef ULLAGE_SITE_H
+#define ULLAGE_SITE_H
+
+#include <stdint.h>
+
+extern uint32_t site_depth_limit; /* frames kept of a stack; 1..STACK_DEPTH_MAX */
+
+/* The site of the allocation whose exported entry point has this frame address; never
+ * UL_SITE_NONE. Any thread, no lock of ours held. Keeps errno. */
+uint32_t site_capture(const void *frame_address);
+
+void site_fork_prepare(void);
+void site_fork_parent(void);
+void site_fork_child(void);
+#endif
