@@ -148,11 +148,6 @@ static bool unused_signal(int sig) {
 }
 
 static bool borrow_signal(void) {
-  const struct kernel_sigaction mine = {.handler = stop_here,
-                                        .flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK |
-                                                 KERNEL_SA_RESTORER,
-                                        .restorer = restorer,
-                                        .mask = ~UINT64_C(0)};
   for (int sig = LAST_SIGNAL; sig >= FIRST_SIGNAL; sig--) {
     if (!unused_signal(sig)) continue;
     if (!freeze_handle(sig, stop_here)) continue;
