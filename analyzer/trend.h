@@ -1,0 +1,62 @@
+/* trend.h - does a series of measurements rise? Robust, distribution-free statistics,
+ * and a verdict for a site's live bytes over time.
+ *
+ * First-versus-last would call a sawtooth growing or shrinking by chance and a filled
+ * cache growing for ever; least squares follows one outlier. Instead:
+ *   Mann-Kendall  counts pairs that rise against pairs that fall: is there a trend?
+ *   Theil-Sen     median of the slopes of all pairs: how steep? Up to 29 % of the
+ *                 points may be arbitrarily wrong.
+ * A significant trend is not yet growth: see trend_judge(). */
+#ifndef ULLAGE_TREND_H
+#define ULLAGE_TREND_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct trend_point {
+  double t, y; /* seconds, bytes */
+};
+
+/* Median slope over all pairs of different t; 0 without such a pair, or memory. */
+double trend_slope(const struct trend_point *points, size_t n);
+
+struct trend_kendall {
+  double s;   /* rising minus falling pairs */
+  double tau; /* tau-b of y against t, -1..1: corrected for ties */
+  double z;   /* standard normal under "no trend"; with continuity correction */
+  double p;   /* two-sided */
+};
+/* Points are in order of t, all different. */
+struct trend_kendall trend_kendall(const struct trend_point *points, size_t n);
+
+enum trend_verdict { TREND_GROWING, TREND_UNSURE, TREND_SHRINKING, TREND_STEADY };
+enum trend_reason {
+  TREND_FEW,     /* unsure: too few measurements */
+  TREND_NONE,    /* steady: neither rises nor falls */
+  TREND_RISES,   /* growing: since `at` */
+  TREND_LATE,    /* unsure: rises, but only since `at`, which is not long */
+  TREND_STOPPED, /* steady: rose, but not since `at` */
+  TREND_PAUSED,  /* unsure: rose, but not since `at`, which is not long */
+  TREND_STEPS,   /* unsure: rises in steps, the last at `at`; a next may be due */
+  TREND_SLOWS,   /* unsure: rises ever more slowly */
+  TREND_SWINGS,  /* steady: up and down, without a floor that rises */
+  TREND_FELL,    /* unsure: rises, but fell once, at `at` */
+  TREND_FALLS,   /* shrinking */
+  TREND_SETTLED  /* steady: fell, but not since `at` */
+};
+struct trend {
+  enum trend_verdict verdict;
+  enum trend_reason reason;
+  double slope;     /* per second; of growth: since it began */
+  double at;        /* seconds; see the reasons */
+  double low, high; /* of all measurements */
+  struct trend_kendall kendall;
+  size_t points; /* the measurements were reduced to */
+};
+/* The points are in order of t. They are reduced to the lowest (for growth; the
+ * highest for shrinking) in each of TREND_BINS equal parts of the time, so that the
+ * verdict is on the floor of a series that swings, and dense times weigh no more. */
+#define TREND_BINS 32u
+#define TREND_FEWEST 8u
+struct trend trend_judge(const struct trend_point *points, size_t n);
+#endif

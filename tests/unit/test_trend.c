@@ -1,0 +1,221 @@
+/* The statistics of growth: known values, then verdicts on series of known habit. */
+#include "trend.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#define NEAR(a, b, by) assert_true(fabs((a) - (b)) <= (by))
+#define MOST 200
+
+static struct trend_point series[MOST];
+
+static void values(const double *y, size_t n) {
+  for (size_t i = 0; i < n; i++)
+    series[i] = (struct trend_point){(double)i, y[i]};
+}
+
+/* Worked by hand: S, and Var(S) = n(n-1)(2n+5)/18 less the ties. */
+static void kendall_of_known_series(void **state) {
+  (void)state;
+  values((double[]){1, 2, 3, 4, 5, 6, 7, 8, 9, 10}, 10);
+  struct trend_kendall k = trend_kendall(series, 10);
+  NEAR(k.s, 45, 0);
+  NEAR(k.tau, 1, 1e-12);
+  NEAR(k.z, 44 / sqrt(125), 1e-12);
+  NEAR(k.p, 8.3e-5, 1e-6);
+  values((double[]){23, 24, 29, 6, 29, 24, 24, 29, 23}, 9);
+  k = trend_kendall(series, 9); /* 17 pairs rise, 11 fall; ties of 2, 3, 3 */
+  NEAR(k.s, 3, 0);
+  NEAR(k.z, 2 / sqrt((9 * 8 * 23 - 2 * 1 * 9 - 2 * 3 * 2 * 11) / 18.0), 1e-12);
+  NEAR(k.tau, 3 / sqrt(36 * 29), 1e-12);
+  values((double[]){5, 5, 5, 5}, 4);
+  k = trend_kendall(series, 4);
+  NEAR(k.s, 0, 0);
+  NEAR(k.tau, 0, 0);
+  NEAR(k.p, 1, 0);
+}
+
+static void slope_of_known_series(void **state) {
+  (void)state;
+  values((double[]){1, 3, 5, 7, 1000, 11, 13}, 7); /* one outlier */
+  NEAR(trend_slope(series, 7), 2, 1e-12);
+  values((double[]){0, 1, 0, 4}, 4); /* slopes -1 0 1 4/3 3/2 4 */
+  NEAR(trend_slope(series, 4), (1 + 4.0 / 3) / 2, 1e-12);
+  NEAR(trend_slope(series, 1), 0, 0);
+  NEAR(trend_slope(series, 0), 0, 0);
+  series[1].t = series[0].t;
+  NEAR(trend_slope(series, 2), 0, 0);
+}
+
+/* A habit: bytes as a function of the time 0..1; noise is a fixed sequence in -1..1. */
+typedef double habit(double t);
+static unsigned seed;
+static double noise(void) {
+  seed = seed * 1103515245 + 12345;
+  return (double)(seed >> 16 & 0x7fff) / 0x4000 - 1;
+}
+static double linear(double t) {
+  return 1e6 * t;
+}
+static double slow_on_base(double t) {
+  return 1e8 + 1e4 * t;
+}
+static double noisy(double t) {
+  return 1e6 * t + 2e5 * noise();
+}
+static double root(double t) {
+  return 1e6 * sqrt(t);
+}
+static double constant(double t) {
+  return t < 0 ? 0 : 2e6;
+}
+static double start_up(double t) {
+  return t < 0.02 ? 0 : 2e6;
+}
+static double phase(double t) {
+  return t < 0.4 ? 0 : 2e6;
+}
+static double cache(double t) {
+  return t < 0.3 ? 1e6 * t : 3e5;
+}
+static double cache_exponential(double t) {
+  return 1e6 * (1 - exp(-6 * t));
+}
+static double cache_noisy(double t) {
+  return cache(t) + (t < 0.3 ? 0 : 2e4 * noise());
+}
+static double saw(double t, double teeth) {
+  return 1e6 * fmod(t * teeth, 1);
+}
+static double saw_2(double t) {
+  return saw(t, 1.99);
+}
+static double saw_3(double t) {
+  return saw(t, 2.9);
+}
+static double saw_7(double t) {
+  return saw(t, 7.3);
+}
+static double saw_50(double t) {
+  return saw(t, 50.7);
+}
+static double saw_on_growth(double t) {
+  return 2e6 * t + 0.3 * saw(t, 20);
+}
+static double quick_saw_on_growth(double t) {
+  return 1e6 * t + saw(t, 61.3);
+}
+static double white(double t) {
+  return 5e6 + (t < 0 ? 0 : 1e6 * noise());
+}
+static double shrinking(double t) {
+  return 1e6 * (1 - 0.9 * t);
+}
+static double freed_early(double t) {
+  return t < 0.3 ? 1e6 : 0;
+}
+static double doubling(double t) {
+  return exp2(floor(log2(1 + 300 * t))) * 1000;
+}
+static double doubling_paused(double t) {
+  return exp2(floor(log2(1 + 500 * t))) * 1000;
+}
+static double stairs(double t) {
+  return 1e5 * floor(t * 10);
+}
+static double torn_down(double t) {
+  return t < 0.9 ? 1e6 * t : 0;
+}
+static double late(double t) {
+  return t < 0.6 ? 0 : 1e6 * (t - 0.6);
+}
+
+static const struct {
+  habit *habit;
+  const char *name;
+  enum trend_verdict verdict;
+  double slope; /* over a run of 100 s; 0: do not look */
+} habits[] = {
+#define HABIT(name, verdict, slope)                                                      \
+  { name, #name, verdict, slope }
+    HABIT(linear, TREND_GROWING, 1e4),
+    HABIT(slow_on_base, TREND_GROWING, 100),
+    HABIT(noisy, TREND_GROWING, 0),
+    HABIT(root, TREND_GROWING, 0),
+    HABIT(saw_on_growth, TREND_GROWING, 0),
+    HABIT(late, TREND_GROWING, 1e4),
+    HABIT(doubling, TREND_GROWING, 0),
+    HABIT(stairs, TREND_GROWING, 0),
+    HABIT(constant, TREND_STEADY, 0),
+    HABIT(start_up, TREND_STEADY, 0),
+    HABIT(phase, TREND_STEADY, 0),
+    HABIT(cache, TREND_STEADY, 0),
+    HABIT(cache_exponential, TREND_STEADY, 0),
+    HABIT(cache_noisy, TREND_STEADY, 0),
+    HABIT(saw_3, TREND_STEADY, 0),
+    HABIT(saw_7, TREND_STEADY, 0),
+    HABIT(saw_50, TREND_STEADY, 0),
+    HABIT(white, TREND_STEADY, 0),
+    HABIT(freed_early, TREND_STEADY, 0),
+    HABIT(shrinking, TREND_SHRINKING, -9e3),
+    HABIT(saw_2, TREND_UNSURE, 0),
+    HABIT(torn_down, TREND_UNSURE, 0),
+    HABIT(doubling_paused, TREND_UNSURE, 0),
+};
+
+static struct trend judge(habit *y, size_t n, bool thinned) {
+  seed = 7;
+  for (size_t i = 0; i < n; i++) {
+    double t = (double)i / (double)(n - 1);
+    if (thinned) t = 1 - pow(1 - t, 2); /* dense at the end */
+    series[i] = (struct trend_point){100 * t, y(t)};
+  }
+  return trend_judge(series, n);
+}
+
+static void habits_are_recognised(void **state) {
+  (void)state;
+  for (size_t i = 0; i < sizeof habits / sizeof *habits; i++)
+    for (int variant = 0; variant < 4; variant++) {
+      size_t n = variant / 2 ? 120 : 60;
+      struct trend t = judge(habits[i].habit, n, variant % 2);
+      if (t.verdict != habits[i].verdict)
+        fail_msg("%s (%zu points, variant %d): verdict %d, reason %d, tau %.2f",
+                 habits[i].name, n, variant, t.verdict, t.reason, t.kendall.tau);
+      if (habits[i].slope != 0)
+        NEAR(t.slope, habits[i].slope, fabs(habits[i].slope) * 0.01);
+    }
+}
+
+/* Swings quicker than a bin are washed out by taking the lowest of each. */
+static void quick_swings_do_not_hide_growth(void **state) {
+  (void)state;
+  struct trend t = judge(quick_saw_on_growth, MOST, false);
+  assert_int_equal(t.verdict, TREND_GROWING);
+}
+
+static void few_points_are_not_judged(void **state) {
+  (void)state;
+  for (size_t n = 1; n < TREND_FEWEST; n++) {
+    struct trend t = n > 1 ? judge(linear, n, false) : trend_judge(series, 1);
+    assert_int_equal(t.verdict, TREND_UNSURE);
+    assert_int_equal(t.reason, TREND_FEW);
+  }
+  assert_int_equal(trend_judge(series, 0).reason, TREND_FEW);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(kendall_of_known_series),
+      cmocka_unit_test(slope_of_known_series),
+      cmocka_unit_test(habits_are_recognised),
+      cmocka_unit_test(quick_swings_do_not_hide_growth),
+      cmocka_unit_test(few_points_are_not_judged),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
