@@ -131,12 +131,13 @@ static uint64_t run_mask(unsigned first, unsigned units) {
   return (units == UL_UNITS ? ALL_FREE : (UINT64_C(1) << units) - 1) << first;
 }
 
-static struct arena *find_arena(unsigned units, int *first) {
+static struct arena *find_arena(unsigned units, unsigned *first) {
   unsigned looked = 0;
   for (uint64_t left = nonempty >> (units - 1) << (units - 1); left; left &= left - 1) {
     for (struct arena *a = by_free[__builtin_ctzll(left) + 1]; a; a = a->next) {
-      *first = find_run(a->free_units, units);
-      if (*first >= 0) return a;
+      int run = find_run(a->free_units, units);
+      *first = (unsigned)run;
+      if (run >= 0) return a;
       if (++looked == SEARCH_LIMIT) return NULL;
     }
   }
@@ -165,9 +166,12 @@ static void pool_open(struct pool *p, struct heap *h, unsigned class, unsigned u
 
 struct pool *arena_take(struct heap *h, unsigned class, unsigned units) {
   arena_lock();
-  int first = 0;
+  unsigned first;
   struct arena *a = find_arena(units, &first);
-  if (!a) a = arena_map();
+  if (!a) {
+    a = arena_map();
+    first = 0;
+  }
   if (!a) {
     arena_unlock();
     return NULL;
@@ -179,9 +183,9 @@ struct pool *arena_take(struct heap *h, unsigned class, unsigned units) {
     a->record->pools[first] =
         (struct ul_pool){p->entry, (uint8_t) class, (uint8_t)units, 0};
   list_remove(a);
-  a->free_units &= ~run_mask((unsigned)first, units);
+  a->free_units &= ~run_mask(first, units);
   list_add(a);
-  memset(&a->head[first], first, units);
+  memset(&a->head[first], (int)first, units);
   free_unit_count -= units;
   h->pool_bytes += units * UL_UNIT_BYTES;
   h->tail_bytes += units * UL_UNIT_BYTES - p->end;

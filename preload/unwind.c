@@ -32,11 +32,18 @@ struct memory {
   const struct unwind_registers *registers; /* NULL: a made-up frame */
   uint64_t ip;                              /* of the made-up frame */
   bool informed;                            /* unwind information was found */
+  struct module_unwind module;              /* on the stack, so mapped */
   uint64_t readable[PAGES];                 /* pages, by the low bits of their number */
 };
 
 static bool read_word(struct memory *m, uint64_t address, uint64_t *value) {
   uint64_t page = address & PAGE_MASK;
+  if (address - m->module.start < m->module.end - m->module.start) {
+    memcpy(value, (const void *)address, 8);
+    return true;
+  }
+  if (page == 0)
+    return false;
   uint64_t *known = &m->readable[page / UL_PAGE_BYTES % PAGES];
   uint64_t last = (address + 7) & PAGE_MASK;
   if (*known != page && !unwind_readable(address & ~(uint64_t)7)) return false;
@@ -317,15 +324,24 @@ int pipe2(int fds[2], int flags) {
   return (int)syscall(SYS_pipe2, fds, flags);
 }
 
-/* The loader's stand-in while libunwind is at work: it would otherwise hold its
- * own lock while it waits for the loader's, whose owner may be in malloc. */
-int dl_iterate_phdr(int (*visit)(struct dl_phdr_info *, size_t, void *), void *data) {
-  static int (*_Atomic next)(int (*)(struct dl_phdr_info *, size_t, void *), void *);
-  if (thread_state.busy) return module_iterate(visit, data);
+typedef int visit_module(struct dl_phdr_info *, size_t, void *);
+typedef int iterate_modules(visit_module *, void *);
+
+static iterate_modules *next_iterate_phdr(void) {
+  static iterate_modules *_Atomic next;
   if (!next)
-    next = (int (*)(int (*)(struct dl_phdr_info *, size_t, void *), void *))dlsym(
-        RTLD_NEXT, "dl_iterate_phdr");
-  return next(visit, data);
+    next = (iterate_modules *)dlsym(RTLD_NEXT, "dl_iterate_phdr");
+  return next;
+}
+
+/* The loader's stand-in while libunwind is at work: it would otherwise hold its
+ * own lock while it waits for the loader's, whose owner may be in malloc. The
+ * loader looks at who calls it (dlmopen): hence the jump, as it were a return. */
+__attribute__((optimize("optimize-sibling-calls"))) int
+dl_iterate_phdr(visit_module *visit, void *data) {
+  if (thread_state.busy)
+    return module_iterate(visit, data);
+  return next_iterate_phdr()(visit, data);
 }
 
 struct symbol {
@@ -344,6 +360,17 @@ static bool resolve(const char *library, const struct symbol *symbols) {
   return true;
 }
 
+static int meet_module(struct dl_phdr_info *info, size_t bytes, void *data) {
+  struct module_unwind at;
+  (void)bytes, (void)data;
+  for (unsigned i = 0; i < info->dlpi_phnum; i++)
+    if (info->dlpi_phdr[i].p_type == PT_LOAD) {
+      (void)module_find(info->dlpi_addr + info->dlpi_phdr[i].p_vaddr, &at);
+      break;
+    }
+  return 0;
+}
+
 static bool start_oracle(void) {
   static unw_addr_space_t *local_space;
   static unw_accessors_t *(*get_accessors)(unw_addr_space_t);
@@ -355,6 +382,8 @@ static bool start_oracle(void) {
   };
   if (!resolve("libunwind.so.8", symbols)) return false;
   get_accessors(*local_space)->access_mem = access_local;
+  /* It remembers for ever, as untraceable, frames whose module it could not find. */
+  next_iterate_phdr()(meet_module, NULL);
   return true;
 }
 
