@@ -33,7 +33,7 @@ print(len(text), len(back), sum(len(r["values"]) for r in back))
 def PERL_HASHES(hashes):
     return f"""
 my @all;
-for my $i (1 .. {hashes}) {{ push @all, {{ id => $i, name => "n$i" }}; }}
+for my $i (1 .. {hashes}) {{ push @all, {{ id => $i, name => "n$i", kind => $i % 7 }}; }}
 my $sum = 0;
 $sum += $_->{{id}} for @all;
 print "$sum\\n";
