@@ -1,0 +1,217 @@
+#include "children.h"
+#include "text.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define FIELDS 9   /* of a line: pid ppid kind status ms allocations peak lost command */
+#define SHOWN 20   /* recordings, unless options->top or all says otherwise */
+#define PROGRAMS 6 /* of the folded ones */
+#define NAMES_MAX 512 /* different folded programs told apart */
+
+/* ---- files --------------------------------------------------------------- */
+
+static const char *skip_number(const char *at) {
+  if (*at++ != '.' || !isdigit((unsigned char)*at)) return NULL;
+  while (isdigit((unsigned char)*at))
+    at++;
+  return at;
+}
+
+bool children_is_name(const char *name, const char *base) {
+  size_t length = strlen(base);
+  if (strncmp(name, base, length) != 0) return false;
+  const char *end = skip_number(name + length);
+  if (end && *end) end = skip_number(end);
+  return end && !*end;
+}
+
+static int by_number(const struct dirent **a, const struct dirent **b) {
+  return strverscmp((*a)->d_name, (*b)->d_name);
+}
+
+static void add_file(struct children *children, const char *directory, const char *name) {
+  char **files = reallocarray(children->files, children->count + 1, sizeof *files);
+  if (!files) return;
+  children->files = files;
+  if (asprintf(&files[children->count], "%s%s", directory, name) >= 0) children->count++;
+}
+
+static void find_files(struct children *children, const char *path) {
+  const char *slash = strrchr(path, '/');
+  const char *base = slash ? slash + 1 : path;
+  char *directory = strndup(path, (size_t)(base - path));
+  struct dirent **names = NULL;
+  int count =
+      directory ? scandir(*directory ? directory : ".", &names, NULL, by_number) : -1;
+  for (int i = 0; i < count; i++) {
+    if (children_is_name(names[i]->d_name, base))
+      add_file(children, directory, names[i]->d_name);
+    free(names[i]);
+  }
+  free(names);
+  free(directory);
+}
+
+/* ---- folded lines -------------------------------------------------------- */
+
+/* The program of a command line: its first word without directories. */
+static char *program_of(const char *command) {
+  size_t length = strcspn(command, " \n");
+  const char *name = command;
+  for (size_t i = 0; i < length; i++)
+    if (command[i] == '/' && i + 1 < length) name = command + i + 1;
+  return strndup(name, length - (size_t)(name - command));
+}
+
+static void count_program(struct children *children, const char *command) {
+  char *name = program_of(command);
+  if (!name) return;
+  for (size_t i = 0; i < children->program_count; i++) {
+    if (strcmp(children->programs[i].name, name) != 0) continue;
+    children->programs[i].count++;
+    free(name);
+    return;
+  }
+  struct children_program *programs = NULL;
+  if (children->program_count < NAMES_MAX)
+    programs =
+        reallocarray(children->programs, children->program_count + 1, sizeof *programs);
+  if (!programs) {
+    free(name);
+    return;
+  }
+  children->programs = programs;
+  programs[children->program_count++] = (struct children_program){name, 1};
+}
+
+/* Lines that are not as described are left out. */
+static void add_line(struct children *children, char *line) {
+  char *fields[FIELDS];
+  for (size_t i = 0; i < FIELDS; i++) {
+    fields[i] = i + 1 < FIELDS ? strsep(&line, "\t") : line;
+    if (!fields[i]) return;
+  }
+  uint64_t peak = strtoull(fields[6], NULL, 10);
+  children->folded++;
+  children->folded_allocations += strtoull(fields[5], NULL, 10);
+  children->folded_lost += strtoull(fields[7], NULL, 10);
+  if (peak > children->folded_peak) children->folded_peak = peak;
+  count_program(children, fields[8]);
+}
+
+static FILE *open_regular(const char *path) {
+  struct stat st;
+  int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
+  if (fd < 0) return NULL;
+  FILE *file = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) ? fdopen(fd, "r") : NULL;
+  if (!file) close(fd);
+  return file;
+}
+
+static int by_count(const void *a, const void *b) {
+  const struct children_program *x = a, *y = b;
+  if (x->count != y->count) return x->count > y->count ? -1 : 1;
+  return strcmp(x->name, y->name);
+}
+
+static void read_folded(struct children *children, const char *path) {
+  char *name, *line = NULL;
+  size_t size = 0;
+  if (asprintf(&name, "%s.children", path) < 0) return;
+  FILE *file = open_regular(name);
+  free(name);
+  if (!file) return;
+  while (getline(&line, &size, file) > 0)
+    add_line(children, line);
+  free(line);
+  fclose(file);
+  if (children->program_count)
+    qsort(children->programs, children->program_count, sizeof *children->programs,
+          by_count);
+}
+
+struct children *children_find(const char *path) {
+  struct children *children = calloc(1, sizeof *children);
+  if (!children) return NULL;
+  find_files(children, path);
+  read_folded(children, path);
+  return children;
+}
+
+void children_free(struct children *children) {
+  if (!children) return;
+  for (size_t i = 0; i < children->count; i++)
+    free(children->files[i]);
+  for (size_t i = 0; i < children->program_count; i++)
+    free(children->programs[i].name);
+  free(children->files);
+  free(children->programs);
+  free(children);
+}
+
+/* ---- text ---------------------------------------------------------------- */
+
+static uint64_t peak_of(const struct recording *r) {
+  uint64_t peak = 0;
+  for (uint64_t i = 0; i < recording_count(r, UL_SNAPSHOTS); i++) {
+    const struct ul_snapshot *s = recording_snapshot(r, i);
+    if (s->kind != UL_SNAPSHOT_FREE && s->live_bytes > peak) peak = s->live_bytes;
+  }
+  return peak;
+}
+
+static void print_recording(const struct view_options *options, const char *file) {
+  char error[256];
+  struct recording *r = recording_open(file, error, sizeof error);
+  if (!r) {
+    fprintf(options->out, "  %s: %s\n", text_escaped(file), error);
+    return;
+  }
+  const struct ul_scan *scan = &recording_header(r)->scan;
+  fprintf(options->out, "  %s  peak %s", text_escaped(file),
+          text_size(options, peak_of(r)));
+  if (scan->state == UL_SCAN_DONE)
+    fprintf(options->out, ", lost %s",
+            text_size(options, scan->totals[UL_DEFINITE].bytes));
+  fprintf(options->out, ", %s: %s\n", text_end(r), text_command(r, 60));
+  recording_close(r);
+}
+
+static void print_folded(const struct view_options *options, const struct children *c,
+                         const char *path) {
+  fputs("  ", options->out);
+  for (size_t i = 0; i < c->program_count && i < PROGRAMS; i++)
+    fprintf(options->out, "%s%s x %s", i ? ", " : "", text_count(c->programs[i].count),
+            text_escaped(c->programs[i].name));
+  if (c->program_count > PROGRAMS)
+    fprintf(options->out, " and %zu more programs", c->program_count - PROGRAMS);
+  fprintf(options->out, ": %s, largest peak %s, lost %s (%s.children)\n",
+          text_plural(c->folded_allocations, "allocation", "allocations"),
+          text_size(options, c->folded_peak), text_size(options, c->folded_lost),
+          text_escaped(path));
+}
+
+void children_print(const struct view_options *options, const char *path) {
+  struct children *children = children_find(path);
+  if (!children) return;
+  if (children->count || children->folded) {
+    text_heading(options, "CHILDREN", " (%zu with recordings, %s with nothing to tell)",
+                 children->count, text_count(children->folded));
+    size_t shown = options->top ? options->top : SHOWN;
+    if (options->all || shown > children->count) shown = children->count;
+    for (size_t i = 0; i < shown; i++)
+      print_recording(options, children->files[i]);
+    if (shown < children->count)
+      fprintf(options->out, "  and %zu more: --all shows them\n",
+              children->count - shown);
+    if (children->folded) print_folded(options, children, path);
+  }
+  children_free(children);
+}

@@ -1,0 +1,36 @@
+/* children.h - the other processes of a run: those with recordings of their own
+ * (FILE.PID, earlier programs of a process as FILE.PID.N), and those with nothing to
+ * tell, one line each in FILE.children. */
+#ifndef ULLAGE_CHILDREN_H
+#define ULLAGE_CHILDREN_H
+
+#include "verbs.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct children {
+  char **files; /* recordings, in order of number */
+  size_t count;
+  uint64_t folded; /* lines in FILE.children */
+  uint64_t folded_allocations, folded_lost;
+  uint64_t folded_peak; /* the largest */
+  struct children_program {
+    char *name;
+    uint64_t count;
+  } * programs; /* of the folded ones, most frequent first */
+  size_t program_count;
+};
+
+/* Looks beside the recording `path`. NULL: no memory. */
+struct children *children_find(const char *path);
+void children_free(struct children *);
+
+/* Whether `name` is `base`, a dot and a number, perhaps followed by another dot and
+ * number: what the files of children and of earlier programs are called. */
+bool children_is_name(const char *name, const char *base);
+
+/* For the end of a report: a heading, the recordings with their peak, loss and end, the
+ * folded ones by program. Nothing if there were none. */
+void children_print(const struct view_options *options, const char *path);
+#endif
