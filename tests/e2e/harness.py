@@ -20,7 +20,6 @@ ULLAGE = BUILD / "analyzer" / "ullage"
 PRELOAD = BUILD / "preload" / "libullage.so"
 PROGRAMS = BUILD / "tests" / "programs"
 SOURCES = ROOT / "tests" / "programs"
-FORMAT_H = ROOT / "preload" / "format.h"
 TIMEOUT = 120
 
 # Every recording of a test is made under the strictest self-checks, unless the
@@ -89,7 +88,7 @@ def execute(argv, *, env=None, cwd=None, timeout=TIMEOUT, stdin=b"", **popen):
 
 
 def check_recording(path):
-    problems = Recording(path, FORMAT_H).problems()
+    problems = Recording(path).problems()
     assert not problems, f"{path}: " + "; ".join(problems[:10])
 
 

@@ -1,77 +1,105 @@
 """A reader of recordings that shares no code with the project's own: the tests
-check with it what every recording must fulfil. It follows preload/format.h."""
+check with it what every recording must fulfil. The layout comes from the text of
+preload/format.h, laid out by C's rules."""
 
-import struct
+import re
+from pathlib import Path
 
-HEADER_BYTES = 64 * 1024
 MAGIC = b"\x8bULL\r\n\x1a\n"
-
-TABLES = ("TEXT MODULES NODES SITES CHUNKS COUNTERS ARENAS ENTRIES LARGES SNAPSHOTS "
-          "ROWS HEAPS LEAKS MAPPINGS").split()
-
-SNAPSHOT = struct.Struct("<IIQQII" + "2Q" "2Q" "Q" "4Q" "2Q" "4Q" "2Q" "3Q" "Q" "Q" "II" "5Q")
-SNAPSHOT_FIELDS = (
-    "sequence kind ms row rows row_capacity live_bytes live_blocks allocations "
-    "allocated_bytes rss_bytes mapped_bytes arena_bytes large_bytes cached_bytes "
-    "pool_bytes empty_bytes small_requested small_slack free_bytes tail_bytes "
-    "large_requested large_slack omitted_sites omitted_blocks omitted_bytes tool_bytes "
-    "recording_bytes arenas larges").split()
-assert SNAPSHOT.size == 256
-
-FREE, TIMED, PEAK, FINAL = range(4)
+SIZES = {"char": 1, "uint8_t": 1, "uint16_t": 2, "uint32_t": 4, "int32_t": 4, "uint64_t": 8,
+         "int64_t": 8}
 
 
-def fallback_names(format_h):
-    """The X-macro of format.h, in order."""
-    import re
-    text = open(format_h, encoding="utf-8").read()
-    text = text[text.index("#define UL_FALLBACKS(X)"):]
-    text = text[:text.index("enum ul_fallback")]
-    return re.findall(r"X\((\w+),", text)
+class Format:
+    """Structures as lists of (name, offset, bytes of an element, count, signed, type)."""
+
+    def __init__(self, path):
+        text = re.sub(r"/\*.*?\*/", "", Path(path).read_text(encoding="utf-8"), flags=re.S)
+        self.constants = {}
+        for name, value in re.findall(r"#define (UL_\w+) (.+)", text):
+            try:
+                self.constants[name] = eval(re.sub(r"(?<=\d)u\b", "", value).replace("/", "//"),
+                                            {}, self.constants)
+            except Exception:
+                pass
+        for body in re.findall(r"enum \w+ \{(.*?)\}", text, flags=re.S):
+            for i, name in enumerate(re.findall(r"(UL_\w+)(?=\s*[,\n}]|$)", body)):
+                self.constants[name] = i
+        self.tables = re.findall(r"UL_(\w+)", re.search(
+            r"enum ul_table \{(.*?)\}", text, flags=re.S).group(1))[:-1]
+        fallbacks = text[text.index("#define UL_FALLBACKS(X)"):text.index("enum ul_fallback")]
+        self.fallbacks = re.findall(r"X\((\w+),", fallbacks)
+        self.structs = {}
+        for name, body in re.findall(r"^struct (ul_\w+) \{\n(.*?)^\}", text, flags=re.S | re.M):
+            if ":" not in body:  # (bit fields: not needed here)
+                self.structs[name] = self.layout(body)
+
+    def layout(self, body):
+        fields, at, widest = [], 0, 1
+        body = re.sub(r"struct \{(.*?)\}", lambda m: self.anonymous(m.group(1)), body, flags=re.S)
+        for declaration in body.split(";"):
+            m = re.match(r"\s*(?:struct |enum )?(\w+)\s+(.*)", declaration.strip(), flags=re.S)
+            if not m:
+                continue
+            kind, names = m.groups()
+            size, align = self.size(kind)
+            for name in names.split(","):
+                name, *dimension = re.match(r"\s*(\w+)(?:\[(.*)\])?", name).groups()
+                count = eval(re.sub(r"(?<=\d)u\b", "", dimension[0]).replace("/", "//"), {},
+                             self.constants) if dimension[0] else 1
+                at = -(-at // align) * align
+                fields.append((name, at, size, count, kind.startswith("int"), kind))
+                at += size * count
+            widest = max(widest, align)
+        return fields, -(-at // widest) * widest, widest
+
+    def anonymous(self, body):
+        name = f"anonymous{len(self.structs)}"
+        self.structs[name] = self.layout(body)
+        return name
+
+    def size(self, kind):
+        if kind in SIZES:
+            return SIZES[kind], SIZES[kind]
+        _, size, align = self.structs[kind]
+        return size, align
+
+    def read(self, struct, data, at=0):
+        result = {}
+        for name, offset, size, count, signed, kind in self.structs[struct][0]:
+            values = [self.read(kind, data, at + offset + i * size) if kind in self.structs else
+                      int.from_bytes(data[at + offset + i * size:at + offset + (i + 1) * size],
+                                     "little", signed=signed)
+                      for i in range(count)]
+            result[name] = values if count > 1 else values[0]
+        return result
+
+
+FORMAT = Format(Path(__file__).resolve().parents[2] / "preload" / "format.h")
 
 
 class Recording:
-    def __init__(self, path, format_h):
-        with open(path, "rb") as f:
-            self.data = f.read()
-        head = self.data[:HEADER_BYTES]
-        if head[:8] != MAGIC:
+    def __init__(self, path):
+        self.data = Path(path).read_bytes()
+        if self.data[:8] != MAGIC:
             raise ValueError(f"{path}: not a recording")
-        (self.version, self.header_bytes, _, _, _, _, _, segment_count,
-         self.file_bytes) = struct.unpack_from("<8IQ", head, 8)
-        self.pid, self.ppid = struct.unpack_from("<2i", head, 48)
-        # who: 3 u64 after the pids, 6 u32; then how it ended
-        at = 56 + 24 + 24
-        (self.state, self.status, self.end_ms, _, self.stop,
-         self.stop_errno) = struct.unpack_from("<IiQIIi", head, at)
-        at += 4 + 4 + 8 + 4 + 4 + 4 + 4 + 8  # ... depth_limit, stop_ms
-        at += 4 + 4 + 8 + 8                  # residency .. end_rss_bytes
-        self.peak_slot, self.children = struct.unpack_from("<II", head, at)
-        at += 8 + 64 * 4
-        self.tables = [struct.unpack_from("<QII", head, at + 16 * i)[:2]
-                       for i in range(len(TABLES))]
-        at += 32 * 16
-        names = fallback_names(format_h)
-        self.fallbacks = dict(zip(names, struct.unpack_from(f"<{len(names)}Q", head, at)))
-        at += 64 * 8
-        scan_bytes = 4 + 4 + 2 * 8 + 2 * 8 + 4 + 4 + 8 + 5 * 16 + 4 * 16
-        (self.scan_state, self.scan_error, _, self.scan_us, self.scan_roots, self.scan_heap,
-         self.scan_threads, self.scan_unstopped) = struct.unpack_from("<IiQQQQII", head, at)
-        at += scan_bytes
-        self.segments = [struct.unpack_from("<QQII", head, at + 24 * i)[:3]
-                         for i in range(segment_count)]
+        self.header = FORMAT.read("ul_header", self.data)
+        self.fallbacks = dict(zip(FORMAT.fallbacks, self.header["fallbacks"]))
+        self.scan = self.header["scan"]
+        self.segments = self.header["segments"][:self.header["segment_count"]]
 
     def table(self, name):
-        index = TABLES.index(name)
-        count, element = self.tables[index]
-        data = b"".join(self.data[o:o + n] for o, n, t in self.segments if t == index)
-        return data[:count * element]
+        index = FORMAT.tables.index(name)
+        head = self.header["table"][index]
+        data = b"".join(self.data[s["file_offset"]:s["file_offset"] + s["bytes"]]
+                        for s in self.segments if s["table"] == index)
+        return data[:head["count"] * head["element_bytes"]]
 
     def snapshots(self):
         data = self.table("SNAPSHOTS")
         for at in range(0, len(data) - 255, 256):
-            s = dict(zip(SNAPSHOT_FIELDS, SNAPSHOT.unpack_from(data, at)))
-            if s["kind"] != FREE and s["sequence"] % 2 == 0:
+            s = FORMAT.read("ul_snapshot", data, at)
+            if s["kind"] != FORMAT.constants["UL_SNAPSHOT_FREE"] and s["sequence"] % 2 == 0:
                 yield s
 
     def problems(self):
@@ -79,17 +107,16 @@ class Recording:
         found = []
         for s in self.snapshots():
             sums = {
-                "mapped": (s["mapped_bytes"],
-                           s["arena_bytes"] + s["large_bytes"] + s["cached_bytes"]),
-                "arena": (s["arena_bytes"], s["pool_bytes"] + s["empty_bytes"]),
-                "pool": (s["pool_bytes"], s["small_requested"] + s["small_slack"] +
-                         s["free_bytes"] + s["tail_bytes"]),
-                "large": (s["large_bytes"], s["large_requested"] + s["large_slack"]),
-                "live": (s["live_bytes"], s["small_requested"] + s["large_requested"]),
+                "mapped_bytes": s["arena_bytes"] + s["large_bytes"] + s["cached_bytes"],
+                "arena_bytes": s["pool_bytes"] + s["empty_bytes"],
+                "pool_bytes": (s["small_requested"] + s["small_slack"] + s["free_bytes"] +
+                               s["tail_bytes"]),
+                "large_bytes": s["large_requested"] + s["large_slack"],
+                "live_bytes": s["small_requested"] + s["large_requested"],
             }
-            for name, (is_, should) in sums.items():
-                if is_ != should:
-                    found.append(f"snapshot at {s['ms']} ms: {name} {is_} != {should}")
+            for name, value in sums.items():
+                if s[name] != value:
+                    found.append(f"snapshot at {s['ms']} ms: {name} {s[name]} != {value}")
         if self.fallbacks["WALK_MISMATCH"]:
             found.append(f"{self.fallbacks['WALK_MISMATCH']} stacks differ from libunwind's")
         return found

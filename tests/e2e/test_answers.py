@@ -224,10 +224,9 @@ def test_every_verb_answers_in_text(recorder):
 
 
 def test_dump_agrees_with_the_independent_reader(recorder):
-    from harness import FORMAT_H
     from recording import Recording
     recorder.run(program("waste"))
-    ours = list(Recording(recorder.file, FORMAT_H).snapshots())
+    ours = list(Recording(recorder.file).snapshots())
     theirs = recorder.answer("dump")["snapshots"]
     assert len(ours) == len(theirs)
     for a, b in zip(sorted(ours, key=lambda s: s["ms"]), sorted(theirs, key=lambda s: s["ms"])):
