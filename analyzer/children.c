@@ -202,8 +202,10 @@ void children_print(const struct view_options *options, const char *path) {
   struct children *children = children_find(path);
   if (!children) return;
   if (children->count || children->folded) {
-    text_heading(options, "CHILDREN", " (%zu with recordings, %s with nothing to tell)",
-                 children->count, text_count(children->folded));
+    text_heading(options, "BESIDE IT",
+                 " (%s of children and earlier programs; %s with nothing to tell)",
+                 text_plural(children->count, "recording", "recordings"),
+                 text_plural(children->folded, "child", "children"));
     size_t shown = options->top ? options->top : SHOWN;
     if (options->all || shown > children->count) shown = children->count;
     for (size_t i = 0; i < shown; i++)

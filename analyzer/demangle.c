@@ -30,6 +30,10 @@ static int style(const char *name) {
   return 0;
 }
 
+bool is_mangled(const char *symbol) {
+  return style(symbol) != 0;
+}
+
 char *demangle(const char *symbol) {
   char *name = strndup(symbol, proper_length(symbol));
   if (!name || !style(name) || strlen(name) > SYMBOL_MAX) return name;

@@ -2,9 +2,13 @@
 #ifndef ULLAGE_DEMANGLE_H
 #define ULLAGE_DEMANGLE_H
 
+#include <stdbool.h>
+
 /* A readable name for a linker's symbol: C++, Rust and D are demangled, without
  * parameters; suffixes that compilers add to copies (".constprop.0", ".cold") and symbol
  * versions are dropped. What cannot be demangled is returned as it is. To be freed;
  * NULL: no memory. */
 char *demangle(const char *symbol);
+/* Does it look like a mangled name? */
+bool is_mangled(const char *symbol);
 #endif

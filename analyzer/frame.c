@@ -46,9 +46,8 @@ struct symbols {
   char *sysroot;
   struct module *modules;
   size_t module_count;
-  struct memory places;          /* by node of the trie that first had the address */
-  struct memory stacks;          /* by node */
-  char *notes[UL_SITE_RESERVED]; /* of the sites without a stack */
+  struct memory places; /* by node of the trie that first had the address */
+  struct memory stacks; /* by node */
   char *hints[HINTS];
   uint64_t spent_ns;
   bool told; /* a line of progress is on the terminal */
@@ -206,8 +205,6 @@ void symbols_free(struct symbols *symbols) {
   free(symbols->modules);
   for (size_t i = 0; i < HINTS; i++)
     free(symbols->hints[i]);
-  for (size_t i = 0; i < UL_SITE_RESERVED; i++)
-    free(symbols->notes[i]);
   free(symbols->sysroot);
   free(symbols);
 }
@@ -365,17 +362,17 @@ static void build_stack(struct symbols *symbols, uint32_t index, struct stack *s
     index = node->parent;
   }
   hide(stack, index == UL_NODE_ROOT);
-  if (index == UL_NODE_CUT) push_note(stack, "[callers beyond the depth limit]");
+  if (index == UL_NODE_CUT) push_note(stack, "(callers beyond the depth limit)");
   if (index == UL_NODE_BROKEN)
-    push_note(stack, "[callers unknown: no unwind information]");
-  if (!stack->count) push_note(stack, "[no call stack]");
+    push_note(stack, "(callers unknown: no unwind information)");
+  if (!stack->count) push_note(stack, "(no call stack)");
   note_shown(symbols, stack);
   end_progress(symbols);
 }
 
 size_t frame_node_stack(struct symbols *symbols, uint32_t node,
                         const struct frame **out) {
-  static const struct frame no_memory = {.function = "[no memory for the call stack]",
+  static const struct frame no_memory = {.function = "(no memory for the call stack)",
                                          .note = true};
   struct stack *stack = memory_at(&symbols->stacks, node);
   if (stack && !stack->count) build_stack(symbols, node, stack);
@@ -391,9 +388,7 @@ size_t frame_node_stack(struct symbols *symbols, uint32_t node,
 static size_t note_stack(struct symbols *symbols, uint32_t site, const char *text,
                          const struct frame **out) {
   struct stack *stack = memory_at(&symbols->stacks, (uint64_t)1 << 32 | site);
-  char **note = &symbols->notes[site];
-  if (!*note && asprintf(note, "[%s]", text) < 0) *note = NULL;
-  if (stack && !stack->count && *note) push_note(stack, *note);
+  if (stack && !stack->count) push_note(stack, text);
   if (!stack || !stack->count) return frame_node_stack(symbols, UL_NODE_ROOT, out);
   *out = stack->frames;
   return stack->count;
@@ -402,7 +397,7 @@ static size_t note_stack(struct symbols *symbols, uint32_t site, const char *tex
 size_t frame_stack(struct symbols *symbols, uint32_t site, const struct frame **out) {
   const char *note = recording_site_note(site);
   const struct ul_site *record = recording_site(symbols->recording, site);
-  if (note && site < UL_SITE_RESERVED) return note_stack(symbols, site, note, out);
+  if (note) return note_stack(symbols, site, note, out);
   return frame_node_stack(symbols, record ? record->node : UL_NODE_ROOT, out);
 }
 

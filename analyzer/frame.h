@@ -25,7 +25,7 @@ struct frame {
   uint64_t offset;      /* from the function's start; from the module's if it is NULL */
   bool inlined;         /* into the next frame */
   bool hidden;          /* ullage's own, or below main or the thread's start */
-  bool note;            /* no frame: `function` says why there is none, in brackets */
+  bool note;            /* no frame: `function` says why there is none, in parentheses */
 };
 
 struct symbols_options {

@@ -393,16 +393,17 @@ static void say_summary(struct recording *r) {
   report_summary(r, &view);
   fclose(view.out);
   for (rest = text; (line = strsep(&rest, "\n"));)
-    if (*line) fprintf(stderr, "ullage: %s\n", line);
+    if (*line) say("%s", line);
   free(text);
 }
 
 static void say_children(const char *path) {
   struct children *children = children_find(path);
-  if (children && (children->count || children->folded))
-    fprintf(stderr, "ullage: children: %s of their own, %s with nothing to tell\n",
-            text_plural(children->count, "recording", "recordings"),
-            text_count(children->folded));
+  if (children && children->count)
+    say("beside it: %s of children and earlier programs",
+        text_plural(children->count, "recording", "recordings"));
+  if (children && children->folded)
+    say("%s with nothing to tell", text_plural(children->folded, "child", "children"));
   children_free(children);
 }
 

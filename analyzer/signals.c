@@ -29,6 +29,16 @@ static bool is_stop(int signal) {
   return signal == SIGTSTP || signal == SIGTTIN || signal == SIGTTOU;
 }
 
+/* By the signal itself, which the kernel ignores where nobody could continue us. */
+static void stop(int number) {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, number);
+  raise(number);
+  sigprocmask(SIG_UNBLOCK, &set, NULL);
+  sigprocmask(SIG_BLOCK, &set, NULL);
+}
+
 /* A negative code or SI_USER: some process sent it, to us. Otherwise the kernel did: the
  * terminal, to the whole group. */
 static void take_signal(const siginfo_t *info, pid_t child) {
@@ -36,7 +46,7 @@ static void take_signal(const siginfo_t *info, pid_t child) {
   bool sent = info->si_code <= 0;
   if (number == SIGCHLD || number == SIGPIPE) return;
   if (sent) kill(child, number);
-  if (is_stop(number)) raise(SIGSTOP); /* the shell waits for us to stop as well */
+  if (is_stop(number)) stop(number); /* the shell waits for us to stop as well */
 }
 
 /* What came too late for the program must not end us before the last word. */

@@ -366,15 +366,19 @@ static struct unit *find_unit(struct symbol_file *file, uint64_t address) {
 
 /* ---- debug information: one address -------------------------------------- */
 
+static const char *die_string(Dwarf_Die *die, unsigned name) {
+  Dwarf_Attribute attribute;
+  const char *text = dwarf_formstring(dwarf_attr_integrate(die, name, &attribute));
+  return text && *text ? text : NULL;
+}
+
+/* Linkage names say most where they are mangled; in C they are aliases ("__GI_"). */
 static const char *die_function(struct symbol_file *file, Dwarf_Die *die) {
-  static const unsigned names[] = {DW_AT_linkage_name, DW_AT_MIPS_linkage_name,
-                                   DW_AT_name};
-  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-    Dwarf_Attribute attribute;
-    const char *name = dwarf_formstring(dwarf_attr_integrate(die, names[i], &attribute));
-    if (name && *name) return keep(file, demangle(name));
-  }
-  return NULL;
+  const char *linkage = die_string(die, DW_AT_linkage_name);
+  if (!linkage) linkage = die_string(die, DW_AT_MIPS_linkage_name);
+  const char *name = die_string(die, DW_AT_name);
+  if (linkage && (!name || is_mangled(linkage))) name = linkage;
+  return name ? keep(file, demangle(name)) : NULL;
 }
 
 /* Paths are shown absolute; compilers record some relative to their directory. */
