@@ -105,16 +105,6 @@ bool freeze_handle(int sig, freeze_handler *handler) {
 
 /* ---- in the thread that stops ------------------------------------------------------ */
 
-/* End of the floating-point and vector state, which the kernel puts above the context. */
-static uintptr_t context_end(const ucontext_t *c) {
-  enum { LEGACY_BYTES = 512, RESERVED_AT = 464, MAGIC = 0x46505853 };
-  const char *state = (const char *)c->uc_mcontext.fpregs;
-  if (!state) return (uintptr_t)(c + 1);
-  uint32_t extended[2]; /* FP_XSTATE_MAGIC1, bytes */
-  memcpy(extended, state + RESERVED_AT, sizeof extended);
-  return (uintptr_t)state + (extended[0] == MAGIC ? extended[1] : LEGACY_BYTES);
-}
-
 static __attribute__((no_sanitize("address"))) void stop_here(int sig, siginfo_t *info,
                                                               void *context) {
   (void)sig;
@@ -126,7 +116,6 @@ static __attribute__((no_sanitize("address"))) void stop_here(int sig, siginfo_t
   uintptr_t fs = 0;
   call(SYS_arch_prctl, GET_FS, (long)&fs, 0, 0);
   slot->context = (uintptr_t)c;
-  slot->context_end = context_end(c);
   slot->sp = (uintptr_t)c->uc_mcontext.gregs[REG_RSP];
   slot->tcb = fs;
   uint32_t asked = FROZEN_ASKED;
@@ -241,24 +230,32 @@ static int read_system_call(struct frozen_thread *t) {
   return number;
 }
 
-/* Would it take the signal, by running its handler? Sets GONE if it is dead. */
-static bool would_answer(struct frozen_thread *t) {
+/* GONE if it is dead, UNSTOPPED if it blocks the signal or cannot run, ASKED if it would
+ * take the signal. */
+static uint32_t read_status(const struct frozen_thread *t) {
   char text[2048];
-  if (read_task(t->tid, "status", text, sizeof text) <= 0) {
-    if (!os_thread_alive(t->tid)) atomic_store(&t->state, FROZEN_GONE);
-    return true;
-  }
+  if (read_task(t->tid, "status", text, sizeof text) <= 0)
+    return os_thread_alive(t->tid) ? FROZEN_ASKED : FROZEN_GONE;
   const char *state = strstr(text, "\nState:\t");
-  if (state && strchr("ZX", state[8])) {
-    atomic_store(&t->state, FROZEN_GONE);
-    return false;
-  }
-  if (state && strchr("Tt", state[8])) return false;
+  if (state && strchr("ZX", state[8])) return FROZEN_GONE;
+  if (state && strchr("Tt", state[8])) return FROZEN_UNSTOPPED;
   const char *blocked = strstr(text, "\nSigBlk:\t");
-  if (!blocked) return true;
+  if (!blocked) return FROZEN_ASKED;
   blocked += 9;
-  if (parse_hex(&blocked) >> (borrowed - 1) & 1) return false;
-  return read_system_call(t) != SYS_rt_sigtimedwait;
+  return parse_hex(&blocked) >> (borrowed - 1) & 1 ? FROZEN_UNSTOPPED : FROZEN_ASKED;
+}
+
+/* Would it take the signal, by running its handler? sigtimedwait() unblocks the signals
+ * it waits for, so a thread that calls it in a loop may look open to the one question and
+ * outside of the call to the other: both are asked twice. */
+static bool would_answer(struct frozen_thread *t) {
+  for (int i = 0; i < 2; i++) {
+    uint32_t state = read_status(t);
+    atomic_store(&t->state, state);
+    if (state != FROZEN_ASKED) return false;
+    if (read_system_call(t) == SYS_rt_sigtimedwait) return false;
+  }
+  return true;
 }
 
 /* ---- listing

@@ -28,10 +28,10 @@ enum frozen_state {
 struct frozen_thread {
   _Atomic uint32_t state; /* enum frozen_state */
   int tid;
-  uintptr_t context, context_end; /* of the signal frame: all registers, vector too */
-  uintptr_t sp;                   /* where it was interrupted */
-  uintptr_t tcb;                  /* FS base: glibc's struct pthread */
-  uintptr_t arguments[6];         /* unstopped, in a system call: its arguments */
+  uintptr_t context;      /* stopped: ucontext_t of the handler: its registers */
+  uintptr_t sp;           /* where it was interrupted */
+  uintptr_t tcb;          /* stopped: FS base, glibc's struct pthread */
+  uintptr_t arguments[6]; /* unstopped, in a system call: its arguments */
 };
 
 /* Threads in mappings of their own that are never unmapped (a late handler may still

@@ -419,10 +419,7 @@ EXPORT void malloc_stats(void) {
 }
 
 EXPORT int malloc_info(int options, FILE *stream) {
-  if (options != 0) {
-    errno = EINVAL;
-    return -1;
-  }
+  if (options != 0) return EINVAL;
   struct usage u = usage_now();
   fprintf(stream,
           "<malloc version=\"1\">\n<total type=\"rest\" count=\"0\" size=\"%lu\"/>\n"

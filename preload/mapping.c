@@ -271,19 +271,13 @@ static bool add_own_data(struct range_list *list) {
   return true;
 }
 
-/* The tables, whether a file is behind them yet or not. */
+/* The header and the tables, whether a file is behind them yet or not. */
 static bool add_recording(struct range_list *list) {
-  uint64_t bytes[UL_TABLES] = {0};
   if (!recording) return true;
-  for (uint32_t i = 0; i < recording->segment_count && i < UL_SEGMENTS; i++)
-    if (recording->segments[i].table < UL_TABLES)
-      bytes[recording->segments[i].table] += recording->segments[i].bytes;
-  for (int t = 0; t < UL_TABLES; t++) {
-    uint64_t used = table_count(t) * recording->table[t].element_bytes;
-    if (bytes[t] < used) bytes[t] = used;
-    if (bytes[t] == 0) continue;
-    uintptr_t start = (uintptr_t)table_at(t, 0);
-    if (!range_add(list, start, start + bytes[t], RANGE_TOOL)) return false;
+  for (uint32_t i = 0; i < recording->segment_count; i++) {
+    uintptr_t start = (uintptr_t)table_segment_address(i);
+    if (!range_add(list, start, start + recording->segments[i].bytes, RANGE_TOOL))
+      return false;
   }
   return range_add(list, (uintptr_t)recording, (uintptr_t)recording + UL_HEADER_BYTES,
                    RANGE_TOOL);
@@ -509,13 +503,16 @@ static uint64_t fill_rows(struct smaps *s, struct ul_mapping *rows, size_t count
 }
 
 void *mapping_replace_rows(enum ul_table table, size_t n) {
-  uint64_t have = table_count(table);
-  if (n > have && table_append(table, (uint32_t)(n - have)) == TABLE_NONE) return NULL;
-  if (n == 0 && have == 0) return NULL;
+  static struct { uint32_t first, n; } last[UL_TABLES];
   size_t bytes = recording->table[table].element_bytes;
-  char *rows = table_at(table, 0);
-  if (have > n) memset(rows + n * bytes, 0, (have - n) * bytes);
-  return rows;
+  if (last[table].n) memset(table_at(table, last[table].first), 0, last[table].n * bytes);
+  if (n > last[table].n) {
+    uint32_t first = table_append(table, (uint32_t)n);
+    if (first == TABLE_NONE) return NULL;
+    last[table].first = first;
+    last[table].n = (uint32_t)n;
+  }
+  return n ? table_at(table, last[table].first) : NULL;
 }
 
 static void collect_mappings(int fd) {

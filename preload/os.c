@@ -118,15 +118,6 @@ bool os_discard(void *p, size_t bytes) {
   return done;
 }
 
-void *os_reserve(size_t bytes) {
-  if (os_injected(OS_OP_MMAP)) return NULL;
-  return map_raw(NULL, bytes, PROT_NONE, MAP_NORESERVE);
-}
-
-void os_release(void *p, size_t bytes) {
-  unmap_raw(p, bytes);
-}
-
 bool os_map_over(void *at, size_t bytes) {
   if (os_injected(OS_OP_MMAP)) return false;
   return map_raw(at, bytes, PROT_READ | PROT_WRITE, MAP_FIXED) != NULL;
@@ -142,13 +133,14 @@ bool os_move_over(void *from, void *at, size_t bytes, enum os_use use) {
   return true;
 }
 
-bool os_map_file(void *at, int fd, uint64_t offset, size_t bytes) {
-  if (os_injected(OS_OP_MMAP)) return false;
+void *os_map_file(void *at, int fd, uint64_t offset, size_t bytes) {
+  if (os_injected(OS_OP_MMAP)) return NULL;
   int saved = errno;
+  int fixed = at ? MAP_FIXED : 0;
   void *p =
-      mmap(at, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, (off_t)offset);
+      mmap(at, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | fixed, fd, (off_t)offset);
   errno = saved;
-  return p != MAP_FAILED;
+  return p == MAP_FAILED ? NULL : p;
 }
 
 void *os_map_wiped_in_children(size_t bytes) {
@@ -275,13 +267,6 @@ bool os_thread_alive(int tid) {
   bool alive = syscall(SYS_tgkill, os_pid(), tid, 0) == 0 || errno != ESRCH;
   errno = saved;
   return alive;
-}
-
-uint64_t os_address_limit(void) {
-  struct rlimit limit;
-  if (getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
-    return UINT64_MAX;
-  return limit.rlim_cur;
 }
 
 long os_clone(void) {

@@ -38,9 +38,6 @@ void os_unmap(void *p, size_t bytes, enum os_use use);
 bool os_resize(void *p, size_t old_bytes, size_t new_bytes, enum os_use use);
 /* Give the pages' memory back; they read as zeros. */
 bool os_discard(void *p, size_t bytes);
-/* Address space only, no access. */
-void *os_reserve(size_t bytes);
-void os_release(void *p, size_t bytes); /* what os_reserve gave, or a part of it */
 /* A private mapping that reads as zeros in a forked child (MADV_WIPEONFORK; an old kernel
  * without it gives ordinary memory). */
 void *os_map_wiped_in_children(size_t bytes);
@@ -55,7 +52,8 @@ ssize_t os_read_all(int fd, void *buffer, size_t bytes);
 bool os_write_all(int fd, const void *buffer, size_t bytes, uint64_t offset);
 bool os_append(int fd, const void *line, size_t bytes);   /* one write */
 int os_allocate(int fd, uint64_t offset, uint64_t bytes); /* 0 or -errno */
-bool os_map_file(void *at, int fd, uint64_t offset, size_t bytes);
+/* Shared; at `at` in place of what is there, or (NULL) anywhere. NULL: failed. */
+void *os_map_file(void *at, int fd, uint64_t offset, size_t bytes);
 /* Zeroed private memory in place of what is there. */
 bool os_map_over(void *at, size_t bytes);
 /* Move `bytes` of mapping to `at`, in place of a mapping that is there already. */
@@ -66,7 +64,6 @@ ssize_t os_slurp(const char *path, char *buffer, size_t size);
 uint64_t os_ms(void); /* CLOCK_MONOTONIC_COARSE, some ms */
 uint64_t os_monotonic_ns(void);
 uint64_t os_real_ns(void);
-uint64_t os_address_limit(void); /* RLIMIT_AS in bytes; UINT64_MAX: none */
 /* fork without handlers and without a signal at its end; 0 in the child, -errno on
  * failure. */
 long os_clone(void);

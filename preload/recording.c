@@ -125,10 +125,10 @@ static bool write_out(int fd) {
 
 /* From the first mapping on there is no way back: an error stops the recording. */
 static void map_all(int fd) {
-  bool done = os_map_file(recording, fd, 0, UL_HEADER_BYTES);
+  bool done = os_map_file(recording, fd, 0, UL_HEADER_BYTES) != NULL;
   for (unsigned i = 0; i < recording->segment_count; i++) {
     const struct ul_segment *s = &recording->segments[i];
-    done &= os_map_file(table_segment_address(i), fd, s->file_offset, s->bytes);
+    done &= os_map_file(table_segment_address(i), fd, s->file_offset, s->bytes) != NULL;
   }
   if (!done) recording_stop(UL_STOP_MEMORY, ENOMEM);
 }
@@ -207,24 +207,29 @@ static int reopen(void) {
   return -ESTALE;
 }
 
-bool recording_map(void *at, size_t bytes) {
-  if (!in_file) {
-    if (os_map_over(at, bytes)) return true;
-    recording_stop(UL_STOP_MEMORY, ENOMEM);
-    return false;
-  }
+static void *map_private(size_t bytes) {
+  void *at = os_map(bytes, PAGE, OS_TOOL);
+  if (!at) recording_stop(UL_STOP_MEMORY, ENOMEM);
+  return at;
+}
+
+void *recording_map(size_t bytes) {
+  if (!in_file) return map_private(bytes);
   int fd = reopen();
   if (fd < 0) {
     recording_stop(UL_STOP_REOPEN, -fd);
-    return false;
+    return NULL;
   }
+  void *at = NULL;
   int error = allocate(fd, recording->file_bytes, bytes);
-  if (error)
+  if (error) {
     recording_stop(UL_STOP_NO_SPACE, -error);
-  else if (!os_map_file(at, fd, recording->file_bytes, bytes))
-    recording_stop(UL_STOP_MEMORY, ENOMEM);
+  } else {
+    at = os_map_file(NULL, fd, recording->file_bytes, bytes);
+    if (!at) recording_stop(UL_STOP_MEMORY, ENOMEM);
+  }
   os_close(fd);
-  return !recording_stopped();
+  return at;
 }
 
 /* ---- heaps --------------------------------------------------------------------- */

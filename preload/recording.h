@@ -28,9 +28,9 @@ bool recording_rename(const char *to);
 /* Milliseconds since the start of the recording. */
 uint64_t recording_ms(void);
 
-/* Memory for a new segment at `at`, backed by the file if there is one. Under the table
- * lock. */
-bool recording_map(void *at, size_t bytes);
+/* Zeroed memory for a new segment, backed by the file if there is one; NULL: the
+ * recording has stopped. Under the table lock. */
+void *recording_map(size_t bytes);
 
 /* Heaps and their counters. */
 uint32_t

@@ -22,9 +22,11 @@
 
 #include "os.h"
 
+#include <cpuid.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/ioctl.h>
+#include <ucontext.h>
 
 enum {
   PAGE = 4096,
@@ -166,12 +168,15 @@ static bool sp_known(const struct frozen_thread *t) {
   return (t->state == FROZEN_STOPPED || t->state == FROZEN_UNSTOPPED) && t->sp;
 }
 
-/* The lowest stack pointer in the region, 0 if there is none. */
-static uintptr_t lowest_sp(const struct region *r, const struct self *self) {
+/* Where the lowest live stack in the region begins, 0 if there is none. The others may
+ * have been interrupted in a leaf function that keeps things below its stack pointer. */
+static uintptr_t lowest_stack(const struct region *r, const struct self *self) {
   uintptr_t lowest = within(r, self->sp) ? self->sp : 0;
   for (unsigned i = 0; i < self->threads->count; i++) {
     const struct frozen_thread *t = &self->threads->threads[i];
-    if (sp_known(t) && within(r, t->sp) && (!lowest || t->sp < lowest)) lowest = t->sp;
+    if (!sp_known(t) || !within(r, t->sp)) continue;
+    uintptr_t start = t->sp - r->start > RED_ZONE ? t->sp - RED_ZONE : r->start;
+    if (!lowest || start < lowest) lowest = start;
   }
   return lowest;
 }
@@ -190,8 +195,8 @@ static bool is_dead(uintptr_t tcb, const struct self *self) {
 static uintptr_t live_start(const struct region *r, const struct self *self) {
   uintptr_t tcb = r->stack ? 0 : tcb_at_top(r);
   if (!r->stack && !tcb) return r->start;
-  uintptr_t sp = lowest_sp(r, self);
-  if (sp) return sp - r->start > RED_ZONE ? (sp - RED_ZONE) & ~(uintptr_t)7 : r->start;
+  uintptr_t start = lowest_stack(r, self);
+  if (start) return start & ~(uintptr_t)7;
   return tcb && is_dead(tcb, self) ? tcb : r->start;
 }
 
@@ -302,10 +307,48 @@ static void scan_region(const struct region *r, uintptr_t start, size_t first,
   if (start < r->end) scan_piece(r, start, r->end, pagemap, scan);
 }
 
+/* ---- registers -----------------------------------------------------------------------
+ */
+
+/* Vector registers in the signal frame (Intel SDM, XSAVE area in standard format). Not
+ * all bytes of the frame are written; in the others there still is what the stack held
+ * before. So: the registers, and nothing between them. */
+enum {
+  LEGACY_BYTES = 416, /* x87 and XMM */
+  SOFTWARE_AT = 464,  /* struct _fpx_sw_bytes */
+  HEADER_AT = 512,    /* starts with the bits of the components that are there */
+  SOFTWARE_MAGIC = 0x46505853,
+  YMM_HIGH = 2,
+  ZMM_HIGH = 6,
+  ZMM_MORE = 7,
+};
+
+static void scan_component(uintptr_t state, unsigned component, scan_function *scan) {
+  unsigned bytes, offset, c, d;
+  if (!__get_cpuid_count(0xd, component, &bytes, &offset, &c, &d)) return;
+  scan(state + offset, state + offset + bytes);
+}
+
+static void scan_vectors(uintptr_t state, scan_function *scan) {
+  uint32_t magic;
+  uint64_t present;
+  scan(state, state + LEGACY_BYTES);
+  memcpy(&magic, (void *)(state + SOFTWARE_AT), sizeof magic);
+  if (magic != SOFTWARE_MAGIC) return;
+  memcpy(&present, (void *)(state + HEADER_AT), sizeof present);
+  static const unsigned components[] = {YMM_HIGH, ZMM_HIGH, ZMM_MORE};
+  for (unsigned i = 0; i < sizeof components / sizeof *components; i++)
+    if (present >> components[i] & 1) scan_component(state, components[i], scan);
+}
+
 static void scan_registers(const struct frozen_thread *t, scan_function *scan) {
-  if (t->state == FROZEN_STOPPED) scan(t->context, t->context_end & ~(uintptr_t)7);
   if (t->state == FROZEN_UNSTOPPED)
     scan((uintptr_t)t->arguments, (uintptr_t)(t->arguments + 6));
+  if (t->state != FROZEN_STOPPED) return;
+  const ucontext_t *c = (const ucontext_t *)t->context;
+  const greg_t *general = c->uc_mcontext.gregs;
+  scan((uintptr_t)general, (uintptr_t)(general + REG_RIP));
+  if (c->uc_mcontext.fpregs) scan_vectors((uintptr_t)c->uc_mcontext.fpregs, scan);
 }
 
 void roots_each(const struct thread_set *threads, uintptr_t sp, uintptr_t tcb,

@@ -326,7 +326,7 @@ void stack_forget_unloaded(void) {
   errno = saved;
 }
 
-int dlclose(void *handle) {
+__attribute__((visibility("default"))) int dlclose(void *handle) {
   static int (*_Atomic next)(void *);
   if (!next) next = (int (*)(void *))dlsym(RTLD_NEXT, "dlclose");
   int r = next(handle);

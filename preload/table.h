@@ -1,6 +1,6 @@
 /* table.h - the tables of the recording as arrays in memory (format.h).
  *
- * Each table is contiguous in the process: table_at(t, i) never moves. Its pages
+ * An element never moves. Elements appended together lie side by side. Pages
  * are private memory at first and become shared mappings of the recording's file
  * when recording_open() (recording.h) gives it one. */
 #ifndef ULLAGE_TABLE_H
@@ -15,16 +15,17 @@
 
 extern struct ul_header *recording; /* NULL until the tables exist */
 
-/* Reserve the address space and make the header and each table's first segment, all in
- * private memory. false: no memory; nothing is recorded. */
+/* Make the header and each table's first segment, all in private memory. false: no
+ * memory; nothing is recorded. */
 bool table_begin(void);
 
 /* Address of element i. Any thread, no lock. */
 void *table_at(enum ul_table table, uint64_t i);
-/* Append `n` elements, zero but for what the caller writes; the index of the first, or
- * TABLE_NONE when the recording cannot grow (it then stops, with the reason in the
- * header). They count at once (table_head.count): all-zero is valid in every table. Takes
- * the table lock, which lies inside all locks but the meta lock. */
+/* Append `n` elements, zero but for what the caller writes, side by side; the index of
+ * the first, or TABLE_NONE when the recording cannot grow (it then stops, with the reason
+ * in the header). They count at once (table_head.count): all-zero is valid in every
+ * table, and elements skipped to keep a run together stay so. Takes the table lock, which
+ * lies inside all locks but the meta lock. */
 uint32_t table_append(enum ul_table table, uint32_t n);
 /* Make the table at least `n` elements long; false as above. */
 bool table_extend(enum ul_table table, uint64_t n);
@@ -37,9 +38,6 @@ uint32_t table_text(const char *text, size_t bytes_without_nul);
 void *table_segment_address(unsigned i);
 /* Bytes of the segment that hold elements in use. */
 size_t table_segment_used(unsigned i);
-/* The address range that the recording occupies. */
-void table_bounds(uintptr_t *start, uintptr_t *end);
-
 void fallback(enum ul_fallback which); /* count one; any thread, any moment */
 
 void table_lock(void);

@@ -318,7 +318,7 @@ uint32_t unwind_oracle(uint64_t caller, uint64_t *ips, uint32_t limit, uint32_t 
 
 /* Either library opens a pipe when it is first used, to keep, for a check of
  * addresses that is not used here. */
-int pipe2(int fds[2], int flags) {
+__attribute__((visibility("default"))) int pipe2(int fds[2], int flags) {
   if (thread_state.busy) {
     errno = EMFILE;
     return -1;
@@ -339,7 +339,7 @@ static iterate_modules *next_iterate_phdr(void) {
 /* The loader's stand-in while libunwind is at work: it would otherwise hold its
  * own lock while it waits for the loader's, whose owner may be in malloc. The
  * loader looks at who calls it (dlmopen): hence the jump, as it were a return. */
-__attribute__((optimize("optimize-sibling-calls"))) int
+__attribute__((visibility("default"), optimize("optimize-sibling-calls"))) int
 dl_iterate_phdr(visit_module *visit, void *data) {
   if (thread_state.busy)
     return module_iterate(visit, data);
