@@ -758,6 +758,18 @@ void recording_close(struct recording *r) {
   free(r);
 }
 
+bool recording_runs(const struct recording *r) {
+  return r->alive && process_runs(r->header.pid, r->header.pid_start);
+}
+
+void recording_observe(struct recording *r, struct ul_mapping *mappings, uint64_t count,
+                       uint64_t rss_bytes) {
+  free(r->tables[UL_MAPPINGS].data);
+  r->tables[UL_MAPPINGS] = (struct table){(char *)mappings, count};
+  r->header.residency = UL_EVIDENCE_PAGEMAP;
+  r->header.end_rss_bytes = rss_bytes;
+}
+
 /* ---- access ----------------------------------------------------------------- */
 
 const char *recording_path(const struct recording *r) {

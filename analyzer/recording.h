@@ -60,6 +60,8 @@ enum recording_end {
 enum recording_end recording_end(const struct recording *r);
 /* Milliseconds the recording covers: to its end, or to the last thing known in it. */
 uint64_t recording_duration_ms(const struct recording *r);
+/* The recorded process runs, now. */
+bool recording_runs(const struct recording *r);
 /* Elements blanked because the process was in the middle of writing them. */
 uint64_t recording_unsettled(const struct recording *r);
 
@@ -78,6 +80,12 @@ const struct ul_row *recording_row(const struct recording *r, uint64_t i);
 const struct ul_leak *recording_leak(const struct recording *r, uint64_t i);
 const struct ul_mapping *recording_mapping(const struct recording *r, uint64_t i);
 uint64_t recording_entry(const struct recording *r, uint64_t i); /* 0: none */
+
+/* What was seen of the running process from outside (live.h), in place of what it
+ * would have recorded at its end. Takes the mappings (malloc'ed, valid, without names)
+ * and counts on the resident bits and bytes of arenas and larges to be set. */
+void recording_observe(struct recording *r, struct ul_mapping *mappings, uint64_t count,
+                       uint64_t rss_bytes);
 
 /* A string of UL_TEXT; "" if there is none. Owned by the recording. */
 const char *recording_text(const struct recording *r, uint32_t offset);

@@ -52,6 +52,7 @@ void timeline_free(struct timeline *t) {
 
 uint64_t timeline_unseen(const struct ul_snapshot *s) {
   if (s->omitted_sites == 0) return 0;
+  if (s->rows == 0) return s->omitted_bytes; /* there was no room for rows */
   uint64_t limit = s->live_bytes / UL_ROW_SHARE;
   return limit < s->omitted_bytes ? limit : s->omitted_bytes;
 }
