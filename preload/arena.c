@@ -206,6 +206,7 @@ static void pool_close(struct arena *a, struct pool *p) {
   ledger_strip_give(p->entries, p->entry, p->end / p->size);
   p->entries = NULL;
   p->heap = NULL;
+  p->live = 0; /* a span's block is freed here, by whoever frees it */
   list_remove(a);
   a->free_units |= run_mask(first, units);
   list_add(a);

@@ -13,9 +13,10 @@ void arena_unlock(void);
 /* A pool of the class (UL_SPAN: one block of `units` units) for heap h, all of it virgin,
  * on no list; NULL when there is no memory. Takes the lock. */
 struct pool *arena_take(struct heap *h, unsigned class, unsigned units);
-/* Back from its heap, which has unlinked it; no block of it is live. The arena goes back
- * to the OS when nothing in it is live any more: the spare pools in it of h, the calling
- * thread's heap, are then taken along, unlinked by `unlink`. Takes the lock. */
+/* Back from its heap, which has unlinked it; no block of it is live but a span's, which
+ * is thereby freed. The arena goes back to the OS when nothing in it is live any more:
+ * the spare pools in it of h, the calling thread's heap, are then taken along, unlinked
+ * by `unlink`. Takes the lock. */
 void arena_give(struct heap *h, struct pool *p,
                 void (*unlink)(struct heap *, struct pool *));
 /* Is a pool other than p in use in p's arena, as far as h can tell? No lock: a hint. */

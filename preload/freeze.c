@@ -9,7 +9,9 @@
  *
  * Who is not asked at all: a thread that blocks the signal would never answer; one
  * in sigtimedwait() would take the signal out of the program's hands, as a result.
- * Their stack pointers come from /proc.
+ * Their stack pointers come from /proc. (What remains: a thread that waits for all
+ * signals there is, whose time has run out, and that has not run yet, cannot be told from
+ * an open one. It gets the signal as the result of sigtimedwait.)
  *
  * A signal still pending at the end must not meet the default action, which for
  * a real-time signal is death: SIG_IGN discards what is pending, in every thread
