@@ -502,9 +502,17 @@ static uint64_t fill_rows(struct smaps *s, struct ul_mapping *rows, size_t count
   return sum + finish_row(s, row);
 }
 
+/* Where the last call of this process put them: a forked child has tables of its own. */
 void *mapping_replace_rows(enum ul_table table, size_t n) {
-  static struct { uint32_t first, n; } last[UL_TABLES];
+  static struct {
+    uint32_t first, n;
+    int pid;
+  } last[UL_TABLES], none;
   size_t bytes = recording->table[table].element_bytes;
+  int pid = os_pid();
+  if (last[table].pid != pid || last[table].first + last[table].n > table_count(table))
+    last[table] = none;
+  last[table].pid = pid;
   if (last[table].n) memset(table_at(table, last[table].first), 0, last[table].n * bytes);
   if (n > last[table].n) {
     uint32_t first = table_append(table, (uint32_t)n);

@@ -1,0 +1,1274 @@
+/* Unit tests of the leak scan (reach.c, roots.c, freeze.c, mapping.c) over a heap made
+ * by hand: real arenas, pools and large blocks in the real map of addresses, but no
+ * allocator. The scan runs as it does in a program, in a raw clone.
+ *
+ * Pointers to blocks must be nowhere but where a test puts them: blocks go by number,
+ * their addresses lie in this program's .bss, which the scan takes for ullage's own and
+ * skips. What is to be a root is stored in `roots`, an anonymous mapping. */
+#include "class.h"
+#include "freeze.h"
+#include "map.h"
+#include "mapping.h"
+#include "meta.h"
+#include "os.h"
+#include "reach.h"
+#include "table.h"
+#include "thread.h"
+#include "types.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <setjmp.h>
+
+#include <cmocka.h>
+
+#define NOINLINE __attribute__((noinline))
+
+enum { PAGE = 4096, SITES = 64, MAPPINGS = 20000, ROWS = 512, TEXT = 1 << 20 };
+enum { ROOT_WORDS = 4096 };
+
+_Thread_local struct thread_state thread_state; /* for meta.c's lock */
+
+/* ---- the recording's tables ---------------------------------------------------- */
+
+static struct ul_header header;
+struct ul_header *recording = &header;
+static struct ul_site sites[SITES];
+static struct ul_node nodes[8];
+static struct ul_leak leaks[ROWS];
+static struct ul_mapping mappings[MAPPINGS];
+static char text[TEXT];
+
+static const struct {
+  void *at;
+  uint32_t element_bytes;
+  uint64_t capacity;
+} tables[UL_TABLES] = {
+    [UL_TEXT] = {text, 1, TEXT},
+    [UL_SITES] = {sites, sizeof *sites, SITES},
+    [UL_NODES] = {nodes, sizeof *nodes, 8},
+    [UL_LEAKS] = {leaks, sizeof *leaks, ROWS},
+    [UL_MAPPINGS] = {mappings, sizeof *mappings, MAPPINGS},
+};
+
+void *table_at(enum ul_table t, uint64_t i) {
+  return (char *)tables[t].at + i * tables[t].element_bytes;
+}
+uint64_t table_count(enum ul_table t) {
+  return header.table[t].count;
+}
+uint32_t table_append(enum ul_table t, uint32_t n) {
+  uint64_t first = header.table[t].count;
+  if (first + n > tables[t].capacity) return TABLE_NONE;
+  header.table[t].count += n;
+  return (uint32_t)first;
+}
+uint32_t table_text(const char *s, size_t bytes) {
+  uint32_t at = table_append(UL_TEXT, (uint32_t)bytes + 1);
+  if (at == TABLE_NONE) return 0;
+  memcpy(text + at, s, bytes);
+  return at;
+}
+void *table_segment_address(unsigned i) {
+  (void)i;
+  return NULL; /* there are none */
+}
+void fallback(enum ul_fallback which) {
+  header.fallbacks[which]++;
+}
+
+/* ---- a heap by hand -------------------------------------------------------------- */
+
+enum { BLOCKS = 4096, ARENAS = 4096, LARGES = 16 };
+
+static struct arena *arenas[ARENAS];
+static struct large *larges[LARGES];
+static unsigned arena_count, large_count;
+static struct pool *current[UL_CLASSES]; /* where the next block of a class comes from */
+
+static struct {
+  char *start;
+  uint64_t *entry;
+} blocks[BLOCKS];
+static int block_count;
+static uintptr_t *roots;
+static uint32_t birth; /* of the next block */
+
+static struct arena *add_arena(void) {
+  struct arena *a = meta_alloc(sizeof *a);
+  a->base = os_map(UL_ARENA_BYTES, UL_ARENA_BYTES, OS_ARENA);
+  a->free_units = ~UINT64_C(0);
+  a->record = calloc(1, sizeof *a->record);
+  assert_true(map_enter(a->base, UL_ARENA_BYTES, (map_slot)a));
+  return arenas[arena_count++] = a;
+}
+
+static struct pool *add_pool(unsigned class, unsigned units) {
+  uint64_t mask = (UINT64_C(1) << units) - 1;
+  struct arena *a = arena_count ? arenas[arena_count - 1] : add_arena();
+  unsigned u = 0;
+  while (u + units <= UL_UNITS && (a->free_units >> u & mask) != mask)
+    u++;
+  if (u + units > UL_UNITS) {
+    a = add_arena();
+    u = 0;
+  }
+  a->free_units &= ~(mask << u);
+  memset(a->head + u, (int)u, units);
+  struct pool *p = &a->pools[u];
+  p->base = a->base + u * UL_UNIT_BYTES;
+  p->class = (uint8_t) class;
+  p->units = (uint8_t)units;
+  p->size = class == UL_SPAN ? units * UL_UNIT_BYTES : class_bytes(class);
+  p->recip = (uint32_t)((0x100000000u + p->size - 1) / p->size);
+  p->end = units * UL_UNIT_BYTES / p->size * p->size;
+  p->entries = meta_alloc((p->end / p->size + 1) * sizeof *p->entries);
+  return p;
+}
+
+static int remember(char *start, uint64_t *entry) {
+  assert_true(block_count < BLOCKS);
+  blocks[block_count].start = start;
+  blocks[block_count].entry = entry;
+  SCRUB_REGISTERS();
+  return block_count++;
+}
+
+/* The next block of the pool; NULL: full. */
+static char *carve(struct pool *p, uint32_t requested, uint32_t site) {
+  if (!p || p->virgin == p->end) return NULL;
+  char *start = p->base + p->virgin;
+  p->entries[p->virgin / p->size] =
+      ul_entry(site, birth, p->size - requested, UL_FAMILY_MALLOC);
+  p->virgin += p->size;
+  return start;
+}
+
+static NOINLINE char *small_block(size_t bytes, uint32_t site) {
+  unsigned class = class_of(bytes ? bytes : 1);
+  char *start = carve(current[class], (uint32_t)bytes, site);
+  if (start) return start;
+  current[class] = add_pool(class, class_units(class));
+  return carve(current[class], (uint32_t)bytes, site);
+}
+
+/* A live block of up to UL_MEDIUM_MAX bytes; its number. */
+static NOINLINE int block(size_t bytes, uint32_t site) {
+  char *start = small_block(bytes, site);
+  struct pool *p = current[class_of(bytes ? bytes : 1)];
+  return remember(start, &p->entries[(start - p->base) / p->size]);
+}
+
+static NOINLINE int span(size_t bytes, uint32_t site) {
+  unsigned units = (unsigned)((bytes + UL_UNIT_BYTES - 1) / UL_UNIT_BYTES);
+  struct pool *p = add_pool(UL_SPAN, units);
+  p->entries[0] = ul_entry(site, birth, 0, UL_FAMILY_MALLOC);
+  p->entries[1] = bytes;
+  p->virgin = p->end;
+  return remember(p->base, p->entries);
+}
+
+static NOINLINE int large(size_t bytes, uint32_t site) {
+  struct large *l = meta_alloc(sizeof *l);
+  l->mapped = (bytes + PAGE - 1) & ~(size_t)(PAGE - 1);
+  l->base = os_map(l->mapped, UL_ARENA_BYTES, OS_LARGE);
+  l->in_use = true;
+  l->record = meta_alloc(sizeof *l->record);
+  l->record->base = (uintptr_t)l->base;
+  l->record->requested_bytes = bytes;
+  l->record->entry = ul_entry(site, birth, 0, UL_FAMILY_MALLOC);
+  assert_true(map_enter(l->base, l->mapped, map_slot_of_large(l)));
+  larges[large_count++] = l;
+  return remember(l->base, &l->record->entry);
+}
+
+static uintptr_t *word(int b, size_t offset) {
+  return (uintptr_t *)(blocks[b].start + offset);
+}
+
+/* clang aligns the stack by pushing whatever register: let there be no address in one. */
+#define SCRUB_REGISTERS()                                                                \
+  __asm__ volatile("xorl %%eax, %%eax\n\txorl %%ecx, %%ecx\n\txorl %%edx, %%edx\n\t"     \
+                   "xorl %%esi, %%esi\n\txorl %%edi, %%edi\n\txorl %%r8d, %%r8d\n\t"     \
+                   "xorl %%r9d, %%r9d\n\txorl %%r10d, %%r10d\n\txorl %%r11d, %%r11d" ::  \
+                       : "rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11")
+
+/* Store in block `from` at `offset` a pointer to block `to`, `inside` bytes from its
+ * start. */
+static NOINLINE void point(int from, size_t offset, int to, size_t inside) {
+  *word(from, offset) = (uintptr_t)blocks[to].start + inside;
+  SCRUB_REGISTERS();
+}
+
+static NOINLINE void root(int i, int to, size_t inside) {
+  roots[i] = (uintptr_t)blocks[to].start + inside;
+  SCRUB_REGISTERS();
+}
+
+static int setup(void **state) {
+  (void)state;
+  memset(&header, 0, sizeof header);
+  for (int t = 0; t < UL_TABLES; t++)
+    header.table[t].element_bytes = tables[t].element_bytes;
+  header.table[UL_SITES].count = SITES;
+  header.table[UL_NODES].count = UL_NODE_RESERVED + 1;
+  header.table[UL_TEXT].count = 1;
+  header.start_mono_ns = os_monotonic_ns();
+  memset(nodes, 0, sizeof nodes);
+  memset(sites, 0, sizeof sites);
+  block_count = 0;
+  birth = 1;
+  roots = mmap(NULL, ROOT_WORDS * sizeof *roots, PROT_READ | PROT_WRITE,
+               MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  return roots == MAP_FAILED;
+}
+
+static int teardown(void **state) {
+  (void)state;
+  munmap(roots, ROOT_WORDS * sizeof *roots);
+  for (unsigned i = 0; i < arena_count; i++) {
+    map_enter(arenas[i]->base, UL_ARENA_BYTES, 0);
+    os_unmap(arenas[i]->base, UL_ARENA_BYTES, OS_ARENA);
+    free(arenas[i]->record);
+  }
+  for (unsigned i = 0; i < large_count; i++) {
+    map_enter(larges[i]->base, larges[i]->mapped, 0);
+    os_unmap(larges[i]->base, larges[i]->mapped, OS_LARGE);
+  }
+  arena_count = large_count = 0;
+  memset(current, 0, sizeof current);
+  return 0;
+}
+
+/* ---- scanning and what is expected --------------------------------------------------
+ */
+
+/* What earlier calls left below us must not be taken for a pointer of a caller. */
+static NOINLINE void scrub_stack(void) {
+  volatile char wiped[32 * 1024];
+  for (size_t i = 0; i < sizeof wiped; i++)
+    wiped[i] = 0;
+}
+
+static NOINLINE void scan_frozen(void) {
+  static struct thread_set set;
+  scrub_stack();
+  freeze(&set);
+  int child = reach_begin(&set);
+  thaw(&set);
+  reach_end(child);
+}
+
+static NOINLINE void scan(void) {
+  scan_frozen();
+  assert_int_equal(header.scan.state, UL_SCAN_DONE);
+}
+
+static const struct ul_leak *row(uint32_t site, enum ul_verdict verdict) {
+  for (uint64_t i = 0; i < header.table[UL_LEAKS].count; i++)
+    if (leaks[i].site == site && leaks[i].verdict == verdict) return &leaks[i];
+  return NULL;
+}
+
+/* All blocks of the site have the verdict. */
+static void expect(uint32_t site, enum ul_verdict verdict, uint64_t n, uint64_t bytes) {
+  for (int v = UL_DEFINITE; v < UL_VERDICTS; v++) {
+    const struct ul_leak *r = row(site, v);
+    uint64_t got = r ? r->blocks : 0;
+    if (got != (v == (int)verdict ? n : 0))
+      fail_msg("site %u: %lu blocks with verdict %d, not %lu of %d", site,
+               (unsigned long)got, v, (unsigned long)n, verdict);
+    if (v == (int)verdict && n) assert_int_equal(r->bytes, bytes);
+  }
+}
+
+static void expect_dragged(uint32_t site, uint64_t n, uint64_t bytes) {
+  const struct ul_leak *r = row(site, UL_DEFINITE);
+  assert_non_null(r);
+  assert_int_equal(r->indirect_blocks, n);
+  assert_int_equal(r->indirect_bytes, bytes);
+}
+
+enum { A = 10, B, C, D, E, F, G, H };
+
+/* ---- verdicts ---------------------------------------------------------------------- */
+
+static void test_definite(void **state) {
+  (void)state;
+  block(40, A);
+  block(100, A);
+  root(0, block(40, B), 0);
+  scan();
+  expect(A, UL_DEFINITE, 2, 140);
+  expect(B, UL_REACHABLE, 1, 40);
+  assert_int_equal(header.scan.totals[UL_DEFINITE].bytes, 140);
+  assert_int_equal(header.scan.totals[UL_REACHABLE].blocks, 1);
+  assert_int_equal(header.scan.heap_bytes, 180);
+  assert_true(header.scan.root_bytes > 0);
+}
+
+static void test_empty_heap(void **state) {
+  (void)state;
+  scan();
+  assert_int_equal(header.table[UL_LEAKS].count, 0);
+}
+
+static void test_indirect_chain(void **state) {
+  (void)state;
+  int a = block(32, A), b = block(48, B), c = block(64, C);
+  point(a, 24, b, 0);
+  point(b, 8, c, 0);
+  scan();
+  expect(A, UL_DEFINITE, 1, 32);
+  expect(B, UL_INDIRECT, 1, 48);
+  expect(C, UL_INDIRECT, 1, 64);
+  expect_dragged(A, 2, 112);
+}
+
+/* The same whatever the order of addresses and births. */
+static void test_chain_backwards(void **state) {
+  (void)state;
+  int c = block(64, C);
+  birth++;
+  int b = block(48, B);
+  birth++;
+  int a = block(32, A);
+  point(a, 24, b, 0);
+  point(b, 8, c, 0);
+  scan();
+  expect(A, UL_DEFINITE, 1, 32);
+  expect_dragged(A, 2, 112);
+}
+
+static void test_cycle_has_its_oldest_as_leader(void **state) {
+  (void)state;
+  birth = 30;
+  int a = block(32, A);
+  birth = 10;
+  int b = block(32, B);
+  birth = 20;
+  int c = block(32, C);
+  point(a, 0, b, 0);
+  point(b, 0, c, 0);
+  point(c, 0, a, 0);
+  scan();
+  expect(A, UL_INDIRECT, 1, 32);
+  expect(B, UL_DEFINITE, 1, 32);
+  expect(C, UL_INDIRECT, 1, 32);
+  expect_dragged(B, 2, 64);
+}
+
+static void test_self_pointer(void **state) {
+  (void)state;
+  int a = block(32, A);
+  point(a, 8, a, 0);
+  scan();
+  expect(A, UL_DEFINITE, 1, 32);
+  expect_dragged(A, 0, 0);
+}
+
+/* Two cycles, one leading to the other: one leader, in the first. */
+static void linked_cycles(bool second_is_older) {
+  birth = 50;
+  int a = block(32, A), b = block(32, B);
+  birth = second_is_older ? 1 : 100;
+  int c = block(32, C), d = block(32, D);
+  point(a, 0, b, 0);
+  point(b, 0, a, 0);
+  point(b, 8, c, 0);
+  point(c, 0, d, 0);
+  point(d, 0, c, 0);
+  scan();
+  expect(A, UL_DEFINITE, 1, 32);
+  expect(B, UL_INDIRECT, 1, 32);
+  expect(C, UL_INDIRECT, 1, 32);
+  expect(D, UL_INDIRECT, 1, 32);
+  expect_dragged(A, 3, 96);
+}
+static void test_linked_cycles(void **state) {
+  (void)state;
+  linked_cycles(false);
+}
+static void test_linked_cycles_older_inside(void **state) {
+  (void)state;
+  linked_cycles(true);
+}
+
+static void test_cycle_below_a_leader(void **state) {
+  (void)state;
+  int b = block(32, B), c = block(32, C);
+  birth = 99;
+  int a = block(16, A);
+  point(b, 0, c, 0);
+  point(c, 0, b, 0);
+  point(a, 0, c, 0);
+  scan();
+  expect(A, UL_DEFINITE, 1, 16);
+  expect_dragged(A, 2, 64);
+}
+
+/* Against a plain reckoning of components, on random graphs. */
+enum { NODES_MAX = 24 };
+static bool leads[NODES_MAX][NODES_MAX];
+
+static void close_over(int n) {
+  for (int k = 0; k < n; k++)
+    for (int i = 0; i < n; i++)
+      for (int j = 0; j < n; j++)
+        leads[i][j] |= leads[i][k] && leads[k][j];
+}
+
+/* A block is in a source if all that lead to it are reached from it. */
+static bool in_source(int n, int i) {
+  for (int j = 0; j < n; j++)
+    if (leads[j][i] && !leads[i][j]) return false;
+  return true;
+}
+
+static bool is_leader(int n, int i) {
+  for (int j = 0; j < i; j++)
+    if (leads[j][i] && leads[i][j]) return false; /* older, in the same component */
+  return in_source(n, i);
+}
+
+static void random_graph(unsigned seed) {
+  srand(seed);
+  int n = 2 + rand() % (NODES_MAX - 2), edges = rand() % (2 * n);
+  int first = block_count;
+  memset(leads, 0, sizeof leads);
+  for (int i = 0; i < n; i++, birth++)
+    block(512, A + (uint32_t)i);
+  for (int e = 0; e < edges; e++) {
+    int from = rand() % n, to = rand() % n;
+    leads[from][to] = true;
+    point(first + from, (size_t)to * 16, first + to, 0);
+  }
+  close_over(n);
+  scan();
+  for (int i = 0; i < n; i++)
+    expect(A + (uint32_t)i, is_leader(n, i) ? UL_DEFINITE : UL_INDIRECT, 1, 512);
+}
+
+static void test_random_graphs(void **state) {
+  for (unsigned seed = 1; seed <= 60; seed++) {
+    random_graph(seed);
+    teardown(state);
+    setup(state);
+  }
+}
+
+static void test_possible(void **state) {
+  (void)state;
+  int a = block(100, A), b = block(100, B), c = block(40, C);
+  root(0, a, 33);
+  point(a, 16, b, 0); /* held by a possible block */
+  point(b, 0, c, 17); /* and so on, by an interior pointer */
+  scan();
+  expect(A, UL_POSSIBLE, 1, 100);
+  expect(B, UL_POSSIBLE, 1, 100);
+  expect(C, UL_POSSIBLE, 1, 40);
+}
+
+static void test_start_beats_interior(void **state) {
+  (void)state;
+  int a = block(100, A);
+  root(0, a, 33);
+  root(1, a, 0);
+  root(2, a, 57);
+  scan();
+  expect(A, UL_REACHABLE, 1, 100);
+}
+
+static void test_one_past_the_end(void **state) {
+  (void)state;
+  root(0, block(100, A), 100); /* in the slack */
+  root(1, block(128, B), 128); /* where the next block would start */
+  root(2, block(100, C), 99);
+  root(3, block(0, D), 0);
+  root(4, block(0, E), 1);
+  scan();
+  expect(A, UL_DEFINITE, 1, 100);
+  expect(B, UL_DEFINITE, 1, 128);
+  expect(C, UL_POSSIBLE, 1, 100);
+  expect(D, UL_REACHABLE, 1, 0);
+  expect(E, UL_DEFINITE, 1, 0);
+}
+
+static void test_free_blocks_hold_nothing(void **state) {
+  (void)state;
+  int a = block(32, A), b = block(32, B);
+  root(0, a, 0);
+  point(a, 0, b, 0);
+  *blocks[a].entry = 0;
+  scan();
+  expect(A, UL_REACHABLE, 0, 0);
+  expect(B, UL_DEFINITE, 1, 32);
+}
+
+/* What was never recorded may hold anything. */
+static void test_unrecorded_pool_is_a_root(void **state) {
+  (void)state;
+  int a = block(64, A), b = block(48, B), l = large(2 << 20, C), d = block(96, D);
+  point(a, 0, b, 0);
+  point(l, 1 << 20, d, 0);
+  current[class_of(64)]->entries = NULL;
+  larges[0]->record = NULL;
+  scan();
+  expect(B, UL_REACHABLE, 1, 48);
+  expect(D, UL_REACHABLE, 1, 96);
+}
+
+static void test_spans_and_larges(void **state) {
+  (void)state;
+  int a = span(100000, A), b = large(5000000, B), c = span(40000, C);
+  int d = large(3 << 20, D), e = block(16, E);
+  root(0, a, 0);
+  point(a, 99984, b, 0);
+  point(b, 4999992, c, 39999);
+  point(d, 2 << 20, e, 0);
+  scan();
+  expect(A, UL_REACHABLE, 1, 100000);
+  expect(B, UL_REACHABLE, 1, 5000000);
+  expect(C, UL_POSSIBLE, 1, 40000);
+  expect(D, UL_DEFINITE, 1, 3 << 20);
+  expect_dragged(D, 1, 16);
+}
+
+static void test_every_class_every_block(void **state) {
+  (void)state;
+  unsigned n = 0;
+  for (unsigned class = 1; class < UL_CLASSES; class ++) {
+    unsigned blocks_here = class_units(class) * UL_UNIT_BYTES / class_bytes(class);
+    for (unsigned i = 0; i < blocks_here; i += 1 + blocks_here / 16, n++) {
+      int b = block(class_bytes(class), A);
+      root((int)n, b, class_bytes(class) - 1);
+    }
+  }
+  scan();
+  assert_int_equal(row(A, UL_POSSIBLE)->blocks, n);
+  assert_null(row(A, UL_DEFINITE));
+}
+
+static void test_ages(void **state) {
+  (void)state;
+  birth = 70;
+  block(16, A);
+  birth = 7;
+  int oldest = block(16, A);
+  birth = 700;
+  block(16, A);
+  scan();
+  const struct ul_leak *r = row(A, UL_DEFINITE);
+  assert_int_equal(r->oldest_birth, 7);
+  assert_int_equal(r->newest_birth, 700);
+  assert_ptr_equal((void *)(uintptr_t)r->example, blocks[oldest].start);
+}
+
+/* ---- heuristics
+ * ------------------------------------------------------------------------ */
+
+static void expect_rescued(enum ul_heuristic h, uint64_t bytes) {
+  for (int i = 0; i < UL_HEURISTICS; i++)
+    assert_int_equal(header.scan.rescued[i].blocks, i == (int)h);
+  assert_int_equal(header.scan.rescued[h].bytes, bytes);
+}
+
+static void test_stdstring(void **state) {
+  (void)state;
+  int s = block(24 + 50 + 1, A), held = block(16, B);
+  *word(s, 0) = 20;
+  *word(s, 8) = 50;
+  root(0, s, 24);
+  point(s, 32, held, 0);
+  int other = block(24 + 50 + 2, C); /* one byte too long */
+  *word(other, 0) = 20;
+  *word(other, 8) = 50;
+  root(1, other, 24);
+  scan();
+  expect(A, UL_REACHABLE, 1, 75);
+  expect(B, UL_REACHABLE, 1, 16);
+  expect(C, UL_POSSIBLE, 1, 76);
+  expect_rescued(UL_STDSTRING, 75);
+}
+
+static void test_length64(void **state) {
+  (void)state;
+  int a = block(128, A), b = block(128, B);
+  *word(a, 0) = 120;
+  *word(b, 0) = 119;
+  root(0, a, 8);
+  root(1, b, 8);
+  scan();
+  expect(A, UL_REACHABLE, 1, 128);
+  expect(B, UL_POSSIBLE, 1, 128);
+  expect_rescued(UL_LENGTH64, 128);
+}
+
+static void test_newarray(void **state) {
+  (void)state;
+  int a = block(8 + 5 * 24, A), b = block(8 + 5 * 24, B);
+  *word(a, 0) = 5;
+  *word(b, 0) = 7;
+  root(0, a, 8);
+  root(1, b, 8);
+  scan();
+  expect(A, UL_REACHABLE, 1, 128);
+  expect(B, UL_POSSIBLE, 1, 128);
+  expect_rescued(UL_NEWARRAY, 128);
+}
+
+static void nothing(void) {}
+static void nothing_either(void) {}
+static void (*const vtable[])(void) = {nothing, nothing_either, nothing};
+static void (*const vtable_of_base[])(void) = {nothing_either, nothing, nothing};
+
+static void test_multiple_inheritance(void **state) {
+  (void)state;
+  int a = block(40, A), b = block(40, B);
+  *word(a, 0) = (uintptr_t)vtable;
+  *word(a, 16) = (uintptr_t)vtable_of_base;
+  *word(b, 0) = (uintptr_t)vtable;
+  root(0, a, 16);
+  root(1, b, 16);
+  scan();
+  expect(A, UL_REACHABLE, 1, 40);
+  expect(B, UL_POSSIBLE, 1, 40);
+  expect_rescued(UL_MULTIPLE_INHERITANCE, 40);
+}
+
+static void test_rescued_only_if_nothing_else(void **state) {
+  (void)state;
+  int a = block(128, A);
+  *word(a, 0) = 120;
+  root(0, a, 8);
+  root(1, a, 0);
+  scan();
+  expect(A, UL_REACHABLE, 1, 128);
+  assert_int_equal(header.scan.rescued[UL_LENGTH64].blocks, 0);
+}
+
+/* ---- roots
+ * --------------------------------------------------------------------------------- */
+
+static void test_held_by_anonymous_mapping_only(void **state) {
+  (void)state;
+  uintptr_t *m =
+      mmap(NULL, 8 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  int a = block(32, A), b = block(32, B);
+  m[(5 << 20) / 8] = (uintptr_t)blocks[a].start;
+  m[(6 << 20) / 8] = (uintptr_t)blocks[b].start;
+  mprotect(m, 8 << 20, PROT_READ);
+  scan();
+  expect(A, UL_REACHABLE, 1, 32);
+  expect(B, UL_REACHABLE, 1, 32);
+  munmap(m, 8 << 20);
+}
+
+static void test_held_by_shared_mapping(void **state) {
+  (void)state;
+  uintptr_t *m =
+      mmap(NULL, 4 << 20, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  m[(3 << 20) / 8] = (uintptr_t)blocks[block(32, A)].start;
+  scan();
+  expect(A, UL_REACHABLE, 1, 32);
+  munmap(m, 4 << 20);
+}
+
+/* A terabyte that was only reserved takes no time, and what is in it is found. */
+static void test_sparse_mapping(void **state) {
+  (void)state;
+  const size_t bytes = (size_t)1 << 40;
+  char *m = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (m == MAP_FAILED) skip();
+  *(uintptr_t *)(m + bytes / 2) = (uintptr_t)blocks[block(32, A)].start;
+  *(uintptr_t *)(m + bytes - 8) = (uintptr_t)blocks[block(32, B)].start;
+  scan();
+  print_message("scan beside a sparse terabyte: %lu us\n",
+                (unsigned long)header.scan.took_us);
+  expect(A, UL_REACHABLE, 1, 32);
+  expect(B, UL_REACHABLE, 1, 32);
+  munmap(m, bytes);
+}
+
+static void test_file_that_was_cut(void **state) {
+  (void)state;
+  int fd = memfd_create("cut", MFD_CLOEXEC);
+  assert_int_equal(ftruncate(fd, 16 * PAGE), 0);
+  uintptr_t *m = mmap(NULL, 16 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
+  m[0] = (uintptr_t)blocks[block(32, A)].start;
+  uintptr_t *s = mmap(NULL, 16 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  for (int i = 0; i < 16; i++)
+    s[i * PAGE / 8] = 1;
+  assert_int_equal(ftruncate(fd, 0), 0);
+  scan();
+  munmap(m, 16 * PAGE);
+  munmap(s, 16 * PAGE);
+  close(fd);
+}
+
+static void test_unreadable_pages_inside_blocks(void **state) {
+  (void)state;
+  int a = span(8 * UL_UNIT_BYTES, A), l = large(64 << 20, B);
+  int c = block(32, C), d = block(32, D);
+  root(0, a, 0);
+  root(1, l, 0);
+  memset(blocks[l].start, 0, 64 << 20);
+  point(a, 7 * UL_UNIT_BYTES, c, 0);
+  point(l, 63 << 20, d, 0);
+  mprotect(blocks[a].start + UL_UNIT_BYTES, 2 * PAGE, PROT_NONE);
+  mprotect(blocks[l].start + (1 << 20), 32 << 20, PROT_NONE);
+  scan();
+  expect(C, UL_REACHABLE, 1, 32);
+  expect(D, UL_REACHABLE, 1, 32);
+  assert_int_equal(header.scan.unreadable_pages, 2 + (32 << 20) / PAGE);
+}
+
+/* Blocks allocated by the loader, as dynamic TLS is. */
+static void test_loader_blocks_are_roots(void **state) {
+  (void)state;
+  nodes[UL_NODE_RESERVED].address = getauxval(AT_BASE) + 0x2000;
+  sites[A].node = UL_NODE_RESERVED;
+  int a = block(64, A), b = block(64, B);
+  point(a, 8, b, 0);
+  block(64, UL_SITE_ULLAGE);
+  scan();
+  expect(A, UL_REACHABLE, 1, 64);
+  expect(B, UL_REACHABLE, 1, 64);
+  expect(UL_SITE_ULLAGE, UL_REACHABLE, 1, 64);
+}
+
+/* ---- threads
+ * ---------------------------------------------------------------------------------- */
+
+enum { THREADS = 10, BLOCKED = 8, WAITING = 9 };
+static _Atomic int ready;
+static _Atomic uint32_t leave;
+static volatile int stolen; /* a signal meant for somebody else */
+
+/* Well below the red zone and the frames of system calls. */
+static NOINLINE void leave_garbage(int b) {
+  volatile uintptr_t deep[1024];
+  for (int i = 0; i < 512; i++)
+    deep[i] = (uintptr_t)blocks[b].start;
+  (void)deep[0];
+}
+
+static void wait_to_leave(void) {
+  atomic_fetch_add(&ready, 1);
+  while (!atomic_load(&leave))
+    syscall(SYS_futex, &leave, 0 /* FUTEX_WAIT */, 0, NULL, NULL, 0);
+}
+
+/* Each thread holds block i only on its stack; below it is garbage that points to block
+ * THREADS + i. Odd ones run, even ones sleep. */
+static void *hold_a_block(void *arg) {
+  int i = (int)(intptr_t)arg;
+  volatile uintptr_t held = (uintptr_t)blocks[i].start;
+  leave_garbage(THREADS + i);
+  sigset_t all;
+  sigfillset(&all);
+  if (i >= BLOCKED) pthread_sigmask(SIG_BLOCK, &all, NULL);
+  if (i == WAITING) {
+    atomic_fetch_add(&ready, 1);
+    int sig = sigwaitinfo(&all, NULL);
+    if (sig != SIGUSR1) stolen = sig;
+  } else if (i % 2 && i < BLOCKED) {
+    atomic_fetch_add(&ready, 1);
+    while (!atomic_load(&leave))
+      sched_yield();
+  } else {
+    wait_to_leave();
+  }
+  return (void *)(held & 0);
+}
+
+struct kernel_action {
+  uintptr_t handler, flags, restorer, mask;
+};
+static void dispositions(struct kernel_action *all) {
+  memset(all, 0, 65 * sizeof *all);
+  for (int sig = 1; sig <= 64; sig++)
+    syscall(SYS_rt_sigaction, sig, NULL, &all[sig], 8);
+}
+
+static pthread_t start(void *(*run)(void *), int i) {
+  pthread_t t;
+  assert_int_equal(pthread_create(&t, NULL, run, (void *)(intptr_t)i), 0);
+  return t;
+}
+
+static void await(int n) {
+  while (atomic_load(&ready) < n)
+    sched_yield();
+  usleep(20000); /* into their system calls */
+}
+
+static void let_leave(pthread_t *threads, int n) {
+  atomic_store(&leave, 1);
+  syscall(SYS_futex, &leave, 1 /* FUTEX_WAKE */, 1000, NULL, NULL, 0);
+  for (int i = 0; i < n; i++)
+    pthread_join(threads[i], NULL);
+}
+
+static void test_threads(void **state) {
+  (void)state;
+  static pthread_t threads[THREADS];
+  static struct kernel_action before[65], after[65];
+  for (int i = 0; i < THREADS; i++)
+    block(32, A);
+  for (int i = 0; i < THREADS; i++)
+    block(48, B);
+  block(64, C);
+  atomic_store(&ready, 0);
+  atomic_store(&leave, 0);
+  stolen = 0;
+  for (int i = 0; i < THREADS; i++)
+    threads[i] = start(hold_a_block, i);
+  await(THREADS);
+  dispositions(before); /* the first thread has made glibc install its handlers */
+  uint64_t begun = os_monotonic_ns();
+  scan();
+  uint64_t took = os_monotonic_ns() - begun;
+  dispositions(after);
+  pthread_kill(threads[WAITING], SIGUSR1);
+  let_leave(threads, THREADS);
+  print_message("freeze and scan with %d threads: %lu us\n", THREADS,
+                (unsigned long)(took / 1000));
+  assert_memory_equal(before, after, sizeof before);
+  assert_int_equal(stolen, 0);
+  assert_int_equal(header.scan.threads, THREADS + 1);
+  assert_int_equal(header.scan.threads_unstopped, 2);
+  assert_int_equal(header.fallbacks[UL_FB_THREAD_UNSTOPPED], 2);
+  expect(A, UL_REACHABLE, THREADS, 32 * THREADS);
+  expect(B, UL_DEFINITE, THREADS, 48 * THREADS);
+  expect(C, UL_DEFINITE, 1, 64);
+}
+
+/* Only in registers while it runs: the compiler is not asked, the pointer never leaves
+ * r12 but for the vector register of the odd ones. */
+static void *hold_in_registers(void *arg) {
+  int i = (int)(intptr_t)arg;
+  uintptr_t address = (uintptr_t)blocks[i].start;
+  leave_garbage(4);
+  atomic_fetch_add(&ready, 1);
+  if (i % 2)
+    __asm__ volatile("movq %0, %%xmm7\n\txorl %k0, %k0\n"
+                     "1:\tpause\n\tcmpl $0, %1\n\tje 1b\n\tpxor %%xmm7, %%xmm7"
+                     : "+r"(address)
+                     : "m"(leave)
+                     : "xmm7", "cc");
+  else
+    __asm__ volatile("movq %0, %%r12\n\txorl %k0, %k0\n"
+                     "1:\tpause\n\tcmpl $0, %1\n\tje 1b\n\txorl %%r12d, %%r12d"
+                     : "+r"(address)
+                     : "m"(leave)
+                     : "r12", "cc");
+  return NULL;
+}
+
+static void test_registers(void **state) {
+  (void)state;
+  static pthread_t threads[2];
+  for (int i = 0; i < 5; i++)
+    block(32, A + (uint32_t)i);
+  atomic_store(&ready, 0);
+  atomic_store(&leave, 0);
+  for (int i = 0; i < 2; i++)
+    threads[i] = start(hold_in_registers, i);
+  await(2);
+  scan();
+  let_leave(threads, 2);
+  assert_int_equal(header.scan.threads, 3);
+  expect(A, UL_REACHABLE, 1, 32);
+  expect(A + 1, UL_REACHABLE, 1, 32);
+  expect(A + 2, UL_DEFINITE, 1, 32);
+}
+
+static void *end_with_garbage(void *arg) {
+  int i = (int)(intptr_t)arg;
+  leave_garbage(i + 1);
+  return blocks[i].start;
+}
+
+/* A thread that has ended and was not joined: its result counts, its stack does not. */
+static void test_dead_thread(void **state) {
+  (void)state;
+  static pthread_t thread;
+  int result = block(32, A);
+  block(48, B);
+  thread = start(end_with_garbage, result);
+  usleep(50000);
+  scan();
+  pthread_join(thread, NULL);
+  expect(A, UL_REACHABLE, 1, 32);
+#ifndef __SANITIZE_ADDRESS__ /* it gives its threads stacks of another shape */
+  expect(B, UL_DEFINITE, 1, 48);
+#endif
+}
+
+/* Its own stack, but in a block: as coroutines have. */
+static char *coroutine_stack;
+static void *on_own_stack(void *arg) {
+  volatile uintptr_t held = (uintptr_t)blocks[(int)(intptr_t)arg].start;
+  wait_to_leave();
+  return (void *)(held & 0);
+}
+
+static void test_stack_in_a_block(void **state) {
+  (void)state;
+  static pthread_t thread;
+  int a = block(32, A), stack = large(1 << 20, B);
+  pthread_attr_t attributes;
+  pthread_attr_init(&attributes);
+  pthread_attr_setstack(&attributes, blocks[stack].start, 1 << 20);
+  coroutine_stack = blocks[stack].start;
+  atomic_store(&ready, 0);
+  atomic_store(&leave, 0);
+  assert_int_equal(
+      pthread_create(&thread, &attributes, on_own_stack, (void *)(intptr_t)a), 0);
+  pthread_attr_destroy(&attributes);
+  await(1);
+  scan();
+  let_leave(&thread, 1);
+  expect(A, UL_REACHABLE, 1, 32);
+  expect(B, UL_REACHABLE, 1, 1 << 20);
+}
+
+static _Atomic int born;
+static void *be_born(void *arg) {
+  (void)arg;
+  atomic_fetch_add(&born, 1);
+  return NULL;
+}
+static void *breed(void *arg) {
+  (void)arg;
+  pthread_t t;
+  while (!atomic_load(&leave))
+    if (pthread_create(&t, NULL, be_born, NULL) == 0) pthread_join(t, NULL);
+  return NULL;
+}
+
+/* Threads come and go while others are being stopped. */
+static void test_freeze_amid_births(void **state) {
+  (void)state;
+  static pthread_t threads[3];
+  static struct thread_set set;
+  static struct kernel_action before[65], after[65];
+  atomic_store(&leave, 0);
+  for (int i = 0; i < 3; i++)
+    threads[i] = start(breed, i);
+  dispositions(before);
+  for (int i = 0; i < 50; i++) {
+    freeze(&set);
+    int seen = atomic_load(&born);
+    usleep(1000);
+    bool all_stopped = set.complete && set.unstopped == 0;
+    bool moved = atomic_load(&born) != seen;
+    thaw(&set);
+    assert_false(all_stopped && moved);
+    usleep(1000);
+  }
+  let_leave(threads, 3);
+  dispositions(after);
+  assert_memory_equal(before, after, sizeof before);
+}
+
+static void test_single_thread_is_left_alone(void **state) {
+  (void)state;
+  struct thread_set set;
+  freeze(&set);
+  assert_true(set.complete);
+  assert_int_equal(set.count, 0);
+  thaw(&set);
+}
+
+/* ---- the program around it
+ * ------------------------------------------------------------------------ */
+
+static int descriptors(void) {
+  int n = 0;
+  for (int fd = 0; fd < 256; fd++)
+    n += fcntl(fd, F_GETFD) != -1;
+  return n;
+}
+
+static volatile sig_atomic_t child_signals;
+static void count_child(int sig) {
+  (void)sig;
+  child_signals++;
+}
+
+static void test_program_does_not_notice(void **state) {
+  (void)state;
+  sigset_t before, after;
+  signal(SIGCHLD, count_child);
+  pthread_sigmask(SIG_SETMASK, NULL, &before);
+  int open_before = descriptors();
+  block(32, A);
+  errno = 4711;
+  scan();
+  assert_int_equal(errno, 4711);
+  pthread_sigmask(SIG_SETMASK, NULL, &after);
+  assert_memory_equal(&before, &after, 8);
+  assert_int_equal(descriptors(), open_before);
+  assert_int_equal(child_signals, 0);
+  assert_int_equal(waitpid(-1, NULL, WNOHANG | __WALL), -1);
+  assert_int_equal(errno, ECHILD);
+  signal(SIGCHLD, SIG_DFL);
+}
+
+/* Also in a forked child, with threads of its own. */
+static void test_in_a_forked_child(void **state) {
+  (void)state;
+  pid_t pid = fork();
+  if (pid == 0) {
+    test_threads(NULL);
+    _exit(0);
+  }
+  int status;
+  assert_int_equal(waitpid(pid, &status, 0), pid);
+  assert_int_equal(status, 0);
+}
+
+static void test_second_scan_replaces_the_first(void **state) {
+  (void)state;
+  int a = block(32, A);
+  block(32, B);
+  scan();
+  assert_int_equal(header.table[UL_LEAKS].count, 2);
+  *blocks[a].entry = 0;
+  scan();
+  expect(A, UL_DEFINITE, 0, 0);
+  expect(B, UL_DEFINITE, 1, 32);
+  assert_int_equal(header.scan.totals[UL_DEFINITE].blocks, 1);
+}
+
+/* Whatever the OS refuses: an answer that is right, or none. */
+static void wide_heap(void) {
+  int hub = large(400000 * sizeof(uintptr_t), B);
+  for (size_t i = 0; i < 400000; i++)
+    *word(hub, i * sizeof(uintptr_t)) = (uintptr_t)small_block(16, A);
+  root(0, hub, 0);
+  hub = large(200000 * sizeof(uintptr_t), D);
+  for (size_t i = 0; i < 200000; i++)
+    *word(hub, i * sizeof(uintptr_t)) = (uintptr_t)small_block(16, C);
+}
+
+static void sweep(const char *op, int calls) {
+  int failed = 0;
+  for (int n = 1; n <= calls; n++) {
+    char spec[32];
+    snprintf(spec, sizeof spec, "%s:%d", op, n);
+    os_inject_faults(spec);
+    scan_frozen();
+    snprintf(spec, sizeof spec, "%s:0", op);
+    os_inject_faults(spec);
+    if (header.scan.state == UL_SCAN_FAILED) {
+      failed++;
+      assert_int_not_equal(header.scan.error, 0);
+      continue;
+    }
+    assert_int_equal(header.scan.state, UL_SCAN_DONE);
+    expect(A, UL_REACHABLE, 400000, 6400000);
+    expect(C, UL_INDIRECT, 200000, 3200000);
+    expect_dragged(D, 200000, 3200000);
+  }
+  assert_int_not_equal(failed, 0);
+  assert_true(failed < calls);
+}
+
+static void test_failures(void **state) {
+  (void)state;
+  wide_heap();
+  sweep("mmap", 24);
+  sweep("open", 5);
+  sweep("read", 4);
+  sweep("fork", 2);
+}
+
+/* ---- size and speed
+ * ---------------------------------------------------------------------------------- */
+
+/* Returns the first of a linked list of n blocks. */
+static uintptr_t *volatile last;
+static NOINLINE int list(size_t n, uint32_t site) {
+  int first = block(16, site);
+  last = word(first, 0);
+  while (--n) {
+    *last = (uintptr_t)small_block(16, site);
+    last = (uintptr_t *)*last;
+  }
+  return first;
+}
+
+static void test_long_lists(void **state) {
+  (void)state;
+  const size_t n = 3000000;
+  root(0, list(n, A), 0);
+  list(n, B);
+  scan();
+  print_message("two lists of %zu blocks: %lu us\n", n,
+                (unsigned long)header.scan.took_us);
+  expect(A, UL_REACHABLE, n, n * 16);
+  const struct ul_leak *leader = row(B, UL_DEFINITE), *rest = row(B, UL_INDIRECT);
+  assert_int_equal(leader->blocks, 1);
+  assert_int_equal(leader->indirect_blocks, n - 1);
+  assert_int_equal(leader->indirect_bytes, rest->bytes);
+  assert_int_equal(rest->blocks, n - 1);
+}
+
+static uint64_t scan_us(void) {
+  scan();
+  return header.scan.took_us;
+}
+
+static void test_speed(void **state) {
+  (void)state;
+  const size_t bytes = (size_t)512 << 20;
+  block(16, A);
+  uint64_t without = scan_us();
+  char *m = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (m == MAP_FAILED) skip();
+  memset(m, 'u', bytes);
+  uint64_t with = scan_us();
+  munmap(m, bytes);
+  double seconds = (double)(with - without) / 1e6;
+  print_message("nothing: %lu us; %zu MB more, no pointers: %lu us: %.1f GB/s\n",
+                (unsigned long)without, bytes >> 20, (unsigned long)with,
+                (double)bytes / 1e9 / seconds);
+}
+
+/* ---- mappings
+ * ------------------------------------------------------------------------------------------
+ */
+
+static void test_mappings(void **state) {
+  (void)state;
+  int s = span(10 * UL_UNIT_BYTES, A), l = large(16 << 20, B);
+  memset(blocks[s].start, 1, 3 * PAGE);
+  memset(blocks[l].start, 1, 2 << 20);
+  blocks[l].start[(5 << 20) + 17] = 1;
+  for (int times = 0; times < 2; times++)
+    mapping_collect();
+  assert_int_equal(header.residency, UL_EVIDENCE_PAGEMAP);
+  uint64_t heap = 0, tool = 0, sum = 0, rows = 0;
+  for (uint64_t i = 0; i < header.table[UL_MAPPINGS].count; i++) {
+    const struct ul_mapping *m = &mappings[i];
+    assert_true(m->heap_rss + m->tool_rss <= m->rss);
+    heap += m->heap_rss;
+    tool += m->tool_rss;
+    sum += m->rss;
+    rows += m->end > m->start;
+  }
+  assert_true(rows > 10);
+  assert_int_equal(sum, header.end_rss_bytes);
+  assert_int_equal(heap, 3 * PAGE + (2 << 20) + PAGE);
+  assert_true(tool > 0);
+  const struct ul_large *r = larges[0]->record;
+  assert_int_equal(r->resident_bytes, (2 << 20) + PAGE);
+  assert_int_equal(r->resident_end, (5 << 20) + PAGE);
+  unsigned page = (unsigned)(blocks[s].start - arenas[0]->base) / PAGE;
+  assert_int_equal(arenas[0]->record->resident[0], UINT64_C(7) << page);
+  double rss = (double)mapping_rss();
+  assert_true(rss > 0.8 * (double)sum && rss < 1.2 * (double)sum);
+}
+
+static void test_mappings_without_pagemap(void **state) {
+  (void)state;
+  int l = large(4 << 20, A);
+  memset(blocks[l].start, 1, 1 << 20);
+  os_inject_faults("open:1");
+  mapping_collect();
+  assert_int_equal(header.residency, UL_EVIDENCE_MINCORE);
+  assert_int_equal(larges[0]->record->resident_bytes, 1 << 20);
+  assert_int_equal(larges[0]->record->resident_end, 1 << 20);
+}
+
+static void test_mappings_that_cannot_be_read(void **state) {
+  (void)state;
+  os_inject_faults("open:2");
+  mapping_collect();
+  assert_int_equal(header.end_rss_bytes, 0);
+  assert_int_equal(header.fallbacks[UL_FB_RSS_UNKNOWN], 1);
+  os_inject_faults("open:1");
+  assert_int_equal(mapping_rss(), 0);
+  assert_int_equal(header.fallbacks[UL_FB_RSS_UNKNOWN], 2);
+}
+
+static void test_writes(void **state) {
+  (void)state;
+  int l = large(4 << 20, A);
+  memset(blocks[l].start, 1, 4 << 20);
+  bool works = mapping_mark_writes();
+  assert_int_equal(header.writes, works ? UL_EVIDENCE_PAGEMAP : UL_EVIDENCE_NONE);
+  blocks[l].start[5 * PAGE] = 2;
+  mapping_collect();
+  assert_int_equal(larges[0]->record->written_bytes, works ? PAGE : 0);
+  print_message("soft-dirty pages: %s\n", works ? "yes" : "not in this kernel");
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      TEST(test_definite),
+      TEST(test_empty_heap),
+      TEST(test_indirect_chain),
+      TEST(test_chain_backwards),
+      TEST(test_cycle_has_its_oldest_as_leader),
+      TEST(test_self_pointer),
+      TEST(test_linked_cycles),
+      TEST(test_linked_cycles_older_inside),
+      TEST(test_cycle_below_a_leader),
+      TEST(test_random_graphs),
+      TEST(test_possible),
+      TEST(test_start_beats_interior),
+      TEST(test_one_past_the_end),
+      TEST(test_free_blocks_hold_nothing),
+      TEST(test_unrecorded_pool_is_a_root),
+      TEST(test_spans_and_larges),
+      TEST(test_every_class_every_block),
+      TEST(test_ages),
+      TEST(test_stdstring),
+      TEST(test_length64),
+      TEST(test_newarray),
+      TEST(test_multiple_inheritance),
+      TEST(test_rescued_only_if_nothing_else),
+      TEST(test_held_by_anonymous_mapping_only),
+      TEST(test_held_by_shared_mapping),
+      TEST(test_sparse_mapping),
+      TEST(test_file_that_was_cut),
+      TEST(test_unreadable_pages_inside_blocks),
+      TEST(test_loader_blocks_are_roots),
+      TEST(test_threads),
+      TEST(test_registers),
+      TEST(test_dead_thread),
+      TEST(test_stack_in_a_block),
+      TEST(test_freeze_amid_births),
+      TEST(test_single_thread_is_left_alone),
+      TEST(test_program_does_not_notice),
+      TEST(test_in_a_forked_child),
+      TEST(test_second_scan_replaces_the_first),
+      TEST(test_failures),
+      TEST(test_long_lists),
+      TEST(test_speed),
+      TEST(test_mappings),
+      TEST(test_mappings_without_pagemap),
+      TEST(test_mappings_that_cannot_be_read),
+      TEST(test_writes),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
