@@ -107,6 +107,13 @@ static int block_count;
 static uintptr_t *roots;
 static uint32_t birth; /* of the next block */
 
+/* clang aligns the stack by pushing whatever register: let there be no address in one. */
+#define SCRUB_REGISTERS()                                                                \
+  __asm__ volatile("xorl %%eax, %%eax\n\txorl %%ecx, %%ecx\n\txorl %%edx, %%edx\n\t"     \
+                   "xorl %%esi, %%esi\n\txorl %%edi, %%edi\n\txorl %%r8d, %%r8d\n\t"     \
+                   "xorl %%r9d, %%r9d\n\txorl %%r10d, %%r10d\n\txorl %%r11d, %%r11d" ::  \
+                       : "rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11")
+
 static struct arena *add_arena(void) {
   struct arena *a = meta_alloc(sizeof *a);
   a->base = os_map(UL_ARENA_BYTES, UL_ARENA_BYTES, OS_ARENA);
@@ -198,13 +205,6 @@ static NOINLINE int large(size_t bytes, uint32_t site) {
 static uintptr_t *word(int b, size_t offset) {
   return (uintptr_t *)(blocks[b].start + offset);
 }
-
-/* clang aligns the stack by pushing whatever register: let there be no address in one. */
-#define SCRUB_REGISTERS()                                                                \
-  __asm__ volatile("xorl %%eax, %%eax\n\txorl %%ecx, %%ecx\n\txorl %%edx, %%edx\n\t"     \
-                   "xorl %%esi, %%esi\n\txorl %%edi, %%edi\n\txorl %%r8d, %%r8d\n\t"     \
-                   "xorl %%r9d, %%r9d\n\txorl %%r10d, %%r10d\n\txorl %%r11d, %%r11d" ::  \
-                       : "rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11")
 
 /* Store in block `from` at `offset` a pointer to block `to`, `inside` bytes from its
  * start. */
@@ -1058,7 +1058,7 @@ static void test_second_scan_replaces_the_first(void **state) {
 }
 
 /* Whatever the OS refuses: an answer that is right, or none. */
-static void wide_heap(void) {
+static NOINLINE void wide_heap(void) {
   int hub = large(400000 * sizeof(uintptr_t), B);
   for (size_t i = 0; i < 400000; i++)
     *word(hub, i * sizeof(uintptr_t)) = (uintptr_t)small_block(16, A);
@@ -1066,6 +1066,7 @@ static void wide_heap(void) {
   hub = large(200000 * sizeof(uintptr_t), D);
   for (size_t i = 0; i < 200000; i++)
     *word(hub, i * sizeof(uintptr_t)) = (uintptr_t)small_block(16, C);
+  SCRUB_REGISTERS();
 }
 
 static void sweep(const char *op, int calls) {
