@@ -4,8 +4,8 @@
 
 #include <stdbool.h>
 
-/* A readable name for a linker's symbol: C++, Rust and D are demangled, without
- * parameters; suffixes that compilers add to copies (".constprop.0", ".cold") and symbol
+/* A readable name for a linker's symbol: C++ and Rust are demangled without parameters,
+ * D with them; suffixes that compilers add to copies (".constprop.0", ".cold") and symbol
  * versions are dropped. What cannot be demangled is returned as it is. To be freed;
  * NULL: no memory. */
 char *demangle(const char *symbol);
