@@ -18,9 +18,9 @@ struct growth_site {
 struct growth {
   struct growth_site *sites; /* growing first, steepest first; then unsure, ... */
   size_t count;
-  size_t verdicts[4];   /* sites for each enum trend_verdict */
-  size_t measurements;  /* snapshots, and the ledger of a process without a last one */
-  struct trend all;     /* of all live bytes together */
+  size_t verdicts[4];  /* sites for each enum trend_verdict */
+  size_t measurements; /* snapshots, and the ledger of a process without a last one */
+  struct trend all;    /* of all live bytes together */
 };
 /* NULL: no memory. */
 struct growth *growth_load(const struct recording *r);
@@ -37,16 +37,16 @@ struct unused_site {
   uint64_t pinned_arena; /* empty pools, shared by the live blocks of the arena */
   uint64_t sole;         /* of both, what this site alone keeps from going back */
   uint64_t slack;
-  uint64_t untouched;    /* requested, on pages never made resident */
-  uint64_t tail;         /* of it, behind the last resident page of a large block */
-  uint64_t unwritten;    /* resident, older than writes_ms, not written since */
+  uint64_t untouched; /* requested, on pages never made resident */
+  uint64_t tail;      /* of it, behind the last resident page of a large block */
+  uint64_t unwritten; /* resident, older than writes_ms, not written since */
 };
 struct unused {
   struct unused_site *sites; /* most unused first */
   size_t count;
-  struct unused_site total;   /* the sums over the sites */
-  uint64_t empty_pool_bytes;  /* all empty pools, pinned or not */
-  uint64_t unpinned_bytes;    /* of it, in arenas without any live block */
+  struct unused_site total;  /* the sums over the sites */
+  uint64_t empty_pool_bytes; /* all empty pools, pinned or not */
+  uint64_t unpinned_bytes;   /* of it, in arenas without any live block */
   enum ul_evidence residency, writes;
 };
 struct unused *unused_load(const struct recording *r);

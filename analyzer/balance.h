@@ -20,8 +20,8 @@ enum balance_basis {
 };
 struct balance {
   enum balance_basis basis;
-  uint64_t rss_bytes; /* = sum of all rows */
-  uint64_t ms;        /* the moment it is about */
+  uint64_t rss_bytes;  /* = sum of all rows */
+  uint64_t ms;         /* the moment it is about */
   uint64_t heap_bytes; /* mapped by the heap: the sum of the first heap_rows rows */
   size_t rows, heap_rows;
   struct balance_row row[BALANCE_ROWS];

@@ -425,6 +425,11 @@ static bool check_chunks(struct recording *r) {
 
 static bool check_snapshots(struct recording *r) {
   uint64_t rows = r->tables[UL_ROWS].count;
+  if (r->tables[UL_SNAPSHOTS].count > UL_SNAPSHOT_SLOTS)
+    return fail(r,
+                "damaged recording: %" PRIu64 " snapshots, there may be %u; copy or "
+                "record it again",
+                r->tables[UL_SNAPSHOTS].count, UL_SNAPSHOT_SLOTS);
   for (uint64_t i = 0; i < r->tables[UL_SNAPSHOTS].count; i++) {
     struct ul_snapshot *s = at(r, UL_SNAPSHOTS, i);
     if (s->kind == UL_SNAPSHOT_FREE) continue;

@@ -151,6 +151,7 @@ void text_stack(const struct view_options *o, uint32_t site) {
 }
 
 const char *text_guilty(const struct view_options *o, uint32_t site) {
+  if (!o->symbols) return "";
   const struct frame *frames;
   size_t n = frame_stack(o->symbols, site, &frames);
   return n ? frame_line(&frames[frame_guilty(frames, n)]) : "?";
@@ -158,7 +159,7 @@ const char *text_guilty(const struct view_options *o, uint32_t site) {
 
 void text_hints(const struct view_options *o) {
   const char *hint;
-  for (size_t i = 0; (hint = symbols_hint(o->symbols, i)); i++)
+  for (size_t i = 0; o->symbols && (hint = symbols_hint(o->symbols, i)); i++)
     fprintf(o->out, "%s%s%s\n", i ? "" : "\n", "hint: ", text_escaped(hint));
 }
 

@@ -28,7 +28,7 @@ text_heading(const struct view_options *o, const char *what, const char *format,
 
 /* The frames of a site, one a line: "at" the innermost, "by" its callers. */
 void text_stack(const struct view_options *o, uint32_t site);
-/* One line: the frame to blame. */
+/* One line: the frame to blame; "" without symbols. */
 const char *text_guilty(const struct view_options *o, uint32_t site);
 /* What the symbols want to tell: how to get lines. */
 void text_hints(const struct view_options *o);

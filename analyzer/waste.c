@@ -99,7 +99,8 @@ static void block_alone(const struct live_block *b, void *context) {
     small_pages(l, b, s);
 }
 
-/* ---- what blocks share -------------------------------------------------------------- */
+/* ---- what blocks share --------------------------------------------------------------
+ */
 
 struct counting {
   const struct load *l;
@@ -143,8 +144,7 @@ static void charge_block(const struct live_block *b, void *context) {
 static uint64_t pool_free(const struct load *l, const struct ul_arena *a,
                           const struct ul_pool *p, const struct sharers *of) {
   uint64_t start = (uint64_t)(p - a->pools) * UL_UNIT_BYTES;
-  uint64_t end =
-      start + recording_pool_blocks(l->r, p) * recording_block_bytes(l->r, p);
+  uint64_t end = start + recording_pool_blocks(l->r, p) * recording_block_bytes(l->r, p);
   return resident(l, a, start, end) - of->used;
 }
 
@@ -182,7 +182,8 @@ static void each_arena(struct load *l, const struct ul_arena *a) {
   }
 }
 
-/* ---- the whole ----------------------------------------------------------------------- */
+/* ---- the whole -----------------------------------------------------------------------
+ */
 
 uint64_t unused_sum(const struct unused_site *s) {
   return s->pinned_pool + s->pinned_arena + s->slack + s->untouched;

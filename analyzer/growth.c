@@ -1,0 +1,407 @@
+/* growth.c - `ullage growth`: which call sites hold more and more.
+ *
+ * The measurements of a site are its rows in the timed snapshots and the final one;
+ * for a process without a last word (running, killed) the ledger is the last
+ * measurement. Peaks are left out: taken because they are high, they would bias.
+ *
+ * A snapshot has no rows for sites below a share of the live bytes then. What such a
+ * site held is known to lie between 0 and that limit, so all measurements below the
+ * highest of these limits count as equal: nothing below it is taken for a trend. */
+#include "answers.h"
+#include "json.h"
+#include "sites.h"
+#include "text.h"
+#include "timeline.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+#define TOP_TEXT 10u
+#define TOP_JSON 1000u
+
+static const char *const names[] = {[TREND_GROWING] = "growing",
+                                    [TREND_UNSURE] = "unsure",
+                                    [TREND_SHRINKING] = "shrinking",
+                                    [TREND_STEADY] = "steady"};
+
+/* ---- model
+ * ----------------------------------------------------------------------------- */
+
+struct sample {
+  uint32_t site, moment;
+  uint64_t bytes;
+};
+
+struct series {
+  struct timeline timeline;
+  struct sample *samples; /* by site, then moment */
+  size_t count;
+  size_t moments;   /* snapshots, and the ledger if it is used */
+  double *seconds;  /* of each moment */
+  uint64_t *unseen; /* at each moment: the most a site without a sample held */
+};
+
+static int by_site(const void *a, const void *b) {
+  const struct sample *x = a, *y = b;
+  if (x->site != y->site) return x->site < y->site ? -1 : 1;
+  return x->moment < y->moment ? -1 : x->moment > y->moment;
+}
+
+static void add_rows(const struct recording *r, struct series *s) {
+  for (uint32_t m = 0; m < s->timeline.count; m++) {
+    const struct ul_snapshot *shot = s->timeline.at[m];
+    s->seconds[m] = (double)shot->ms / 1000;
+    s->unseen[m] = timeline_unseen(shot);
+    for (uint32_t i = 0; i < shot->rows; i++) {
+      const struct ul_row *row = recording_row(r, shot->row + i);
+      s->samples[s->count++] = (struct sample){row->site, m, row->bytes};
+    }
+  }
+}
+
+/* The ledger as the last moment, if the snapshots end before it. */
+static void add_ledger(const struct recording *r, const struct sites *sites,
+                       struct series *s) {
+  uint64_t now = recording_duration_ms(r);
+  const struct timeline *t = &s->timeline;
+  if (recording_header(r)->end_ms || !t->count || now <= t->at[t->count - 1]->ms) return;
+  uint32_t m = (uint32_t)s->moments++;
+  s->seconds[m] = (double)now / 1000;
+  s->unseen[m] = 0;
+  for (size_t i = 0; i < sites->count; i++)
+    if (sites->sum[i].blocks)
+      s->samples[s->count++] = (struct sample){(uint32_t)i, m, sites->sum[i].bytes};
+}
+
+static bool series_load(const struct recording *r, const struct sites *sites,
+                        struct series *s) {
+  *s = (struct series){.timeline = timeline_load(r, false)};
+  uint64_t rows = sites->count;
+  for (size_t m = 0; m < s->timeline.count; m++)
+    rows += s->timeline.at[m]->rows;
+  s->moments = s->timeline.count;
+  s->samples = malloc((rows + 1) * sizeof *s->samples);
+  s->seconds = calloc(s->moments + 1, sizeof *s->seconds);
+  s->unseen = calloc(s->moments + 1, sizeof *s->unseen);
+  if (!s->timeline.at || !s->samples || !s->seconds || !s->unseen) return false;
+  add_rows(r, s);
+  add_ledger(r, sites, s);
+  qsort(s->samples, s->count, sizeof *s->samples, by_site);
+  return true;
+}
+
+static void series_free(struct series *s) {
+  timeline_free(&s->timeline);
+  free(s->samples);
+  free(s->seconds);
+  free(s->unseen);
+}
+
+/* n samples of one site; points has room for all moments. */
+static void judge_site(const struct series *s, const struct sample *samples, size_t n,
+                       const struct site_sum *sum, struct trend_point *points,
+                       struct growth_site *g) {
+  uint64_t level = 0;
+  size_t next = 0;
+  for (size_t m = 0; m < s->moments; m++) {
+    bool seen = next < n && samples[next].moment == m;
+    uint64_t bytes = 0;
+    while (next < n && samples[next].moment == m)
+      bytes = samples[next++].bytes;
+    if (!seen && s->unseen[m] > level) level = s->unseen[m];
+    points[m] = (struct trend_point){s->seconds[m], (double)bytes};
+    if (m == 0) g->first_bytes = bytes;
+    g->last_bytes = bytes;
+  }
+  for (size_t m = 0; m < s->moments; m++)
+    if (points[m].y < (double)level) points[m].y = (double)level;
+  g->site = samples[0].site;
+  g->trend = trend_judge(points, s->moments);
+  g->blocks = sum->blocks;
+  g->generations = (unsigned)__builtin_popcount(sum->generations);
+}
+
+static void judge_all(const struct series *s, const struct sites *sites,
+                      struct trend_point *points, struct growth *g) {
+  for (size_t i = 0, n; i < s->count; i += n) {
+    for (n = 1; i + n < s->count && s->samples[i + n].site == s->samples[i].site; n++)
+      ;
+    struct growth_site *site = &g->sites[g->count++];
+    judge_site(s, &s->samples[i], n, &sites->sum[s->samples[i].site], points, site);
+    g->verdicts[site->trend.verdict]++;
+  }
+}
+
+static void judge_total(const struct series *s, const struct sites *sites,
+                        struct trend_point *points, struct growth *g) {
+  for (size_t m = 0; m < s->moments; m++) {
+    uint64_t live = m < s->timeline.count ? s->timeline.at[m]->live_bytes : sites->bytes;
+    points[m] = (struct trend_point){s->seconds[m], (double)live};
+  }
+  g->all = trend_judge(points, s->moments);
+  g->measurements = s->moments;
+}
+
+static double weight_of(const struct growth_site *g) {
+  double slope = g->trend.slope < 0 ? -g->trend.slope : g->trend.slope;
+  bool by_slope =
+      g->trend.verdict == TREND_GROWING || g->trend.verdict == TREND_SHRINKING;
+  return by_slope ? slope : (double)g->last_bytes;
+}
+
+static int by_importance(const void *a, const void *b) {
+  const struct growth_site *x = a, *y = b;
+  if (x->trend.verdict != y->trend.verdict)
+    return x->trend.verdict < y->trend.verdict ? -1 : 1;
+  double wx = weight_of(x), wy = weight_of(y);
+  if (wx != wy) return wx > wy ? -1 : 1;
+  return x->site < y->site ? -1 : x->site > y->site;
+}
+
+struct growth *growth_load(const struct recording *r) {
+  struct growth *g = calloc(1, sizeof *g);
+  struct sites *sites = sites_load(r);
+  struct trend_point *points = NULL;
+  struct series s = {0};
+  bool good = g && sites && series_load(r, sites, &s);
+  if (good) points = malloc((s.moments + 1) * sizeof *points);
+  if (good) g->sites = calloc(sites->count + 1, sizeof *g->sites);
+  good = good && points && g->sites;
+  if (good) {
+    judge_all(&s, sites, points, g);
+    judge_total(&s, sites, points, g);
+    qsort(g->sites, g->count, sizeof *g->sites, by_importance);
+  }
+  series_free(&s);
+  sites_free(sites);
+  free(points);
+  if (good) return g;
+  growth_free(g);
+  return NULL;
+}
+
+void growth_free(struct growth *g) {
+  if (!g) return;
+  free(g->sites);
+  free(g);
+}
+
+/* ---- words
+ * -------------------------------------------------------------------------------- */
+
+static uint64_t ms_of(double seconds) {
+  return seconds > 0 ? (uint64_t)(seconds * 1000) : 0;
+}
+
+static uint64_t whole(double bytes) {
+  return bytes > 0 ? bytes < 9e18 ? (uint64_t)bytes : INT64_MAX : 0;
+}
+
+static void print_reason(FILE *f, const struct recording *r, const struct trend *t,
+                         const struct view_options *o) {
+  uint64_t at = ms_of(t->at), start = timeline_start_ms(r);
+  const char *when = text_time(at > start ? at - start : 0);
+  switch (t->reason) {
+  case TREND_FEW:
+    fprintf(f, "only %zu measurements, %u are needed: too short a run", t->points,
+            TREND_FEWEST);
+    return;
+  case TREND_NONE:
+    fprintf(f, "no trend between %s and %s", text_size(o, whole(t->low)),
+            text_size(o, whole(t->high)));
+    return;
+  case TREND_RISES:
+    fprintf(f, "has been rising since %s, in %.0f %% of all comparisons", when,
+            50 + 50 * t->kendall.tau);
+    return;
+  case TREND_LATE:
+    fprintf(f, "began to rise only at %s", when);
+    return;
+  case TREND_STOPPED:
+    fprintf(f, "rose, but no more since %s: filled", when);
+    return;
+  case TREND_PAUSED:
+    fprintf(f, "rose, but not since %s, which is not long", when);
+    return;
+  case TREND_STEPS:
+    fprintf(f, "rises in steps, the last before %s; the next may be due", when);
+    return;
+  case TREND_SLOWS:
+    fprintf(f, "rises ever more slowly");
+    return;
+  case TREND_SWINGS:
+    fprintf(f, "goes up and down between %s and %s, and its floor does not rise",
+            text_size(o, whole(t->low)), text_size(o, whole(t->high)));
+    return;
+  case TREND_FELL:
+    fprintf(f, "rises, but fell by half or more at %s", when);
+    return;
+  case TREND_FALLS:
+    fprintf(f, "has been falling since %s", when);
+    return;
+  case TREND_SETTLED:
+    fprintf(f, "fell, but no more since %s", when);
+    return;
+  }
+}
+
+static const char *rate(const struct view_options *o, double slope) {
+  static char text[64];
+  double size = slope < 0 ? -slope : slope;
+  if (o->bytes || size < 1024)
+    snprintf(text, sizeof text, "%s%.4g bytes/s", slope < 0 ? "-" : "", size);
+  else
+    snprintf(text, sizeof text, "%s%s/s", slope < 0 ? "-" : "",
+             text_size(o, whole(size)));
+  return text;
+}
+
+/* ---- JSON
+ * ---------------------------------------------------------------------------------- */
+
+static const char *reason_text(const struct recording *r, const struct trend *t,
+                               const struct view_options *o, char *text, size_t n) {
+  FILE *f = fmemopen(text, n, "w");
+  text[0] = 0;
+  if (!f) return text;
+  print_reason(f, r, t, o);
+  fclose(f);
+  text[n - 1] = 0;
+  return text;
+}
+
+static json_t *trend_object(const struct recording *r, const struct trend *t,
+                            const struct view_options *o) {
+  char reason[256];
+  json_t *object = json_object();
+  json_put(object, "verdict", json_text(names[t->verdict]));
+  json_put(object, "reason", json_text(reason_text(r, t, o, reason, sizeof reason)));
+  json_put(object, "bytes_per_second", json_real(t->slope));
+  json_put(object, "tau", json_real(t->kendall.tau));
+  json_put(object, "p", json_real(t->kendall.p));
+  json_put(object, "low_bytes", json_bytes(whole(t->low)));
+  json_put(object, "high_bytes", json_bytes(whole(t->high)));
+  return object;
+}
+
+static json_t *site_object(const struct recording *r, const struct growth_site *g,
+                           const struct view_options *o) {
+  json_t *object = trend_object(r, &g->trend, o);
+  json_put(object, "generations", json_integer(g->generations));
+  json_put(object, "first_bytes", json_bytes(g->first_bytes));
+  json_put(object, "last_bytes", json_bytes(g->last_bytes));
+  json_put(object, "live_blocks", json_bytes(g->blocks));
+  json_put(object, "site", json_bytes(g->site));
+  json_put(object, "stack", json_stack(o, g->site));
+  return object;
+}
+
+static json_t *snapshots_array(const struct recording *r) {
+  static const char *const kinds[] = {"free", "timed", "peak", "final"};
+  struct timeline t = timeline_load(r, true);
+  uint64_t start = timeline_start_ms(r);
+  json_t *array = json_array();
+  for (size_t i = 0; i < t.count; i++) {
+    const struct ul_snapshot *s = t.at[i];
+    json_t *object = json_object();
+    json_put(object, "seconds", json_seconds(s->ms > start ? s->ms - start : 0));
+    json_put(object, "live_bytes", json_bytes(s->live_bytes));
+    json_put(object, "live_blocks", json_bytes(s->live_blocks));
+    json_put(object, "rss_bytes", json_bytes(s->rss_bytes));
+    json_put(object, "mapped_bytes", json_bytes(s->mapped_bytes));
+    json_put(object, "allocations", json_bytes(s->allocations));
+    json_put(object, "kind", json_text(kinds[s->kind]));
+    json_array_append_new(array, object);
+  }
+  timeline_free(&t);
+  return array;
+}
+
+static int print_json(const struct recording *r, const struct growth *g,
+                      const struct view_options *o) {
+  json_t *root = json_object(), *sites = json_array();
+  size_t most = o->top ? o->top : o->all ? SIZE_MAX : TOP_JSON;
+  json_put(root, "snapshots", snapshots_array(r));
+  json_put(root, "total", trend_object(r, &g->all, o));
+  for (size_t i = 0; i < g->count && i < most; i++)
+    json_array_append_new(sites, site_object(r, &g->sites[i], o));
+  json_put(root, "sites", sites);
+  return json_finish(o, root);
+}
+
+/* ---- text
+ * ------------------------------------------------------------------------------------ */
+
+static void print_first_line(const struct growth *g, const struct view_options *o) {
+  if (g->verdicts[TREND_GROWING])
+    fprintf(o->out, "%s%s%s; most: %s%s%s", text_on(o, TEXT_BAD),
+            text_plural(g->verdicts[TREND_GROWING], "call site grows", "call sites grow"),
+            text_off(o), rate(o, g->sites[0].trend.slope), o->symbols ? " at " : "",
+            text_guilty(o, g->sites[0].site));
+  else if (g->measurements < TREND_FEWEST)
+    fprintf(o->out, "what grows is not known: only %s, %u are needed",
+            text_plural(g->measurements, "measurement", "measurements"), TREND_FEWEST);
+  else
+    fprintf(o->out, "%snothing grows%s", text_on(o, TEXT_GOOD), text_off(o));
+  if (g->verdicts[TREND_UNSURE] && g->measurements >= TREND_FEWEST)
+    fprintf(o->out, "; %s unsure", text_plural(g->verdicts[TREND_UNSURE], "is", "are"));
+}
+
+static void print_site(const struct recording *r, const struct growth_site *g,
+                       size_t rank, const struct view_options *o) {
+  fprintf(o->out, "\n %3zu   %s%s", rank,
+          text_on(o, g->trend.verdict == TREND_GROWING ? TEXT_BAD : TEXT_STRONG),
+          names[g->trend.verdict]);
+  if (g->trend.verdict != TREND_STEADY) fprintf(o->out, " %s", rate(o, g->trend.slope));
+  fprintf(o->out, "%s: from %s to %s", text_off(o), text_size(o, g->first_bytes),
+          text_size(o, g->last_bytes));
+  if (g->blocks)
+    fprintf(o->out, ", %s from %u of %u parts of the run",
+            text_plural(g->blocks, "block", "blocks"), g->generations, SITE_GENERATIONS);
+  fprintf(o->out, "\n       ");
+  print_reason(o->out, r, &g->trend, o);
+  fputc('\n', o->out);
+  text_stack(o, g->site);
+}
+
+/* Without --all: what grows, may grow or shrinks; of the steady ones only how many. */
+static int print_text(const struct recording *r, const struct growth *g,
+                      const struct view_options *o) {
+  size_t most = o->top ? o->top : o->all ? SIZE_MAX : TOP_TEXT, shown = 0;
+  print_first_line(g, o);
+  fprintf(o->out, "\n\nAll live bytes together: %s; ", names[g->all.verdict]);
+  print_reason(o->out, r, &g->all, o);
+  fprintf(o->out, ".\nOf %s: %zu growing, %zu unsure, %zu shrinking, %zu steady.\n",
+          text_plural(g->count, "call site", "call sites"), g->verdicts[TREND_GROWING],
+          g->verdicts[TREND_UNSURE], g->verdicts[TREND_SHRINKING],
+          g->verdicts[TREND_STEADY]);
+  for (size_t i = 0; i < g->count && shown < most; i++) {
+    if (g->sites[i].trend.verdict == TREND_STEADY && !o->all && !o->top) break;
+    print_site(r, &g->sites[i], ++shown, o);
+  }
+  if (shown < g->count && !o->all)
+    fprintf(o->out, "\n%s not shown (--all)\n",
+            text_plural(g->count - shown, "call site", "call sites"));
+  text_hints(o);
+  return text_finish(o);
+}
+
+void growth_brief(struct recording *r, const struct view_options *o) {
+  struct growth *g = growth_load(r);
+  if (!g) return;
+  fprintf(o->out, "  growth   ");
+  print_first_line(g, o);
+  fputc('\n', o->out);
+  growth_free(g);
+}
+
+int growth_main(struct recording *r, const struct view_options *o) {
+  struct growth *g = growth_load(r);
+  if (!g) {
+    fprintf(stderr, "ullage: out of memory\n");
+    return 1;
+  }
+  int status = o->json ? print_json(r, g, o) : print_text(r, g, o);
+  growth_free(g);
+  return status;
+}
