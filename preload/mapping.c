@@ -528,7 +528,7 @@ static void collect_mappings(int fd) {
   size_t bytes, mapped_bytes;
   char *text = mapping_text("/proc/self/smaps", &bytes, &mapped_bytes);
   s.text = text;
-  s.end = text + bytes;
+  s.end = text ? text + bytes : NULL;
   bool ours = text && mapping_ours(&s.ours);
   ours = ours &&
          range_add(&s.ours, (uintptr_t)text, (uintptr_t)text + mapped_bytes, RANGE_TOOL);

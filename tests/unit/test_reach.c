@@ -206,10 +206,23 @@ static uintptr_t *word(int b, size_t offset) {
   return (uintptr_t *)(blocks[b].start + offset);
 }
 
+/* What earlier calls left below the caller's frame must not be taken for a pointer of a
+ * later call. */
+static inline __attribute__((always_inline)) void scrub_stack(void) {
+  __asm__ volatile("leaq -32768(%%rsp), %%rdi\n\tmovl $4096, %%ecx\n\t"
+                   "xorl %%eax, %%eax\n\trep stosq" ::
+                       : "rdi", "rcx", "rax", "memory", "cc");
+}
+
 /* Store in block `from` at `offset` a pointer to block `to`, `inside` bytes from its
  * start. */
 static NOINLINE void point(int from, size_t offset, int to, size_t inside) {
   *word(from, offset) = (uintptr_t)blocks[to].start + inside;
+  SCRUB_REGISTERS();
+}
+
+static NOINLINE void store(int b, size_t offset, uintptr_t value) {
+  *word(b, offset) = value;
   SCRUB_REGISTERS();
 }
 
@@ -255,13 +268,6 @@ static int teardown(void **state) {
 
 /* ---- scanning and what is expected --------------------------------------------------
  */
-
-/* What earlier calls left below us must not be taken for a pointer of a caller. */
-static NOINLINE void scrub_stack(void) {
-  volatile char wiped[32 * 1024];
-  for (size_t i = 0; i < sizeof wiped; i++)
-    wiped[i] = 0;
-}
 
 static NOINLINE void scan_frozen(void) {
   static struct thread_set set;
@@ -589,13 +595,13 @@ static void expect_rescued(enum ul_heuristic h, uint64_t bytes) {
 static void test_stdstring(void **state) {
   (void)state;
   int s = block(24 + 50 + 1, A), held = block(16, B);
-  *word(s, 0) = 20;
-  *word(s, 8) = 50;
+  store(s, 0, 20);
+  store(s, 8, 50);
   root(0, s, 24);
   point(s, 32, held, 0);
   int other = block(24 + 50 + 2, C); /* one byte too long */
-  *word(other, 0) = 20;
-  *word(other, 8) = 50;
+  store(other, 0, 20);
+  store(other, 8, 50);
   root(1, other, 24);
   scan();
   expect(A, UL_REACHABLE, 1, 75);
@@ -607,8 +613,8 @@ static void test_stdstring(void **state) {
 static void test_length64(void **state) {
   (void)state;
   int a = block(128, A), b = block(128, B);
-  *word(a, 0) = 120;
-  *word(b, 0) = 119;
+  store(a, 0, 120);
+  store(b, 0, 119);
   root(0, a, 8);
   root(1, b, 8);
   scan();
@@ -620,8 +626,8 @@ static void test_length64(void **state) {
 static void test_newarray(void **state) {
   (void)state;
   int a = block(8 + 5 * 24, A), b = block(8 + 5 * 24, B);
-  *word(a, 0) = 5;
-  *word(b, 0) = 7;
+  store(a, 0, 5);
+  store(b, 0, 7);
   root(0, a, 8);
   root(1, b, 8);
   scan();
@@ -638,9 +644,9 @@ static void (*const vtable_of_base[])(void) = {nothing_either, nothing, nothing}
 static void test_multiple_inheritance(void **state) {
   (void)state;
   int a = block(40, A), b = block(40, B);
-  *word(a, 0) = (uintptr_t)vtable;
-  *word(a, 16) = (uintptr_t)vtable_of_base;
-  *word(b, 0) = (uintptr_t)vtable;
+  store(a, 0, (uintptr_t)vtable);
+  store(a, 16, (uintptr_t)vtable_of_base);
+  store(b, 0, (uintptr_t)vtable);
   root(0, a, 16);
   root(1, b, 16);
   scan();
@@ -652,7 +658,7 @@ static void test_multiple_inheritance(void **state) {
 static void test_rescued_only_if_nothing_else(void **state) {
   (void)state;
   int a = block(128, A);
-  *word(a, 0) = 120;
+  store(a, 0, 120);
   root(0, a, 8);
   root(1, a, 0);
   scan();
@@ -1095,6 +1101,7 @@ static void sweep(const char *op, int calls) {
 static void test_failures(void **state) {
   (void)state;
   wide_heap();
+  scrub_stack();
   sweep("mmap", 24);
   sweep("open", 5);
   sweep("read", 4);
@@ -1113,6 +1120,7 @@ static NOINLINE int list(size_t n, uint32_t site) {
     *last = (uintptr_t)small_block(16, site);
     last = (uintptr_t *)*last;
   }
+  SCRUB_REGISTERS();
   return first;
 }
 
@@ -1121,6 +1129,7 @@ static void test_long_lists(void **state) {
   const size_t n = 3000000;
   root(0, list(n, A), 0);
   list(n, B);
+  scrub_stack();
   scan();
   print_message("two lists of %zu blocks: %lu us\n", n,
                 (unsigned long)header.scan.took_us);
