@@ -248,10 +248,9 @@ static void print_totals(const struct ul_scan *scan, const struct view_options *
 }
 
 static void print_scan(const struct ul_scan *scan, const struct view_options *o) {
-  fprintf(o->out, "\nScanned %s of heap and %s of roots in %s, %s.\n",
+  fprintf(o->out, "\nScanned %s of heap and %s of roots in %.1f ms, %s.\n",
           text_size(o, scan->heap_bytes), text_size(o, scan->root_bytes),
-          text_time(scan->took_us / 1000),
-          text_plural(scan->threads, "thread", "threads"));
+          (double)scan->took_us / 1000, text_plural(scan->threads, "thread", "threads"));
   if (scan->threads_unstopped)
     fprintf(o->out,
             "The registers of %s could not be had: what only they held may be "

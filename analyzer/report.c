@@ -46,8 +46,9 @@ static uint64_t key_peak(const struct site_sum *s) {
 static uint64_t key_count(const struct site_sum *s) {
   return s->count.allocations;
 }
+/* A site is in the ranking if it is its habit, not once in a while. */
 static uint64_t key_temporary(const struct site_sum *s) {
-  return s->count.temporary;
+  return s->count.temporary * 10 >= s->count.allocations ? s->count.temporary : 0;
 }
 /* What makes a site worth listing at all: what it holds or held, then what it did. */
 static uint64_t key_any(const struct site_sum *s) {
@@ -303,7 +304,8 @@ static void print_rankings(const struct recording *r, const struct sites *s,
       {"MOST ALLOCATIONS", key_count, line_count},
       {"MOST TEMPORARY ALLOCATIONS  freed within 4 further ones", key_temporary,
        line_temporary}};
-  print_ranking(&others[0], s, o);
+  bool at_peak = s->bytes >= peak_bytes(r, s) / 100 * 99; /* the same picture twice */
+  if (!at_peak) print_ranking(&others[0], s, o);
   print_ranking(recording_end(r) == RECORDING_RUNNING ? &now : &at_end, s, o);
   print_ranking(&others[1], s, o);
   print_ranking(&others[2], s, o);
@@ -319,7 +321,7 @@ static void print_fallbacks(const struct recording *r, const struct sites *s,
   for (int i = 0; i < UL_FB_SLOTS; i++)
     any = any || h->fallbacks[i];
   if (!any) return;
-  text_heading(o, "WHAT DID NOT GO AS IT SHOULD", "  counted");
+  text_heading(o, "NOT DONE THE EXACT WAY", "  counted");
   for (int i = 0; i < UL_FB_SLOTS; i++)
     if (h->fallbacks[i])
       fprintf(o->out, "  %14s  %s\n", text_count(h->fallbacks[i]),

@@ -10,6 +10,7 @@
 #define RING 16
 #define RING_BYTES 1664
 #define FRAMES_SHOWN 8
+#define FRAMES_INNER 2 /* shown above the guilty one if that is far out */
 #define ESCAPED_BYTES 400
 
 static char *ring_next(void) {
@@ -125,29 +126,38 @@ static const char *frame_line(const struct frame *f) {
   return text_escaped(line);
 }
 
-static void stack_end(const struct view_options *o, uint32_t more) {
+static void print_more(const struct view_options *o, unsigned more) {
   if (more)
     fprintf(o->out, "       %s... %s (--all)%s\n", text_on(o, TEXT_FAINT),
             text_plural(more, "more frame", "more frames"), text_off(o));
+}
+
+/* Of a long stack: the innermost frames, the guilty one and its callers. */
+static bool worth_a_line(const struct view_options *o, size_t i, size_t guilty,
+                         unsigned printed) {
+  if (o->all || i == guilty) return true;
+  if (i < guilty) return guilty < FRAMES_SHOWN || i < FRAMES_INNER;
+  return printed < FRAMES_SHOWN;
 }
 
 void text_stack(const struct view_options *o, uint32_t site) {
   const struct frame *frames;
   size_t n = frame_stack(o->symbols, site, &frames);
   size_t guilty = n ? frame_guilty(frames, n) : 0;
-  unsigned shown = 0, more = 0;
+  unsigned printed = 0, skipped = 0;
   for (size_t i = 0; i < n; i++) {
     if (frames[i].hidden && !o->all) continue;
-    if (!o->all && shown >= FRAMES_SHOWN && i > guilty) {
-      more++;
+    if (!worth_a_line(o, i, guilty, printed)) {
+      skipped++;
       continue;
     }
-    fprintf(o->out, "       %s %s%s%s%s\n", shown ? "by" : "at",
+    print_more(o, skipped);
+    skipped = 0;
+    fprintf(o->out, "       %s %s%s%s%s\n", printed++ ? "by" : "at",
             text_on(o, i == guilty ? TEXT_STRONG : TEXT_PLAIN), frame_line(&frames[i]),
             i == guilty ? text_off(o) : "", frames[i].inlined ? " [inlined]" : "");
-    shown++;
   }
-  stack_end(o, more);
+  print_more(o, skipped);
 }
 
 const char *text_guilty(const struct view_options *o, uint32_t site) {
