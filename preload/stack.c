@@ -30,6 +30,9 @@
 /* Beyond this, a frame is not believed. */
 #define FRAME_MAX ((uint64_t)16 << 20)
 
+/* Below RSP, where an interrupted epilogue has just popped RBP from. */
+#define RED_ZONE 128u
+
 enum mode { MODE_OFF, MODE_RULES, MODE_LIBUNWIND, MODE_CHECK };
 static _Atomic int mode = MODE_OFF;
 static _Atomic bool started;

@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 #define PAGE_MASK (~(uint64_t)(UL_PAGE_BYTES - 1))
@@ -346,6 +347,23 @@ dl_iterate_phdr(visit_module *visit, void *data) {
   return next_iterate_phdr()(visit, data);
 }
 
+uint64_t unwind_coroutine_end;
+
+static void returns_nowhere(void) {}
+
+/* makecontext() leaves the address on the stack it prepares. */
+static void find_coroutine_end(void) {
+  uint64_t stack[64] __attribute__((aligned(16))) = {0};
+  ucontext_t u;
+  if (getcontext(&u) != 0)
+    return;
+  u.uc_stack.ss_sp = stack;
+  u.uc_stack.ss_size = sizeof stack;
+  u.uc_link = NULL;
+  makecontext(&u, returns_nowhere, 0);
+  memcpy(&unwind_coroutine_end, (void *)u.uc_mcontext.gregs[REG_RSP], 8);
+}
+
 struct symbol {
   void *variable;
   const char *name;
@@ -412,5 +430,6 @@ bool unwind_start(bool with_oracle) {
   space = create_addr_space(&accessors, 0);
   if (!space) return false;
   set_caching_policy(space, UNW_CACHE_NONE);
+  find_coroutine_end();
   return !with_oracle || start_oracle();
 }

@@ -35,6 +35,10 @@ struct unwind_registers {
   uint64_t rip, rsp, rbp, rbx, r12, r13, r14, r15;
 };
 
+/* Where a makecontext() coroutine returns to: the end of its stack, of which the
+ * unwind tables know nothing. */
+extern uint64_t unwind_coroutine_end;
+
 /* Load the library, and the oracle if asked. false: there is none. */
 bool unwind_start(bool oracle);
 
