@@ -530,12 +530,17 @@ static bool is_innocent(const struct frame *frame) {
          (frame->function && is_wrapper(frame->function));
 }
 
+/* What a wrapper calls is its own business, also if that has no name. */
+static bool is_called_by_wrapper(const struct frame *frames, size_t i, size_t count) {
+  return i + 1 < count && frames[i + 1].function && is_wrapper(frames[i + 1].function);
+}
+
 size_t frame_guilty(const struct frame *frames, size_t count) {
   size_t first = count;
   for (size_t i = 0; i < count; i++) {
     if (frames[i].hidden || frames[i].note) continue;
     if (first == count) first = i;
-    if (!is_innocent(&frames[i])) return i;
+    if (!is_innocent(&frames[i]) && !is_called_by_wrapper(frames, i, count)) return i;
   }
   return first < count ? first : 0;
 }

@@ -47,7 +47,8 @@ size_t frame_node_stack(struct symbols *, uint32_t node, const struct frame **ou
 /* Index of the frame to blame: the innermost one that is shown, is not in a library
  * of the language's runtime (libc, ld.so, libstdc++ ...) or one of its templates
  * (/usr/include/c++, std::, alloc:: of Rust), and is not a well-known wrapper of
- * malloc such as xmalloc or g_malloc. If every frame is: the innermost one shown. */
+ * malloc such as xmalloc or g_malloc, nor called by one. If every frame is: the innermost
+ * one shown. */
 size_t frame_guilty(const struct frame *, size_t count);
 
 /* One line without newline: "function (file.c:12)", "function+0x12 (libfoo.so)",

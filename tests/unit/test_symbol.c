@@ -441,6 +441,10 @@ static void blames_the_program(void **state) {
   assert_int_equal(frame_guilty(frames, 7), 5);
   assert_int_equal(frame_guilty(frames, 4), 1); /* nobody else: the innermost shown */
   assert_int_equal(frame_guilty(frames, 1), 0);
+  frames[1] = (struct frame){.module = "/usr/bin/p", .offset = 1}; /* no name ... */
+  assert_int_equal(frame_guilty(frames, 7), 1);
+  frames[2].function = "xmalloc"; /* ... but its caller's says enough */
+  assert_int_equal(frame_guilty(frames, 7), 5);
 }
 
 int main(int argc, char *argv[]) {
