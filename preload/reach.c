@@ -783,7 +783,8 @@ static void copy_state(void) {
   wake();
 }
 
-static _Noreturn void run_scan(void) {
+/* Not inlined: its own variables must lie below the stack pointer that was captured. */
+static _Noreturn __attribute__((noinline)) void run_scan(void) {
   copy_state();
   scan.row_of = scratch((size_t)scan.sites * (UL_VERDICTS - 1) * sizeof *scan.row_of);
   if (!grow_stack()) give_up(ENOMEM);

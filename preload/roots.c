@@ -15,7 +15,7 @@
  * Anything else is scanned whole: a pointer too many hides a leak, one too few
  * invents one.
  *
- * Limits: before Linux 6.7 sparse mappings cost 2 ms for each gigabyte; memory with
+ * Limits: before Linux 6.7 sparse mappings cost 1.4 ms for each gigabyte; memory with
  * MADV_DONTFORK is not in the copy and not scanned; a page of a shared mapping that is
  * swapped out is taken for untouched. */
 #include "roots.h"
