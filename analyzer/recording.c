@@ -43,8 +43,9 @@ struct recording {
   const char *memory; /* the whole file, when it could not be read at offsets */
   uint64_t file_bytes;
   uint64_t unsettled;
-  bool alive;   /* the process still runs */
-  bool settled; /* written to its end: an inconsistency is damage */
+  uint64_t duration_ms; /* of a running process: to the opening */
+  bool alive;           /* the process still runs */
+  bool settled;         /* written to its end: an inconsistency is damage */
   char *error;
   size_t error_bytes;
 };
@@ -710,11 +711,51 @@ static void forget_file(struct recording *r, bool own_memory) {
   r->memory = NULL;
 }
 
+static void later(uint64_t *ms, uint64_t other) {
+  if (other > *ms) *ms = other;
+}
+
+static uint64_t last_known_ms(const struct recording *r) {
+  uint64_t ms = r->header.stop_ms;
+  for (uint64_t i = 0; i < r->tables[UL_SNAPSHOTS].count; i++) {
+    const struct ul_snapshot *s = at(r, UL_SNAPSHOTS, i);
+    if (s->kind != UL_SNAPSHOT_FREE) later(&ms, s->ms);
+  }
+  for (uint64_t i = 0; i < r->tables[UL_SITES].count; i++)
+    later(&ms, ((const struct ul_site *)at(r, UL_SITES, i))->first_ms);
+  for (uint64_t i = 0; i < r->tables[UL_LARGES].count; i++)
+    later(&ms, ul_birth_ms(ul_entry_birth(
+                   ((const struct ul_large *)at(r, UL_LARGES, i))->entry)));
+  for (uint64_t i = 0; i < r->tables[UL_ARENAS].count; i++) {
+    const struct ul_arena *a = at(r, UL_ARENAS, i);
+    for (unsigned u = 0; a->base && u < UL_UNITS; u++) {
+      if (a->pools[u].units == 0) continue;
+      uint64_t blocks = recording_pool_blocks(r, &a->pools[u]);
+      for (uint64_t k = 0; k < blocks; k++)
+        later(&ms,
+              ul_birth_ms(ul_entry_birth(recording_entry(r, a->pools[u].entry + k))));
+    }
+  }
+  return ms;
+}
+
+static void find_duration(struct recording *r) {
+  struct timespec now;
+  r->duration_ms = r->header.end_ms ? r->header.end_ms : last_known_ms(r);
+  if (r->header.end_ms || !r->alive) return;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  uint64_t ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+  if (ns > r->header.start_mono_ns)
+    later(&r->duration_ms, (ns - r->header.start_mono_ns) / 1000000);
+}
+
 static bool load(struct recording *r, bool look_for_process) {
   if (!check_magic(r) || !read_directory(r)) return false;
   if (look_for_process) r->alive = process_runs(r->header.pid, r->header.pid_start);
   r->settled = r->header.state != UL_STATE_RUNNING && !r->alive;
-  return read_tables(r) && check_elements(r);
+  if (!read_tables(r) || !check_elements(r)) return false;
+  find_duration(r);
+  return true;
 }
 
 static struct recording *create(const char *path, char *error, size_t error_bytes) {
@@ -808,41 +849,8 @@ enum recording_end recording_end(const struct recording *r) {
   }
 }
 
-static void later(uint64_t *ms, uint64_t other) {
-  if (other > *ms) *ms = other;
-}
-
-static uint64_t last_known_ms(const struct recording *r) {
-  uint64_t ms = r->header.stop_ms;
-  for (uint64_t i = 0; i < r->tables[UL_SNAPSHOTS].count; i++) {
-    const struct ul_snapshot *s = at(r, UL_SNAPSHOTS, i);
-    if (s->kind != UL_SNAPSHOT_FREE) later(&ms, s->ms);
-  }
-  for (uint64_t i = 0; i < r->tables[UL_SITES].count; i++)
-    later(&ms, ((const struct ul_site *)at(r, UL_SITES, i))->first_ms);
-  for (uint64_t i = 0; i < r->tables[UL_LARGES].count; i++)
-    later(&ms, ul_birth_ms(ul_entry_birth(
-                   ((const struct ul_large *)at(r, UL_LARGES, i))->entry)));
-  for (uint64_t i = 0; i < r->tables[UL_ARENAS].count; i++) {
-    const struct ul_arena *a = at(r, UL_ARENAS, i);
-    for (unsigned u = 0; a->base && u < UL_UNITS; u++) {
-      if (a->pools[u].units == 0) continue;
-      uint64_t blocks = recording_pool_blocks(r, &a->pools[u]);
-      for (uint64_t k = 0; k < blocks; k++)
-        later(&ms,
-              ul_birth_ms(ul_entry_birth(recording_entry(r, a->pools[u].entry + k))));
-    }
-  }
-  return ms;
-}
-
 uint64_t recording_duration_ms(const struct recording *r) {
-  if (r->header.end_ms) return r->header.end_ms;
-  if (!r->alive) return last_known_ms(r);
-  struct timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  uint64_t ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-  return ns > r->header.start_mono_ns ? (ns - r->header.start_mono_ns) / 1000000 : 0;
+  return r->duration_ms;
 }
 
 uint64_t recording_count(const struct recording *r, enum ul_table table) {

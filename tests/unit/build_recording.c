@@ -327,7 +327,7 @@ struct build *build_example(void) {
   build_leak(b, grows, UL_DEFINITE, 3, 300);
   build_leak(b, steady, UL_REACHABLE, 1, 300000);
   build_mapping(b, UL_MAP_CODE, 1 << 20, 500000, 0, 0, "/usr/bin/example");
-  build_mapping(b, UL_MAP_ANONYMOUS, 4 << 20, 400000, 381920, 8192, "");
+  build_mapping(b, UL_MAP_ANONYMOUS, 4 << 20, 400000, 385024, 8192, "");
   b->header.fallbacks[UL_FB_EARLY] = 2;
   return b;
 }

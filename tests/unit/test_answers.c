@@ -1,0 +1,282 @@
+/* The models behind the answers, and every verb's output on a built recording: sums
+ * that must balance, JSON that must parse, text that must stay on its terminal. */
+#include "answers.h"
+#include "balance.h"
+#include "blocks.h"
+#include "build_recording.h"
+#include "frame.h"
+#include "json.h"
+#include "sites.h"
+#include "text.h"
+#include "timeline.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct recording *opened(struct build *b) {
+  char message[512];
+  size_t n;
+  char *file = build_file(b, 1, &n);
+  struct recording *r = recording_open_memory(file, n, false, message, sizeof message);
+  if (!r) fail_msg("%s", message);
+  free(file);
+  build_free(b);
+  return r;
+}
+
+/* ---- models ----------------------------------------------------------------- */
+
+static void ledger_adds_up(void **state) {
+  (void)state;
+  struct recording *r = opened(build_example());
+  struct block_sums s = blocks_sum(r);
+  assert_int_equal(s.blocks, 12);
+  assert_int_equal(s.larges, 1);
+  assert_int_equal(s.arena_bytes, s.pool_bytes + s.empty_bytes);
+  assert_int_equal(s.pool_bytes,
+                   s.small_requested + s.small_slack + s.free_bytes + s.tail_bytes);
+  assert_int_equal(s.large_bytes, s.large_requested + s.large_slack);
+  assert_int_equal(s.small_requested, 10 * 100 + 50000);
+  recording_close(r);
+}
+
+static void sites_agree_with_counters(void **state) {
+  (void)state;
+  struct build *b = build_example();
+  uint32_t grows = UL_SITE_RESERVED;
+  struct recording *r = opened(b);
+  struct sites *s = sites_load(r);
+  assert_int_equal(s->disagreeing, 0);
+  assert_int_equal(s->sum[grows].blocks, 11);
+  assert_int_equal(s->sum[grows].oldest_ms, 0);
+  assert_int_equal(s->sum[grows].newest_ms, 9000);
+  assert_int_equal(__builtin_popcount(s->sum[grows].generations), 10);
+  sites_free(s);
+  recording_close(r);
+}
+
+static void balance_adds_up(void **state) {
+  (void)state;
+  struct recording *r = opened(build_example());
+  struct balance b = balance_of(r);
+  int64_t sum = 0;
+  assert_int_equal(b.basis, BALANCE_MAPS);
+  for (size_t i = 0; i < b.rows; i++) {
+    sum += b.row[i].bytes;
+    assert_string_not_equal(b.row[i].what, "unexplained");
+  }
+  assert_int_equal(sum, b.rss_bytes);
+  assert_int_equal(b.rss_bytes, 900000);
+  recording_close(r);
+}
+
+static void disagreement_stays_visible(void **state) {
+  (void)state;
+  struct build *e = build_example();
+  e->header.end_rss_bytes += 12345;
+  struct recording *r = opened(e);
+  struct balance b = balance_of(r);
+  assert_string_equal(b.row[b.rows - 1].what, "unexplained");
+  assert_int_equal(b.row[b.rows - 1].bytes, 12345);
+  recording_close(r);
+}
+
+static void killed_processes_balance_by_their_last_snapshot(void **state) {
+  (void)state;
+  struct build *e = build_example();
+  e->header.state = UL_STATE_RUNNING;
+  e->header.end_rss_bytes = e->header.end_ms = 0;
+  struct recording *r = opened(e);
+  struct balance b = balance_of(r);
+  int64_t sum = 0;
+  for (size_t i = 0; i < b.rows; i++)
+    sum += b.row[i].bytes;
+  assert_int_equal(b.basis, BALANCE_SNAPSHOT);
+  assert_int_equal(sum, b.rss_bytes);
+  recording_close(r);
+}
+
+static void growth_is_ranked(void **state) {
+  (void)state;
+  struct recording *r = opened(build_example());
+  struct growth *g = growth_load(r);
+  assert_int_equal(g->count, 2);
+  assert_int_equal(g->sites[0].site, UL_SITE_RESERVED);
+  assert_int_equal(g->sites[0].trend.verdict, TREND_GROWING);
+  assert_true(fabs(g->sites[0].trend.slope - 10000) < 1);
+  assert_int_equal(g->sites[0].first_bytes, 10000);
+  assert_int_equal(g->sites[0].last_bytes, 105000);
+  assert_int_equal(g->sites[1].trend.verdict, TREND_STEADY);
+  growth_free(g);
+  recording_close(r);
+}
+
+/* Of 40 snapshots a site is in every other, just above the limit; it may have been just
+ * below in the others. That is no trend, and no swing either. */
+static void rows_left_out_are_not_zeros(void **state) {
+  (void)state;
+  struct build *b = build_new();
+  uint32_t small = build_site(b, (uint64_t[]){0x401000, 0});
+  for (uint32_t i = 0; i < 40; i++) {
+    uint32_t slot = build_snapshot(b, UL_SNAPSHOT_TIMED, i * 100, 1 << 24, 1 << 25);
+    if (i % 2)
+      build_row(b, small, 1, 1030);
+    else
+      *(struct ul_snapshot *)build_at(b, UL_SNAPSHOTS, slot) =
+          (struct ul_snapshot){.sequence = 2,
+                               .kind = UL_SNAPSHOT_TIMED,
+                               .ms = i * 100,
+                               .live_bytes = 1 << 24,
+                               .omitted_sites = 5,
+                               .omitted_bytes = 4000};
+  }
+  struct recording *r = opened(b);
+  struct growth *g = growth_load(r);
+  assert_int_equal(g->sites[0].trend.verdict, TREND_STEADY);
+  assert_true(g->sites[0].trend.low >= 1000);
+  growth_free(g);
+  recording_close(r);
+}
+
+/* ---- text ----------------------------------------------------------------------- */
+
+static void sizes_are_readable(void **state) {
+  (void)state;
+  struct view_options human = {0}, exact = {.bytes = true};
+  assert_string_equal(text_size(&human, 0), "0 B");
+  assert_string_equal(text_size(&human, 1023), "1023 B");
+  assert_string_equal(text_size(&human, 1024), "1.0 KiB");
+  assert_string_equal(text_size(&human, 1048575), "1.0 MiB");
+  assert_string_equal(text_size(&human, UINT64_MAX), "16.0 EiB");
+  assert_string_equal(text_size(&exact, 1234567), "1,234,567");
+  assert_string_equal(text_size_signed(&human, -2048), "-2.0 KiB");
+  assert_string_equal(text_size_signed(&exact, INT64_MIN), "-9,223,372,036,854,775,808");
+  assert_string_equal(text_time(999), "999 ms");
+  assert_string_equal(text_time(61000), "61.00 s");
+  assert_string_equal(text_time(3600000), "60 min 00 s");
+  assert_string_equal(text_time(7380000), "2 h 03 min");
+  assert_string_equal(text_plural(1, "block", "blocks"), "1 block");
+}
+
+static void terminals_are_safe(void **state) {
+  (void)state;
+  assert_string_equal(text_escaped("a\033[2Jb\n"), "a\\x1b[2Jb\\x0a");
+  assert_string_equal(text_escaped("\xc2\x9b"), "\\xc2\x9b");
+  char longer[5000];
+  memset(longer, 1, sizeof longer - 1);
+  longer[sizeof longer - 1] = 0;
+  assert_in_range(strlen(text_escaped(longer)), 396, 404);
+}
+
+static void json_is_utf8(void **state) {
+  (void)state;
+  static const char *const bad[] = {"\xff",
+                                    "a\xc3",
+                                    "\xed\xa0\x80",
+                                    "\xc0\x80",
+                                    "\xf5\x80\x80\x80",
+                                    "\xf0\x80\x80\x80"};
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+    json_t *text = json_text(bad[i]);
+    assert_non_null(text);
+    assert_non_null(strstr(json_string_value(text), "\xef\xbf\xbd"));
+    json_decref(text);
+  }
+  json_t *good = json_text("gr\xc3\xbc\xc3\x9f \xe2\x82\xac \xf0\x9f\x8d\xb7");
+  assert_null(strstr(json_string_value(good), "\xef\xbf\xbd"));
+  json_decref(good);
+}
+
+/* ---- verbs
+ * ----------------------------------------------------------------------------- */
+
+typedef int verb(struct recording *, const struct view_options *);
+static verb *const verbs[] = {report_main, growth_main, leaks_main, unused_main,
+                              dump_main};
+
+static char *answer(verb *ask, struct recording *r, struct view_options options) {
+  char *text = NULL;
+  size_t n;
+  options.out = open_memstream(&text, &n);
+  options.symbols = symbols_new(r, &(struct symbols_options){.sysroot = "/nonexistent"});
+  assert_int_equal(ask(r, &options), 0);
+  symbols_free(options.symbols);
+  fclose(options.out);
+  return text;
+}
+
+static void every_verb_answers(void **state) {
+  (void)state;
+  for (int killed = 0; killed < 2; killed++) {
+    struct build *b = build_example();
+    if (killed) {
+      b->header.state = UL_STATE_RUNNING;
+      b->header.scan.state = UL_SCAN_NONE;
+      b->header.end_ms = b->header.end_rss_bytes = 0;
+    }
+    struct recording *r = opened(b);
+    for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++) {
+      char *text = answer(verbs[i], r, (struct view_options){0});
+      assert_true(strlen(text) > 100);
+      assert_null(strchr(text, '\033'));
+      free(text);
+      char *all = answer(verbs[i], r, (struct view_options){.all = true, .json = true});
+      json_error_t error;
+      json_t *root = json_loads(all, 0, &error);
+      if (!root) fail_msg("verb %zu: %s at line %d", i, error.text, error.line);
+      json_decref(root);
+      free(all);
+    }
+    recording_close(r);
+  }
+}
+
+static void empty_recordings_have_answers(void **state) {
+  (void)state;
+  struct recording *r = opened(build_new());
+  for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++) {
+    free(answer(verbs[i], r, (struct view_options){0}));
+    free(answer(verbs[i], r, (struct view_options){.json = true}));
+  }
+  recording_close(r);
+}
+
+static void leaks_without_a_scan_are_not_called_leaks(void **state) {
+  (void)state;
+  struct build *b = build_example();
+  b->header.scan.state = UL_SCAN_FAILED;
+  b->header.scan.error = 12;
+  struct recording *r = opened(b);
+  char *text = answer(leaks_main, r, (struct view_options){0});
+  assert_non_null(strstr(text, "the scan failed: Cannot allocate memory"));
+  assert_non_null(strstr(text, "not leaks"));
+  assert_null(strstr(text, "LOST"));
+  free(text);
+  recording_close(r);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(ledger_adds_up),
+      cmocka_unit_test(sites_agree_with_counters),
+      cmocka_unit_test(balance_adds_up),
+      cmocka_unit_test(disagreement_stays_visible),
+      cmocka_unit_test(killed_processes_balance_by_their_last_snapshot),
+      cmocka_unit_test(growth_is_ranked),
+      cmocka_unit_test(rows_left_out_are_not_zeros),
+      cmocka_unit_test(sizes_are_readable),
+      cmocka_unit_test(terminals_are_safe),
+      cmocka_unit_test(json_is_utf8),
+      cmocka_unit_test(every_verb_answers),
+      cmocka_unit_test(empty_recordings_have_answers),
+      cmocka_unit_test(leaks_without_a_scan_are_not_called_leaks),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
