@@ -83,12 +83,8 @@ void *heap_take_span(struct heap *h, size_t bytes, struct spot *s) {
   return p->base;
 }
 
-/* A span has one block, so whoever frees it holds the whole pool: no need to send it
- * home. Its owner's account is kept under the arena lock. */
 void heap_put_span(struct heap *h, struct pool *p) {
-  (void)h;
-  p->live = 0;
-  arena_give(p->heap, p, unlink_used);
+  arena_give(h, p, unlink_used);
 }
 
 void heap_put_remote(struct pool *p, void *block) {
