@@ -28,6 +28,7 @@
 
 #define POOL_UNITS_MAX 16u
 #define CLASS_BYTES_MIN 16u
+#define BIRTH_MAX 0xffffffu
 #define TRIES 10 /* to see a consistent directory, snapshot */
 
 struct table {
@@ -452,7 +453,9 @@ static bool check_snapshots(struct recording *r) {
 static bool check_leaks(struct recording *r) {
   for (uint64_t i = 0; i < r->tables[UL_LEAKS].count; i++) {
     struct ul_leak *l = at(r, UL_LEAKS, i);
-    if (site_exists(r, l->site) && l->verdict < UL_VERDICTS) continue;
+    if (site_exists(r, l->site) && l->verdict < UL_VERDICTS &&
+        l->oldest_birth <= BIRTH_MAX && l->newest_birth <= BIRTH_MAX)
+      continue;
     if (!damaged(r, "leak %" PRIu64 " has verdict %" PRIu32 ", site %" PRIu32, i,
                  l->verdict, l->site))
       return false;
@@ -909,7 +912,7 @@ const char *recording_text(const struct recording *r, uint32_t offset) {
 
 const char *recording_argument(const struct recording *r, uint32_t i) {
   if (i >= r->header.command_count) return NULL;
-  const char *text = recording_text(r, r->header.command);
+  const char *text = at(r, UL_TEXT, r->header.command);
   while (i--)
     text += strlen(text) + 1;
   return text;

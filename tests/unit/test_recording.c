@@ -75,6 +75,18 @@ static void refuse_bytes(const char *data, size_t n, const char *part) {
   assert_null(strchr(message, '\n'));
 }
 
+/* Found by the fuzzer: arguments at the empty text, then out of its bounds. */
+static void arguments_stay_in_the_table(void **state) {
+  (void)state;
+  struct build *b = build_new();
+  b->header.command = 0;
+  struct recording *r = open_built(b, 1);
+  assert_string_equal(recording_argument(r, 0), "");
+  assert_string_equal(recording_argument(r, 1), "/usr/bin/example");
+  recording_close(r);
+  build_free(b);
+}
+
 static void foreign_files_are_named(void **state) {
   (void)state;
   refuse_bytes("", 0, "empty");
@@ -206,6 +218,7 @@ static void elements_are_checked(void **state) {
   REFUSE(UL_ROWS, 3, struct ul_row, site, 99, "snapshot 1");
   REFUSE(UL_LEAKS, 0, struct ul_leak, verdict, 5, "verdict 5");
   REFUSE(UL_LEAKS, 0, struct ul_leak, site, 99, "site 99");
+  REFUSE(UL_LEAKS, 0, struct ul_leak, newest_birth, 1u << 24, "leak 0");
   REFUSE(UL_MAPPINGS, 0, struct ul_mapping, end, 0, "mapping 0");
   REFUSE(UL_MAPPINGS, 0, struct ul_mapping, rss, 1 << 30, "mapping 0");
   REFUSE(UL_ARENAS, 0, struct ul_arena, base, 4096, "arena 0");
@@ -251,6 +264,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(example_is_read),
       cmocka_unit_test(stacks_are_walked),
+      cmocka_unit_test(arguments_stay_in_the_table),
       cmocka_unit_test(foreign_files_are_named),
       cmocka_unit_test(files_are_opened),
       cmocka_unit_test(every_truncation_is_noticed),
