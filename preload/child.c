@@ -93,13 +93,18 @@ int child_open_file(void) {
 /* ---- the line -----------------------------------------------------------------------
  */
 
-static uint64_t peak(void) {
+static uint64_t largest_live(int kind) {
   uint64_t most = 0;
   for (uint32_t i = 0; i < UL_SNAPSHOT_SLOTS; i++) {
     const struct ul_snapshot *s = table_at(UL_SNAPSHOTS, i);
-    if (s->kind != UL_SNAPSHOT_FREE && s->live_bytes > most) most = s->live_bytes;
+    bool counts = kind < 0 ? s->kind != UL_SNAPSHOT_FREE : s->kind == (uint32_t)kind;
+    if (counts && s->live_bytes > most) most = s->live_bytes;
   }
   return most;
+}
+
+static uint64_t peak(void) {
+  return largest_live(-1);
 }
 
 static uint64_t allocations(void) {
@@ -117,6 +122,24 @@ bool child_has_something_to_tell(void) {
   if (recording->state == UL_STATE_ABORTED || recording_stopped()) return true;
   return peak() >= TELL_PEAK || lived_ms() >= TELL_MS ||
          recording->scan.totals[UL_DEFINITE].bytes >= TELL_LOST;
+}
+
+bool child_might_have_leaks_to_tell(void) {
+  return largest_live(UL_SNAPSHOT_FINAL) >= TELL_LOST;
+}
+
+bool child_may_keep(void) {
+  int fd = os_open(settings.file, O_RDWR | O_NOFOLLOW | O_NONBLOCK, 0);
+  if (fd < 0) return true;
+  struct ul_header *main_header = os_map_file(NULL, fd, 0, UL_HEADER_BYTES);
+  os_close(fd);
+  if (!main_header) return true;
+  bool may = true;
+  if (!memcmp(main_header->magic, UL_MAGIC, sizeof main_header->magic))
+    may = __atomic_fetch_add(&main_header->children_kept, 1, __ATOMIC_RELAXED) <
+          settings.children_max;
+  os_unmap_file(main_header, UL_HEADER_BYTES);
+  return may;
 }
 
 struct line {
@@ -164,7 +187,10 @@ bool child_fold(void) {
   put_field(&l, lived_ms());
   put_field(&l, allocations());
   put_field(&l, peak());
-  put_field(&l, recording->scan.totals[UL_DEFINITE].bytes);
+  if (recording->scan.state == UL_SCAN_DONE)
+    put_field(&l, recording->scan.totals[UL_DEFINITE].bytes);
+  else
+    put(&l, "-", 1), l.text[l.n++] = '\t';
   put_command(&l);
   l.text[l.n++] = '\n';
   int fd = os_open(path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW, 0666);

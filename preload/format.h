@@ -449,6 +449,8 @@ struct ul_header {
   uint32_t peak_slot;       /* in UL_SNAPSHOTS; UINT32_MAX: none yet */
   uint32_t children;        /* forked or spawned so far, as far as seen */
   uint32_t class_bytes[64]; /* block size of each class; [UL_SPAN] is 0 */
+  uint32_t children_kept;   /* main process: recordings that its children have left */
+  uint32_t reserved;
   struct ul_table_head table[32];
   uint64_t fallbacks[UL_FB_SLOTS];
   struct ul_scan scan;

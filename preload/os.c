@@ -143,6 +143,14 @@ void *os_map_file(void *at, int fd, uint64_t offset, size_t bytes) {
   return p == MAP_FAILED ? NULL : p;
 }
 
+void os_unmap_file(void *p, size_t bytes) {
+  unmap_raw(p, bytes);
+}
+
+void os_uncount(size_t bytes, enum os_use use) {
+  atomic_fetch_sub_explicit(&mapped[use], bytes, memory_order_relaxed);
+}
+
 void *os_map_wiped_in_children(size_t bytes) {
   void *p = map_raw(NULL, bytes, PROT_READ | PROT_WRITE, 0);
   if (!p) return NULL;

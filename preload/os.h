@@ -54,6 +54,9 @@ bool os_append(int fd, const void *line, size_t bytes);   /* one write */
 int os_allocate(int fd, uint64_t offset, uint64_t bytes); /* 0 or -errno */
 /* Shared; at `at` in place of what is there, or (NULL) anywhere. NULL: failed. */
 void *os_map_file(void *at, int fd, uint64_t offset, size_t bytes);
+void os_unmap_file(void *p, size_t bytes);
+/* os_map'ed memory became something else (a file's): it counts no longer. */
+void os_uncount(size_t bytes, enum os_use use);
 /* Zeroed private memory in place of what is there. */
 bool os_map_over(void *at, size_t bytes);
 /* Move `bytes` of mapping to `at`, in place of a mapping that is there already. */

@@ -216,31 +216,46 @@ void process_settle(void) {
 static void scan(void) {
   struct thread_set threads;
   lock_heap();
-  mapping_collect();
   recording_fork_prepare(false);
   meta_fork_prepare();
   freeze(&threads);
-  int child = settings.scan ? reach_begin(&threads) : 0;
+  int child = reach_begin(&threads);
   thaw(&threads);
   unlock_all();
   reach_end(child);
 }
 
-/* Most forked children exec at once: nothing is worth a file, a line or a scan. */
-static void finish_unsettled(void) {
-  if (recording->state == UL_STATE_EXECED) return;
-  if (child_has_something_to_tell()) {
+static void describe_address_space(void) {
+  arena_lock();
+  mapping_collect();
+  arena_unlock();
+}
+
+static void tell_all(bool scanned) {
+  describe_address_space();
+  if (settings.scan && !scanned) scan();
+}
+
+/* A child that is not the main process: is a recording of it worth its file? Decided as
+ * cheaply as can be, for a build has thousands of them. */
+static void finish_child(void) {
+  bool scanned = false, tell = child_has_something_to_tell();
+  if (!tell && settings.scan && child_might_have_leaks_to_tell()) {
+    scan();
+    scanned = true;
+    tell = child_has_something_to_tell();
+  }
+  if (tell && child_may_keep()) {
     process_settle();
-    if (!recording_stopped()) scan();
-  } else {
-    child_fold();
+    if (!recording_stopped()) tell_all(scanned);
+  } else if (child_fold()) {
+    recording_discard();
   }
 }
 
-static void finish_settled(void) {
-  scan();
-  if (child_is_main() || child_has_something_to_tell()) return;
-  if (child_fold()) recording_discard();
+/* Most forked children exec at once: that is not worth even a line. */
+static bool passes_on_at_once(void) {
+  return unsettled && recording->state == UL_STATE_EXECED;
 }
 
 static void finish(enum ul_state state, int status) {
@@ -250,10 +265,11 @@ static void finish(enum ul_state state, int status) {
   recording->status = status;
   recording->end_ms = recording_ms();
   recording->state = state;
-  if (unsettled)
-    finish_unsettled();
-  else if (recording_in_file() && !recording_stopped())
-    finish_settled();
+  bool has_file = recording_in_file() && !recording_stopped();
+  if (has_file && child_is_main())
+    tell_all(false);
+  else if ((has_file || unsettled) && !passes_on_at_once())
+    finish_child();
   thread_state.busy--;
 }
 

@@ -125,12 +125,15 @@ static bool write_out(int fd) {
 
 /* From the first mapping on there is no way back: an error stops the recording. */
 static void map_all(int fd) {
-  bool done = os_map_file(recording, fd, 0, UL_HEADER_BYTES) != NULL;
-  for (unsigned i = 0; i < recording->segment_count; i++) {
+  size_t together = recording->segments[UL_TABLES - 1].file_offset +
+                    recording->segments[UL_TABLES - 1].bytes;
+  bool done = os_map_file(recording, fd, 0, together) != NULL;
+  for (unsigned i = UL_TABLES; i < recording->segment_count; i++) {
     const struct ul_segment *s = &recording->segments[i];
     done &= os_map_file(table_segment_address(i), fd, s->file_offset, s->bytes) != NULL;
   }
   if (!done) recording_stop(UL_STOP_MEMORY, ENOMEM);
+  os_uncount(recording->file_bytes, OS_TOOL);
 }
 
 static int fill(int fd) {

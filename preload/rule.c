@@ -150,8 +150,7 @@ rule rule_learn(uint64_t ip) {
     r = rule_find(atomic_load(&rule_table), ip);
     if (!r) {
       struct unwind_frame f = {.kind = UNWIND_END};
-      if (ip != unwind_coroutine_end)
-        f = unwind_learn(code);
+      if (ip != unwind_coroutine_end) f = unwind_learn(code);
       r = encode(&f);
       keep(ip, r);
     }

@@ -104,6 +104,7 @@ void settings_read(void) {
   settings.writes = yes("ULLAGE_WRITES", false);
   settings.main_pid = (int)number("ULLAGE_MAIN_PID", 0, INT_MAX, 0);
   settings.depth = (unsigned)number("ULLAGE_DEPTH", 1, STACK_DEPTH_MAX, 64);
+  settings.children_max = (unsigned)number("ULLAGE_CHILDREN_MAX", 0, 1000000, 100);
   settings.snapshot_ms = number("ULLAGE_SNAPSHOT_MS", 1, 3600000, 10);
   settings.faults = getenv("ULLAGE_FAIL");
   read_file_name();

@@ -29,7 +29,7 @@
 #include "os.h"
 #include "process.h"
 #include "recording.h"
-#include "say.h"
+#include "settings.h"
 #include "table.h"
 
 #include <stdlib.h>
@@ -266,6 +266,15 @@ static void schedule(uint64_t now, uint64_t cost_ns) {
   atomic_store_explicit(&snapshot_due_ms, now + wait, memory_order_relaxed);
 }
 
+/* Which pages are written is watched from 1 s on, and anew each time the run has become
+ * twice as long: what was not written since then was idle for at least half the run. */
+static void watch_writes(uint64_t now) {
+  static uint64_t next = 1000;
+  if (now < next) return;
+  next = now * 2;
+  if (!mapping_mark_writes()) next = UINT64_MAX;
+}
+
 static void take_locked(struct heap *h, enum ul_snapshot_kind kind) {
   uint64_t begin = os_monotonic_ns(), now = recording_ms();
   uint32_t i = slot_for(kind, now);
@@ -283,11 +292,14 @@ static void take_locked(struct heap *h, enum ul_snapshot_kind kind) {
     heap_check(h);
     arena_unlock();
   }
+  if (kind == UL_SNAPSHOT_TIMED && settings.writes) watch_writes(now);
   if (kind == UL_SNAPSHOT_TIMED) schedule(now, os_monotonic_ns() - begin);
 }
 
 void snapshot_take(struct heap *h, enum ul_snapshot_kind kind) {
   if (thread_state.busy || recording_stopped()) return;
+  if (kind == UL_SNAPSHOT_TIMED) process_settle();
+  if (recording_stopped()) return;
   if (lock_try(&lock)) {
     if (kind != UL_SNAPSHOT_TIMED) fallback(UL_FB_SNAPSHOT_SKIPPED);
     return;

@@ -120,7 +120,7 @@ static inline bool step_regular(struct span *s, struct frame *f, rule r) {
   f->ip = word_at(cfa - 8);
   if (r & RULE_SAVED) {
     uint64_t saved = cfa + (uint64_t)rule_rbp(r);
-    if (UNLIKELY(saved - f->rsp > cfa - f->rsp - 8)) return false;
+    if (UNLIKELY(saved - f->rsp + RED_ZONE > cfa - f->rsp + RED_ZONE - 8)) return false;
     f->rbp = word_at(saved);
   }
   f->rsp = cfa;

@@ -53,21 +53,24 @@ static uint64_t capacity_of(enum ul_table table) {
   return n ? pieces[table][n - 1].first + pieces[table][n - 1].bytes : 0;
 }
 
-static bool segment_add(enum ul_table table, uint64_t bytes) {
+static void segment_enter(enum ul_table table, uint64_t bytes, char *at) {
   uint32_t i = recording->segment_count, n = piece_count[table];
-  if (i == UL_SEGMENTS || n == PIECES) {
-    recording_stop(UL_STOP_FULL, 0);
-    return false;
-  }
-  char *at = recording_map(bytes);
-  if (!at) return false;
   pieces[table][n] = (struct piece){capacity_of(table), bytes, at};
   __atomic_store_n(&piece_count[table], n + 1, __ATOMIC_RELEASE);
   segment_at[i] = at;
   recording->segments[i] = (struct ul_segment){recording->file_bytes, bytes, table, 0};
   recording->file_bytes += bytes;
   __atomic_store_n(&recording->segment_count, i + 1, __ATOMIC_RELEASE);
-  return true;
+}
+
+static bool segment_add(enum ul_table table, uint64_t bytes) {
+  if (recording->segment_count == UL_SEGMENTS || piece_count[table] == PIECES) {
+    recording_stop(UL_STOP_FULL, 0);
+    return false;
+  }
+  char *at = recording_map(bytes);
+  if (at) segment_enter(table, bytes, at);
+  return at != NULL;
 }
 
 /* Half as much again each time: 64 pieces are enough for any size, and no more than a
@@ -83,16 +86,18 @@ static bool make_room(enum ul_table table, uint64_t *first, uint64_t n) {
 }
 
 bool table_begin(void) {
-  struct ul_header *h = os_map(UL_HEADER_BYTES, PAGE, OS_TOOL);
-  if (!h) return false;
+  size_t total = UL_HEADER_BYTES;
+  for (int t = 0; t < UL_TABLES; t++)
+    total += shapes[t].first_segment;
+  char *at = os_map(total, PAGE, OS_TOOL);
+  if (!at) return false;
+  struct ul_header *h = (struct ul_header *)at;
   h->header_bytes = UL_HEADER_BYTES;
   h->file_bytes = UL_HEADER_BYTES;
   recording = h;
   for (int t = 0; t < UL_TABLES; t++) {
     h->table[t].element_bytes = shapes[t].element_bytes;
-    if (segment_add((enum ul_table)t, shapes[t].first_segment)) continue;
-    recording = NULL;
-    return false;
+    segment_enter((enum ul_table)t, shapes[t].first_segment, at + h->file_bytes);
   }
   h->table[UL_TEXT].count = 1; /* the empty string */
   h->table[UL_NODES].count = UL_NODE_RESERVED;

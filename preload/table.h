@@ -34,6 +34,9 @@ uint64_t table_count(enum ul_table table);
  */
 uint32_t table_text(const char *text, size_t bytes_without_nul);
 
+/* The header and the first UL_TABLES segments lie side by side, in memory as in the file.
+ */
+
 /* Segments, for whoever moves all of them: the address of the i-th. */
 void *table_segment_address(unsigned i);
 /* Bytes of the segment that hold elements in use. */

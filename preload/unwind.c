@@ -43,8 +43,7 @@ static bool read_word(struct memory *m, uint64_t address, uint64_t *value) {
     memcpy(value, (const void *)address, 8);
     return true;
   }
-  if (page == 0)
-    return false;
+  if (page == 0) return false;
   uint64_t *known = &m->readable[page / UL_PAGE_BYTES % PAGES];
   uint64_t last = (address + 7) & PAGE_MASK;
   if (*known != page && !unwind_readable(address & ~(uint64_t)7)) return false;
@@ -225,8 +224,7 @@ static int access_local(unw_addr_space_t as, unw_word_t address, unw_word_t *val
   static _Thread_local struct memory seen __attribute__((tls_model("initial-exec")));
   uint64_t word;
   (void)as, (void)arg;
-  if (writing || !read_word(&seen, address, &word))
-    return -UNW_EINVAL;
+  if (writing || !read_word(&seen, address, &word)) return -UNW_EINVAL;
   *value = word;
   return 0;
 }
@@ -332,8 +330,7 @@ typedef int iterate_modules(visit_module *, void *);
 
 static iterate_modules *next_iterate_phdr(void) {
   static iterate_modules *_Atomic next;
-  if (!next)
-    next = (iterate_modules *)dlsym(RTLD_NEXT, "dl_iterate_phdr");
+  if (!next) next = (iterate_modules *)dlsym(RTLD_NEXT, "dl_iterate_phdr");
   return next;
 }
 
@@ -342,8 +339,7 @@ static iterate_modules *next_iterate_phdr(void) {
  * loader looks at who calls it (dlmopen): hence the jump, as it were a return. */
 __attribute__((visibility("default"), optimize("optimize-sibling-calls"))) int
 dl_iterate_phdr(visit_module *visit, void *data) {
-  if (thread_state.busy)
-    return module_iterate(visit, data);
+  if (thread_state.busy) return module_iterate(visit, data);
   return next_iterate_phdr()(visit, data);
 }
 
@@ -355,8 +351,7 @@ static void returns_nowhere(void) {}
 static void find_coroutine_end(void) {
   uint64_t stack[64] __attribute__((aligned(16))) = {0};
   ucontext_t u;
-  if (getcontext(&u) != 0)
-    return;
+  if (getcontext(&u) != 0) return;
   u.uc_stack.ss_sp = stack;
   u.uc_stack.ss_size = sizeof stack;
   u.uc_link = NULL;
