@@ -36,7 +36,8 @@ struct series {
   struct timeline timeline;
   struct sample *samples; /* by site, then moment */
   size_t count;
-  size_t moments;   /* snapshots, and the ledger if it is used */
+  size_t moments; /* snapshots, and the ledger if it is used */
+  bool ended;
   double *seconds;  /* of each moment */
   uint64_t *unseen; /* at each moment: the most a site without a sample held */
 };
@@ -77,6 +78,7 @@ static bool series_load(const struct recording *r, const struct sites *sites,
                         struct series *s) {
   *s = (struct series){.timeline = timeline_load(r, false)};
   uint64_t rows = sites->count;
+  s->ended = recording_header(r)->end_ms != 0;
   for (size_t m = 0; m < s->timeline.count; m++)
     rows += s->timeline.at[m]->rows;
   s->moments = s->timeline.count;
@@ -116,7 +118,7 @@ static void judge_site(const struct series *s, const struct sample *samples, siz
   for (size_t m = 0; m < s->moments; m++)
     if (points[m].y < (double)level) points[m].y = (double)level;
   g->site = samples[0].site;
-  g->trend = trend_judge(points, s->moments);
+  g->trend = trend_judge(points, s->moments, s->ended);
   g->blocks = sum->blocks;
   g->generations = (unsigned)__builtin_popcount(sum->generations);
 }
@@ -138,7 +140,7 @@ static void judge_total(const struct series *s, const struct sites *sites,
     uint64_t live = m < s->timeline.count ? s->timeline.at[m]->live_bytes : sites->bytes;
     points[m] = (struct trend_point){s->seconds[m], (double)live};
   }
-  g->all = trend_judge(points, s->moments);
+  g->all = trend_judge(points, s->moments, s->ended);
   g->measurements = s->moments;
 }
 
@@ -213,6 +215,9 @@ static void print_reason(FILE *f, const struct recording *r, const struct trend 
   case TREND_RISES:
     fprintf(f, "has been rising since %s, in %.0f %% of all comparisons", when,
             50 + 50 * t->kendall.tau);
+    return;
+  case TREND_FREED:
+    fprintf(f, "rose until %s, then was freed as the program ended", when);
     return;
   case TREND_LATE:
     fprintf(f, "began to rise only at %s", when);

@@ -76,6 +76,7 @@ struct trend_kendall trend_kendall(const struct trend_point *points, size_t n) {
 #define STEP 0.1
 #define UNDONE 0.5
 #define FLAT_END 0.1
+#define TIDYING 0.1
 #define SLOW_END 0.25
 
 static void copy_extremes(const struct trend_point *points, size_t n, double sign,
@@ -203,6 +204,7 @@ static enum trend_reason rising(const struct trend_point *p, size_t n,
 static enum trend_verdict verdict_for(enum trend_reason reason) {
   switch (reason) {
   case TREND_RISES:
+  case TREND_FREED:
     return TREND_GROWING;
   case TREND_FALLS:
     return TREND_SHRINKING;
@@ -232,7 +234,7 @@ static enum trend_reason mirrored(enum trend_reason reason) {
   }
 }
 
-struct trend trend_judge(const struct trend_point *points, size_t n) {
+static struct trend judge(const struct trend_point *points, size_t n) {
   struct trend t = {.verdict = TREND_UNSURE, .reason = TREND_FEW};
   struct trend_point floor[TREND_BINS], ceiling[TREND_BINS];
   size_t count;
@@ -256,4 +258,19 @@ struct trend trend_judge(const struct trend_point *points, size_t n) {
   }
   t.verdict = verdict_for(t.reason);
   return t;
+}
+
+struct trend trend_judge(const struct trend_point *points, size_t n, bool ended) {
+  struct trend t = judge(points, n);
+  if (t.reason != TREND_FELL || !ended) return t;
+  double end = points[n - 1].t;
+  if (t.at < end - TIDYING * (end - points[0].t)) return t;
+  size_t before = 0;
+  while (points[before].t < t.at)
+    before++;
+  struct trend until = judge(points, before);
+  if (until.reason != TREND_RISES) return t;
+  until.reason = TREND_FREED;
+  until.at = t.at;
+  return until;
 }

@@ -34,6 +34,7 @@ enum trend_reason {
   TREND_FEW,     /* unsure: too few measurements */
   TREND_NONE,    /* steady: neither rises nor falls */
   TREND_RISES,   /* growing: since `at` */
+  TREND_FREED,   /* growing, up to the end, `at`, when the program tidied up */
   TREND_LATE,    /* unsure: rises, but only since `at`, which is not long */
   TREND_STOPPED, /* steady: rose, but not since `at` */
   TREND_PAUSED,  /* unsure: rose, but not since `at`, which is not long */
@@ -58,5 +59,7 @@ struct trend {
  * verdict is on the floor of a series that swings, and dense times weigh no more. */
 #define TREND_BINS 32u
 #define TREND_FEWEST 8u
-struct trend trend_judge(const struct trend_point *points, size_t n);
+/* `ended`: the program came to its end, so that a fall in the last tenth of the time
+ * may be its tidying up; what rose until then was growing. */
+struct trend trend_judge(const struct trend_point *points, size_t n, bool ended);
 #endif

@@ -175,7 +175,7 @@ static struct trend judge(habit *y, size_t n, bool thinned) {
     if (thinned) t = 1 - pow(1 - t, 2); /* dense at the end */
     series[i] = (struct trend_point){100 * t, y(t)};
   }
-  return trend_judge(series, n);
+  return trend_judge(series, n, false);
 }
 
 static void habits_are_recognised(void **state) {
@@ -199,14 +199,29 @@ static void quick_swings_do_not_hide_growth(void **state) {
   assert_int_equal(t.verdict, TREND_GROWING);
 }
 
+/* What the program frees as it ends was growing all the same, but nothing else is. */
+static void tidying_up_does_not_hide_growth(void **state) {
+  (void)state;
+  judge(torn_down, 100, false);
+  struct trend t = trend_judge(series, 100, true);
+  assert_int_equal(t.verdict, TREND_GROWING);
+  assert_int_equal(t.reason, TREND_FREED);
+  NEAR(t.slope, 1e4, 1);
+  judge(cache, 100, false);
+  series[99].y = 0;
+  assert_int_not_equal(trend_judge(series, 100, true).verdict, TREND_GROWING);
+  judge(saw_3, 100, false);
+  assert_int_equal(trend_judge(series, 100, true).verdict, TREND_STEADY);
+}
+
 static void few_points_are_not_judged(void **state) {
   (void)state;
   for (size_t n = 1; n < TREND_FEWEST; n++) {
-    struct trend t = n > 1 ? judge(linear, n, false) : trend_judge(series, 1);
+    struct trend t = n > 1 ? judge(linear, n, false) : trend_judge(series, 1, false);
     assert_int_equal(t.verdict, TREND_UNSURE);
     assert_int_equal(t.reason, TREND_FEW);
   }
-  assert_int_equal(trend_judge(series, 0).reason, TREND_FEW);
+  assert_int_equal(trend_judge(series, 0, false).reason, TREND_FEW);
 }
 
 int main(void) {
@@ -215,6 +230,7 @@ int main(void) {
       cmocka_unit_test(slope_of_known_series),
       cmocka_unit_test(habits_are_recognised),
       cmocka_unit_test(quick_swings_do_not_hide_growth),
+      cmocka_unit_test(tidying_up_does_not_hide_growth),
       cmocka_unit_test(few_points_are_not_judged),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
