@@ -190,6 +190,7 @@ static void dump_end(struct dump *d) {
   number(d, "writes_ms", h->writes_ms);
   number(d, "rss_bytes", h->end_rss_bytes);
   number(d, "children", h->children);
+  number(d, "children_kept", h->children_kept);
   number(d, "peak_slot", h->peak_slot);
   end(d);
 }
