@@ -61,7 +61,7 @@ static const struct verb verbs[] = {
      "What the scan at the end of the program found, by verdict and call site.\n"
      "\n"
      "      --show=VERDICT,...    definite, indirect, possible, reachable, all\n"
-     "                            (default: definite and possible)\n"},
+     "                            (default: all but reachable)\n"},
     {"unused", "which memory is held but not used", unused_main,
      "Usage: ullage unused [OPTION]... [FILE]\n"
      "\n"
