@@ -261,6 +261,28 @@ void arena_give(struct heap *h, struct pool *p,
   arena_unlock();
 }
 
+bool arena_resize_span(struct pool *p, unsigned units) {
+  arena_lock();
+  struct arena *a = arena_of(p);
+  unsigned first = (unsigned)(p - a->pools), old = p->units;
+  uint64_t was = run_mask(first, old), is = run_mask(first, units);
+  bool done = first + units <= UL_UNITS && !(is & ~was & ~a->free_units);
+  if (done) {
+    list_remove(a);
+    a->free_units = (a->free_units | was) & ~is;
+    list_add(a);
+    memset(&a->head[first], (int)first, units);
+    free_unit_count += (uint64_t)old - units; /* modulo 2^64 */
+    p->heap->pool_bytes +=
+        (uint64_t)units * UL_UNIT_BYTES - (uint64_t)old * UL_UNIT_BYTES;
+    p->units = (uint8_t)units;
+    p->size = p->virgin = p->end = units * UL_UNIT_BYTES;
+    if (a->record) a->record->pools[first].units = (uint8_t)units;
+  }
+  arena_unlock();
+  return done;
+}
+
 /* ---- trim, totals, invariants ---------------------------------------------- */
 
 static size_t discard_free_units(struct arena *a) {

@@ -19,6 +19,9 @@ struct pool *arena_take(struct heap *h, unsigned class, unsigned units);
  * by `unlink`. Takes the lock. */
 void arena_give(struct heap *h, struct pool *p,
                 void (*unlink)(struct heap *, struct pool *));
+/* Make the span p longer or shorter where it lies; false: the units behind it are not
+ * free. The caller holds its block. Takes the lock. */
+bool arena_resize_span(struct pool *p, unsigned units);
 /* Is a pool other than p in use in p's arena, as far as h can tell? No lock: a hint. */
 bool arena_busy(const struct heap *h, const struct pool *p);
 

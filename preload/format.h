@@ -386,7 +386,8 @@ enum ul_evidence { UL_EVIDENCE_NONE, UL_EVIDENCE_PAGEMAP, UL_EVIDENCE_MINCORE };
   X(SITES_FULL, "stacks dropped: the table of sites is full")                            \
   X(MODULES_FULL, "modules dropped: the table is full")                                  \
   X(SNAPSHOT_SKIPPED, "snapshots skipped: another was being taken")                      \
-  X(SNAPSHOT_OMITTED, "rows left out of snapshots: too small")                           \
+  X(SNAPSHOT_OMITTED,                                                                    \
+    "snapshots without their smallest sites (below 1/16384 of the heap)")                \
   X(RSS_UNKNOWN, "resident size could not be read")                                      \
   X(DOUBLE_FREE, "blocks freed twice (ignored)")                                         \
   X(INVALID_FREE, "frees of an address inside a block or a free pool (ignored)")         \

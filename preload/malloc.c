@@ -40,7 +40,7 @@ void __libc_cfree(void *);
 #define HERE __builtin_frame_address(0)
 #define INLINE static inline __attribute__((always_inline))
 
-/* ---- allocate ---------------------------------------------------------------------- */
+/* ---- allocate -------------------------------------------------------------- */
 
 INLINE void *take_block(struct heap *h, size_t size, size_t align, struct spot *s) {
   if (LIKELY(size <= UL_MEDIUM_MAX && align <= 16))
@@ -62,28 +62,39 @@ static __attribute__((noinline)) void record(struct heap *h, struct spot s, void
   snapshot_tick(h, ms);
 }
 
-/* Above PTRDIFF_MAX glibc refuses, so that pointer differences stay defined. */
-INLINE void *allocate(size_t size, size_t align, enum ul_family family, bool zero,
-                      const void *frame) {
+/* Where to enter an allocation in the ledger; UL_SITE_NONE: it is not recorded. */
+INLINE uint32_t site_for(const void *frame) {
+  if (UNLIKELY(!process_recording())) return UL_SITE_NONE;
+  if (LIKELY(process_started)) return site_capture(frame);
+  fallback(UL_FB_EARLY);
+  return UL_SITE_EARLY;
+}
+
+INLINE void *allocate_at(struct heap *h, size_t size, size_t align, enum ul_family family,
+                         bool zero, uint32_t site) {
   struct spot s = {NULL, NULL};
-  struct heap *h = UNLIKELY(size > PTRDIFF_MAX) ? NULL : heap_mine();
-  uint32_t site = UL_SITE_EARLY;
-  if (LIKELY(h && process_recording()))
-    site = LIKELY(process_started) ? site_capture(frame) : site;
-  void *p = LIKELY(h != NULL) ? take_block(h, size, align, &s) : NULL;
+  void *p = take_block(h, size, align, &s);
   if (UNLIKELY(!p)) {
     errno = ENOMEM;
     return NULL;
   }
   if (zero && !(s.large && s.large->zeroed)) memset(p, 0, size);
-  if (LIKELY(process_recording())) {
-    if (UNLIKELY(!process_started)) fallback(UL_FB_EARLY);
-    record(h, s, p, size, family, site);
-  }
+  if (LIKELY(site && process_recording())) record(h, s, p, size, family, site);
   return p;
 }
 
-/* ---- free -------------------------------------------------------------------------- */
+/* Above PTRDIFF_MAX glibc refuses, so that pointer differences stay defined. */
+INLINE void *allocate(size_t size, size_t align, enum ul_family family, bool zero,
+                      const void *frame) {
+  struct heap *h = UNLIKELY(size > PTRDIFF_MAX) ? NULL : heap_mine();
+  if (UNLIKELY(!h)) {
+    errno = ENOMEM;
+    return NULL;
+  }
+  return allocate_at(h, size, align, family, zero, site_for(frame));
+}
+
+/* ---- free ------------------------------------------------------------------ */
 
 /* Where the block lies; {NULL, NULL}: not a block of ours that is in use. */
 INLINE struct spot spot_of(const void *p, map_slot slot) {
@@ -166,7 +177,7 @@ EXPORT void free_aligned_sized(void *p, size_t align, size_t size) {
   free(p);
 }
 
-/* ---- realloc ----------------------------------------------------------------------- */
+/* ---- realloc --------------------------------------------------------------- */
 
 INLINE size_t usable_size(struct spot s) {
   return s.large ? s.large->mapped : s.pool->size;
@@ -182,30 +193,45 @@ static bool stays(struct spot s, size_t size) {
   return size > usable - usable / 4 || usable <= 32;
 }
 
-static void *move(void *p, size_t usable, size_t size, const void *frame) {
-  void *q = allocate(size, 0, UL_FAMILY_MALLOC, false, frame);
+static void *move(struct heap *h, void *p, size_t usable, size_t size, uint32_t site) {
+  void *q = allocate_at(h, size, 0, UL_FAMILY_MALLOC, false, site);
   if (!q) return NULL;
   memcpy(q, p, usable < size ? usable : size);
   free(p);
   return q;
 }
 
-static void *resize_large(struct heap *h, struct large *l, size_t size, uint32_t site) {
-  struct spot s = {NULL, l};
+/* Change the extent of a span or a large block without copying it. For the ledger it is
+ * freed and allocated anew by the caller of realloc. NULL: cannot be done, nothing has
+ * changed. */
+static void *resize(struct heap *h, struct spot s, void *p, size_t size, uint32_t site) {
+  struct spot now = s;
   size_t requested = 0;
-  uint64_t entry = ledger_look(s, l->base, &requested);
-  bool recording_it = process_recording();
-  if (recording_it && entry) {
+  uint64_t entry = process_recording() ? ledger_look(s, p, &requested) : 0;
+  if (entry) {
     snapshot_before_free(h, requested);
-    ledger_clear(h, s, l->base, recording_ms());
+    ledger_clear(h, s, p, recording_ms());
   }
-  struct large *now = large_resize(l, size);
-  if (recording_it && now)
-    record(h, (struct spot){NULL, now}, now->base, size, UL_FAMILY_MALLOC, site);
-  if (recording_it && !now && entry)
-    ledger_enter(h, s, l->base, requested, ul_entry_site(entry), ul_entry_family(entry),
+  bool done;
+  if (s.large) {
+    now.large = large_resize(s.large, size);
+    done = now.large != NULL;
+    if (done) p = now.large->base;
+  } else {
+    done =
+        arena_resize_span(s.pool, (unsigned)((size + UL_UNIT_BYTES - 1) / UL_UNIT_BYTES));
+  }
+  if (done && site && process_recording())
+    record(h, now, p, size, UL_FAMILY_MALLOC, site);
+  if (!done && entry)
+    ledger_enter(h, s, p, requested, ul_entry_site(entry), ul_entry_family(entry),
                  ul_birth_ms(ul_entry_birth(entry)));
-  return now ? now->base : NULL;
+  return done ? p : NULL;
+}
+
+static bool can_resize(struct spot s, size_t size) {
+  if (s.large) return size > UL_SPAN_MAX;
+  return s.pool->class == UL_SPAN && size > UL_MEDIUM_MAX && size <= UL_SPAN_MAX;
 }
 
 static void *realloc_foreign(void *p, size_t size) {
@@ -224,19 +250,14 @@ static void *reallocate(void *p, size_t size, const void *frame) {
     errno = ENOMEM;
     return NULL;
   }
-  bool in_place = stays(s, size), large = s.large && size > UL_SPAN_MAX;
-  if (!in_place && !large) return move(p, usable_size(s), size, frame);
-  uint32_t site = UL_SITE_EARLY;
-  if (process_recording() && process_started) site = site_capture(frame);
-  if (large) {
-    void *q = resize_large(h, s.large, size, site);
-    if (!q) errno = ENOMEM;
-    return q;
+  uint32_t site = site_for(frame);
+  if (stays(s, size)) {
+    if (site && process_recording() && unrecord(h, s, p))
+      record(h, s, p, size, UL_FAMILY_MALLOC, site);
+    return p;
   }
-  /* For the ledger it was freed, and is allocated anew by the caller of realloc. */
-  if (process_recording() && unrecord(h, s, p))
-    record(h, s, p, size, UL_FAMILY_MALLOC, site);
-  return p;
+  void *q = can_resize(s, size) ? resize(h, s, p, size, site) : NULL;
+  return q ? q : move(h, p, usable_size(s), size, site);
 }
 
 INLINE void *do_realloc(void *p, size_t size, const void *frame) {
@@ -251,8 +272,7 @@ INLINE void *do_realloc(void *p, size_t size, const void *frame) {
   return q;
 }
 
-/* ---- the C functions
- * --------------------------------------------------------------------- */
+/* ---- the C functions ------------------------------------------------------- */
 
 EXPORT void *malloc(size_t size) {
   return allocate(size, 0, UL_FAMILY_MALLOC, false, HERE);
@@ -361,8 +381,7 @@ EXPORT void __libc_cfree(void *p) {
   free(p);
 }
 
-/* ---- statistics and tuning
- * ------------------------------------------------------------------ */
+/* ---- statistics and tuning ------------------------------------------------- */
 
 EXPORT int malloc_trim(size_t pad) {
   (void)pad;
@@ -436,8 +455,7 @@ EXPORT int mallopt(int parameter, int value) {
   return 1;
 }
 
-/* ---- C++: operator new and delete, by their mangled names
- * ----------------------------------------- */
+/* ---- C++: operator new and delete, by their mangled names ------------------ */
 
 void *_Znwm(size_t);
 void *_Znam(size_t);

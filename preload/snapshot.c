@@ -186,8 +186,8 @@ static void write_rows(struct ul_snapshot *s, size_t sites) {
     s->omitted_sites++;
     s->omitted_blocks += (uint64_t)sum->blocks;
     s->omitted_bytes += (uint64_t)sum->bytes;
-    fallback(UL_FB_SNAPSHOT_OMITTED);
   }
+  if (s->omitted_sites) fallback(UL_FB_SNAPSHOT_OMITTED);
 }
 
 /* ---- slots ---------------------------------------------------------------------------
