@@ -87,12 +87,21 @@ __attribute__((format(printf, 2, 3))) static bool fail(struct recording *r,
   return false;
 }
 
-/* An element that breaks the rules. In a finished recording that is damage: false, and
- * the error is set. Else the writer was in the middle of it: count it, true, and the
- * caller blanks the element. */
+/* How many elements may be half-done. Of a running or killed process any; of one that
+ * came to its end by itself, those that its other threads were at, two each: the
+ * thread that ends the process is not in the middle of anything. */
+static uint64_t unsettled_limit(const struct recording *r) {
+  uint64_t heaps = r->tables[UL_HEAPS].count;
+  if (!r->settled) return UINT64_MAX;
+  return heaps ? 2 * (heaps - 1) : 0;
+}
+
+/* An element that breaks the rules. If a writer may have been in the middle of it: count
+ * it, true, and the caller blanks the element. Else it is damage: false, and the error
+ * is set. */
 __attribute__((format(printf, 2, 3))) static bool damaged(struct recording *r,
                                                           const char *format, ...) {
-  if (!r->settled) {
+  if (r->unsettled < unsettled_limit(r)) {
     r->unsettled++;
     return true;
   }

@@ -18,9 +18,10 @@
  *     entries that exist; arenas and larges do not overlap each other;
  *   - rows of a snapshot exist; slots seen in the middle of a rewrite are FREE.
  *
- * In a finished recording a violation is an error. In one whose process runs or
- * was killed an element of the ledger may be half-done: it is blanked in our
- * copy and counted in recording_unsettled().
+ * A violation is an error, unless a thread may have been in the middle of writing
+ * that element: in the recording of a running or killed process, and a few in that of
+ * one that ended while other threads went on. Such an element is blanked in our copy
+ * and counted in recording_unsettled().
  *
  * Nothing here prints. One recording may be used by one thread at a time. */
 #ifndef ULLAGE_RECORDING_H

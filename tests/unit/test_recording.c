@@ -260,6 +260,22 @@ static void running_recordings_are_forgiven(void **state) {
   build_free(b);
 }
 
+/* As one thread ends the process others go on: two elements each may be half-done. */
+static void threads_at_the_end_are_forgiven(void **state) {
+  (void)state;
+  struct build *b = build_example();
+  build_append(b, UL_HEAPS, 1);
+  for (unsigned i = 0; i < 3; i++) {
+    struct recording *r = open_built(b, 1);
+    if (!r) fail_msg("%s", message);
+    assert_int_equal(recording_unsettled(r), i);
+    recording_close(r);
+    *(uint64_t *)build_at(b, UL_ENTRIES, i * 3) = 99;
+  }
+  assert_refused(b, "entry 6");
+  build_free(b);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(example_is_read),
@@ -272,6 +288,7 @@ int main(void) {
       cmocka_unit_test(directory_is_checked),
       cmocka_unit_test(elements_are_checked),
       cmocka_unit_test(running_recordings_are_forgiven),
+      cmocka_unit_test(threads_at_the_end_are_forgiven),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
