@@ -255,11 +255,15 @@ static uint32_t walk_by_rule(uint64_t cfa, struct frame f, uint64_t *ips, uint32
   return depth;
 }
 
+/* Under the lock, because it has one of its own that a fork could catch. */
 static uint32_t walk_by_oracle(uint64_t caller, uint64_t *ips, uint32_t limit,
                                uint32_t *end, uint64_t *hash) {
-  int saved = errno;
+  int saved_errno = errno;
+  sigset_t saved;
+  rule_lock(&saved);
   uint32_t depth = unwind_oracle(caller, ips, limit, end);
-  errno = saved;
+  rule_unlock(&saved);
+  errno = saved_errno;
   *hash = hash_end(hash_all(ips, depth), *end);
   return depth;
 }
