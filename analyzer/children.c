@@ -203,7 +203,7 @@ void children_print(const struct view_options *options, const char *path) {
   if (!children) return;
   if (children->count || children->folded) {
     text_heading(options, "BESIDE IT",
-                 " (%s of children and earlier programs; %s with nothing to tell)",
+                 " (%s of children and earlier programs; %s with a line each)",
                  text_plural(children->count, "recording", "recordings"),
                  text_plural(children->folded, "child", "children"));
     size_t shown = options->top ? options->top : SHOWN;

@@ -1,6 +1,6 @@
 /* children.h - the other processes of a run: those with recordings of their own
  * (FILE.PID, earlier programs of a process as FILE.PID.N), and those with nothing to
- * tell, one line each in FILE.children. */
+ * tell, or too many to keep, one line each in FILE.children. */
 #ifndef ULLAGE_CHILDREN_H
 #define ULLAGE_CHILDREN_H
 

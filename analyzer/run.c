@@ -403,7 +403,9 @@ static void say_children(const char *path) {
     say("beside it: %s of children and earlier programs",
         text_plural(children->count, "recording", "recordings"));
   if (children && children->folded)
-    say("%s with nothing to tell", text_plural(children->folded, "child", "children"));
+    say("%s left only a line each in %s.children",
+        text_plural(children->folded, "child", "children"),
+        text_escaped(base_name(path)));
   children_free(children);
 }
 

@@ -75,7 +75,7 @@ static void sums_up_folded_children(void **state) {
                            "nonsense\n"
                            "3\t0\texited\t0\t5\t1\n"
                            "4\t0\tsignaled\t9\t5\t30\t2000\t1\tls\n"
-                           "5\t0\texited\t0\t5\t40\t500\t0\t");
+                           "5\t0\texited\t0\t5\t40\t500\t-\t");
   struct children *children = children_find("f");
   assert_int_equal(children->folded, 4);
   assert_int_equal(children->folded_allocations, 100);
