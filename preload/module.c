@@ -312,12 +312,6 @@ int module_iterate(int (*visit)(struct dl_phdr_info *, size_t, void *), void *da
   return 0;
 }
 
-void module_record_again(void) {
-  uint32_t n = atomic_load(&count);
-  for (uint32_t i = 0; i < n; i++)
-    atomic_store(&record_at(i)->index, UL_NO_MODULE);
-}
-
 void module_fork_prepare(void) {
   pthread_mutex_lock(&guard.mutex);
 }

@@ -36,10 +36,6 @@ uint32_t module_count(void); /* records, open and closed; never falls */
 /* dl_iterate_phdr over the modules met so far, without the loader's lock. */
 int module_iterate(int (*visit)(struct dl_phdr_info *, size_t, void *), void *data);
 
-/* A new recording has begun, with an empty UL_MODULES: record each module again
- * when it is next met. While no other thread runs (a forked child). */
-void module_record_again(void);
-
 void module_fork_prepare(void);
 void module_fork_parent(void);
 void module_fork_child(void);

@@ -20,8 +20,7 @@ struct sized {
   uint64_t retired_ms[2];
 };
 static struct sized sizes[SLOTS_LOG_MAX + 1] = {
-    [SLOTS_LOG_MIN] = {
-        .table[0] = {first_slots, (1u << SLOTS_LOG_MIN) - 1, 64 - SLOTS_LOG_MIN}}};
+    [SLOTS_LOG_MIN] = {.table[0] = {first_slots, (1u << SLOTS_LOG_MIN) - 1}}};
 struct rule_table *_Atomic rule_table = &sizes[SLOTS_LOG_MIN].table[0];
 
 /* Under the lock. */
@@ -30,7 +29,7 @@ static uint64_t used;  /* keys in the table */
 static uint64_t blank; /* of these, without a rule */
 
 static unsigned log_slots(const struct rule_table *t) {
-  return 64 - t->shift;
+  return (unsigned)__builtin_popcountll(t->mask);
 }
 
 /* ---- a rule from what was learned ---------------------------------------- */
@@ -63,8 +62,7 @@ static rule encode(const struct unwind_frame *f) {
 /* ---- the table ------------------------------------------------------------- */
 
 static struct rule_slot *slot_of(const struct rule_table *t, uint64_t ip) {
-  uint64_t i = ip * 0x9e3779b97f4a7c15u >> t->shift;
-  for (;; i = (i + 1) & t->mask) {
+  for (uint64_t i = rule_home(t, ip);; i = (i + 1) & t->mask) {
     uint64_t key = atomic_load_explicit(&t->slots[i].ip, memory_order_relaxed);
     if (key == ip || key == 0) return &t->slots[i];
   }
@@ -80,7 +78,6 @@ static struct rule_table *fresh_table(unsigned log, unsigned *which) {
     if (!t->slots) {
       t->slots = os_map(bytes, UL_PAGE_BYTES, OS_TOOL);
       t->mask = ((uint64_t)1 << log) - 1;
-      t->shift = 64 - log;
       return t->slots ? t : NULL;
     }
     if (os_ms() - sizes[log].retired_ms[*which] > RETIRED_MS) {

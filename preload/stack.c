@@ -114,19 +114,6 @@ static inline uint64_t word_at(uint64_t address) {
   return *(const uint64_t *)address;
 }
 
-static inline bool step_regular(struct span *s, struct frame *f, rule r) {
-  uint64_t cfa = (r & RULE_RBP ? f->rbp : f->rsp) + (uint64_t)rule_cfa(r);
-  if (UNLIKELY(!below(s, f->rsp, cfa) || cfa - f->rsp < 8)) return false;
-  f->ip = word_at(cfa - 8);
-  if (r & RULE_SAVED) {
-    uint64_t saved = cfa + (uint64_t)rule_rbp(r);
-    if (UNLIKELY(saved - f->rsp + RED_ZONE > cfa - f->rsp + RED_ZONE - 8)) return false;
-    f->rbp = word_at(saved);
-  }
-  f->rsp = cfa;
-  return true;
-}
-
 static bool step_pointer(struct span *s, struct frame *f) {
   uint64_t rbp = f->rbp;
   if (rbp < f->rsp || rbp & 7 || !below(s, f->rsp, rbp + 16)) return false;
@@ -190,18 +177,17 @@ walk_by_libunwind(uint64_t cfa, uint64_t *ips, uint32_t limit, uint32_t *end) {
   return depth;
 }
 
-enum outcome { NEXT, LAST, BROKEN, SLOW };
+enum outcome { NEXT, INTERRUPTED, LAST, BROKEN, SLOW };
 
-static __attribute__((noinline)) enum outcome
-step_special(struct span *s, struct frame *f, rule r, bool *exact) {
+static __attribute__((noinline)) enum outcome step_special(struct span *s,
+                                                           struct frame *f, rule r) {
   switch (rule_kind(r)) {
   case RULE_END:
     return LAST;
   case RULE_REALIGNED:
     return step_realigned(s, f, r) ? NEXT : BROKEN;
   case RULE_SIGNAL:
-    *exact = true;
-    return step_signal(s, f) ? NEXT : BROKEN;
+    return step_signal(s, f) ? INTERRUPTED : BROKEN;
   case RULE_BARE:
     return step_pointer(s, f) ? NEXT : BROKEN;
   default:
@@ -209,39 +195,52 @@ step_special(struct span *s, struct frame *f, rule r, bool *exact) {
   }
 }
 
-static uint32_t walk_by_rule(uint64_t cfa, struct frame f, uint64_t *ips, uint32_t limit,
-                             uint32_t *end, uint64_t *hash) {
+/* The outward chain of loads is what a walk costs, so the state of the frame is
+ * in three words here, not in a struct frame: gcc would keep that in memory or
+ * in vector registers. `key` is the frame's ip, with RULE_EXACT if it applies. */
+static uint32_t walk_by_rule(uint64_t cfa, struct frame from, uint64_t *ips,
+                             uint32_t limit, uint32_t *end, uint64_t *hash) {
   const struct rule_table *table = rule_current();
   struct span s = span;
+  uint64_t key = from.ip, rsp = from.rsp, rbp = from.rbp, h = HASH_SEED;
   uint32_t depth = 0;
-  uint64_t h = HASH_SEED, exact = 0;
-  if (UNLIKELY(f.rsp - s.low >= s.high - s.low)) span_enter(&s, f.rsp);
+  if (UNLIKELY(rsp - s.low >= s.high - s.low)) span_enter(&s, rsp);
   *end = UL_NODE_BROKEN;
   for (;;) {
-    if (UNLIKELY(f.ip == 0)) { /* nobody to return to: as good as an end */
-      *end = UL_NODE_ROOT;
-      break;
-    }
-    rule r = rule_find(table, f.ip | exact);
+    rule r = rule_find(table, key);
     if (UNLIKELY(r == 0)) {
-      r = rule_learn(f.ip | exact);
+      if (key == 0) { /* nobody to return to: as good as an end */
+        *end = UL_NODE_ROOT;
+        break;
+      }
+      r = rule_learn(key);
       table = rule_current();
     }
     if (UNLIKELY(depth == limit)) {
       *end = UL_NODE_CUT;
       break;
     }
-    exact = 0;
-    ips[depth++] = f.ip;
-    h = mix(h, f.ip);
+    uint64_t ip = key & ~RULE_EXACT;
+    ips[depth++] = ip;
+    h = mix(h, ip);
     if (LIKELY(!(r & RULE_SPECIAL))) {
-      if (UNLIKELY(!step_regular(&s, &f, r))) break;
+      uint64_t caller = (r & RULE_RBP ? rbp : rsp) + (uint64_t)rule_cfa(r);
+      if (UNLIKELY(!below(&s, rsp, caller) || caller - rsp < 8)) break;
+      key = word_at(caller - 8);
+      if (r & RULE_SAVED) {
+        uint64_t saved = caller + (uint64_t)rule_rbp(r);
+        if (UNLIKELY(saved - rsp + RED_ZONE > caller - rsp + RED_ZONE - 8)) break;
+        rbp = word_at(saved);
+      }
+      rsp = caller;
       continue;
     }
-    bool interrupted = false;
-    enum outcome o = step_special(&s, &f, r, &interrupted);
-    exact = interrupted ? RULE_EXACT : 0;
-    if (o == NEXT) continue;
+    struct frame f = {ip, rsp, rbp};
+    enum outcome o = step_special(&s, &f, r);
+    key = o == INTERRUPTED ? f.ip | RULE_EXACT : f.ip;
+    rsp = f.rsp;
+    rbp = f.rbp;
+    if (o == NEXT || o == INTERRUPTED) continue;
     if (o == SLOW) {
       depth = walk_by_libunwind(cfa, ips, limit, end);
       h = hash_all(ips, depth);

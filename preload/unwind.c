@@ -337,8 +337,8 @@ static iterate_modules *next_iterate_phdr(void) {
 /* The loader's stand-in while libunwind is at work: it would otherwise hold its
  * own lock while it waits for the loader's, whose owner may be in malloc. The
  * loader looks at who calls it (dlmopen): hence the jump, as it were a return. */
-__attribute__((visibility("default"), optimize("optimize-sibling-calls"))) int
-dl_iterate_phdr(visit_module *visit, void *data) {
+__attribute__((visibility("default"))) int dl_iterate_phdr(visit_module *visit,
+                                                           void *data) {
   if (thread_state.busy) return module_iterate(visit, data);
   return next_iterate_phdr()(visit, data);
 }
