@@ -93,6 +93,7 @@ struct result {
   _Atomic uint32_t phase; /* a futex */
   int error;
   struct ul_scan scan;
+  int pagemap; /* of the copy; < 0: none. The original closes it, even if the copy dies */
   uint32_t rows_used, rows_capacity;
   struct ul_leak rows[];
 };
@@ -369,9 +370,13 @@ static READS_ANYTHING void scan_words(uintptr_t start, uintptr_t end) {
     if (*p - low < extent) candidate(*p);
 }
 
+static struct pagemaps pagemaps(void) {
+  return (struct pagemaps){.copy = scan.result->pagemap, .original = scan.pagemap};
+}
+
 static void scan_block(const struct found *f) {
   if (f->requested >= UL_ARENA_BYTES)
-    roots_touched(f->start, f->start + f->requested, scan.pagemap, scan_words);
+    roots_touched(f->start, f->start + f->requested, pagemaps(), scan_words);
   else
     scan_words(f->start, f->start + f->requested);
 }
@@ -520,7 +525,7 @@ static void scan_unrecorded(void) {
     if (map_is_large(s)) {
       const struct large *l = map_large(s);
       if ((uintptr_t)l->base == at && l->in_use && !l->record)
-        roots_touched(at, at + l->mapped, scan.pagemap, scan_root);
+        roots_touched(at, at + l->mapped, pagemaps(), scan_root);
       continue;
     }
     const struct arena *a = map_arena(s);
@@ -555,7 +560,7 @@ static void step_roots(void) {
   keep_stack(scan.sp);
   for (unsigned i = 0; i < scan.threads->count; i++)
     keep_stack(scan.threads->threads[i].sp);
-  roots_each(scan.threads, scan.sp, scan.tcb, scan.pagemap, scan_root);
+  roots_each(scan.threads, scan.sp, scan.tcb, pagemaps(), scan_root);
   scan_unrecorded();
 }
 
@@ -777,6 +782,7 @@ static void copy_state(void) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   catch_faults();
   raise_file_limit();
+  scan.result->pagemap = mapping_pagemap_open();
   if (!roots_load()) give_up(EIO);
   prepare_blocks();
   atomic_store(&scan.result->phase, PHASE_SCANNING);
@@ -816,6 +822,7 @@ static bool map_result(uint32_t sites) {
   if (p == MAP_FAILED) return false;
   job.result = p;
   job.result->rows_capacity = (uint32_t)rows;
+  job.result->pagemap = -1;
   return true;
 }
 
@@ -823,6 +830,7 @@ static bool map_result(uint32_t sites) {
 static void let_go(void) {
   if (scan.pagemap >= 0) os_close(scan.pagemap);
   scan.pagemap = -1;
+  if (job.result->pagemap >= 0) os_close(job.result->pagemap);
   munmap(job.result, job.bytes);
 }
 

@@ -2,9 +2,10 @@
  *
  * Which mappings: readable ones that the program could have put a pointer in. A page
  * that was never touched, or that still is the page of its file (private mappings),
- * holds none: pagemap tells, so that a reservation of terabytes costs nothing. Shared
- * mappings are not filled in a copied process until touched, so pagemap must be the
- * original's, opened before the copy.
+ * holds none: pagemap tells, so that a reservation of terabytes costs nothing. For
+ * private memory it must be the copy's own: the original's threads run on, and end, and
+ * give their stacks back. But shared mappings are empty in a copied process until
+ * touched there, so for them it is the original's, opened before the copy.
  *
  * Stacks. Below the stack pointer there is only what returned functions left, old
  * pointers that would hide leaks. A mapping is cut there only if it certainly is a
@@ -17,7 +18,7 @@
  *
  * Limits: before Linux 6.7 sparse mappings cost 1.4 ms for each gigabyte; memory with
  * MADV_DONTFORK is not in the copy and not scanned; a page of a shared mapping that is
- * swapped out is taken for untouched. */
+ * swapped out, or that the original unmaps meanwhile, is taken for untouched. */
 #include "roots.h"
 
 #include "os.h"
@@ -283,9 +284,10 @@ static void scan_piece(const struct region *r, uintptr_t start, uintptr_t end,
   scan_touched(r, start, end, pagemap, scan);
 }
 
-void roots_touched(uintptr_t start, uintptr_t end, int pagemap, scan_function *scan) {
+void roots_touched(uintptr_t start, uintptr_t end, struct pagemaps pagemaps,
+                   scan_function *scan) {
   static const struct region plain = {.read = true, .write = true};
-  scan_piece(&plain, start, end, pagemap, scan);
+  scan_piece(&plain, start, end, pagemaps.copy, scan);
 }
 
 /* Program code and constants are files nobody has written to: without pagemap there is no
@@ -352,7 +354,7 @@ static void scan_registers(const struct frozen_thread *t, scan_function *scan) {
 }
 
 void roots_each(const struct thread_set *threads, uintptr_t sp, uintptr_t tcb,
-                int pagemap, scan_function *scan) {
+                struct pagemaps pagemaps, scan_function *scan) {
   struct self self = {threads, sp, tcb};
   for (unsigned i = 0; i < threads->count; i++)
     scan_registers(&threads->threads[i], scan);
@@ -361,6 +363,7 @@ void roots_each(const struct thread_set *threads, uintptr_t sp, uintptr_t tcb,
     const struct region *r = &regions[i];
     while (first < ours.count && ours.ranges[first].end <= r->start)
       first++;
+    int pagemap = r->shared ? pagemaps.original : pagemaps.copy;
     if (is_root(r, pagemap)) scan_region(r, live_start(r, &self), first, pagemap, scan);
   }
 }

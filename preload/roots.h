@@ -24,11 +24,17 @@ const struct region *roots_region(uintptr_t address);
 /* The loader's own mappings: blocks allocated by code in there are dynamic TLS and the
  * like, known to code and registers only as offsets. false for any other address. */
 bool roots_in_loader(uintptr_t address);
+/* Descriptors of /proc/PID/pagemap (mapping.h), < 0 if there is none: of the scan's own
+ * process, the copy, which tells what was touched of private memory; and of the original,
+ * which tells it of shared memory. */
+struct pagemaps {
+  int copy, original;
+};
 /* Call scan(start, end) for each piece. `sp` and `tcb` are the calling thread's own at
- * the moment of the copy; pagemap (of the copied process) may be < 0. */
+ * the moment of the copy. */
 void roots_each(const struct thread_set *threads, uintptr_t sp, uintptr_t tcb,
-                int pagemap, void (*scan)(uintptr_t start, uintptr_t end));
+                struct pagemaps pagemaps, void (*scan)(uintptr_t start, uintptr_t end));
 /* Call scan for the touched runs of pages of [start, end), private memory of any kind. */
-void roots_touched(uintptr_t start, uintptr_t end, int pagemap,
+void roots_touched(uintptr_t start, uintptr_t end, struct pagemaps pagemaps,
                    void (*scan)(uintptr_t start, uintptr_t end));
 #endif

@@ -693,6 +693,28 @@ static void test_held_by_shared_mapping(void **state) {
   munmap(m, 4 << 20);
 }
 
+/* The program runs on while its copy is scanned: what it gives back then still counts. */
+static void test_memory_given_back_meanwhile(void **state) {
+  (void)state;
+  const size_t bytes = (size_t)64 << 20; /* keeps the scan busy at first */
+  char *m = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  static struct thread_set set;
+  memset(m, 1, bytes);
+  int l = large(8 << 20, B), a = block(32, A), b = block(32, C);
+  root(0, l, 0);
+  point(l, 7 << 20, b, 0);
+  *(uintptr_t *)(m + bytes - 64) = (uintptr_t)blocks[a].start;
+  freeze(&set);
+  int child = reach_begin(&set);
+  thaw(&set);
+  madvise(m, bytes, MADV_DONTNEED);
+  madvise(blocks[l].start, 8 << 20, MADV_DONTNEED);
+  reach_end(child);
+  munmap(m, bytes);
+  expect(A, UL_REACHABLE, 1, 32);
+  expect(C, UL_REACHABLE, 1, 32);
+}
+
 /* A terabyte that was only reserved takes no time, and what is in it is found. */
 static void test_sparse_mapping(void **state) {
   (void)state;
@@ -1266,6 +1288,7 @@ int main(void) {
       TEST(test_rescued_only_if_nothing_else),
       TEST(test_held_by_anonymous_mapping_only),
       TEST(test_held_by_shared_mapping),
+      TEST(test_memory_given_back_meanwhile),
       TEST(test_sparse_mapping),
       TEST(test_file_that_was_cut),
       TEST(test_unreadable_pages_inside_blocks),
