@@ -105,6 +105,13 @@ class Recording:
     def problems(self):
         """The accounting identity at every snapshot; the fallbacks that are bugs."""
         found = []
+        for name, size in (("SNAPSHOTS", "ul_snapshot"), ("SITES", "ul_site")):
+            element = self.header["table"][FORMAT.tables.index(name)]["element_bytes"]
+            if element != FORMAT.structs[size][1]:
+                found.append(f"{name} of {element} bytes: not of this format.h?")
+        exited = self.header["state"] == FORMAT.constants["UL_STATE_EXITED"]
+        if exited and not self.header["stop"] and not any(self.snapshots()):
+            found.append("exited without a snapshot")
         for s in self.snapshots():
             sums = {
                 "mapped_bytes": s["arena_bytes"] + s["large_bytes"] + s["cached_bytes"],

@@ -87,8 +87,9 @@ def test_kill_9_of_both(recorder):
     wait_for(lambda: answers(recorder) and sessions(recorder)[1])
     pid = recorded_pid(recorder)
     p.kill()
-    p.communicate(timeout=60)
+    p.wait(60)
     os.kill(pid, signal.SIGKILL)
+    p.communicate(timeout=60)
     wait_for(lambda: not os.path.exists(f"/proc/{pid}"))
     report, site = sessions(recorder)
     assert report["program"]["exit"]["kind"] == "killed"
