@@ -224,7 +224,11 @@ static int access_local(unw_addr_space_t as, unw_word_t address, unw_word_t *val
   static _Thread_local struct memory seen __attribute__((tls_model("initial-exec")));
   uint64_t word;
   (void)as, (void)arg;
-  if (writing || !read_word(&seen, address, &word)) return -UNW_EINVAL;
+  if (writing) { /* to its own copy of the registers */
+    memcpy((void *)address, value, sizeof *value);
+    return 0;
+  }
+  if (!read_word(&seen, address, &word)) return -UNW_EINVAL;
   *value = word;
   return 0;
 }
