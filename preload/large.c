@@ -219,7 +219,9 @@ struct large_totals large_totals(void) {
   struct large_totals t = {.larges = count};
   for (struct large *l = all; l; l = l->next) {
     t.mapped_bytes += l->mapped;
-    t.requested_bytes += l->record ? l->record->requested_bytes : 0;
+    /* A block that is just being resized may say more than it has. */
+    uint64_t requested = l->record ? l->record->requested_bytes : 0;
+    t.requested_bytes += requested < l->mapped ? requested : l->mapped;
   }
   return t;
 }

@@ -320,7 +320,7 @@ static void start_recording(void) {
   stack_start();
   thread_state.busy--;
   on_exit(at_exit, NULL);
-  snapshot_due_ms = recording_ms() + snapshot_interval_ms;
+  snapshot_take(heap_mine(), UL_SNAPSHOT_TIMED); /* where everything begins */
 }
 
 static bool wanted(void) {
