@@ -2,9 +2,8 @@
  *
  *   before     the first malloc, perhaps from the loader: process_begin() makes
  *              the guard and the tables, in private memory. Sites are "early".
- *   started    our constructor ran: settings are read, the file is open, stacks
- *              are walked. Everything before it was single-threaded but for
- *              libraries that start threads in their constructors.
+ *   started    at the first allocation by anybody but the loader, or in our
+ *              constructor: settings are read, the file is open, stacks are walked.
  *   finished   the last words: a final snapshot, the account of the address space,
  *              the leak scan; then nothing is recorded any more.
  *
@@ -42,10 +41,14 @@
 #include "stack.h"
 #include "table.h"
 
+#include <dlfcn.h>
 #include <errno.h>
+#include <link.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
+#include <unistd.h>
 
 enum { SETTLE_MS = 20 };
 
@@ -53,9 +56,11 @@ static struct process_guard no_guard; /* before process_begin: nothing is record
 struct process_guard *process_guard = &no_guard;
 bool process_started;
 
-static int self_pid;   /* 0 before the constructor */
+static int self_pid;   /* 0 before the start */
 static bool unsettled; /* a forked child that has no file yet */
 static _Atomic bool finished;
+
+static void start(void);
 
 bool process_checking(void) {
   return settings.check;
@@ -307,8 +312,7 @@ static void at_exit(int status, void *unused) {
   process_finish(UL_STATE_EXITED, status);
 }
 
-/* ---- the constructor
- * --------------------------------------------------------------------------- */
+/* ---- the start -------------------------------------------------------------------- */
 
 static void start_recording(void) {
   recording_identify();
@@ -328,7 +332,25 @@ static bool wanted(void) {
   return settings.children || !settings.main_pid || settings.main_pid == os_pid();
 }
 
+/* Other libraries' constructors run before ours and may allocate (C++ programs do, a
+ * lot), so the first allocation made by anybody but the loader starts us. Before libc's
+ * own initialization there is no environment. */
+static bool may_start(const void *frame_address) {
+  struct dl_find_object caller;
+  void *address = ((void *const *)frame_address)[1];
+  if (!environ || thread_state.busy || _dl_find_object(address, &caller) != 0)
+    return false;
+  return caller.dlfo_link_map->l_addr != getauxval(AT_BASE);
+}
+
+bool process_start_early(const void *frame_address) {
+  if (!process_started && may_start(frame_address)) start();
+  return process_started;
+}
+
 __attribute__((constructor)) static void start(void) {
+  static _Atomic bool begun;
+  if (atomic_exchange(&begun, true)) return;
   int saved = errno;
   settings_read();
   if (settings.faults) os_inject_faults(settings.faults);

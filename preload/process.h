@@ -20,8 +20,11 @@ extern struct process_guard *process_guard;
 static inline bool process_recording(void) {
   return __atomic_load_n(&process_guard->recording, __ATOMIC_RELAXED);
 }
-/* Our constructor has run: stacks can be captured. */
+/* Settings are read, stacks can be captured. */
 extern bool process_started;
+/* An allocation, by the entry point with that frame address, finds it false: start now if
+ * that can be. Returns process_started. */
+bool process_start_early(const void *frame_address);
 /* ULLAGE_CHECK=yes: walk the invariants at each snapshot. */
 bool process_checking(void);
 

@@ -30,6 +30,7 @@
 #include "process.h"
 #include "recording.h"
 #include "settings.h"
+#include "stack.h"
 #include "table.h"
 
 #include <stdlib.h>
@@ -298,7 +299,12 @@ static void take_locked(struct heap *h, enum ul_snapshot_kind kind) {
 
 void snapshot_take(struct heap *h, enum ul_snapshot_kind kind) {
   if (thread_state.busy || recording_stopped()) return;
-  if (kind == UL_SNAPSHOT_TIMED) process_settle();
+  if (kind == UL_SNAPSHOT_TIMED) {
+    process_settle();
+    thread_state.busy++;
+    stack_forget_unloaded();
+    thread_state.busy--;
+  }
   if (recording_stopped()) return;
   if (lock_try(&lock)) {
     if (kind != UL_SNAPSHOT_TIMED) fallback(UL_FB_SNAPSHOT_SKIPPED);

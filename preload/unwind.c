@@ -9,6 +9,7 @@
 #include <libunwind.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/syscall.h>
 #include <ucontext.h>
 #include <unistd.h>
@@ -235,6 +236,13 @@ static int access_local(unw_addr_space_t as, unw_word_t address, unw_word_t *val
 
 /* ---- teaching and walking ------------------------------------------------ */
 
+/* The loader's first instructions have no unwind information, and nothing above them:
+ * there the stacks of libraries' constructors end. */
+static bool in_loader(uint64_t ip) {
+  struct module_unwind m;
+  return module_find(ip, &m) && m.start == getauxval(AT_BASE);
+}
+
 struct unwind_frame unwind_learn(uint64_t ip) {
   struct memory m = {.ip = ip};
   struct unwind_frame frame = {.kind = UNWIND_BARE};
@@ -252,7 +260,10 @@ struct unwind_frame unwind_learn(uint64_t ip) {
     }
   }
   int r = step(&cursor);
-  if (!m.informed) return frame;
+  if (!m.informed) {
+    if (in_loader(ip)) frame.kind = UNWIND_END;
+    return frame;
+  }
   frame.kind = r == 0 ? UNWIND_END : UNWIND_OTHER;
   if (r <= 0 || get_reg(&cursor, UNW_REG_SP, &cfa) < 0 ||
       get_reg(&cursor, UNW_REG_IP, &caller) < 0 ||
