@@ -1263,6 +1263,12 @@ static void test_writes(void **state) {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 int main(void) {
   const struct CMUnitTest tests[] = {
+      /* First: a pointer that libc or the sanitizer still has to memory unmapped by
+       * another test would hold the blocks that come to lie there, and these have many.
+       */
+      TEST(test_long_lists),
+      TEST(test_failures),
+      TEST(test_speed),
       TEST(test_definite),
       TEST(test_empty_heap),
       TEST(test_indirect_chain),
@@ -1293,11 +1299,6 @@ int main(void) {
       TEST(test_file_that_was_cut),
       TEST(test_unreadable_pages_inside_blocks),
       TEST(test_loader_blocks_are_roots),
-      /* Before the threads, whose freed stacks leave old pointers in libc's data to where
-       * these tests' blocks come to lie. */
-      TEST(test_failures),
-      TEST(test_long_lists),
-      TEST(test_speed),
       TEST(test_threads),
       TEST(test_registers),
       TEST(test_dead_thread),
