@@ -1,0 +1,527 @@
+/* Walks by rule against libunwind's own, over every shape of frame; and what a
+ * walk must not do to the program. */
+#include "module.h"
+#include "rule.h"
+#include "stack.h"
+#include "stack_shapes.h"
+#include "stub_table.h"
+#include "thread.h"
+#include "unwind.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <cmocka.h>
+
+#include <dirent.h>
+#include <dlfcn.h>
+#include <errno.h>
+#include <link.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+#define NOINLINE __attribute__((noinline, noclone))
+#define AFTER_CALL __asm__ volatile("" ::: "memory")
+
+_Thread_local struct thread_state thread_state;
+
+static _Thread_local uint64_t ips[STACK_DEPTH_MAX], hash;
+static _Thread_local uint32_t depth, end, limit = 256;
+static _Atomic uint64_t walks;
+
+/* Stands for the exported malloc. */
+static NOINLINE void entry(void) {
+  if (thread_state.busy) return;
+  thread_state.busy++;
+  depth = stack_capture(__builtin_frame_address(0), ips, limit, &end, &hash);
+  thread_state.busy--;
+  walks++;
+}
+
+static uint64_t mismatches(void) {
+  return stub_fallbacks(UL_FB_WALK_MISMATCH);
+}
+
+static bool came_through(void *function, uint64_t bytes) {
+  for (uint32_t i = 0; i < depth; i++)
+    if (ips[i] - (uint64_t)function < bytes) return true;
+  return false;
+}
+
+static void assert_whole(void) {
+  assert_int_equal(end, UL_NODE_ROOT);
+  assert_true(depth > 2);
+  assert_int_equal(mismatches(), 0);
+}
+
+/* ---- shapes ------------------------------------------------------------------ */
+
+static NOINLINE void recurse(int n, inner *f) {
+  if (n > 0)
+    recurse(n - 1, f);
+  else
+    f();
+  AFTER_CALL;
+}
+
+static void test_recursion(void **state) {
+  (void)state;
+  uint32_t before;
+  recurse(0, entry);
+  assert_whole();
+  before = depth;
+  recurse(100, entry);
+  assert_whole();
+  assert_int_equal(depth, before + 100);
+  assert_true(came_through((void *)test_recursion, 512));
+}
+
+static void test_limit(void **state) {
+  (void)state;
+  uint64_t whole[256];
+  limit = 256;
+  recurse(20, entry);
+  uint32_t all = depth;
+  uint64_t all_hash = hash;
+  memcpy(whole, ips, sizeof whole);
+  for (limit = 1; limit < all; limit++) {
+    recurse(20, entry);
+    assert_int_equal(depth, limit);
+    assert_int_equal(end, UL_NODE_CUT);
+    assert_true(hash != all_hash);
+    if (limit > 21) assert_memory_equal(ips + 22, whole + 22, (limit - 22) * sizeof *ips);
+  }
+  limit = all;
+  recurse(20, entry);
+  assert_int_equal(end, UL_NODE_ROOT);
+  limit = 256;
+  assert_int_equal(mismatches(), 0);
+}
+
+static void test_hash(void **state) {
+  (void)state;
+  uint64_t hashes[2][2];
+  for (int i = 0; i < 4; i++) {
+    recurse(i / 2, entry);
+    hashes[i / 2][i % 2] = hash;
+  }
+  assert_true(hashes[0][0] == hashes[0][1] && hashes[1][0] == hashes[1][1]);
+  assert_true(hashes[0][0] != hashes[1][0]);
+}
+
+static int compare(const void *a, const void *b) {
+  recurse(2, entry);
+  return *(const int *)a - *(const int *)b;
+}
+
+static void test_callback_from_libc(void **state) {
+  (void)state;
+  int numbers[] = {3, 1, 2, 5, 4};
+  qsort(numbers, 5, sizeof *numbers, compare);
+  assert_whole();
+  assert_true(came_through((void *)test_callback_from_libc, 512));
+}
+
+static void test_shapes(void **state) {
+  (void)state;
+  uint64_t slow = stub_fallbacks(UL_FB_SLOW_WALK);
+  for (unsigned bytes = 1; bytes < 20000; bytes = bytes * 3 + 1) {
+    shape_alloca(entry, bytes);
+    assert_whole();
+    shape_vla(entry, bytes);
+    assert_whole();
+    shape_realigned_vla(entry, bytes);
+    assert_whole();
+  }
+  shape_realigned(entry);
+  assert_whole();
+  shape_huge(entry);
+  assert_whole();
+  shape_registers(entry);
+  assert_whole();
+  shape_no_frame_pointer(entry, 30);
+  assert_whole();
+  assert_true(came_through((void *)test_shapes, 4096));
+  assert_int_equal(stub_fallbacks(UL_FB_SLOW_WALK), slow);
+}
+
+static void test_only_libunwind_can_step(void **state) {
+  (void)state;
+  uint64_t slow = stub_fallbacks(UL_FB_SLOW_WALK);
+  shape_rbx(entry);
+  assert_whole();
+  assert_true(stub_fallbacks(UL_FB_SLOW_WALK) > slow);
+  assert_true(came_through((void *)test_only_libunwind_can_step, 512));
+}
+
+static void test_exceptions(void **state) {
+  (void)state;
+  for (int i = 0; i < 10; i++) {
+    shape_throw(entry, i);
+    assert_whole();
+  }
+}
+
+static void test_table_grows(void **state) {
+  (void)state;
+  uint64_t before = rule_count();
+  shape_everywhere(entry);
+  assert_whole();
+  assert_true(rule_count() >= before + 4096);
+  assert_true(rule_count() < before + 4096 + 16);
+}
+
+/* ---- signals ------------------------------------------------------------------- */
+
+static void on_signal(int number) {
+  (void)number;
+  int saved = errno;
+  recurse(1, entry);
+  errno = saved;
+}
+
+static void handle(int number, int flags) {
+  struct sigaction a = {.sa_handler = on_signal, .sa_flags = flags};
+  assert_int_equal(sigaction(number, &a, NULL), 0);
+}
+
+static void test_signal_frame(void **state) {
+  (void)state;
+  handle(SIGUSR1, 0);
+  raise(SIGUSR1);
+  assert_whole();
+  assert_true(came_through((void *)test_signal_frame, 512));
+}
+
+static void test_alternate_stack(void **state) {
+  (void)state;
+  stack_t alternate = {.ss_size = 64 * 1024, .ss_sp = malloc(64 * 1024)}, old;
+  assert_int_equal(sigaltstack(&alternate, &old), 0);
+  handle(SIGUSR1, SA_ONSTACK);
+  raise(SIGUSR1);
+  assert_whole();
+  assert_true(came_through((void *)test_alternate_stack, 512));
+  assert_int_equal(sigaltstack(&old, NULL), 0);
+  free(alternate.ss_sp);
+}
+
+static int by_value(const void *a, const void *b) {
+  return *(const int *)a - *(const int *)b;
+}
+
+/* Signals anywhere in a function: rows for addresses that follow no call. */
+static void test_signal_anywhere(void **state) {
+  (void)state;
+  struct itimerval every = {{0, 200}, {0, 200}}, never = {0};
+  handle(SIGALRM, SA_RESTART);
+  uint64_t before = walks;
+  char text[64];
+  setitimer(ITIMER_REAL, &every, NULL);
+  for (time_t stop = time(NULL) + 2; time(NULL) < stop;) {
+    int numbers[] = {3, 1, 2, 5, 4};
+    snprintf(text, sizeof text, "%d %f %s", numbers[0], 3.5, "x");
+    shape_registers((inner *)getpid);
+    shape_realigned((inner *)getppid);
+    qsort(numbers, 5, sizeof *numbers, by_value);
+  }
+  setitimer(ITIMER_REAL, &never, NULL);
+  signal(SIGALRM, SIG_DFL);
+  print_message("%lu walks from signals, %lu differ from libunwind\n", walks - before,
+                mismatches());
+  assert_true(walks > before + 100);
+  assert_int_equal(mismatches(), 0);
+}
+
+/* ---- threads, coroutines, code without tables -------------------------------------- */
+
+static void *one_thread(void *data) {
+  (void)data;
+  for (int i = 0; i < 200; i++) {
+    recurse(i % 30, entry);
+    shape_realigned(entry);
+    shape_no_frame_pointer(entry, i % 7);
+  }
+  return (void *)(uintptr_t)(end == UL_NODE_ROOT && depth > 3);
+}
+
+static void test_threads(void **state) {
+  (void)state;
+  for (int round = 0; round < 10; round++) {
+    pthread_t t[4];
+    rule_forget(0, UINT64_MAX);
+    for (int i = 0; i < 4; i++)
+      assert_int_equal(pthread_create(&t[i], NULL, one_thread, NULL), 0);
+    for (int i = 0; i < 4; i++) {
+      void *good;
+      pthread_join(t[i], &good);
+      assert_non_null(good);
+    }
+  }
+  assert_int_equal(mismatches(), 0);
+}
+
+static ucontext_t outside, inside;
+static uint32_t depth_inside, end_inside;
+
+static void coroutine(void) {
+  for (;;) {
+    recurse(3, entry);
+    depth_inside = depth;
+    end_inside = end;
+    swapcontext(&inside, &outside);
+  }
+}
+
+static void test_coroutine(void **state) {
+  (void)state;
+  size_t bytes = 64 * 1024;
+  char *stack = mmap(NULL, bytes + 8192, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  assert_int_equal(mprotect(stack + 4096, bytes, PROT_READ | PROT_WRITE), 0);
+  getcontext(&inside);
+  inside.uc_stack.ss_sp = stack + 4096;
+  inside.uc_stack.ss_size = bytes;
+  inside.uc_link = &outside;
+  makecontext(&inside, coroutine, 0);
+  for (int i = 0; i < 20; i++) {
+    swapcontext(&outside, &inside);
+    assert_int_equal(end_inside, UL_NODE_ROOT);
+    assert_true(depth_inside >= 5 && depth_inside <= 7);
+    recurse(3, entry);
+    assert_whole();
+  }
+  munmap(stack, bytes + 8192);
+}
+
+static inner *code(const unsigned char *bytes, size_t n) {
+  void *page =
+      mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  memcpy(page, bytes, n);
+  mprotect(page, 4096, PROT_READ | PROT_EXEC);
+  inner *f;
+  memcpy(&f, &page, sizeof f);
+  return f;
+}
+
+static void test_code_without_tables(void **state) {
+  (void)state;
+  /* push rbp; mov rbp, rsp; call rdi; pop rbp; ret */
+  static const unsigned char framed[] = {0x55, 0x48, 0x89, 0xe5, 0xff, 0xd7, 0x5d, 0xc3};
+  void (*f)(inner *) = (void (*)(inner *))code(framed, sizeof framed);
+  uint64_t before = stub_fallbacks(UL_FB_FRAME_POINTER);
+  recurse(0, entry);
+  f(entry);
+  assert_whole();
+  assert_int_equal(stub_fallbacks(UL_FB_FRAME_POINTER), before + 1);
+  assert_true(came_through((void *)test_code_without_tables, 512));
+}
+
+static void test_lost(void **state) {
+  (void)state;
+  /* push rbp; xor ebp, ebp; call rdi; pop rbp; ret - and with rbp = rsp + 1M, and -1 */
+  static const unsigned char zero[] = {0x55, 0x31, 0xed, 0xff, 0xd7, 0x5d, 0xc3};
+  static const unsigned char high[] = {0x55, 0x48, 0x8d, 0xac, 0x24, 0,   0,
+                                       0,    0x40, 0xff, 0xd7, 0x5d, 0xc3};
+  static const unsigned char wild[] = {0x55, 0x48, 0x83, 0xcd, 0xff,
+                                       0xff, 0xd7, 0x5d, 0xc3};
+  void (*f[])(inner *) = {(void (*)(inner *))code(zero, sizeof zero),
+                          (void (*)(inner *))code(high, sizeof high),
+                          (void (*)(inner *))code(wild, sizeof wild)};
+  for (int i = 0; i < 3; i++) {
+    f[i](entry);
+    assert_int_equal(end, UL_NODE_BROKEN);
+    assert_int_equal(depth, 1);
+  }
+}
+
+/* ---- modules -------------------------------------------------------------------------
+ */
+
+static void test_modules(void **state) {
+  (void)state;
+  recurse(0, entry);
+  uint16_t own = module_of((uint64_t)test_modules + 4);
+  uint16_t libc = module_of((uint64_t)dlsym(RTLD_DEFAULT, "qsort") + 4);
+  assert_true(own != UL_NO_MODULE && libc != UL_NO_MODULE && own != libc);
+  assert_int_equal(module_of((uint64_t)state), UL_NO_MODULE);
+  struct ul_module *m = table_at(UL_MODULES, own);
+  char path[4096];
+  path[readlink("/proc/self/exe", path, sizeof path - 1)] = '\0';
+  assert_string_equal(table_at(UL_TEXT, m->name), path);
+  assert_true(m->build_id_bytes >= 8);
+  m = table_at(UL_MODULES, libc);
+  assert_non_null(strstr(table_at(UL_TEXT, m->name), "/libc.so.6"));
+}
+
+static void plugin_round(const char *path) {
+  void *handle = dlopen(path, RTLD_NOW);
+  assert_non_null(handle);
+  void (*call)(inner *) = (void (*)(inner *))dlsym(handle, "plugin_call");
+  assert_non_null(call);
+  call(entry);
+  assert_whole();
+  assert_true(came_through((void *)call, 256));
+  assert_true(came_through((void *)plugin_round, 1024));
+  dlclose(handle);
+}
+
+static void test_plugins_come_and_go(void **state) {
+  (void)state;
+  uint64_t generation = stack_generation();
+  plugin_round(PLUGIN_1);
+  plugin_round(PLUGIN_2);
+  uint64_t before = table_count(UL_MODULES);
+  for (int i = 0; i < 300; i++)
+    plugin_round(i % 2 ? PLUGIN_1 : PLUGIN_2);
+  assert_true(table_count(UL_MODULES) <= before + 4);
+  assert_true(stack_generation() >= generation + 302);
+}
+
+/* ---- what must not happen to the program
+ * ------------------------------------------------ */
+
+static int descriptors(void) {
+  DIR *d = opendir("/proc/self/fd");
+  int n = 0;
+  while (readdir(d))
+    n++;
+  closedir(d);
+  return n;
+}
+
+static int descriptors_at_start;
+
+static void test_leaves_no_trace(void **state) {
+  (void)state;
+  sigset_t before, after;
+  assert_int_equal(descriptors(), descriptors_at_start);
+  sigprocmask(SIG_SETMASK, NULL, &before);
+  rule_forget(0, UINT64_MAX);
+  errno = 4711;
+  recurse(5, entry);
+  shape_rbx(entry);
+  assert_int_equal(errno, 4711);
+  sigprocmask(SIG_SETMASK, NULL, &after);
+  assert_memory_equal(&before, &after, 8);
+  int fds[2];
+  assert_int_equal(pipe2(fds, 0), 0);
+  close(fds[0]);
+  close(fds[1]);
+}
+
+/* Inside dl_iterate_phdr, holding the loader's lock, one thread walks; another
+ * has everything to learn; a third loads and unloads. */
+static _Atomic bool done;
+
+static int visit(struct dl_phdr_info *info, size_t bytes, void *data) {
+  (void)info, (void)bytes, (void)data;
+  entry();
+  return 0;
+}
+
+static void *iterate(void *data) {
+  while (!done)
+    dl_iterate_phdr(visit, data);
+  return NULL;
+}
+
+static void *load(void *data) {
+  while (!done) {
+    void *handle = dlopen(PLUGIN_1, RTLD_NOW);
+    void (*call)(inner *) = (void (*)(inner *))dlsym(handle, "plugin_call");
+    call(entry);
+    dlclose(handle);
+  }
+  return data;
+}
+
+static void test_loader_lock(void **state) {
+  (void)state;
+  pthread_t t[2];
+  uint64_t before = mismatches();
+  alarm(60);
+  done = false;
+  pthread_create(&t[0], NULL, iterate, NULL);
+  pthread_create(&t[1], NULL, load, NULL);
+  for (int i = 0; i < 1000; i++) {
+    rule_forget(0, UINT64_MAX);
+    recurse(i % 10, entry);
+  }
+  done = true;
+  pthread_join(t[0], NULL);
+  pthread_join(t[1], NULL);
+  alarm(0);
+  assert_int_equal(mismatches(), before);
+}
+
+static void *learn(void *data) {
+  while (!done) {
+    rule_forget(0, UINT64_MAX);
+    recurse(3, entry);
+  }
+  return data;
+}
+
+static void test_fork(void **state) {
+  (void)state;
+  pthread_t t;
+  done = false;
+  pthread_create(&t, NULL, learn, NULL);
+  for (int i = 0; i < 100; i++) {
+    stack_fork_prepare();
+    pid_t pid = fork();
+    if (pid == 0) {
+      stack_fork_child();
+      alarm(10);
+      rule_forget(0, UINT64_MAX);
+      recurse(3, entry);
+      _exit(end == UL_NODE_ROOT && depth > 5 ? 0 : 1);
+    }
+    stack_fork_parent();
+    int status;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+  }
+  done = true;
+  pthread_join(t, NULL);
+}
+
+/* ---- main
+ * ------------------------------------------------------------------------------ */
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_recursion),
+      cmocka_unit_test(test_limit),
+      cmocka_unit_test(test_hash),
+      cmocka_unit_test(test_callback_from_libc),
+      cmocka_unit_test(test_shapes),
+      cmocka_unit_test(test_only_libunwind_can_step),
+      cmocka_unit_test(test_exceptions),
+      cmocka_unit_test(test_table_grows),
+      cmocka_unit_test(test_signal_frame),
+      cmocka_unit_test(test_alternate_stack),
+      cmocka_unit_test(test_signal_anywhere),
+      cmocka_unit_test(test_threads),
+      cmocka_unit_test(test_coroutine),
+      cmocka_unit_test(test_code_without_tables),
+      cmocka_unit_test(test_modules),
+      cmocka_unit_test(test_plugins_come_and_go),
+      cmocka_unit_test(test_leaves_no_trace),
+      cmocka_unit_test(test_loader_lock),
+      cmocka_unit_test(test_fork),
+      cmocka_unit_test(test_lost),
+  };
+  descriptors_at_start = descriptors();
+  setenv("ULLAGE_UNWIND", "check", 1);
+  stack_start();
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
