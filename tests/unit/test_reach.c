@@ -1263,9 +1263,9 @@ static void test_writes(void **state) {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 int main(void) {
   const struct CMUnitTest tests[] = {
-      /* First: a pointer that libc or the sanitizer still has to memory unmapped by
-       * another test would hold the blocks that come to lie there, and these have many.
-       */
+      /* First: run late, a few of their many blocks were at times found to be held.
+       * Probably libc or the sanitizer keep pointers to what other tests have unmapped,
+       * and the blocks come to lie there. */
       TEST(test_long_lists),
       TEST(test_failures),
       TEST(test_speed),
