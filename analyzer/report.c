@@ -2,6 +2,7 @@
 #include "answers.h"
 #include "balance.h"
 #include "chart.h"
+#include "children.h"
 #include "json.h"
 #include "live.h"
 #include "sites.h"
@@ -151,6 +152,20 @@ static json_t *fallbacks_object(const struct recording *r) {
   return object;
 }
 
+static json_t *children_object(const struct recording *r) {
+  struct children *c = children_find(recording_path(r));
+  json_t *object = json_object(), *files = json_array();
+  for (size_t i = 0; c && i < c->count; i++)
+    json_array_append_new(files, json_text(c->files[i]));
+  json_put(object, "recordings", files);
+  json_put(object, "folded", json_bytes(c ? c->folded : 0));
+  json_put(object, "folded_allocations", json_bytes(c ? c->folded_allocations : 0));
+  json_put(object, "folded_peak_bytes", json_bytes(c ? c->folded_peak : 0));
+  json_put(object, "folded_lost_bytes", json_bytes(c ? c->folded_lost : 0));
+  children_free(c);
+  return object;
+}
+
 static int print_json(const struct recording *r, const struct sites *s,
                       const struct view_options *o) {
   struct balance b = balance_of(r);
@@ -162,6 +177,7 @@ static int print_json(const struct recording *r, const struct sites *s,
   json_put(root, "sites", sites_array(s, o));
   json_put(root, "sites_count", json_bytes(s->count));
   json_put(root, "fallbacks", fallbacks_object(r));
+  json_put(root, "children", children_object(r));
   json_put(root, "unsettled", json_bytes(recording_unsettled(r)));
   json_put(root, "stopped", json_integer(recording_header(r)->stop));
   return json_finish(o, root);
@@ -172,7 +188,9 @@ static int print_json(const struct recording *r, const struct sites *s,
 
 static void print_title(const struct recording *r, const struct sites *s,
                         const struct view_options *o) {
-  const char *path = recording_text(r, recording_header(r)->program);
+  /* As the user called it: the executable may have another name (a symbolic link). */
+  const char *path = recording_argument(r, 0);
+  if (!path || !*path) path = recording_text(r, recording_header(r)->program);
   const char *name = strrchr(path, '/');
   fprintf(o->out, "%s%s%s %s after %s: %s live, %s at the peak\n",
           text_on(o, TEXT_STRONG), text_escaped(name ? name + 1 : path), text_off(o),
