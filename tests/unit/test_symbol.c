@@ -26,7 +26,13 @@ static uint64_t called_address; /* where `here` returns to */
 static uint64_t outer_address;  /* where `inlining` returns to */
 static unsigned called_line, inlined_line, outer_line;
 
-__attribute__((noinline, noipa)) static void here(void) {
+#ifdef __clang__
+#define NOIPA __attribute__((noinline))
+#else
+#define NOIPA __attribute__((noinline, noipa))
+#endif
+
+NOIPA static void here(void) {
   called_address = (uint64_t)__builtin_return_address(0);
 }
 
@@ -36,7 +42,7 @@ __attribute__((always_inline)) static inline void inlined(void) {
   __asm__ volatile(""); /* no tail call */
 }
 
-__attribute__((noinline, noipa)) static void inlining(void) {
+NOIPA static void inlining(void) {
   outer_address = (uint64_t)__builtin_return_address(0);
   inlined_line = __LINE__ + 1;
   inlined();
