@@ -5,7 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void say_list(const char *format, va_list arguments, const char *end) {
+__attribute__((format(printf, 1, 0), nonnull)) static void
+say_list(const char *format, va_list arguments, const char *end) {
   fputs("ullage: ", stderr);
   vfprintf(stderr, format, arguments);
   fputs(end, stderr);
