@@ -948,8 +948,7 @@ const char *recording_site_note(uint32_t site) {
       [UL_SITE_EARLY] = "(allocated before ullage was up)",
       [UL_SITE_NO_STACK] = "(no call stack could be had)",
       [UL_SITE_ULLAGE] = "(allocated on behalf of ullage)",
-      [UL_SITE_OVERFLOW] = "(the table of call sites was full)",
-      [UL_SITE_INHERITED] = "(inherited from the parent process at fork)"};
+      [UL_SITE_OVERFLOW] = "(the table of call sites was full)"};
   return site < UL_SITE_RESERVED ? notes[site] : NULL;
 }
 

@@ -14,6 +14,7 @@
 #include "map.h"
 #include "meta.h"
 #include "os.h"
+#include "recording.h"
 #include "say.h"
 
 #include <string.h>
@@ -61,6 +62,12 @@ static void list_remove(struct arena *a) {
   if (!by_free[k]) nonempty &= ~(UINT64_C(1) << (k - 1));
 }
 
+/* What to keep up to date in the recording; after its stop nothing: it shows the heap of
+ * that moment. */
+static struct ul_arena *record_of(const struct arena *a) {
+  return recording_stopped() ? NULL : a->record;
+}
+
 /* ---- arenas from and to the OS --------------------------------------------- */
 
 static struct arena *descriptor_take(void) {
@@ -79,7 +86,7 @@ static struct arena *descriptor_take(void) {
 
 static void descriptor_retire(struct arena *a) {
   a->base = NULL;
-  if (a->record) a->record->base = 0;
+  if (record_of(a)) a->record->base = 0;
   a->next = retired;
   retired = a;
 }
@@ -98,7 +105,7 @@ static struct arena *arena_map(void) {
   }
   a->base = base;
   a->free_units = ALL_FREE;
-  if (a->record) a->record->base = (uint64_t)(uintptr_t)base;
+  if (record_of(a)) a->record->base = (uint64_t)(uintptr_t)base;
   arena_count++;
   free_unit_count += UL_UNITS;
   list_add(a);
@@ -179,7 +186,7 @@ struct pool *arena_take(struct heap *h, unsigned class, unsigned units) {
   struct pool *p = &a->pools[first];
   p->base = a->base + (size_t)first * UL_UNIT_BYTES;
   pool_open(p, h, class, units);
-  if (a->record)
+  if (record_of(a) && p->entries)
     a->record->pools[first] =
         (struct ul_pool){p->entry, (uint8_t) class, (uint8_t)units, 0};
   list_remove(a);
@@ -202,7 +209,7 @@ static void pool_close(struct arena *a, struct pool *p) {
   struct heap *h = p->heap;
   h->pool_bytes -= units * UL_UNIT_BYTES;
   h->tail_bytes -= units * UL_UNIT_BYTES - p->end;
-  if (a->record) a->record->pools[first].units = 0;
+  if (record_of(a)) a->record->pools[first].units = 0;
   ledger_strip_give(p->entries, p->entry, p->end / p->size);
   p->entries = NULL;
   p->heap = NULL;
@@ -277,7 +284,7 @@ bool arena_resize_span(struct pool *p, unsigned units) {
         (uint64_t)units * UL_UNIT_BYTES - (uint64_t)old * UL_UNIT_BYTES;
     p->units = (uint8_t)units;
     p->size = p->virgin = p->end = units * UL_UNIT_BYTES;
-    if (a->record) a->record->pools[first].units = (uint8_t)units;
+    if (record_of(a)) a->record->pools[first].units = (uint8_t)units;
   }
   arena_unlock();
   return done;
@@ -350,7 +357,7 @@ static void check_arena(struct arena *a, uint64_t *free_units) {
   }
   invariant(used + free_count(a) == UL_UNITS, "units of pools + free units");
   invariant(map_lookup(a->base) == (map_slot)a, "arena is in the map");
-  invariant(!a->record || a->record->base == (uintptr_t)a->base,
+  invariant(!record_of(a) || a->record->base == (uintptr_t)a->base,
             "arena is in the recording");
   *free_units += free_count(a);
 }
@@ -387,11 +394,12 @@ void arena_fork_child(void) {
   lock_renew(&lock);
 }
 
-void arena_raw_fork_child(void) {
+bool arena_raw_fork_child(void) {
   bool held = pthread_mutex_trylock(&lock) != 0;
   lock_renew(&lock);
-  if (!held) return;
+  if (!held) return false;
   memset(by_free, 0, sizeof by_free);
   nonempty = 0;
   retired = NULL;
+  return true;
 }

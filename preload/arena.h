@@ -51,7 +51,8 @@ void arena_fork_prepare(void);
 void arena_fork_parent(void);
 void arena_fork_child(void);
 /* In the child of a raw clone or fork: the lock may have been held by a thread that is
- * not here, in the middle of an update. If so, nothing of the old arenas is used again.
+ * not here, in the middle of an update. If so (true),
+ * nothing of the old arenas is used again.
  */
-void arena_raw_fork_child(void);
+bool arena_raw_fork_child(void);
 #endif

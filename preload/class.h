@@ -29,7 +29,8 @@ static inline unsigned class_units(unsigned class) {
  * two, above 16); UL_SPAN if there is none. Blocks start at multiples of their size from
  * a pool's base, and pools at multiples of a unit. */
 static inline unsigned class_of_aligned(size_t bytes, size_t align) {
-  if (align > UL_UNIT_BYTES || bytes > UL_MEDIUM_MAX) return UL_SPAN;
+  /* From a unit on, the slack could be more than an entry can say (UL_SLACK_MAX). */
+  if (align > UL_UNIT_BYTES / 2 || bytes > UL_MEDIUM_MAX) return UL_SPAN;
   for (unsigned c = class_of(bytes > align ? bytes : align); c < UL_CLASSES; c++)
     if (class_bytes(c) % align == 0) return c;
   return UL_SPAN;

@@ -118,13 +118,12 @@ struct ul_node {
 };               /* 16 bytes */
 
 /* A call site: an interned stack on which something was allocated. */
-#define UL_SITE_NONE 0u      /* never in the ledger */
-#define UL_SITE_EARLY 1u     /* allocated before the preload was up */
-#define UL_SITE_NO_STACK 2u  /* no stack could be had */
-#define UL_SITE_ULLAGE 3u    /* allocated on behalf of ullage itself */
-#define UL_SITE_OVERFLOW 4u  /* the table of sites is full */
-#define UL_SITE_INHERITED 5u /* in the heap when the process was forked */
-#define UL_SITE_RESERVED 6u
+#define UL_SITE_NONE 0u     /* never in the ledger */
+#define UL_SITE_EARLY 1u    /* allocated before the preload was up */
+#define UL_SITE_NO_STACK 2u /* no stack could be had */
+#define UL_SITE_ULLAGE 3u   /* allocated on behalf of ullage itself */
+#define UL_SITE_OVERFLOW 4u /* the table of sites is full */
+#define UL_SITE_RESERVED 5u
 #define UL_SITES_MAX (1u << 24)
 struct ul_site {
   uint32_t node;
@@ -194,8 +193,8 @@ struct ul_large {
  *
  *     63..61 family   60..48 slack   47..24 birth   23..0 site
  *
- * slack = usable - requested bytes (saturated at UL_SLACK_MAX, which is
- * counted as a fallback); birth is a 24-bit float of milliseconds: exact below
+ * slack = usable - requested bytes, at most UL_SLACK_MAX by the choice of classes
+ * (class.h) and by realloc; birth is a 24-bit float of milliseconds: exact below
  * 2^19 ms (8.7 minutes), later a relative precision of 2^-18. Births compare
  * as the times they stand for. */
 #define UL_SLACK_MAX 0x1fffu
@@ -392,8 +391,6 @@ enum ul_evidence { UL_EVIDENCE_NONE, UL_EVIDENCE_PAGEMAP, UL_EVIDENCE_MINCORE };
   X(DOUBLE_FREE, "blocks freed twice (ignored)")                                         \
   X(INVALID_FREE, "frees of an address inside a block or a free pool (ignored)")         \
   X(FOREIGN_FREE, "frees passed on to another allocator")                                \
-  X(INEXACT_SIZE, "blocks whose requested size is a lower bound")                        \
-  X(INHERITED, "blocks inherited over fork without their call site")                     \
   X(QUARANTINED, "heaps of other threads set aside after fork")                          \
   X(EXEC_FAILED, "exec calls that failed after the recording was closed")                \
   X(THREAD_UNSTOPPED, "threads whose registers the scan could not get")                  \

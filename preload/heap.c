@@ -13,6 +13,10 @@
 #include <string.h>
 
 enum { ADOPTION_TRIES = 4 };
+/* Before every so many new pools, what lies free in the heaps of ended threads is taken
+ * in, so that a program whose workers come and go does not grow by what they left. */
+enum { ORPHANS_EVERY = 64 };
+static _Atomic unsigned refills;
 
 _Thread_local struct thread_state thread_state __attribute__((tls_model("initial-exec")));
 
@@ -67,6 +71,7 @@ struct pool *heap_refill(struct heap *h, unsigned class) {
   process_check_fork();
   drain(h);
   if (h->used[class]) return h->used[class];
+  if (++refills % ORPHANS_EVERY == 0) heap_trim_orphans();
   struct pool *p = arena_take(h, class, class_units(class));
   if (p) link_used(h, p);
   return p;
@@ -163,6 +168,14 @@ struct heap *heap_acquire(void) {
   lock_give(&lock);
   thread_state.heap = h;
   return h;
+}
+
+void heap_trim_orphans(void) {
+  lock_take(&lock);
+  for (struct heap *h = heaps; h; h = h->next)
+    if (!h->quarantined && h != thread_state.heap && !os_thread_alive(h->tid))
+      heap_trim(h);
+  lock_give(&lock);
 }
 
 struct heap *heap_first(void) {

@@ -68,6 +68,10 @@ void heap_put_remote(struct pool *p, void *block);
 /* Empty spare pools of the calling thread's heap go back to their arenas. */
 void heap_trim(struct heap *h);
 
+/* The same for the heaps whose threads have ended; first takes in what others have freed
+ * there. */
+void heap_trim_orphans(void);
+
 struct heap *heap_first(void); /* all heaps, newest first; the list only grows */
 /* Sums over all heaps; exact when no other thread is allocating. */
 struct heap_totals {

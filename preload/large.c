@@ -12,6 +12,7 @@
 #include "map.h"
 #include "meta.h"
 #include "os.h"
+#include "recording.h"
 
 enum { PAGE = 4096, CACHE_BLOCKS = 4 };
 #define CACHE_BLOCK_MAX ((size_t)8 << 20)
@@ -45,8 +46,13 @@ static void descriptor_retire(struct large *l) {
   retired = l;
 }
 
+/* After its stop the recording shows the heap of that moment. */
+static struct ul_large *record_of(const struct large *l) {
+  return recording_stopped() ? NULL : l->record;
+}
+
 static void publish(struct large *l) {
-  struct ul_large *r = l->record;
+  struct ul_large *r = record_of(l);
   if (!r) return;
   r->entry = 0;
   r->mapped_bytes = l->mapped;
@@ -72,7 +78,7 @@ static void link_out(struct large *l) {
     all = l->next;
   l->in_use = false;
   count--;
-  if (l->record) l->record->base = 0;
+  if (record_of(l)) l->record->base = 0;
 }
 
 static void destroy(struct large *l) {
@@ -163,7 +169,7 @@ void large_put(struct large *l) {
 
 static void set_extent(struct large *l, size_t mapped) {
   l->mapped = mapped;
-  if (l->record) l->record->mapped_bytes = mapped;
+  if (record_of(l)) l->record->mapped_bytes = mapped;
 }
 
 static struct large *shrink(struct large *l, size_t size) {

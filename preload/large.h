@@ -24,5 +24,6 @@ struct large_totals {
 };
 struct large_totals large_totals(void); /* under the arena lock */
 size_t large_trim(void);                /* empties the cache; bytes given back */
+/* After arena_raw_fork_child() said that the lists may be in the middle of an update. */
 void large_raw_fork_child(void);
 #endif

@@ -99,13 +99,6 @@ static inline uint32_t block_index(const struct pool *p, const void *block) {
   return (uint32_t)(offset * p->recip >> 32);
 }
 
-static uint64_t slack_field(size_t usable, size_t requested) {
-  size_t slack = usable - requested;
-  if (LIKELY(slack <= UL_SLACK_MAX)) return slack;
-  fallback(UL_FB_INEXACT_SIZE);
-  return UL_SLACK_MAX;
-}
-
 static bool write_entry(struct spot s, void *block, size_t requested, uint32_t site,
                         enum ul_family family, uint64_t ms) {
   uint32_t birth = ul_birth(ms);
@@ -123,7 +116,7 @@ static bool write_entry(struct spot s, void *block, size_t requested, uint32_t s
     __atomic_store_n(&p->entries[0], ul_entry(site, birth, 0, family), __ATOMIC_RELEASE);
     return true;
   }
-  uint32_t slack = (uint32_t)slack_field(p->size, requested);
+  uint32_t slack = p->size - (uint32_t)requested;
   p->entries[block_index(p, block)] = ul_entry(site, birth, slack, family);
   return true;
 }
@@ -147,7 +140,8 @@ void ledger_enter(struct heap *h, struct spot s, void *block, size_t requested,
   add(&h->live_bytes, (int64_t)requested);
   add(&h->live_blocks, 1);
   add(&h->usable_bytes, (int64_t)usable_in_pool(s));
-  h->recent[h->recent_next++ % RECENT_BLOCKS] = block;
+  h->recent[h->recent_next] = block;
+  if (++h->recent_next == RECENT_BLOCKS) h->recent_next = 0;
 }
 
 static uint64_t *entry_of(struct spot s, const void *block) {

@@ -11,8 +11,9 @@
  *   table      the recording's tables and its file
  *   meta       private memory
  *
- * None is held while a stack is unwound, while a function of the program runs, or
- * over a call into the loader. fork takes all of them in this order. */
+ * None but the rule lock is held while a stack is unwound, none while a function of
+ * the program runs or over a call into the loader. fork takes all of them in this order.
+ */
 #ifndef ULLAGE_LOCK_H
 #define ULLAGE_LOCK_H
 

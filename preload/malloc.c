@@ -49,7 +49,8 @@ INLINE void *take_block(struct heap *h, size_t size, size_t align, struct spot *
     unsigned class = class_of_aligned(size, align);
     if (class != UL_SPAN) return heap_take(h, class, s);
   }
-  if (size <= UL_SPAN_MAX && align <= UL_UNIT_BYTES) return heap_take_span(h, size, s);
+  if (size <= UL_SPAN_MAX && align <= UL_UNIT_BYTES)
+    return heap_take_span(h, size | !size, s);
   s->large = large_take(size, align);
   return s->large ? s->large->base : NULL;
 }
@@ -65,7 +66,7 @@ static __attribute__((noinline)) void record(struct heap *h, struct spot s, void
 /* Where to enter an allocation in the ledger; UL_SITE_NONE: it is not recorded. */
 INLINE uint32_t site_for(const void *frame) {
   if (UNLIKELY(!process_recording())) return UL_SITE_NONE;
-  if (LIKELY(process_started || process_start_early(frame)))
+  if (LIKELY(process_started) || thread_state.busy || process_start_early(frame))
     return process_recording() ? site_capture(frame) : UL_SITE_NONE;
   fallback(UL_FB_EARLY);
   return UL_SITE_EARLY;
@@ -389,6 +390,7 @@ EXPORT int malloc_trim(size_t pad) {
   int saved = errno;
   struct heap *h = heap_mine();
   if (h) heap_trim(h);
+  heap_trim_orphans();
   size_t given = arena_trim() + large_trim();
   errno = saved;
   return given > 0;

@@ -104,7 +104,7 @@ void process_check_fork(void) {
   fallback(UL_FB_CHILD_UNRECORDED); /* in the parent's recording, still shared */
   become_unrecorded();
   meta_fork_child();
-  arena_raw_fork_child();
+  if (arena_raw_fork_child()) large_raw_fork_child();
   heap_fork_child();
 }
 

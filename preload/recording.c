@@ -2,6 +2,7 @@
 
 #include "class.h"
 #include "os.h"
+#include "process.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -174,6 +175,7 @@ const char *recording_path(void) {
 
 void recording_stop(enum ul_stop why, int error) {
   if (atomic_exchange(&stopped, true)) return;
+  __atomic_store_n(&process_guard->recording, 0, __ATOMIC_RELAXED);
   recording->stop_errno = error;
   recording->stop_ms = recording_ms();
   recording->stop = why;
@@ -298,9 +300,11 @@ void recording_fork_prepare(bool child_records) {
   fork_copy = NULL;
   if (!recording || !in_file || !child_records || stopped) return;
   fork_copy_bytes = copy_size();
-  if (fork_copy_bytes > COPY_MAX) return;
-  fork_copy = os_map(fork_copy_bytes, PAGE, OS_TOOL);
-  if (fork_copy) copy_all(fork_copy);
+  if (fork_copy_bytes <= COPY_MAX) fork_copy = os_map(fork_copy_bytes, PAGE, OS_TOOL);
+  if (fork_copy)
+    copy_all(fork_copy);
+  else
+    fallback(UL_FB_CHILD_UNRECORDED);
 }
 
 void recording_fork_parent(void) {

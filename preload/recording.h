@@ -40,7 +40,8 @@ void recording_heap_quarantined(const struct heap *h);
 bool recording_chunk(uint32_t chunk, uint32_t heap, uint32_t first_site);
 
 /* Around fork. prepare copies what the child will need, if it is not too much (COPY_MAX
- * in recording.c): the parent goes on writing into the shared file. */
+ * in recording.c; else it is counted, CHILD_UNRECORDED): the parent goes on writing into
+ * the shared file. */
 void recording_fork_prepare(bool child_records);
 void recording_fork_parent(void);
 /* Put the copy in place of the shared file. false: there is none; the child's tables are

@@ -100,7 +100,7 @@ typedef uintptr_t map_slot;
  * live_bytes, live_blocks, usable_bytes: what this heap's owners allocated minus what
  * they freed, of anybody's; may be negative; only the sum over all heaps has a meaning.
  * Written by the owner, read by whoever takes a snapshot. */
-#define RECENT_BLOCKS 4
+#define RECENT_BLOCKS 5 /* a block, and 4 further ones */
 struct heap {
   struct pool *used[UL_CLASSES];
   _Atomic(struct block *) remote;

@@ -1,0 +1,393 @@
+/* Unit tests of the allocator and the recording's tables: classes, births, arenas,
+ * pools, remote frees, spans, large blocks, segments, with the invariants of types.h
+ * checked as they go, and with each mmap failing in turn. The blocks are ullage's own
+ * heap beside this program's malloc; process.c is stubbed. */
+#include "arena.h"
+#include "class.h"
+#include "heap.h"
+#include "large.h"
+#include "ledger.h"
+#include "map.h"
+#include "mapping.h"
+#include "os.h"
+#include "process.h"
+#include "recording.h"
+#include "say.h"
+#include "settings.h"
+#include "snapshot.h"
+#include "stack.h"
+#include "table.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+/* ---- what process.c would give ------------------------------------------------- */
+
+static struct process_guard guard = {1, 1};
+struct process_guard *process_guard = &guard;
+bool process_started = true;
+struct settings settings;
+
+uint64_t mapping_rss(void) {
+  return 4096;
+}
+bool mapping_mark_writes(void) {
+  return false;
+}
+void process_settle(void) {}
+void stack_forget_unloaded(void) {}
+bool process_checking(void) {
+  return true;
+}
+void process_begin(void) {}
+void process_check_fork(void) {}
+
+/* ---- blocks, as malloc.c takes and puts them ------------------------------------- */
+
+struct held {
+  struct spot spot;
+  char *p;
+  size_t bytes;
+};
+
+static uint64_t random_state = 88172645463325252u;
+static uint64_t next_random(void) {
+  random_state ^= random_state << 13;
+  random_state ^= random_state >> 7;
+  return random_state ^= random_state << 17;
+}
+
+static bool take(struct held *b, size_t bytes) {
+  struct heap *h = heap_mine();
+  b->spot = (struct spot){NULL, NULL};
+  b->bytes = bytes;
+  if (bytes <= UL_MEDIUM_MAX) {
+    b->p = heap_take(h, class_of(bytes), &b->spot);
+  } else if (bytes <= UL_SPAN_MAX) {
+    b->p = heap_take_span(h, bytes, &b->spot);
+  } else {
+    b->spot.large = large_take(bytes, 0);
+    b->p = b->spot.large ? b->spot.large->base : NULL;
+  }
+  if (!b->p) return false;
+  ledger_enter(h, b->spot, b->p, bytes, UL_SITE_EARLY, UL_FAMILY_MALLOC, 5);
+  memset(b->p, (int)(bytes & 0xff), bytes < 64 ? bytes : 64);
+  return true;
+}
+
+static void put(struct held *b) {
+  struct heap *h = heap_mine();
+  size_t requested = 0;
+  assert_true(ledger_look(b->spot, b->p, &requested) != 0);
+  assert_int_equal(requested, b->bytes);
+  for (size_t i = 0; i < 64 && i < b->bytes; i++)
+    assert_int_equal((unsigned char)b->p[i], b->bytes & 0xff);
+  assert_true(ledger_clear(h, b->spot, b->p, 9));
+  assert_false(ledger_clear(h, b->spot, b->p, 9)); /* twice is noticed */
+  if (b->spot.large)
+    large_put(b->spot.large);
+  else if (b->spot.pool->class == UL_SPAN)
+    heap_put_span(h, b->spot.pool);
+  else if (b->spot.pool->heap == h)
+    heap_put(h, b->spot.pool, b->p);
+  else
+    heap_put_remote(b->spot.pool, b->p);
+  b->p = NULL;
+}
+
+static void check_all(void) {
+  arena_lock();
+  arena_check();
+  heap_check(heap_mine());
+  arena_unlock();
+}
+
+/* The identity of a snapshot (format.h), on the one just taken. */
+static void check_identity(void) {
+  snapshot_take(heap_mine(), UL_SNAPSHOT_FINAL);
+  const struct ul_snapshot *s = NULL;
+  for (unsigned i = 0; i < UL_SNAPSHOT_SLOTS; i++) {
+    s = table_at(UL_SNAPSHOTS, i);
+    if (s->kind == UL_SNAPSHOT_FINAL) break;
+  }
+  assert_int_equal(s->kind, UL_SNAPSHOT_FINAL);
+  assert_int_equal(s->mapped_bytes, s->arena_bytes + s->large_bytes + s->cached_bytes);
+  assert_int_equal(s->arena_bytes, s->pool_bytes + s->empty_bytes);
+  assert_int_equal(s->pool_bytes,
+                   s->small_requested + s->small_slack + s->free_bytes + s->tail_bytes);
+  assert_int_equal(s->large_bytes, s->large_requested + s->large_slack);
+  assert_int_equal(s->live_bytes, s->small_requested + s->large_requested);
+}
+
+static size_t random_size(void) {
+  uint64_t r = next_random();
+  if (r % 64 == 0) return 300000 + r / 64 % 2000000;
+  if (r % 16 == 0) return 1 + r / 64 % 260000;
+  return 1 + r / 64 % 2000;
+}
+
+/* ---- tests ------------------------------------------------------------------------- */
+
+static void test_classes(void **state) {
+  (void)state;
+  for (size_t n = 1; n <= UL_MEDIUM_MAX; n++) {
+    unsigned c = class_of(n);
+    assert_in_range(c, 1, UL_CLASSES - 1);
+    assert_true(class_bytes(c) >= n);
+    assert_true(c == 1 || class_bytes(c - 1) < n);
+    assert_true(n <= UL_SMALL_MAX || class_bytes(c) - n <= n / 4);
+  }
+  for (size_t align = 32; align <= UL_UNIT_BYTES / 2; align *= 2)
+    for (size_t n = 1; n <= UL_MEDIUM_MAX; n += 97) {
+      unsigned c = class_of_aligned(n, align);
+      assert_true(c != UL_SPAN && class_bytes(c) >= n && class_bytes(c) % align == 0);
+      assert_true(class_bytes(c) - n <= UL_SLACK_MAX);
+    }
+  assert_int_equal(class_of_aligned(1, UL_UNIT_BYTES), UL_SPAN);
+}
+
+static void test_births(void **state) {
+  (void)state;
+  uint32_t last = 0;
+  for (uint64_t ms = 0; ms < (UINT64_C(1) << 40); ms = ms + 1 + ms / 50) {
+    uint32_t birth = ul_birth(ms);
+    assert_true(birth >= last && birth < 1u << 24);
+    last = birth;
+    uint64_t back = ul_birth_ms(birth);
+    assert_true(back <= ms && ms - back <= ms >> 18);
+    if (ms < 1u << 19) assert_int_equal(back, ms);
+  }
+}
+
+static void test_random_life(void **state) {
+  (void)state;
+  enum { SLOTS = 3000, ROUNDS = 60000 };
+  static struct held held[SLOTS];
+  for (int i = 0; i < ROUNDS; i++) {
+    struct held *b = &held[next_random() % SLOTS];
+    if (b->p)
+      put(b);
+    else
+      assert_true(take(b, random_size()));
+    if (i % 4096 == 0) check_all();
+    if (i % 4096 == 1) check_identity();
+  }
+  for (int i = 0; i < SLOTS; i++)
+    if (held[i].p) put(&held[i]);
+  check_all();
+  check_identity();
+  heap_trim(heap_mine());
+  arena_trim();
+  large_trim();
+  assert_int_equal(os_mapped(OS_ARENA), 0);
+  assert_int_equal(os_mapped(OS_LARGE), 0);
+}
+
+static void test_arenas_go_back(void **state) {
+  (void)state;
+  enum { BLOCKS = 200000 };
+  struct held *held = calloc(BLOCKS, sizeof *held);
+  for (int i = 0; i < BLOCKS; i++)
+    assert_true(take(&held[i], 16 + (size_t)i % 480));
+  size_t most = os_mapped(OS_ARENA);
+  assert_true(most > 40u << 20);
+  for (int i = 0; i < BLOCKS; i++)
+    put(&held[i]);
+  /* all but one empty arena in reserve, without being asked */
+  assert_true(os_mapped(OS_ARENA) <= UL_ARENA_BYTES);
+  check_all();
+  free(held);
+}
+
+static void *free_them(void *argument) {
+  struct held *held = argument;
+  for (int i = 0; i < 5000; i++)
+    put(&held[i]);
+  check_all();
+  return NULL;
+}
+
+static void test_remote_frees(void **state) {
+  (void)state;
+  static struct held held[5000];
+  for (int round = 0; round < 10; round++) {
+    for (int i = 0; i < 5000; i++)
+      assert_true(take(&held[i], 24 + (size_t)(i % 3) * 40000));
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, free_them, held), 0);
+    pthread_join(thread, NULL);
+    check_all();
+    check_identity();
+  }
+  heap_trim(heap_mine());
+  check_all();
+  unsigned heaps = 0;
+  for (struct heap *h = heap_first(); h; h = h->next)
+    heaps++;
+  assert_true(heaps <= 3); /* the dead threads' heap was adopted, not made anew */
+}
+
+static void test_spans_resize(void **state) {
+  (void)state;
+  struct held a, b;
+  assert_true(take(&a, 40000));
+  struct pool *p = a.spot.pool;
+  unsigned units = p->units;
+  assert_true(arena_resize_span(p, units + 4));
+  check_all();
+  assert_int_equal(p->size, (units + 4) * UL_UNIT_BYTES);
+  assert_true(arena_resize_span(p, units));
+  assert_true(take(&b, 40000));
+  if (b.p == a.p + units * UL_UNIT_BYTES) assert_false(arena_resize_span(p, units + 1));
+  check_all();
+  put(&a);
+  put(&b);
+}
+
+static void test_large_resize(void **state) {
+  (void)state;
+  struct large *l = large_take(300000, 0);
+  assert_non_null(l);
+  assert_true(l->zeroed);
+  memset(l->base, 7, 300000);
+  for (size_t bytes = 300000; bytes < 40u << 20; bytes = bytes * 3 / 2) {
+    l = large_resize(l, bytes);
+    assert_non_null(l);
+    assert_int_equal((uintptr_t)l->base % UL_ARENA_BYTES, 0);
+    assert_int_equal(l->base[299999], 7);
+    assert_true(map_large(map_lookup(l->base + bytes - 1)) == l);
+  }
+  l = large_resize(l, 400000);
+  assert_int_equal(l->base[299999], 7);
+  assert_int_equal(map_lookup(l->base + (2u << 20)), 0);
+  large_put(l);
+  assert_false(l->in_use);
+  struct large *aligned = large_take(10, 8u << 20);
+  assert_int_equal((uintptr_t)aligned->base % (8u << 20), 0);
+  large_put(aligned);
+  large_trim();
+}
+
+/* Each mmap fails in turn: blocks are refused, never broken. */
+static void test_memory_fails(void **state) {
+  (void)state;
+  static struct held held[400];
+  for (int n = 1; n < 40; n++) {
+    char fault[32];
+    snprintf(fault, sizeof fault, "mmap:%d", n);
+    os_inject_faults(fault);
+    int refused = 0;
+    for (int i = 0; i < 400; i++)
+      if (!take(&held[i], random_size())) refused++;
+    check_all();
+    assert_true(refused <= 1);
+    for (int i = 0; i < 400; i++)
+      if (held[i].p) put(&held[i]);
+    check_all();
+    heap_trim(heap_mine());
+    arena_trim();
+    large_trim();
+  }
+  os_inject_faults("mmap:0");
+}
+
+static void test_tables(void **state) {
+  (void)state;
+  uint32_t odd = table_append(UL_ENTRIES, 8);
+  for (int i = 0; i < 300; i++) {
+    uint32_t first = table_append(UL_ENTRIES, 1024);
+    assert_int_not_equal(first, TABLE_NONE);
+    uint64_t *words = table_at(UL_ENTRIES, first);
+    assert_ptr_equal(table_at(UL_ENTRIES, first + 1023), words + 1023);
+    for (int k = 0; k < 1024; k++) {
+      assert_int_equal(words[k], 0);
+      words[k] = first + (uint64_t)k;
+    }
+  }
+  assert_ptr_equal((uint64_t *)table_at(UL_ENTRIES, odd) + 7,
+                   table_at(UL_ENTRIES, odd + 7));
+  uint32_t text = table_text("hello", 5);
+  assert_string_equal(table_at(UL_TEXT, text), "hello");
+}
+
+static void test_file(void **state) {
+  (void)state;
+  char path[] = "/tmp/ullage-test-heap-XXXXXX";
+  int fd = mkstemp(path);
+  close(fd);
+  assert_int_equal(recording_open(path), -EEXIST);
+  unlink(path);
+  struct held b;
+  assert_true(take(&b, 1000));
+  assert_int_equal(recording_open(path), 0);
+  assert_true(recording_in_file());
+  for (int i = 0; i < 100; i++)
+    assert_int_not_equal(table_append(UL_ENTRIES, 1024), TABLE_NONE);
+  struct stat status;
+  assert_int_equal(stat(path, &status), 0);
+  assert_int_equal((uint64_t)status.st_size, recording->file_bytes);
+  /* What is stored in memory is what another process reads. */
+  struct ul_header header;
+  fd = open(path, O_RDONLY);
+  assert_int_equal(read(fd, &header, sizeof header), sizeof header);
+  assert_memory_equal(&header, recording, sizeof header);
+  uint64_t offset = 0, index = b.spot.pool->entry, first = 0;
+  for (uint32_t i = 0; i < header.segment_count; i++) {
+    const struct ul_segment *s = &header.segments[i];
+    if (s->table != UL_ENTRIES) continue;
+    if (index * 8 - first < s->bytes) {
+      offset = s->file_offset + index * 8 - first;
+      break;
+    }
+    first += s->bytes;
+  }
+  uint64_t *words = calloc(b.spot.pool->end / b.spot.pool->size, 8);
+  assert_true(pread(fd, words, 8, (off_t)offset) == 8);
+  assert_int_equal(words[0], b.spot.pool->entries[0]);
+  free(words);
+  close(fd);
+  put(&b);
+  /* The disk is full: the recording stops, the heap does not. */
+  os_inject_faults("fallocate:1");
+  uint32_t got = 0;
+  for (int i = 0; i < 4000 && got != TABLE_NONE; i++)
+    got = table_append(UL_ENTRIES, 1024);
+  assert_int_equal(got, TABLE_NONE);
+  assert_true(recording_stopped());
+  assert_int_equal(recording->stop, UL_STOP_NO_SPACE);
+  assert_false(process_recording());
+  assert_non_null(heap_take(heap_mine(), 4, &b.spot));
+  check_all();
+  unlink(path);
+}
+
+static int set_up(void **state) {
+  (void)state;
+  return recording_begin() ? 0 : -1;
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_classes),
+      cmocka_unit_test(test_births),
+      cmocka_unit_test(test_random_life),
+      cmocka_unit_test(test_arenas_go_back),
+      cmocka_unit_test(test_remote_frees),
+      cmocka_unit_test(test_spans_resize),
+      cmocka_unit_test(test_large_resize),
+      cmocka_unit_test(test_memory_fails),
+      cmocka_unit_test(test_tables),
+      cmocka_unit_test(test_file), /* last: it stops */
+  };
+  return cmocka_run_group_tests(tests, set_up, NULL);
+}
