@@ -13,6 +13,7 @@
 #include "next.h"
 #include "os.h"
 #include "process.h"
+#include "reach.h"
 #include "recording.h"
 #include "site.h"
 #include "snapshot.h"
@@ -347,6 +348,7 @@ EXPORT void *pvalloc(size_t size) {
 
 EXPORT size_t malloc_usable_size(void *p) {
   if (!p) return 0;
+  reach_scan_slack = true;
   map_slot slot = map_lookup(p);
   if (slot) {
     struct spot s = spot_of(p, slot);

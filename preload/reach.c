@@ -138,8 +138,10 @@ struct found {
   uint8_t *state;
   uintptr_t start;
   const uint64_t *entry;
-  size_t requested;
+  size_t requested, usable;
 };
+
+bool reach_scan_slack;
 
 static inline uint8_t *pool_states(const struct pool *p) {
   return (uint8_t *)p->next;
@@ -160,6 +162,7 @@ static bool find_in_pool(const struct pool *p, uint32_t i, struct found *f) {
   f->start = (uintptr_t)p->base + (uintptr_t)i * p->size;
   f->entry = &p->entries[i];
   f->requested = requested_in_pool(p, f->entry);
+  f->usable = p->size;
   return true;
 }
 
@@ -170,6 +173,7 @@ static bool find_large(const struct large *l, struct found *f) {
   f->entry = &l->record->entry;
   f->requested =
       l->record->requested_bytes < l->mapped ? l->record->requested_bytes : l->mapped;
+  f->usable = l->mapped;
   return true;
 }
 
@@ -375,10 +379,11 @@ static struct pagemaps pagemaps(void) {
 }
 
 static void scan_block(const struct found *f) {
-  if (f->requested >= UL_ARENA_BYTES)
-    roots_touched(f->start, f->start + f->requested, pagemaps(), scan_words);
+  uintptr_t end = f->start + (reach_scan_slack ? f->usable : f->requested);
+  if (end - f->start >= UL_ARENA_BYTES)
+    roots_touched(f->start, end, pagemaps(), scan_words);
   else
-    scan_words(f->start, f->start + f->requested);
+    scan_words(f->start, end);
 }
 
 static void drain_stack(void) {

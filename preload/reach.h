@@ -8,6 +8,10 @@
 
 #include "freeze.h"
 
+/* The program has asked how large a block really is (malloc_usable_size), so it may keep
+ * pointers behind what it requested. */
+extern bool reach_scan_slack;
+
 /* Copy the process and start the scan in the copy; returns as soon as the frozen threads
  * may run again. They must be frozen (freeze.h) and the locks of the heap be
  * held by the caller, so that pools, arenas and the map are in order. The

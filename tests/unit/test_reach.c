@@ -488,6 +488,20 @@ static void test_possible(void **state) {
   expect(C, UL_POSSIBLE, 1, 40);
 }
 
+/* A pointer in the slack holds once the program has asked for the usable size. */
+static void test_pointer_in_the_slack(void **state) {
+  (void)state;
+  int a = block(100, A), b = block(100, B); /* of a class of 112 bytes */
+  root(0, a, 0);
+  point(a, 104, b, 0);
+  scan();
+  expect(B, UL_DEFINITE, 1, 100);
+  reach_scan_slack = true;
+  scan();
+  reach_scan_slack = false;
+  expect(B, UL_REACHABLE, 1, 100);
+}
+
 static void test_start_beats_interior(void **state) {
   (void)state;
   int a = block(100, A);
@@ -1280,6 +1294,7 @@ int main(void) {
       TEST(test_cycle_below_a_leader),
       TEST(test_random_graphs),
       TEST(test_possible),
+      TEST(test_pointer_in_the_slack),
       TEST(test_start_beats_interior),
       TEST(test_one_past_the_end),
       TEST(test_free_blocks_hold_nothing),
