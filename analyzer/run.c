@@ -25,6 +25,7 @@
 
 #define OLD_NAMES 1000 /* earlier recordings of one name that are kept apart */
 #define DEPTH_MAX 1024
+#define FIRST_BYTES (512u << 10) /* what a recording begins with, and a little more */
 
 enum answer { UNSAID, YES, NO };
 
@@ -36,7 +37,7 @@ struct run {
   char **command;
   char preload[PATH_MAX];
   char path[PATH_MAX]; /* of the recording, absolute; see name_recording() */
-  bool unwritable;     /* there can be no recording, and that has been said */
+  bool unrecorded;     /* there can be no recording, and that has been said */
   struct inspection program;
 };
 
@@ -163,6 +164,16 @@ static int check_file(struct run *run) {
   return EXIT_FINE;
 }
 
+/* As libullage.so reads it. */
+static bool check_wanted(struct run *run) {
+  const char *record = getenv("ULLAGE_RECORD");
+  run->unrecorded = record && (strcmp(record, "no") == 0 || strcmp(record, "0") == 0);
+  if (run->unrecorded && !run->quiet)
+    say("ULLAGE_RECORD=%s: the program gets our allocator, and nothing is recorded",
+        record);
+  return !run->unrecorded;
+}
+
 /* A program that cannot be recorded still runs. */
 static void check_directory(struct run *run) {
   char directory[PATH_MAX];
@@ -171,7 +182,7 @@ static void check_directory(struct run *run) {
   snprintf(directory, sizeof directory, "%.*s", slash ? (int)(slash - file) + 1 : 1,
            slash ? file : ".");
   if (access(directory, W_OK | X_OK) == 0) return;
-  run->unwritable = true;
+  run->unrecorded = true;
   if (run->file)
     say_failed("cannot record to %s: %s; the program runs without", file,
                strerror(errno));
@@ -274,7 +285,7 @@ static bool set_environment(const struct run *run) {
          set_answer("ULLAGE_CHILDREN", run->children) &&
          set_answer("ULLAGE_SCAN", run->scan) &&
          (!run->depth || set_number("ULLAGE_DEPTH", run->depth)) &&
-         (!run->unwritable || set("ULLAGE_RECORD", "no"));
+         (!run->unrecorded || set("ULLAGE_RECORD", "no"));
 }
 
 /* CPython keeps small objects in arenas of its own, which hides them. */
@@ -291,7 +302,7 @@ _Noreturn static void become(struct run *run, const struct signals *signals, int
   if (!name_recording(run, getpid()))
     errno = ENAMETOOLONG;
   else {
-    if (!run->unwritable) make_way(run->path);
+    if (!run->unrecorded) make_way(run->path);
     set_python(run);
     if (set_environment(run)) {
       signals_restore(signals);
@@ -416,11 +427,22 @@ static const char *relative(const char *path) {
   return strncmp(path, directory, n) == 0 && path[n] == '/' ? path + n + 1 : path;
 }
 
+/* If we cannot create it either, libullage.so could not, and has said why. */
+static bool can_create(const char *path) {
+  signal(SIGXFSZ, SIG_IGN);
+  int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+  if (fd < 0) return false;
+  bool can = posix_fallocate(fd, 0, FIRST_BYTES) == 0;
+  unlink(path);
+  close(fd);
+  return can;
+}
+
 static void say_missing(const struct run *run) {
-  say("there is no recording: libullage.so was not loaded, or could not create %s. Did "
-      "%s "
-      "change LD_PRELOAD, or its privileges, or run another program?",
-      relative(run->path), run->command[0]);
+  if (!can_create(run->path)) return;
+  say("there is no recording. If no line above says why, libullage.so was not loaded, or "
+      "the file was removed: did %s change LD_PRELOAD, or its privileges?",
+      text_escaped(run->command[0]));
 }
 
 static void say_end(const struct run *run) {
@@ -464,13 +486,13 @@ int run_main(int argc, char *argv[]) {
     return run.program.status;
   }
   if (find_preload(&run) || check_file(&run)) return EXIT_FAILED;
-  check_directory(&run);
+  if (check_wanted(&run)) check_directory(&run);
 
   signals_take(&signals);
   if ((status = start(&run, &signals, &pid)) != EXIT_FINE) return status;
   status = signals_wait(&signals, pid);
   signals_restore(&signals);
-  if (!run.unwritable && name_recording(&run, pid)) {
+  if (!run.unrecorded && name_recording(&run, pid)) {
     complete(run.path, pid, status);
     say_end(&run);
   }
