@@ -210,6 +210,15 @@ static enum ul_verdict worst(const struct ul_scan *scan) {
   return scan->totals[UL_POSSIBLE].blocks ? UL_POSSIBLE : UL_NO_VERDICT;
 }
 
+/* A few lost bytes must not hide that far more may be. */
+static void print_possible(const struct ul_scan *scan, const struct view_options *o) {
+  uint64_t lost = scan->totals[UL_DEFINITE].bytes + scan->totals[UL_INDIRECT].bytes;
+  if (scan->totals[UL_POSSIBLE].bytes > lost)
+    fprintf(o->out, "; possibly lost: %s in %s",
+            text_size(o, scan->totals[UL_POSSIBLE].bytes),
+            text_plural(scan->totals[UL_POSSIBLE].blocks, "block", "blocks"));
+}
+
 static void print_first_line(const struct recording *r, const struct view_options *o) {
   const struct ul_scan *scan = &recording_header(r)->scan;
   enum ul_verdict v = worst(scan);
@@ -232,6 +241,7 @@ static void print_first_line(const struct recording *r, const struct view_option
             text_count(scan->totals[UL_INDIRECT].blocks));
   if (n && o->symbols) fprintf(o->out, "; most: %s", text_guilty(o, list[0]->site));
   free(list);
+  if (v == UL_DEFINITE) print_possible(scan, o);
 }
 
 static void print_totals(const struct ul_scan *scan, const struct view_options *o) {
@@ -263,11 +273,14 @@ static void print_scan(const struct ul_scan *scan, const struct view_options *o)
     fprintf(o->out, "Reachable blocks are not listed: --show=reachable.\n");
 }
 
-static void print_live(const struct sites *s, const struct view_options *o) {
+static void print_live(const struct recording *r, const struct sites *s,
+                       const struct view_options *o) {
+  char title[64];
   size_t n, most = o->top ? o->top : o->all ? SIZE_MAX : TOP_TEXT;
   const struct site_sum **list = sites_sorted(s, live_bytes, &n);
+  snprintf(title, sizeof title, "STILL LIVE %s", text_moment(r));
   if (n)
-    text_heading(o, "STILL LIVE AT THE END",
+    text_heading(o, title,
                  "  not leaks: what was allocated and not "
                  "freed so far%s",
                  n > most ? " (more: --all)" : "");
@@ -292,7 +305,7 @@ static int print_text(const struct recording *r, const struct sites *s,
     print_scan(scan, o);
   } else {
     fprintf(o->out, "what leaks is not known: %s\n", why_not_scanned(r));
-    print_live(s, o);
+    print_live(r, s, o);
   }
   text_hints(o);
   return text_finish(o);

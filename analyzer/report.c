@@ -315,8 +315,8 @@ static void print_ranking(const struct ranking *ranking, const struct sites *s,
 
 static void print_rankings(const struct recording *r, const struct sites *s,
                            const struct view_options *o) {
-  static const struct ranking at_end = {"LIVE AT THE END", key_live, line_live};
-  static const struct ranking now = {"LIVE NOW", key_live, line_live};
+  char title[64];
+  const struct ranking at_last = {title, key_live, line_live};
   static const struct ranking others[] = {
       {"LIVE AT THE PEAK", key_peak, line_peak},
       {"MOST ALLOCATIONS", key_count, line_count},
@@ -324,7 +324,8 @@ static void print_rankings(const struct recording *r, const struct sites *s,
        line_temporary}};
   bool at_peak = s->bytes >= peak_bytes(r, s) / 100 * 99; /* the same picture twice */
   if (!at_peak) print_ranking(&others[0], s, o);
-  print_ranking(recording_end(r) == RECORDING_RUNNING ? &now : &at_end, s, o);
+  snprintf(title, sizeof title, "LIVE %s", text_moment(r));
+  print_ranking(&at_last, s, o);
   print_ranking(&others[1], s, o);
   print_ranking(&others[2], s, o);
 }

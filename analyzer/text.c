@@ -226,6 +226,22 @@ const char *text_end(const struct recording *r) {
   return "ended";
 }
 
+const char *text_moment(const struct recording *r) {
+  switch (recording_end(r)) {
+  case RECORDING_RUNNING:
+    return "NOW";
+  case RECORDING_KILLED:
+  case RECORDING_SIGNALED:
+    return "WHEN IT WAS KILLED";
+  case RECORDING_EXECED:
+    return "WHEN IT REPLACED ITSELF";
+  case RECORDING_ABORTED:
+    return "WHEN IT ABORTED";
+  default:
+    return "AT THE END";
+  }
+}
+
 int text_finish(const struct view_options *o) {
   if (fflush(o->out) == 0 && !ferror(o->out)) return 0;
   fprintf(stderr, "ullage: the answer could not be written: %s\n", strerror(errno));

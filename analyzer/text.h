@@ -37,6 +37,8 @@ void text_hints(const struct view_options *o);
 const char *text_command(const struct recording *r, size_t max);
 /* "exited with status 3", "killed by signal 11 (Segmentation fault)" ... */
 const char *text_end(const struct recording *r);
+/* When what the ledger says was so, for a heading: "NOW", "AT THE END" ... */
+const char *text_moment(const struct recording *r);
 
 /* Flush; 0, or 1 with a line on stderr. What a verb returns. */
 int text_finish(const struct view_options *o);

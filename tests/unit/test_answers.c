@@ -262,6 +262,52 @@ static void leaks_without_a_scan_are_not_called_leaks(void **state) {
   recording_close(r);
 }
 
+static bool says(verb *ask, struct build *b, bool alive, const char *what) {
+  char message[512];
+  size_t n;
+  char *file = build_file(b, 1, &n);
+  struct recording *r = recording_open_memory(file, n, alive, message, sizeof message);
+  if (!r) fail_msg("%s", message);
+  char *text = answer(ask, r, (struct view_options){0});
+  bool said = strstr(text, what) != NULL;
+  free(text);
+  free(file);
+  recording_close(r);
+  build_free(b);
+  return said;
+}
+
+static struct build *unfinished(uint32_t state) {
+  struct build *b = build_example();
+  b->header.state = state;
+  b->header.scan.state = UL_SCAN_NONE;
+  b->header.end_ms = b->header.end_rss_bytes = 0;
+  return b;
+}
+
+static void what_is_live_is_live_at_a_moment(void **state) {
+  (void)state;
+  struct build *b = unfinished(UL_STATE_EXITED);
+  b->header.end_ms = 10000;
+  assert_true(says(leaks_main, b, false, "STILL LIVE AT THE END"));
+  assert_true(says(leaks_main, unfinished(UL_STATE_RUNNING), true, "STILL LIVE NOW"));
+  assert_true(says(leaks_main, unfinished(UL_STATE_RUNNING), false,
+                   "STILL LIVE WHEN IT WAS KILLED"));
+  assert_true(
+      says(report_main, unfinished(UL_STATE_RUNNING), false, "LIVE WHEN IT WAS KILLED"));
+}
+
+static void few_definite_leaks_do_not_hide_many_possible(void **state) {
+  (void)state;
+  static const char *const what = "; possibly lost: 6.6 MiB in 70,000 blocks";
+  struct build *b = build_example();
+  build_leak(b, UL_SITE_RESERVED, UL_POSSIBLE, 70000, 6920602);
+  assert_true(says(leaks_main, b, false, what));
+  b = build_example();
+  build_leak(b, UL_SITE_RESERVED, UL_POSSIBLE, 1, 100);
+  assert_false(says(leaks_main, b, false, "; possibly lost"));
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(ledger_adds_up),
@@ -277,6 +323,8 @@ int main(void) {
       cmocka_unit_test(every_verb_answers),
       cmocka_unit_test(empty_recordings_have_answers),
       cmocka_unit_test(leaks_without_a_scan_are_not_called_leaks),
+      cmocka_unit_test(what_is_live_is_live_at_a_moment),
+      cmocka_unit_test(few_definite_leaks_do_not_hide_many_possible),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
