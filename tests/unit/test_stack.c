@@ -29,7 +29,11 @@
 #include <ucontext.h>
 #include <unistd.h>
 
+#ifdef __clang__
+#define NOINLINE __attribute__((noinline))
+#else
 #define NOINLINE __attribute__((noinline, noclone))
+#endif
 #define AFTER_CALL __asm__ volatile("" ::: "memory")
 
 _Thread_local struct thread_state thread_state;
