@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -198,14 +199,38 @@ static void print_folded(const struct view_options *options, const struct childr
           text_escaped(path));
 }
 
-void children_print(const struct view_options *options, const char *path) {
+/* " (18 children with a line each)": what there is none of, is not named. */
+static void print_heading(const struct view_options *options, const struct children *c) {
+  text_heading(options, "BESIDE IT", " (%s%s%s%s%s)",
+               c->count ? text_plural(c->count, "recording", "recordings") : "",
+               c->count ? " of children and earlier programs" : "",
+               c->count && c->folded ? "; " : "",
+               c->folded ? text_plural(c->folded, "child", "children") : "",
+               c->folded ? " with a line each" : "");
+}
+
+/* Each that was worth a recording is counted, those beyond the limit as well. */
+uint64_t children_beyond(const struct children *c, uint64_t worth) {
+  return c->folded && worth > c->count ? worth - c->count : 0;
+}
+
+static void print_limit(const struct view_options *options, const struct children *c,
+                        uint64_t worth) {
+  uint64_t beyond = children_beyond(c, worth);
+  if (beyond)
+    fprintf(options->out,
+            "  only the first %s kept, and %s worth one: ULLAGE_CHILDREN_MAX=%" PRIu64
+            " keeps them all\n",
+            text_plural(c->count, "recording was", "recordings were"),
+            text_plural(beyond, "more child was", "more children were"), worth);
+}
+
+void children_print(const struct view_options *options, const char *path,
+                    uint64_t worth) {
   struct children *children = children_find(path);
   if (!children) return;
   if (children->count || children->folded) {
-    text_heading(options, "BESIDE IT",
-                 " (%s of children and earlier programs; %s with a line each)",
-                 text_plural(children->count, "recording", "recordings"),
-                 text_plural(children->folded, "child", "children"));
+    print_heading(options, children);
     size_t shown = options->top ? options->top : SHOWN;
     if (options->all || shown > children->count) shown = children->count;
     for (size_t i = 0; i < shown; i++)
@@ -214,6 +239,7 @@ void children_print(const struct view_options *options, const char *path) {
       fprintf(options->out, "  and %zu more: --all shows them\n",
               children->count - shown);
     if (children->folded) print_folded(options, children, path);
+    print_limit(options, children, worth);
   }
   children_free(children);
 }

@@ -30,7 +30,11 @@ void children_free(struct children *);
  * number: what the files of children and of earlier programs are called. */
 bool children_is_name(const char *name, const char *base);
 
+/* Of the folded ones, how many are only because the limit was reached. `worth` is what
+ * the main recording counts: header.children_kept. */
+uint64_t children_beyond(const struct children *, uint64_t worth);
+
 /* For the end of a report: a heading, the recordings with their peak, loss and end, the
- * folded ones by program. Nothing if there were none. */
-void children_print(const struct view_options *options, const char *path);
+ * folded ones by program, and whether a limit was reached. Nothing if there were none. */
+void children_print(const struct view_options *options, const char *path, uint64_t worth);
 #endif

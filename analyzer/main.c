@@ -309,7 +309,7 @@ static int answer(struct request *request, const char *path) {
   request->view.columns = terminal_columns();
   int status = request->verb->answer(recording, &request->view);
   if (request->verb->answer == report_main && !request->view.json && !status) {
-    children_print(&request->view, path);
+    children_print(&request->view, path, recording_header(recording)->children_kept);
     status = finish_output();
   }
   symbols_free(symbols);

@@ -162,6 +162,8 @@ static json_t *children_object(const struct recording *r) {
   json_put(object, "folded_allocations", json_bytes(c ? c->folded_allocations : 0));
   json_put(object, "folded_peak_bytes", json_bytes(c ? c->folded_peak : 0));
   json_put(object, "folded_lost_bytes", json_bytes(c ? c->folded_lost : 0));
+  json_put(object, "beyond_limit",
+           json_bytes(c ? children_beyond(c, recording_header(r)->children_kept) : 0));
   children_free(c);
   return object;
 }
