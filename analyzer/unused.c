@@ -8,6 +8,7 @@
 
 #define TOP_TEXT 10u
 #define TOP_JSON 1000u
+#define UNPINNED "free, in arenas without any live block"
 
 static uint64_t pinned(const struct unused_site *s) {
   return s->pinned_pool + s->pinned_arena;
@@ -114,7 +115,9 @@ static void print_totals(const struct unused *u, const struct view_options *o) {
             "pinned in pools: free blocks beside a few that live");
   print_row(o, u->total.pinned_arena,
             "pinned in arenas: empty pools beside pools in use");
-  print_row(o, u->unpinned_bytes, "in arenas without a live block: nobody pins them");
+  print_row(o, u->unpinned_bytes,
+            UNPINNED " (kept by heaps of idle or\n"
+                     "                  ended threads; malloc_trim gives it back)");
   print_row(o, u->total.slack, "slack: usable but not requested");
   print_row(o, u->total.untouched, "untouched: requested, but never made resident");
   if (u->writes != UL_EVIDENCE_NONE)
@@ -141,12 +144,19 @@ static void print_evidence(const struct recording *r, const struct unused *u,
                     "evidence in this recording.\n");
 }
 
+/* Worth a word where it is more than what survivors pin. */
+static void print_unpinned(const struct unused *u, const struct view_options *o) {
+  if (u->unpinned_bytes > pinned(&u->total))
+    fprintf(o->out, ", %s " UNPINNED, text_size(o, u->unpinned_bytes));
+}
+
 void unused_brief(struct recording *r, const struct view_options *o) {
   struct unused *u = unused_load(r);
   if (!u) return;
   const struct unused_site *t = &u->total;
   fprintf(o->out, "  unused   %s pinned, %s slack, %s untouched", text_size(o, pinned(t)),
           text_size(o, t->slack), text_size(o, t->untouched));
+  print_unpinned(u, o);
   if (u->count && unused_sum(t) && o->symbols)
     fprintf(o->out, "; most: %s by %s", text_size(o, unused_sum(&u->sites[0])),
             text_guilty(o, u->sites[0].site));

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 #include <stdlib.h>
+#include <string.h>
 
 static struct recording *opened(struct build *b) {
   char message[512];
@@ -150,6 +151,34 @@ static void old_blocks_without_writes_are_found(void **state) {
   recording_close(r);
 }
 
+static bool brief_says(struct recording *r, const char *what) {
+  char *text = NULL;
+  size_t n;
+  struct view_options options = {.out = open_memstream(&text, &n)};
+  unused_brief(r, &options);
+  fclose(options.out);
+  bool said = strstr(text, what) != NULL;
+  free(text);
+  return said;
+}
+
+/* As after threads that ended: the empty arena is most of what is free. */
+static void free_space_without_a_survivor_is_told(void **state) {
+  (void)state;
+  static const char *const what = ", 1.0 MiB free, in arenas without any live block";
+  for (unsigned pages = 0; pages <= UL_ARENA_PAGES; pages += UL_ARENA_PAGES) {
+    struct build *b = build_new();
+    uint32_t one = site_of(b, 0x401000), arena = build_arena(b), empty = build_arena(b);
+    build_pool(b, arena, 0, 8, 1);
+    build_block(b, arena, 0, 0, one, 1, 128);
+    build_resident(b, arena, 0, 1);
+    build_resident(b, empty, 0, pages);
+    struct recording *r = opened(b);
+    assert_int_equal(brief_says(r, what), pages > 0);
+    recording_close(r);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(survivors_share_what_they_pin),
@@ -157,6 +186,7 @@ int main(void) {
       cmocka_unit_test(untouched_bytes_are_exact),
       cmocka_unit_test(without_evidence_nothing_is_untouched),
       cmocka_unit_test(old_blocks_without_writes_are_found),
+      cmocka_unit_test(free_space_without_a_survivor_is_told),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
