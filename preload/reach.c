@@ -53,11 +53,13 @@
 #include "mapping.h"
 #include "os.h"
 #include "roots.h"
+#include "say.h"
 #include "table.h"
 
 #include <errno.h>
 #include <limits.h>
 #include <linux/futex.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
@@ -939,9 +941,24 @@ static void store_results(void) {
   __atomic_store_n(&s->state, UL_SCAN_DONE, __ATOMIC_RELEASE);
 }
 
+enum { PATIENCE_MS = 3000 };
+
+/* The program is otherwise done, so whoever waits for it should know what for. */
+static void say_if_it_takes_long(int child) {
+  static bool said;
+  struct pollfd end = {.fd = (int)syscall(SYS_pidfd_open, child, 0), .events = POLLIN};
+  if (end.fd < 0) return;
+  if (poll(&end, 1, PATIENCE_MS) == 0)
+    say_once(
+        &said,
+        "the program has ended; still looking for leaks (ULLAGE_SCAN=no does without)");
+  os_close(end.fd);
+}
+
 void reach_end(int child) {
   if (!child) return;
   int saved = errno;
+  say_if_it_takes_long(child);
   while (syscall(SYS_wait4, child, NULL, __WALL, NULL) < 0 && errno == EINTR)
     ;
   if (atomic_load(&job.result->phase) == PHASE_DONE)
