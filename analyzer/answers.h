@@ -21,6 +21,7 @@ struct growth {
   size_t verdicts[4];  /* sites for each enum trend_verdict */
   size_t measurements; /* snapshots, and the ledger of a process without a last one */
   struct trend all;    /* of all live bytes together */
+  bool unsure_matter;  /* the unsure ones hold, or held, a share worth mentioning */
 };
 /* NULL: no memory. */
 struct growth *growth_load(const struct recording *r);

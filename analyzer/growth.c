@@ -18,6 +18,9 @@
 
 #define TOP_TEXT 10u
 #define TOP_JSON 1000u
+#define UNSURE_SHARE                                                                     \
+  100 /* unsure sites that hold less than 1/100 are not worth a word                     \
+       */
 
 static const char *const names[] = {[TREND_GROWING] = "growing",
                                     [TREND_UNSURE] = "unsure",
@@ -34,10 +37,10 @@ struct sample {
 
 struct series {
   struct timeline timeline;
+  struct trend_life life; /* of the run; of the blocks nothing */
   struct sample *samples; /* by site, then moment */
   size_t count;
-  size_t moments; /* snapshots, and the ledger if it is used */
-  bool ended;
+  size_t moments;   /* snapshots, and the ledger if it is used */
   double *seconds;  /* of each moment */
   uint64_t *unseen; /* at each moment: the most a site without a sample held */
 };
@@ -78,7 +81,9 @@ static bool series_load(const struct recording *r, const struct sites *sites,
                         struct series *s) {
   *s = (struct series){.timeline = timeline_load(r, false)};
   uint64_t rows = sites->count;
-  s->ended = recording_header(r)->end_ms != 0;
+  s->life.ended = recording_header(r)->end_ms != 0;
+  s->life.start = (double)timeline_start_ms(r) / 1000;
+  s->life.end = (double)recording_duration_ms(r) / 1000;
   for (size_t m = 0; m < s->timeline.count; m++)
     rows += s->timeline.at[m]->rows;
   s->moments = s->timeline.count;
@@ -97,6 +102,17 @@ static void series_free(struct series *s) {
   free(s->samples);
   free(s->seconds);
   free(s->unseen);
+}
+
+static struct trend judge(const struct series *s, const struct trend_point *points,
+                          uint64_t blocks, uint64_t newest_ms, unsigned generations) {
+  struct trend t = trend_judge(points, s->moments, s->life.ended);
+  struct trend_life life = s->life;
+  life.holds = blocks > 0;
+  life.newest = (double)newest_ms / 1000;
+  life.generations = generations;
+  trend_consider(&t, points, s->moments, &life);
+  return t;
 }
 
 /* n samples of one site; points has room for all moments. */
@@ -118,9 +134,9 @@ static void judge_site(const struct series *s, const struct sample *samples, siz
   for (size_t m = 0; m < s->moments; m++)
     if (points[m].y < (double)level) points[m].y = (double)level;
   g->site = samples[0].site;
-  g->trend = trend_judge(points, s->moments, s->ended);
   g->blocks = sum->blocks;
   g->generations = (unsigned)__builtin_popcount(sum->generations);
+  g->trend = judge(s, points, sum->blocks, sum->newest_ms, g->generations);
 }
 
 static void judge_all(const struct series *s, const struct sites *sites,
@@ -140,8 +156,25 @@ static void judge_total(const struct series *s, const struct sites *sites,
     uint64_t live = m < s->timeline.count ? s->timeline.at[m]->live_bytes : sites->bytes;
     points[m] = (struct trend_point){s->seconds[m], (double)live};
   }
-  g->all = trend_judge(points, s->moments, s->ended);
+  uint64_t newest = 0;
+  for (size_t i = 0; i < sites->count; i++)
+    if (sites->sum[i].newest_ms > newest) newest = sites->sum[i].newest_ms;
+  g->all = judge(s, points, sites->blocks, newest, 0);
   g->measurements = s->moments;
+}
+
+/* By what they hold; or held, if that was freed in the end. */
+static bool unsure_matter(const struct growth *g, const struct sites *sites) {
+  double live = 0, freed = 0;
+  for (size_t i = 0; i < g->count; i++) {
+    const struct growth_site *s = &g->sites[i];
+    if (s->trend.verdict != TREND_UNSURE) continue;
+    live += (double)s->last_bytes;
+    if (s->trend.reason == TREND_SHORT || s->trend.reason == TREND_FELL)
+      freed += s->trend.high;
+  }
+  return (live > 0 && live * UNSURE_SHARE >= (double)sites->bytes) ||
+         (freed > 0 && freed * UNSURE_SHARE >= g->all.high);
 }
 
 static double weight_of(const struct growth_site *g) {
@@ -172,6 +205,7 @@ struct growth *growth_load(const struct recording *r) {
   if (good) {
     judge_all(&s, sites, points, g);
     judge_total(&s, sites, points, g);
+    g->unsure_matter = unsure_matter(g, sites);
     qsort(g->sites, g->count, sizeof *g->sites, by_importance);
   }
   series_free(&s);
@@ -246,6 +280,16 @@ static void print_reason(FILE *f, const struct recording *r, const struct trend 
     return;
   case TREND_SETTLED:
     fprintf(f, "fell, but no more since %s", when);
+    return;
+  case TREND_START:
+    fprintf(f, "what lives is from the start, until %s, and nothing was added since",
+            when);
+    return;
+  case TREND_SHORT:
+    fprintf(f,
+            "rose and was freed before the end of a run of less than %.0f s: too short "
+            "to tell work from growth",
+            TREND_SHORTEST);
     return;
   }
 }
@@ -343,12 +387,12 @@ static void print_first_line(const struct growth *g, const struct view_options *
             text_plural(g->verdicts[TREND_GROWING], "call site grows", "call sites grow"),
             text_off(o), rate(o, g->sites[0].trend.slope), o->symbols ? " at " : "",
             text_guilty(o, g->sites[0].site));
-  else if (g->measurements < TREND_FEWEST)
+  else if (g->measurements < TREND_FEWEST && g->unsure_matter)
     fprintf(o->out, "what grows is not known: only %s, %u are needed",
             text_plural(g->measurements, "measurement", "measurements"), TREND_FEWEST);
   else
     fprintf(o->out, "%snothing grows%s", text_on(o, TEXT_GOOD), text_off(o));
-  if (g->verdicts[TREND_UNSURE] && g->measurements >= TREND_FEWEST)
+  if (g->unsure_matter && g->measurements >= TREND_FEWEST)
     fprintf(o->out, "; %s unsure", text_plural(g->verdicts[TREND_UNSURE], "is", "are"));
 }
 

@@ -67,7 +67,8 @@ struct trend_kendall trend_kendall(const struct trend_point *points, size_t n) {
  * the pairs that differ agree (tau 0.4); it has stopped when the last quarter of the
  * time brought nothing, it may have when the last eighth did; a rise within 2 % of
  * the range is nothing, a tenth at once is a step; a fall of half the range undoes the
- * growth before it. */
+ * growth before it. What lives is from the start if the last three quarters of the run
+ * added nothing to it; it survives a short run if it is from three 16ths of it. */
 #define SIGNIFICANT 0.01
 #define TAU 0.4
 #define STOPPED 0.25
@@ -78,15 +79,29 @@ struct trend_kendall trend_kendall(const struct trend_point *points, size_t n) {
 #define FLAT_END 0.1
 #define TIDYING 0.1
 #define SLOW_END 0.25
+#define START 0.25
+#define SURVIVING 3
 
-static void copy_extremes(const struct trend_point *points, size_t n, double sign,
-                          struct trend_point *bins, size_t *count) {
+typedef size_t bin_of(const struct trend_point *points, size_t n, size_t i);
+
+static size_t bin_by_time(const struct trend_point *points, size_t n, size_t i) {
   double start = points[0].t, width = (points[n - 1].t - start) / TREND_BINS;
+  size_t bin = width > 0 ? (size_t)((points[i].t - start) / width) : 0;
+  return bin < TREND_BINS ? bin : TREND_BINS - 1;
+}
+
+/* The last point is alone in its bin: it may be of much later. */
+static size_t bin_by_number(const struct trend_point *points, size_t n, size_t i) {
+  (void)points;
+  return i + 1 < n ? i * (TREND_BINS - 1) / (n - 1) : TREND_BINS - 1;
+}
+
+static void copy_extremes(const struct trend_point *points, size_t n, bin_of *bin_by,
+                          double sign, struct trend_point *bins, size_t *count) {
   size_t last = TREND_BINS;
   *count = 0;
   for (size_t i = 0; i < n; i++) {
-    size_t bin = width > 0 ? (size_t)((points[i].t - start) / width) : 0;
-    if (bin >= TREND_BINS) bin = TREND_BINS - 1;
+    size_t bin = bin_by(points, n, i);
     double y = sign * points[i].y;
     if (bin != last)
       bins[(*count)++] = (struct trend_point){points[i].t, y};
@@ -212,6 +227,7 @@ static enum trend_verdict verdict_for(enum trend_reason reason) {
   case TREND_STOPPED:
   case TREND_SWINGS:
   case TREND_SETTLED:
+  case TREND_START:
     return TREND_STEADY;
   default:
     return TREND_UNSURE;
@@ -239,8 +255,10 @@ static struct trend judge(const struct trend_point *points, size_t n) {
   struct trend_point floor[TREND_BINS], ceiling[TREND_BINS];
   size_t count;
   if (n == 0) return t;
-  copy_extremes(points, n, -1, ceiling, &count);
-  copy_extremes(points, n, 1, floor, &count);
+  copy_extremes(points, n, bin_by_time, 1, floor, &count);
+  bin_of *bins = count < TREND_FEWEST ? bin_by_number : bin_by_time;
+  copy_extremes(points, n, bins, -1, ceiling, &count);
+  copy_extremes(points, n, bins, 1, floor, &count);
   struct shape up = shape_of(floor, count), down = shape_of(ceiling, count);
   t.points = count;
   t.low = up.low;
@@ -260,17 +278,62 @@ static struct trend judge(const struct trend_point *points, size_t n) {
   return t;
 }
 
-struct trend trend_judge(const struct trend_point *points, size_t n, bool ended) {
+/* The tidying up may be in several steps. */
+static struct trend judge_before(const struct trend_point *points, size_t n,
+                                 double tidying) {
   struct trend t = judge(points, n);
-  if (t.reason != TREND_FELL || !ended) return t;
+  while (t.reason == TREND_FELL && t.at >= tidying) {
+    size_t before = 0;
+    while (points[before].t < t.at)
+      before++;
+    double freed = t.at;
+    struct trend until = judge(points, before);
+    if (until.reason == TREND_FEW) break;
+    t = until;
+    if (t.reason != TREND_RISES) continue;
+    t.reason = TREND_FREED;
+    t.at = freed;
+  }
+  return t;
+}
+
+struct trend trend_judge(const struct trend_point *points, size_t n, bool ended) {
+  if (!ended || n == 0) return judge(points, n);
   double end = points[n - 1].t;
-  if (t.at < end - TIDYING * (end - points[0].t)) return t;
-  size_t before = 0;
-  while (points[before].t < t.at)
-    before++;
-  struct trend until = judge(points, before);
-  if (until.reason != TREND_RISES) return t;
-  until.reason = TREND_FREED;
-  until.at = t.at;
-  return until;
+  return judge_before(points, n, end - TIDYING * (end - points[0].t));
+}
+
+/* ---- what the blocks know ---------------------------------------------------- */
+
+static bool flat_since(const struct trend *t, const struct trend_point *points, size_t n,
+                       double since) {
+  double most = points[n - 1].y + NOTHING * t->high;
+  for (size_t i = 0; i < n; i++)
+    if (points[i].t >= since && points[i].y > most) return false;
+  return true;
+}
+
+static void set_reason(struct trend *t, enum trend_reason reason) {
+  t->reason = reason;
+  t->verdict = verdict_for(reason);
+}
+
+void trend_consider(struct trend *t, const struct trend_point *points, size_t n,
+                    const struct trend_life *life) {
+  double run = life->end - life->start;
+  if (n == 0) return;
+  if (run < TREND_SHORTEST) {
+    bool freed = points[n - 1].y < t->low + UNDONE * (t->high - t->low);
+    if (t->verdict == TREND_GROWING && freed && life->generations < SURVIVING)
+      set_reason(t, TREND_SHORT);
+    return;
+  }
+  if (t->verdict != TREND_UNSURE && t->verdict != TREND_GROWING) return;
+  double start = life->start + START * run;
+  if (life->holds && life->newest <= start && flat_since(t, points, n, start)) {
+    set_reason(t, TREND_START);
+    t->at = life->newest;
+  } else if (!life->holds && !life->ended && t->reason == TREND_FEW) {
+    set_reason(t, TREND_NONE);
+  }
 }

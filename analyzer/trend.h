@@ -43,7 +43,9 @@ enum trend_reason {
   TREND_SWINGS,  /* steady: up and down, without a floor that rises */
   TREND_FELL,    /* unsure: rises, but fell once, at `at` */
   TREND_FALLS,   /* shrinking */
-  TREND_SETTLED  /* steady: fell, but not since `at` */
+  TREND_SETTLED, /* steady: fell, but not since `at` */
+  TREND_START,   /* steady: what lives is from the start, until `at`, and flat since */
+  TREND_SHORT    /* unsure: rose and was freed in a run too short to call it growth */
 };
 struct trend {
   enum trend_verdict verdict;
@@ -56,10 +58,27 @@ struct trend {
 };
 /* The points are in order of t. They are reduced to the lowest (for growth; the
  * highest for shrinking) in each of TREND_BINS equal parts of the time, so that the
- * verdict is on the floor of a series that swings, and dense times weigh no more. */
+ * verdict is on the floor of a series that swings, and dense times weigh no more. Where
+ * nearly all are from a small part of the time, as of a program that went idle, the parts
+ * have equally many points instead. */
 #define TREND_BINS 32u
 #define TREND_FEWEST 8u
 /* `ended`: the program came to its end, so that a fall in the last tenth of the time
- * may be its tidying up; what rose until then was growing. */
+ * may be its tidying up: then the verdict is on what was before. */
 struct trend trend_judge(const struct trend_point *points, size_t n, bool ended);
+
+/* What else is known of the series: the run, and the blocks that live now. */
+struct trend_life {
+  double start, end; /* of the run, seconds */
+  bool ended;
+  bool holds;           /* there are live blocks */
+  double newest;        /* when the last of them was allocated */
+  unsigned generations; /* in how many 16ths of the run they were */
+};
+/* Changes the verdict on these points where the blocks know better: what lives since the
+ * first quarter of the run does not grow, however few measurements there are; and a run
+ * of less than TREND_SHORTEST seconds that freed everything only did its work. */
+#define TREND_SHORTEST 2.0
+void trend_consider(struct trend *t, const struct trend_point *points, size_t n,
+                    const struct trend_life *life);
 #endif

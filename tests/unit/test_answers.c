@@ -308,6 +308,32 @@ static void few_definite_leaks_do_not_hide_many_possible(void **state) {
   assert_false(says(leaks_main, b, false, "; possibly lost"));
 }
 
+/* Two sites that only few measurements are of: one of the start, and one that added
+ * blocks since; small or not. */
+static struct build *idle(uint64_t added) {
+  struct build *b = build_new();
+  uint32_t start = build_site(b, (uint64_t[]){0x401000, 0});
+  uint32_t later = build_site(b, (uint64_t[]){0x402000, 0});
+  b->header.state = UL_STATE_RUNNING;
+  b->header.end_ms = 0;
+  build_large(b, start, 100, 1 << 20);
+  build_large(b, later, 9900, added);
+  for (uint32_t i = 0; i < 4; i++) {
+    build_snapshot(b, UL_SNAPSHOT_TIMED, i < 3 ? i * 100 : 10000, 1 << 20, 1 << 22);
+    build_row(b, start, 1, 1 << 20);
+    if (i == 3) build_row(b, later, 1, added);
+  }
+  return b;
+}
+
+static void data_of_the_start_does_not_drown_the_headline(void **state) {
+  (void)state;
+  assert_true(says(growth_main, idle(1000), false, "nothing grows\n"));
+  assert_true(
+      says(growth_main, idle(1000), false, "0 growing, 1 unsure, 0 shrinking, 1"));
+  assert_true(says(growth_main, idle(100000), false, "what grows is not known: only 4"));
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(ledger_adds_up),
@@ -323,6 +349,7 @@ int main(void) {
       cmocka_unit_test(every_verb_answers),
       cmocka_unit_test(empty_recordings_have_answers),
       cmocka_unit_test(leaks_without_a_scan_are_not_called_leaks),
+      cmocka_unit_test(data_of_the_start_does_not_drown_the_headline),
       cmocka_unit_test(what_is_live_is_live_at_a_moment),
       cmocka_unit_test(few_definite_leaks_do_not_hide_many_possible),
   };

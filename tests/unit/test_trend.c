@@ -214,6 +214,78 @@ static void tidying_up_does_not_hide_growth(void **state) {
   assert_int_equal(trend_judge(series, 100, true).verdict, TREND_STEADY);
 }
 
+static double filled_saw(double t) {
+  if (t > 0.97) return t > 0.985 ? 0 : 2e5;
+  return cache_exponential(t) + 0.6 * saw(t, 20.5);
+}
+
+/* Nor is tidying up a trend by itself, in however many steps. */
+static void tidying_up_is_no_trend(void **state) {
+  (void)state;
+  judge(filled_saw, 120, false);
+  struct trend t = trend_judge(series, 120, true);
+  if (t.verdict != TREND_STEADY) fail_msg("reason %d at %g", t.reason, t.at);
+  judge(cache, 100, false);
+  series[98].y = 1e5;
+  series[99].y = 0;
+  assert_int_equal(trend_judge(series, 100, true).verdict, TREND_STEADY);
+}
+
+/* 60 measurements in the first second, then one after half a minute: not too few. */
+static void idle_programs_are_judged(void **state) {
+  (void)state;
+  for (int i = 0; i < 60; i++)
+    series[i] = (struct trend_point){i / 60.0, 1e4 * i};
+  series[60] = (struct trend_point){30, 59e4};
+  struct trend t = trend_judge(series, 61, false);
+  assert_int_equal(t.reason, TREND_STOPPED);
+  for (int i = 0; i < 60; i++)
+    series[i].y = 59e4;
+  assert_int_equal(trend_judge(series, 61, false).reason, TREND_NONE);
+}
+
+static enum trend_reason considered(size_t n, bool ended, struct trend_life life) {
+  struct trend t = trend_judge(series, n, ended);
+  life.ended = ended;
+  trend_consider(&t, series, n, &life);
+  return t.reason;
+}
+
+static void blocks_of_the_start_do_not_grow(void **state) {
+  (void)state;
+  struct trend_life life = {.end = 40, .holds = true, .newest = 3, .generations = 2};
+  values((double[]){100, 200, 300, 400}, 4);
+  series[3].t = 40;
+  series[2].y = 400;
+  assert_int_equal(considered(4, false, life), TREND_START);
+  life.newest = 30; /* something was added since */
+  assert_int_equal(considered(4, false, life), TREND_FEW);
+  life.newest = 3;
+  series[2] = (struct trend_point){20, 500}; /* and was freed since */
+  assert_int_equal(considered(4, false, life), TREND_FEW);
+  life.holds = false;
+  assert_int_equal(considered(4, false, life), TREND_NONE);
+  assert_int_equal(considered(4, true, life), TREND_FEW);
+  judge(linear, 100, false);
+  life = (struct trend_life){.end = 100, .holds = true, .newest = 99, .generations = 16};
+  assert_int_equal(considered(100, false, life), TREND_RISES);
+}
+
+static void short_runs_that_free_everything_did_their_work(void **state) {
+  (void)state;
+  struct trend_life life = {.end = 0.48};
+  judge(torn_down, 100, false);
+  for (int i = 0; i < 100; i++)
+    series[i].t *= 0.0048;
+  assert_int_equal(considered(100, true, life), TREND_SHORT);
+  life.generations = 2;
+  assert_int_equal(considered(100, true, life), TREND_SHORT);
+  life.generations = 3;
+  assert_int_equal(considered(100, true, life), TREND_FREED);
+  judge(linear, 100, false); /* what is not freed grows, however short the run */
+  assert_int_equal(considered(100, true, (struct trend_life){.end = 0.48}), TREND_RISES);
+}
+
 static void few_points_are_not_judged(void **state) {
   (void)state;
   for (size_t n = 1; n < TREND_FEWEST; n++) {
@@ -231,6 +303,10 @@ int main(void) {
       cmocka_unit_test(habits_are_recognised),
       cmocka_unit_test(quick_swings_do_not_hide_growth),
       cmocka_unit_test(tidying_up_does_not_hide_growth),
+      cmocka_unit_test(tidying_up_is_no_trend),
+      cmocka_unit_test(idle_programs_are_judged),
+      cmocka_unit_test(blocks_of_the_start_do_not_grow),
+      cmocka_unit_test(short_runs_that_free_everything_did_their_work),
       cmocka_unit_test(few_points_are_not_judged),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
