@@ -6,7 +6,7 @@
 #include "trend.h"
 #include "verbs.h"
 
-/* ---- growth --------------------------------------------------------------- */
+/* ---- growth -------------------------------------------------------------------- */
 
 struct growth_site {
   uint32_t site;
@@ -27,7 +27,7 @@ struct growth {
 struct growth *growth_load(const struct recording *r);
 void growth_free(struct growth *g);
 
-/* ---- unused ---------------------------------------------------------------- */
+/* ---- unused -------------------------------------------------------------------- */
 
 /* Bytes. Free space counts where its pages are resident (if that is known): what was
  * never touched costs nothing and nobody. */
@@ -55,7 +55,7 @@ void unused_free(struct unused *u);
 /* pinned + slack + untouched: what a site is sorted by. */
 uint64_t unused_sum(const struct unused_site *s);
 
-/* ---- in brief ---------------------------------------------------------------- */
+/* ---- in brief ------------------------------------------------------------------ */
 
 /* A few lines each, for report and for the end of run. */
 void growth_brief(struct recording *r, const struct view_options *o);

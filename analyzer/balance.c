@@ -27,7 +27,7 @@ static void add_heap(struct balance *b, const struct block_sums *s, uint64_t cac
   b->heap_bytes = sum(b);
 }
 
-/* ---- from mappings -------------------------------------------------------------- */
+/* ---- from mappings ------------------------------------------------------------- */
 
 struct resident {
   uint64_t heap, tool, recording;
@@ -101,7 +101,7 @@ static void by_mappings(const struct recording *r, struct balance *b) {
   add(b, "unexplained", b->rss_bytes - sum(b));
 }
 
-/* ---- from a snapshot --------------------------------------------------------------- */
+/* ---- from a snapshot ----------------------------------------------------------- */
 
 static void by_snapshot(struct balance *b, const struct ul_snapshot *s) {
   struct block_sums sums = {.small_requested = s->small_requested,

@@ -16,7 +16,7 @@
 #define PROGRAMS 6 /* of the folded ones */
 #define NAMES_MAX 512 /* different folded programs told apart */
 
-/* ---- files --------------------------------------------------------------- */
+/* ---- files --------------------------------------------------------------------- */
 
 static const char *skip_number(const char *at) {
   if (*at++ != '.' || !isdigit((unsigned char)*at)) return NULL;
@@ -60,7 +60,7 @@ static void find_files(struct children *children, const char *path) {
   free(directory);
 }
 
-/* ---- folded lines -------------------------------------------------------- */
+/* ---- folded lines -------------------------------------------------------------- */
 
 /* The program of a command line: its first word without directories. */
 static char *program_of(const char *command) {
@@ -157,7 +157,7 @@ void children_free(struct children *children) {
   free(children);
 }
 
-/* ---- text ---------------------------------------------------------------- */
+/* ---- text ---------------------------------------------------------------------- */
 
 static uint64_t peak_of(const struct recording *r) {
   uint64_t peak = 0;

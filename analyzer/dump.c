@@ -21,7 +21,7 @@ struct dump {
   uint64_t total; /* scratch of a visit */
 };
 
-/* ---- elements -------------------------------------------------------------------- */
+/* ---- elements ------------------------------------------------------------------ */
 
 static void begin(struct dump *d, const char *kind) {
   if (!d->json) {
@@ -105,7 +105,7 @@ static void name(struct dump *d, const char *key, const char *const *names, size
 #define NAME(d, key, names, value)                                                       \
   name(d, key, names, sizeof names / sizeof *names, value)
 
-/* ---- names ------------------------------------------------------------------------- */
+/* ---- names --------------------------------------------------------------------- */
 
 static const char *const table_names[UL_TABLES] = {
     "text",    "modules", "nodes",     "sites", "chunks", "counters", "arenas",
@@ -132,8 +132,7 @@ static const char *const fallbacks[] = {
 #undef X
 };
 
-/* ---- header --------------------------------------------------------------------------
- */
+/* ---- header -------------------------------------------------------------------- */
 
 static void dump_format(struct dump *d) {
   const struct ul_header *h = recording_header(d->r);
@@ -230,8 +229,7 @@ static void dump_fallbacks(struct dump *d) {
   }
 }
 
-/* ---- stacks --------------------------------------------------------------------------
- */
+/* ---- stacks -------------------------------------------------------------------- */
 
 static void dump_modules(struct dump *d) {
   const struct ul_module *m;
@@ -278,8 +276,7 @@ static void dump_sites(struct dump *d) {
   }
 }
 
-/* ---- counters
- * --------------------------------------------------------------------------- */
+/* ---- counters ------------------------------------------------------------------ */
 
 static void dump_counter(struct dump *d, const char *kind, const struct ul_counter *c,
                          uint64_t site, const uint32_t *heap) {
@@ -336,8 +333,7 @@ static void dump_differences(struct dump *d) {
   sites_free(s);
 }
 
-/* ---- ledger
- * -------------------------------------------------------------------------------- */
+/* ---- ledger -------------------------------------------------------------------- */
 
 static uint64_t ones(const uint64_t *bits) {
   uint64_t n = 0;
@@ -413,8 +409,7 @@ static void dump_larges(struct dump *d) {
   }
 }
 
-/* ---- time, scan, mappings
- * -------------------------------------------------------------------- */
+/* ---- time, scan, mappings ------------------------------------------------------ */
 
 static void dump_snapshot(struct dump *d, uint64_t i, const struct ul_snapshot *s) {
   begin(d, "snapshot");

@@ -53,7 +53,7 @@ struct symbols {
   bool told; /* a line of progress is on the terminal */
 };
 
-/* ---- memory -------------------------------------------------------------- */
+/* ---- memory -------------------------------------------------------------------- */
 
 static size_t memory_slot(const struct memory *memory, uint64_t key) {
   size_t mask = memory->room - 1;
@@ -113,7 +113,7 @@ static void push_note(struct stack *stack, const char *text) {
   frame->note = true;
 }
 
-/* ---- modules ------------------------------------------------------------- */
+/* ---- modules ------------------------------------------------------------------- */
 
 static const char *base_name(const char *path) {
   const char *slash = strrchr(path, '/');
@@ -209,7 +209,7 @@ void symbols_free(struct symbols *symbols) {
   free(symbols);
 }
 
-/* ---- progress ------------------------------------------------------------ */
+/* ---- progress ------------------------------------------------------------------ */
 
 static uint64_t now_ns(void) {
   struct timespec t;
@@ -229,7 +229,7 @@ static void end_progress(struct symbols *symbols) {
   symbols->told = false;
 }
 
-/* ---- one address --------------------------------------------------------- */
+/* ---- one address --------------------------------------------------------------- */
 
 struct visit {
   struct stack *stack;
@@ -281,7 +281,7 @@ static const struct stack *places_of(struct symbols *symbols,
   return places;
 }
 
-/* ---- what to hide -------------------------------------------------------- */
+/* ---- what to hide -------------------------------------------------------------- */
 
 static bool in_runtime(const struct frame *frame) {
   return frame->module && is_runtime(frame->module);
@@ -331,7 +331,7 @@ static void hide(struct stack *stack, bool complete) {
     stack->frames[i].hidden = false;
 }
 
-/* ---- whole stacks -------------------------------------------------------- */
+/* ---- whole stacks -------------------------------------------------------------- */
 
 static void append(struct stack *stack, const struct stack *places) {
   for (size_t i = 0; places && i < places->count; i++) {
@@ -401,7 +401,7 @@ size_t frame_stack(struct symbols *symbols, uint32_t site, const struct frame **
   return frame_node_stack(symbols, record ? record->node : UL_NODE_ROOT, out);
 }
 
-/* ---- whom to blame ------------------------------------------------------- */
+/* ---- whom to blame ------------------------------------------------------------- */
 
 /* Wrappers of malloc that everybody calls and nobody means. Whole names only: a
  * program's own leak_malloc() is not one of them. Sorted, for bsearch. */
@@ -513,8 +513,7 @@ static bool is_wrapper(const char *function) {
                  sizeof *wrappers, name_order) != NULL;
 }
 
-/* Code that the language brings along, compiled into the program. */
-static bool is_template(const struct frame *frame) {
+bool frame_is_library(const struct frame *frame) {
   static const char *const names[] = {
       "std::",    "__gnu_cxx::", "operator new", "alloc::", "core::", "hashbrown::",
       "<alloc::", "<core::",     "<std::",       "__rust_", "__rdl_", NULL};
@@ -526,7 +525,7 @@ static bool is_template(const struct frame *frame) {
 }
 
 static bool is_innocent(const struct frame *frame) {
-  return in_runtime(frame) || is_template(frame) ||
+  return in_runtime(frame) || frame_is_library(frame) ||
          (frame->function && is_wrapper(frame->function));
 }
 
@@ -535,17 +534,35 @@ static bool is_called_by_wrapper(const struct frame *frames, size_t i, size_t co
   return i + 1 < count && frames[i + 1].function && is_wrapper(frames[i + 1].function);
 }
 
+static bool is_guilty(const struct frame *frames, size_t i, size_t count) {
+  return !is_innocent(&frames[i]) && !is_called_by_wrapper(frames, i, count);
+}
+
+/* A function without a name says nothing, its caller in the same module does: of a
+ * library without symbols, the function that it exports. But main() is no news. */
+static size_t with_name(const struct frame *frames, size_t guilty, size_t count) {
+  const char *module = frames[guilty].module;
+  if (frames[guilty].function || !module) return guilty;
+  for (size_t i = guilty; i < count && !frames[i].hidden; i++) {
+    if (!frames[i].module || strcmp(frames[i].module, module) != 0) break;
+    if (frames[i].function && strcmp(frames[i].function, "main") != 0 &&
+        is_guilty(frames, i, count))
+      return i;
+  }
+  return guilty;
+}
+
 size_t frame_guilty(const struct frame *frames, size_t count) {
   size_t first = count;
   for (size_t i = 0; i < count; i++) {
     if (frames[i].hidden || frames[i].note) continue;
     if (first == count) first = i;
-    if (!is_innocent(&frames[i]) && !is_called_by_wrapper(frames, i, count)) return i;
+    if (is_guilty(frames, i, count)) return with_name(frames, i, count);
   }
   return first < count ? first : 0;
 }
 
-/* ---- text ---------------------------------------------------------------- */
+/* ---- text ---------------------------------------------------------------------- */
 
 size_t frame_text(const struct frame *frame, char *buffer, size_t size) {
   const char *module = frame->module ? base_name(frame->module) : NULL;
@@ -568,7 +585,7 @@ size_t frame_text(const struct frame *frame, char *buffer, size_t size) {
   return n < 0 ? 0 : (size_t)n;
 }
 
-/* ---- hints --------------------------------------------------------------- */
+/* ---- hints --------------------------------------------------------------------- */
 
 /* "libfoo.so, libbar.so and 3 more": modules for which `wanted` holds. NULL: none. */
 static char *list_modules(const struct symbols *symbols,

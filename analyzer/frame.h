@@ -47,9 +47,13 @@ size_t frame_node_stack(struct symbols *, uint32_t node, const struct frame **ou
 /* Index of the frame to blame: the innermost one that is shown, is not in a library
  * of the language's runtime (libc, ld.so, libstdc++ ...) or one of its templates
  * (/usr/include/c++, std::, alloc:: of Rust), and is not a well-known wrapper of
- * malloc such as xmalloc or g_malloc, nor called by one. If every frame is: the innermost
- * one shown. */
+ * malloc such as xmalloc or g_malloc, nor called by one. If that has no name, its next
+ * caller in the same module that has one. If every frame is innocent: the innermost one
+ * shown. */
 size_t frame_guilty(const struct frame *, size_t count);
+
+/* Code of the language's standard library, compiled into the program. */
+bool frame_is_library(const struct frame *);
 
 /* One line without newline: "function (file.c:12)", "function+0x12 (libfoo.so)",
  * "libfoo.so+0x1234", "0x7f0012345678 (no module)". As snprintf: returns the length

@@ -27,8 +27,7 @@ static const char *const names[] = {[TREND_GROWING] = "growing",
                                     [TREND_SHRINKING] = "shrinking",
                                     [TREND_STEADY] = "steady"};
 
-/* ---- model
- * ----------------------------------------------------------------------------- */
+/* ---- model --------------------------------------------------------------------- */
 
 struct sample {
   uint32_t site, moment;
@@ -222,8 +221,7 @@ void growth_free(struct growth *g) {
   free(g);
 }
 
-/* ---- words
- * -------------------------------------------------------------------------------- */
+/* ---- words --------------------------------------------------------------------- */
 
 static uint64_t ms_of(double seconds) {
   return seconds > 0 ? (uint64_t)(seconds * 1000) : 0;
@@ -305,8 +303,7 @@ static const char *rate(const struct view_options *o, double slope) {
   return text;
 }
 
-/* ---- JSON
- * ---------------------------------------------------------------------------------- */
+/* ---- JSON ---------------------------------------------------------------------- */
 
 static const char *reason_text(const struct recording *r, const struct trend *t,
                                const struct view_options *o, char *text, size_t n) {
@@ -378,8 +375,7 @@ static int print_json(const struct recording *r, const struct growth *g,
   return json_finish(o, root);
 }
 
-/* ---- text
- * ------------------------------------------------------------------------------------ */
+/* ---- text ---------------------------------------------------------------------- */
 
 static void print_first_line(const struct growth *g, const struct view_options *o) {
   if (g->verdicts[TREND_GROWING])

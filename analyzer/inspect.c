@@ -31,7 +31,7 @@ static const char *base_name(const char *path) {
   return slash ? slash + 1 : path;
 }
 
-/* ---- PATH ---------------------------------------------------------------- */
+/* ---- PATH ---------------------------------------------------------------------- */
 
 static bool is_executable_file(const char *path) {
   struct stat st;
@@ -89,7 +89,7 @@ static enum inspect_status find_program(const char *name, struct inspection *res
   return INSPECT_FINE;
 }
 
-/* ---- ELF ----------------------------------------------------------------- */
+/* ---- ELF ----------------------------------------------------------------------- */
 
 static bool read_interpreter(Elf *elf, int fd, char *interpreter, size_t size) {
   size_t count;
@@ -209,7 +209,7 @@ static enum inspect_status inspect_elf(Elf *elf, int fd, const struct stat *st,
   return result->status = INSPECT_FINE;
 }
 
-/* ---- scripts ------------------------------------------------------------- */
+/* ---- scripts ------------------------------------------------------------------- */
 
 static enum inspect_status inspect_file(const char *path, unsigned level,
                                         struct inspection *result);
@@ -301,7 +301,7 @@ enum inspect_status inspect_program(const char *name, struct inspection *result)
   return inspect_file(result->path, 0, result);
 }
 
-/* ---- allocators ---------------------------------------------------------- */
+/* ---- allocators ---------------------------------------------------------------- */
 
 static const char *allocator_symbol(const char *name) {
   static const char *const signs[][2] = {

@@ -24,7 +24,7 @@ static const enum ul_verdict order[] = {UL_DEFINITE, UL_POSSIBLE, UL_INDIRECT,
                                         UL_REACHABLE};
 #define VERDICTS (sizeof order / sizeof *order)
 
-/* ---- what there is ---------------------------------------------------------------- */
+/* ---- what there is ------------------------------------------------------------- */
 
 static bool scanned(const struct recording *r) {
   return recording_header(r)->scan.state == UL_SCAN_DONE;
@@ -87,8 +87,7 @@ static uint64_t live_bytes(const struct site_sum *s) {
   return s->bytes;
 }
 
-/* ---- JSON ----------------------------------------------------------------------------
- */
+/* ---- JSON ---------------------------------------------------------------------- */
 
 static json_t *amount(uint64_t bytes, uint64_t blocks) {
   json_t *object = json_object();
@@ -173,8 +172,7 @@ static int print_json(const struct recording *r, const struct sites *s,
   return json_finish(o, root);
 }
 
-/* ---- text
- * -------------------------------------------------------------------------------- */
+/* ---- text ---------------------------------------------------------------------- */
 
 static void print_leak(const struct recording *r, const struct ul_leak *leak, size_t rank,
                        const struct view_options *o) {

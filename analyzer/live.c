@@ -27,7 +27,7 @@ static int open_of(const struct recording *r, const char *what) {
   return open(name, O_RDONLY | O_CLOEXEC);
 }
 
-/* ---- mappings ------------------------------------------------------------- */
+/* ---- mappings ------------------------------------------------------------------ */
 
 static enum ul_mapping_kind kind_of(const struct look *l, const char *permissions,
                                     unsigned major_, unsigned minor_, uint64_t inode,
@@ -83,7 +83,7 @@ static bool read_mappings(struct look *l) {
   return good && l->count;
 }
 
-/* ---- pages ------------------------------------------------------------------- */
+/* ---- pages --------------------------------------------------------------------- */
 
 static struct ul_mapping *mapping_of(const struct look *l, uint64_t address) {
   size_t low = 0, high = l->count;

@@ -16,7 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* ---- verbs --------------------------------------------------------------- */
+/* ---- verbs --------------------------------------------------------------------- */
 
 struct verb {
   const char *name;
@@ -94,7 +94,7 @@ static const struct verb *find_verb(const char *name) {
   return NULL;
 }
 
-/* ---- help ---------------------------------------------------------------- */
+/* ---- help ---------------------------------------------------------------------- */
 
 /* A full disk or a closed pipe must not look like success. */
 static int finish_output(void) {
@@ -122,7 +122,7 @@ static int help_on(const char *name) {
   return help(verb);
 }
 
-/* ---- which recording ----------------------------------------------------- */
+/* ---- which recording ----------------------------------------------------------- */
 
 struct newest {
   char name[NAME_MAX + 1];
@@ -179,7 +179,7 @@ static const char *newest_recording(void) {
   return newest.name;
 }
 
-/* ---- options of the answers ---------------------------------------------- */
+/* ---- options of the answers ---------------------------------------------------- */
 
 enum {
   OPTION_JSON = 256,
@@ -287,7 +287,7 @@ static int parse_option(struct request *request, int option, char *argv[]) {
   }
 }
 
-/* ---- an answer ----------------------------------------------------------- */
+/* ---- an answer ----------------------------------------------------------------- */
 
 static unsigned terminal_columns(void) {
   struct winsize size;

@@ -76,7 +76,7 @@ static const enum ul_table reading_order[UL_TABLES] = {
     UL_SNAPSHOTS, UL_ROWS,    UL_LEAKS, UL_CHUNKS, UL_COUNTERS, UL_HEAPS,    UL_ARENAS,
     UL_LARGES,    UL_ENTRIES, UL_SITES, UL_NODES,  UL_MODULES,  UL_MAPPINGS, UL_TEXT};
 
-/* ---- errors ------------------------------------------------------------- */
+/* ---- errors -------------------------------------------------------------------- */
 
 __attribute__((format(printf, 2, 3))) static bool fail(struct recording *r,
                                                        const char *format, ...) {
@@ -113,7 +113,7 @@ __attribute__((format(printf, 2, 3))) static bool damaged(struct recording *r,
   return fail(r, "damaged recording: %s; copy or record it again", what);
 }
 
-/* ---- bytes -------------------------------------------------------------- */
+/* ---- bytes --------------------------------------------------------------------- */
 
 /* Read `bytes` at `offset`; false when the file ends before (no message). */
 static bool bytes_at(struct recording *r, uint64_t offset, void *to, uint64_t bytes) {
@@ -146,7 +146,7 @@ static bool truncated(struct recording *r, uint64_t wanted, const char *what) {
               r->file_bytes, what, wanted, wanted - r->file_bytes);
 }
 
-/* ---- header and directory ----------------------------------------------- */
+/* ---- header and directory ------------------------------------------------------ */
 
 static bool check_magic(struct recording *r) {
   char start[8] = "";
@@ -266,7 +266,7 @@ static bool read_directory(struct recording *r) {
   }
 }
 
-/* ---- tables ------------------------------------------------------------- */
+/* ---- tables -------------------------------------------------------------------- */
 
 static bool copy_table(struct recording *r, enum ul_table t) {
   struct table *table = &r->tables[t];
@@ -330,7 +330,7 @@ static bool read_tables(struct recording *r) {
   return true;
 }
 
-/* ---- checks of elements --------------------------------------------------- */
+/* ---- checks of elements -------------------------------------------------------- */
 
 static void *at(const struct recording *r, enum ul_table t, uint64_t i) {
   return r->tables[t].data + i * layout[t].element_bytes;
@@ -486,7 +486,7 @@ static bool check_mappings(struct recording *r) {
   return true;
 }
 
-/* ---- checks of the ledger ------------------------------------------------- */
+/* ---- checks of the ledger ------------------------------------------------------ */
 
 static bool entry_possible(const struct recording *r, uint64_t e, uint64_t usable) {
   uint32_t site = ul_entry_site(e);
@@ -653,7 +653,7 @@ static bool check_elements(struct recording *r) {
          check_arenas(r) && check_larges(r) && check_overlaps(r);
 }
 
-/* ---- opening -------------------------------------------------------------- */
+/* ---- opening ------------------------------------------------------------------- */
 
 /* Does the process still run: same pid and same start time (field 22 of its stat;
  * field 2, the name in parentheses, may hold anything). */
@@ -828,7 +828,7 @@ void recording_observe(struct recording *r, struct ul_mapping *mappings, uint64_
   r->header.end_rss_bytes = rss_bytes;
 }
 
-/* ---- access ----------------------------------------------------------------- */
+/* ---- access -------------------------------------------------------------------- */
 
 const char *recording_path(const struct recording *r) {
   return r->path;

@@ -57,7 +57,7 @@ static uint64_t key_any(const struct site_sum *s) {
   return held ? held + UINT32_MAX : s->count.allocations;
 }
 
-/* ---- JSON ------------------------------------------------------------------------- */
+/* ---- JSON ---------------------------------------------------------------------- */
 
 static json_t *exit_object(const struct recording *r) {
   static const char *const kinds[] = {
@@ -185,8 +185,7 @@ static int print_json(const struct recording *r, const struct sites *s,
   return json_finish(o, root);
 }
 
-/* ---- text: totals, balance ------------------------------------------------------------
- */
+/* ---- text: totals, balance ----------------------------------------------------- */
 
 static void print_title(const struct recording *r, const struct sites *s,
                         const struct view_options *o) {
@@ -261,8 +260,7 @@ static void print_balance(const struct recording *r, const struct view_options *
           text_size(o, b.rss_bytes), text_off(o));
 }
 
-/* ---- text: sites
- * -------------------------------------------------------------------------- */
+/* ---- text: sites --------------------------------------------------------------- */
 
 struct ranking {
   const char *title;
@@ -332,8 +330,7 @@ static void print_rankings(const struct recording *r, const struct sites *s,
   print_ranking(&others[2], s, o);
 }
 
-/* ---- text: what did not go as it should
- * -------------------------------------------------- */
+/* ---- text: what did not go as it should ---------------------------------------- */
 
 static void print_fallbacks(const struct recording *r, const struct sites *s,
                             const struct view_options *o) {
@@ -357,8 +354,7 @@ static void print_fallbacks(const struct recording *r, const struct sites *s,
             text_count(s->disagreeing));
 }
 
-/* ---- entry points
- * ---------------------------------------------------------------------------- */
+/* ---- entry points -------------------------------------------------------------- */
 
 static int print_text(struct recording *r, const struct sites *s,
                       const struct view_options *o) {

@@ -41,7 +41,7 @@ struct run {
   struct inspection program;
 };
 
-/* ---- options ------------------------------------------------------------- */
+/* ---- options ------------------------------------------------------------------- */
 
 enum { OPTION_CHILDREN = 256, OPTION_DEPTH, OPTION_SCAN, OPTION_PYTHON };
 
@@ -96,7 +96,7 @@ static int parse(struct run *run, int argc, char *argv[]) {
   return EXIT_FINE;
 }
 
-/* ---- the preload --------------------------------------------------------- */
+/* ---- the preload --------------------------------------------------------------- */
 
 /* Beside ourselves: in the build tree, or as installed. */
 static int find_preload(struct run *run) {
@@ -122,7 +122,7 @@ static int find_preload(struct run *run) {
                     self, self);
 }
 
-/* ---- the recording's name ------------------------------------------------ */
+/* ---- the recording's name ------------------------------------------------------ */
 
 static const char *base_name(const char *path) {
   const char *slash = strrchr(path, '/');
@@ -192,7 +192,7 @@ static void check_directory(struct run *run) {
                strerror(errno));
 }
 
-/* ---- making way for it --------------------------------------------------- */
+/* ---- making way for it --------------------------------------------------------- */
 
 static bool exists(const char *path, const char *suffix) {
   char name[PATH_MAX + 16];
@@ -242,7 +242,7 @@ static void make_way(const char *path) {
   children_free(children);
 }
 
-/* ---- the program's start ------------------------------------------------- */
+/* ---- the program's start ------------------------------------------------------- */
 
 static bool set(const char *name, const char *value) {
   return setenv(name, value, 1) == 0;
@@ -329,7 +329,7 @@ static int start(struct run *run, const struct signals *signals, pid_t *pid) {
   return error == ENOENT ? INSPECT_NOT_FOUND : INSPECT_UNUSABLE;
 }
 
-/* ---- the last word ------------------------------------------------------- */
+/* ---- the last word ------------------------------------------------------------- */
 
 static uint64_t monotonic_ns(void) {
   struct timespec t;
@@ -363,7 +363,7 @@ static void complete(const char *path, pid_t pid, int status) {
   close(fd);
 }
 
-/* ---- the summary --------------------------------------------------------- */
+/* ---- the summary --------------------------------------------------------------- */
 
 /* The last snapshot knows; without one there were none worth counting. */
 static uint64_t allocations_of(const struct recording *r) {
@@ -466,7 +466,7 @@ static void say_end(const struct run *run) {
   recording_close(r);
 }
 
-/* ---- all of it ----------------------------------------------------------- */
+/* ---- all of it ----------------------------------------------------------------- */
 
 static int end_like(int status) {
   if (!WIFSIGNALED(status)) return WEXITSTATUS(status);

@@ -75,7 +75,7 @@ struct symbol_file {
   size_t string_count, string_room;
 };
 
-/* ---- growing arrays ------------------------------------------------------ */
+/* ---- growing arrays ------------------------------------------------------------ */
 
 static bool grow(void **at, size_t count, size_t *room, size_t element) {
   if (count < *room) return true;
@@ -129,7 +129,7 @@ static const char *keep(struct symbol_file *file, char *string) {
   return file->strings[file->string_count++] = string;
 }
 
-/* ---- finding the file ---------------------------------------------------- */
+/* ---- finding the file ---------------------------------------------------------- */
 
 static bool is_regular(const char *path) {
   struct stat st;
@@ -284,7 +284,7 @@ bool symbol_file_has_lines(const struct symbol_file *file) {
   return file->unit_count > 0;
 }
 
-/* ---- debug information: units and their functions ------------------------ */
+/* ---- debug information: units and their functions ------------------------------ */
 
 static bool add_die_ranges(struct ranges *ranges, Dwarf_Die *die, size_t index) {
   Dwarf_Addr base, low, high;
@@ -364,7 +364,7 @@ static struct unit *find_unit(struct symbol_file *file, uint64_t address) {
   return unit;
 }
 
-/* ---- debug information: one address -------------------------------------- */
+/* ---- debug information: one address -------------------------------------------- */
 
 static const char *die_string(Dwarf_Die *die, unsigned name) {
   Dwarf_Attribute attribute;
@@ -480,7 +480,7 @@ static bool find_by_debug(struct symbol_file *file, uint64_t own, symbol_visit *
   return true;
 }
 
-/* ---- ELF symbols --------------------------------------------------------- */
+/* ---- ELF symbols --------------------------------------------------------------- */
 
 static unsigned symbol_rank(const GElf_Sym *symbol, const char *name) {
   unsigned rank = GELF_ST_TYPE(symbol->st_info) == STT_NOTYPE ? 8 : 0;

@@ -118,7 +118,7 @@ void text_heading(const struct view_options *o, const char *what, const char *fo
   va_end(list);
 }
 
-/* ---- stacks --------------------------------------------------------------- */
+/* ---- stacks -------------------------------------------------------------------- */
 
 static const char *frame_line(const struct frame *f) {
   char line[ESCAPED_BYTES + 1];
@@ -126,38 +126,90 @@ static const char *frame_line(const struct frame *f) {
   return text_escaped(line);
 }
 
-static void print_more(const struct view_options *o, unsigned more) {
-  if (more)
-    fprintf(o->out, "       %s... %s (--all)%s\n", text_on(o, TEXT_FAINT),
-            text_plural(more, "more frame", "more frames"), text_off(o));
+struct stack {
+  const struct frame *frames;
+  size_t count, guilty;
+};
+
+/* What takes one line: a frame, or several of the standard library in a row. */
+struct line {
+  size_t first, frames;
+};
+
+/* The line that begins at frame i or later; no frames: there is none. Gives the index
+ * behind it. */
+static size_t next_line(const struct view_options *o, const struct stack *s, size_t i,
+                        struct line *line) {
+  *line = (struct line){.first = i};
+  for (; i < s->count; i++) {
+    if (s->frames[i].hidden && !o->all) continue;
+    bool folds = !o->all && i != s->guilty && frame_is_library(&s->frames[i]);
+    if (line->frames && !folds) break;
+    if (!line->frames++) line->first = i;
+    if (!folds) return i + 1;
+  }
+  return i;
 }
 
-/* Of a long stack: the innermost frames, the guilty one and its callers. */
-static bool worth_a_line(const struct view_options *o, size_t i, size_t guilty,
-                         unsigned printed) {
-  if (o->all || i == guilty) return true;
-  if (i < guilty) return guilty < FRAMES_SHOWN || i < FRAMES_INNER;
-  return printed < FRAMES_SHOWN;
+static void print_frame(const struct view_options *o, const struct stack *s, size_t i,
+                        bool first) {
+  fprintf(o->out, "       %s %s%s%s%s\n", first ? "at" : "by",
+          text_on(o, i == s->guilty ? TEXT_STRONG : TEXT_PLAIN),
+          frame_line(&s->frames[i]), i == s->guilty ? text_off(o) : "",
+          s->frames[i].inlined ? " [inlined]" : "");
+}
+
+static void print_folded(const struct view_options *o, size_t frames, const char *of) {
+  fprintf(o->out, "       %s... %s %s%s\n", text_on(o, TEXT_FAINT), text_count(frames),
+          of, text_off(o));
+}
+
+static void print_line(const struct view_options *o, const struct stack *s,
+                       const struct line *line, bool first) {
+  if (line->frames == 1)
+    print_frame(o, s, line->first, first);
+  else
+    print_folded(o, line->frames, "frames of the standard library");
+}
+
+/* Lines before the guilty frame's, and all. */
+static size_t count_lines(const struct view_options *o, const struct stack *s,
+                          size_t *before) {
+  size_t lines = 0;
+  struct line line;
+  *before = 0;
+  for (size_t i = 0; (i = next_line(o, s, i, &line)), line.frames; lines++)
+    if (line.first == s->guilty) *before = lines;
+  return lines;
+}
+
+/* Of a long stack: the innermost frames, the guilty one and its callers. Nothing is
+ * left out where a line would say only that. */
+void text_frames(const struct view_options *o, const struct frame *frames, size_t n) {
+  struct stack s = {frames, n, n ? frame_guilty(frames, n) : 0};
+  size_t guilty, lines = count_lines(o, &s, &guilty), number = 0, skipped = 0;
+  size_t inner = o->all || guilty < FRAMES_SHOWN ? guilty : FRAMES_INNER;
+  size_t end = guilty + FRAMES_SHOWN - inner;
+  if (o->all || end + 1 >= lines) end = lines;
+  struct line line;
+  bool first = true;
+  for (size_t i = 0; (i = next_line(o, &s, i, &line)), line.frames; number++) {
+    if ((number >= inner && number < guilty) || number >= end) {
+      skipped += line.frames;
+      continue;
+    }
+    if (skipped) print_folded(o, skipped, "more frames (--all)");
+    skipped = 0;
+    print_line(o, &s, &line, first);
+    first = first && line.frames > 1;
+  }
+  if (skipped) print_folded(o, skipped, "more frames (--all)");
 }
 
 void text_stack(const struct view_options *o, uint32_t site) {
   const struct frame *frames;
   size_t n = frame_stack(o->symbols, site, &frames);
-  size_t guilty = n ? frame_guilty(frames, n) : 0;
-  unsigned printed = 0, skipped = 0;
-  for (size_t i = 0; i < n; i++) {
-    if (frames[i].hidden && !o->all) continue;
-    if (!worth_a_line(o, i, guilty, printed)) {
-      skipped++;
-      continue;
-    }
-    print_more(o, skipped);
-    skipped = 0;
-    fprintf(o->out, "       %s %s%s%s%s\n", printed++ ? "by" : "at",
-            text_on(o, i == guilty ? TEXT_STRONG : TEXT_PLAIN), frame_line(&frames[i]),
-            i == guilty ? text_off(o) : "", frames[i].inlined ? " [inlined]" : "");
-  }
-  print_more(o, skipped);
+  text_frames(o, frames, n);
 }
 
 const char *text_guilty(const struct view_options *o, uint32_t site) {
@@ -173,7 +225,7 @@ void text_hints(const struct view_options *o) {
     fprintf(o->out, "%s%s%s\n", i ? "" : "\n", "hint: ", text_escaped(hint));
 }
 
-/* ---- the program ------------------------------------------------------------ */
+/* ---- the program --------------------------------------------------------------- */
 
 static bool plain_word(const char *s) {
   for (const char *p = s; *p; p++)

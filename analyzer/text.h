@@ -26,7 +26,11 @@ const char *text_off(const struct view_options *o);
 __attribute__((format(printf, 3, 4))) void
 text_heading(const struct view_options *o, const char *what, const char *format, ...);
 
-/* The frames of a site, one a line: "at" the innermost, "by" its callers. */
+/* Frames, one a line: "at" the innermost, "by" its callers. Without --all, those of the
+ * standard library in a row are one line, and of a long stack not all are shown. */
+struct frame;
+void text_frames(const struct view_options *o, const struct frame *frames, size_t n);
+/* The frames of a site. */
 void text_stack(const struct view_options *o, uint32_t site);
 /* One line: the frame to blame; "" without symbols. */
 const char *text_guilty(const struct view_options *o, uint32_t site);

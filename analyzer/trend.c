@@ -60,7 +60,7 @@ struct trend_kendall trend_kendall(const struct trend_point *points, size_t n) {
   return k;
 }
 
-/* ---- verdict ---------------------------------------------------------------- */
+/* ---- verdict ------------------------------------------------------------------- */
 
 /* Limits of the verdict, all relative, so that they hold for any program:
  * a trend is a trend if chance gives it once in a hundred times and at least 70 % of
@@ -303,7 +303,7 @@ struct trend trend_judge(const struct trend_point *points, size_t n, bool ended)
   return judge_before(points, n, end - TIDYING * (end - points[0].t));
 }
 
-/* ---- what the blocks know ---------------------------------------------------- */
+/* ---- what the blocks know ------------------------------------------------------ */
 
 static bool flat_since(const struct trend *t, const struct trend_point *points, size_t n,
                        double since) {

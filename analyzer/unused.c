@@ -24,7 +24,7 @@ static size_t shown(const struct unused *u, const struct view_options *o, size_t
   return o->all || u->count < most ? u->count : most;
 }
 
-/* ---- JSON -------------------------------------------------------------------- */
+/* ---- JSON ---------------------------------------------------------------------- */
 
 static json_t *site_object(const struct unused_site *s) {
   json_t *object = json_object();

@@ -28,7 +28,7 @@ struct sharers {
   uint64_t used; /* resident bytes of the blocks themselves */
 };
 
-/* ---- pages ---------------------------------------------------------------------- */
+/* ---- pages --------------------------------------------------------------------- */
 
 static bool bit(const uint64_t *bits, uint64_t page) {
   return bits[page / 64] >> page % 64 & 1;
@@ -55,7 +55,7 @@ static uint64_t resident(const struct load *l, const struct ul_arena *a, uint64_
   return on_pages(l, a, start, end, false);
 }
 
-/* ---- a block by itself ------------------------------------------------------------ */
+/* ---- a block by itself --------------------------------------------------------- */
 
 static bool old_enough(const struct load *l, uint64_t entry) {
   return l->h->writes != UL_EVIDENCE_NONE &&
@@ -99,8 +99,7 @@ static void block_alone(const struct live_block *b, void *context) {
     small_pages(l, b, s);
 }
 
-/* ---- what blocks share --------------------------------------------------------------
- */
+/* ---- what blocks share --------------------------------------------------------- */
 
 struct counting {
   const struct load *l;
@@ -182,8 +181,7 @@ static void each_arena(struct load *l, const struct ul_arena *a) {
   }
 }
 
-/* ---- the whole -----------------------------------------------------------------------
- */
+/* ---- the whole ----------------------------------------------------------------- */
 
 uint64_t unused_sum(const struct unused_site *s) {
   return s->pinned_pool + s->pinned_arena + s->slack + s->untouched;

@@ -35,7 +35,7 @@ void arena_unlock(void) {
   lock_give(&lock);
 }
 
-/* ---- lists ----------------------------------------------------------------- */
+/* ---- lists --------------------------------------------------------------------- */
 
 static unsigned free_count(const struct arena *a) {
   return (unsigned)__builtin_popcountll(a->free_units);
@@ -68,7 +68,7 @@ static struct ul_arena *record_of(const struct arena *a) {
   return recording_stopped() ? NULL : a->record;
 }
 
-/* ---- arenas from and to the OS --------------------------------------------- */
+/* ---- arenas from and to the OS ------------------------------------------------- */
 
 static struct arena *descriptor_take(void) {
   struct arena *a = retired;
@@ -122,7 +122,7 @@ static void arena_unmap(struct arena *a) {
   os_unmap(base, UL_ARENA_BYTES, OS_ARENA);
 }
 
-/* ---- units ----------------------------------------------------------------- */
+/* ---- units --------------------------------------------------------------------- */
 
 /* The lowest unit at which `units` free ones begin, or -1. */
 static int find_run(uint64_t free_units, unsigned units) {
@@ -290,7 +290,7 @@ bool arena_resize_span(struct pool *p, unsigned units) {
   return done;
 }
 
-/* ---- trim, totals, invariants ---------------------------------------------- */
+/* ---- trim, totals, invariants -------------------------------------------------- */
 
 static size_t discard_free_units(struct arena *a) {
   size_t given = 0;
@@ -382,7 +382,7 @@ void arena_check(void) {
   invariant(os_mapped(OS_ARENA) == count * UL_ARENA_BYTES, "mapped == arenas");
 }
 
-/* ---- fork ------------------------------------------------------------------ */
+/* ---- fork ---------------------------------------------------------------------- */
 
 void arena_fork_prepare(void) {
   arena_lock();

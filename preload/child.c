@@ -22,7 +22,7 @@ bool child_is_main(void) {
   return settings.main_pid ? settings.main_pid == recording->pid : main_by_default;
 }
 
-/* ---- names ------------------------------------------------------------------------ */
+/* ---- names --------------------------------------------------------------------- */
 
 /* strcat-like; false when there is no room. */
 static bool append(char *to, const char *s) {
@@ -90,8 +90,7 @@ int child_open_file(void) {
   return error;
 }
 
-/* ---- the line -----------------------------------------------------------------------
- */
+/* ---- the line ------------------------------------------------------------------ */
 
 static uint64_t largest_live(int kind) {
   uint64_t most = 0;

@@ -54,7 +54,7 @@
 #define UL_PAGE_BYTES 4096u
 #define UL_ARENA_PAGES (UL_ARENA_BYTES / UL_PAGE_BYTES)
 
-/* ---- tables ------------------------------------------------------------ */
+/* ---- tables -------------------------------------------------------------------- */
 
 enum ul_table {
   UL_TEXT,      /* bytes: NUL-terminated strings; offset 0 is "" */
@@ -237,7 +237,7 @@ static inline uint64_t ul_birth_ms(uint32_t birth) {
   return ((uint64_t)(birth & 0x3ffff) | 1u << 18) << ((birth >> 18) - 1);
 }
 
-/* ---- snapshots --------------------------------------------------------- */
+/* ---- snapshots ----------------------------------------------------------------- */
 
 #define UL_SNAPSHOT_SLOTS 128u
 enum ul_snapshot_kind {
@@ -284,7 +284,7 @@ struct ul_row {
   uint64_t bytes;
 };
 
-/* ---- the scan at exit -------------------------------------------------- */
+/* ---- the scan at exit ---------------------------------------------------------- */
 
 enum ul_verdict {
   UL_NO_VERDICT,
@@ -352,7 +352,7 @@ struct ul_mapping {
   uint64_t reserved[2];
 }; /* 64 bytes */
 
-/* ---- header ------------------------------------------------------------ */
+/* ---- header -------------------------------------------------------------------- */
 
 enum ul_state {
   UL_STATE_RUNNING,  /* or killed: ask the kernel whether pid still runs */

@@ -66,7 +66,7 @@ static struct kernel_sigaction disposition;
 static struct frozen_thread *slots;
 static unsigned slot_capacity;
 
-/* ---- system calls --------------------------------------------------------------- */
+/* ---- system calls -------------------------------------------------------------- */
 
 static long call(long number, long a, long b, long c, long d) {
   register long r10 __asm__("r10") = d;
@@ -105,7 +105,7 @@ bool freeze_handle(int sig, freeze_handler *handler) {
   return sigaction_raw(sig, &mine, NULL) == 0;
 }
 
-/* ---- in the thread that stops ------------------------------------------------------ */
+/* ---- in the thread that stops -------------------------------------------------- */
 
 static __attribute__((no_sanitize("address"))) void stop_here(int sig, siginfo_t *info,
                                                               void *context) {
@@ -128,8 +128,7 @@ static __attribute__((no_sanitize("address"))) void stop_here(int sig, siginfo_t
     futex_wait(&frozen, mine, NULL);
 }
 
-/* ---- the signal ----------------------------------------------------------------------
- */
+/* ---- the signal ---------------------------------------------------------------- */
 
 static bool unused_signal(int sig) {
   uint64_t pending = 0;
@@ -168,8 +167,7 @@ static bool send_to(struct frozen_thread *t) {
   return r == 0;
 }
 
-/* ---- what /proc says about a thread
- * ---------------------------------------------------- */
+/* ---- what /proc says about a thread -------------------------------------------- */
 
 static char *append_text(char *to, const char *text) {
   while (*text)
@@ -260,8 +258,7 @@ static bool would_answer(struct frozen_thread *t) {
   return true;
 }
 
-/* ---- listing
- * ------------------------------------------------------------------------------ */
+/* ---- listing ------------------------------------------------------------------- */
 
 static int parse_tid(const char *name) {
   int tid = 0;
@@ -319,8 +316,7 @@ static void ask_if_new(struct thread_set *set, int tid) {
   ask(t);
 }
 
-/* ---- waiting
- * --------------------------------------------------------------------------------- */
+/* ---- waiting ------------------------------------------------------------------- */
 
 static unsigned still_asked(const struct thread_set *set) {
   unsigned n = 0;

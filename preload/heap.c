@@ -24,7 +24,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* the list, and owners
 static struct heap *_Atomic heaps;
 static struct heap *next_candidate; /* for adoption: round robin */
 
-/* ---- used pools ------------------------------------------------------------ */
+/* ---- used pools ---------------------------------------------------------------- */
 
 static void link_used(struct heap *h, struct pool *p) {
   p->prev = NULL;
@@ -118,7 +118,7 @@ void heap_trim(struct heap *h) {
   }
 }
 
-/* ---- owners ---------------------------------------------------------------- */
+/* ---- owners -------------------------------------------------------------------- */
 
 static struct heap *adopt(struct heap *h, int tid) {
   atomic_store_explicit(&h->tid, tid, memory_order_relaxed);
@@ -194,7 +194,7 @@ struct heap_totals heap_totals(void) {
   return t;
 }
 
-/* ---- invariants ------------------------------------------------------------ */
+/* ---- invariants ---------------------------------------------------------------- */
 
 static uint32_t list_length(const struct pool *p) {
   uint32_t n = 0;
@@ -244,7 +244,7 @@ void heap_check(struct heap *h) {
   invariant(tail == h->tail_bytes, "a heap's tail bytes");
 }
 
-/* ---- fork ------------------------------------------------------------------ */
+/* ---- fork ---------------------------------------------------------------------- */
 
 void heap_fork_prepare(void) {
   lock_take(&lock);

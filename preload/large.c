@@ -27,7 +27,7 @@ static size_t whole_pages(size_t bytes) {
   return (bytes + PAGE - 1) & ~(size_t)(PAGE - 1);
 }
 
-/* ---- descriptors (under the arena lock) ------------------------------------ */
+/* ---- descriptors (under the arena lock) ---------------------------------------- */
 
 static struct large *descriptor_take(void) {
   struct large *l = retired;
@@ -91,7 +91,7 @@ static void destroy(struct large *l) {
   os_unmap(base, bytes, OS_LARGE);
 }
 
-/* ---- the cache --------------------------------------------------------------- */
+/* ---- the cache ----------------------------------------------------------------- */
 
 /* Best fit; never more than twice what is asked for. */
 static struct large *cache_find(size_t bytes) {
@@ -119,7 +119,7 @@ static struct large *cache_insert(struct large *l) {
   return evicted;
 }
 
-/* ---- blocks ------------------------------------------------------------------ */
+/* ---- blocks -------------------------------------------------------------------- */
 
 static struct large *from_cache(size_t bytes) {
   arena_lock();

@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-/* ---- strips: the entries of a pool ----------------------------------------- */
+/* ---- strips: the entries of a pool --------------------------------------------- */
 
 /* A strip is a power of two of words, at least a cache line so that owners do
  * not share one. A free strip is all zero but for its first word, which links
@@ -55,7 +55,7 @@ struct ul_large *ledger_large_record(void) {
   return i == TABLE_NONE ? NULL : table_at(UL_LARGES, i);
 }
 
-/* ---- counters -------------------------------------------------------------- */
+/* ---- counters ------------------------------------------------------------------ */
 
 static bool chunks_grow(struct heap *h, uint32_t need) {
   uint32_t size = h->chunks_size ? h->chunks_size : 64;
@@ -92,7 +92,7 @@ static inline struct ul_counter *counter_of(struct heap *h, uint32_t site) {
   return ledger_counter_slow(h, site);
 }
 
-/* ---- entries --------------------------------------------------------------- */
+/* ---- entries ------------------------------------------------------------------- */
 
 static inline uint32_t block_index(const struct pool *p, const void *block) {
   uint64_t offset = (uint64_t)((const char *)block - p->base);

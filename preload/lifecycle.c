@@ -14,7 +14,7 @@
 #include <sys/types.h>
 #include <unistd.h>
 
-/* ---- the end -------------------------------------------------------------------- */
+/* ---- the end ------------------------------------------------------------------- */
 
 static _Noreturn void leave(int status) {
   process_finish(UL_STATE_EXITED, status);
@@ -57,7 +57,7 @@ EXPORT _Noreturn void abort(void) {
     syscall(SYS_exit_group, 128 + SIGABRT);
 }
 
-/* ---- exec -------------------------------------------------------------------------- */
+/* ---- exec ---------------------------------------------------------------------- */
 
 /* A path that cannot be executed for certain is not worth the last words. */
 static bool may_succeed(const char *path) {
@@ -147,8 +147,7 @@ EXPORT int execle(const char *path, const char *first, ...) {
   return execve(path, arguments, environment);
 }
 
-/* ---- a second thread, another user ----------------------------------------------------
- */
+/* ---- a second thread, another user --------------------------------------------- */
 
 /* A forked child's file is made while it has one thread ... */
 EXPORT int pthread_create(pthread_t *thread, const pthread_attr_t *attributes,

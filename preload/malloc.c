@@ -41,7 +41,7 @@ void __libc_cfree(void *);
 #define HERE __builtin_frame_address(0)
 #define INLINE static inline __attribute__((always_inline))
 
-/* ---- allocate -------------------------------------------------------------- */
+/* ---- allocate ------------------------------------------------------------------ */
 
 INLINE void *take_block(struct heap *h, size_t size, size_t align, struct spot *s) {
   if (LIKELY(size <= UL_MEDIUM_MAX && align <= 16))
@@ -97,7 +97,7 @@ INLINE void *allocate(size_t size, size_t align, enum ul_family family, bool zer
   return allocate_at(h, size, align, family, zero, site_for(frame));
 }
 
-/* ---- free ------------------------------------------------------------------ */
+/* ---- free ---------------------------------------------------------------------- */
 
 /* Where the block lies; {NULL, NULL}: not a block of ours that is in use. */
 INLINE struct spot spot_of(const void *p, map_slot slot) {
@@ -180,7 +180,7 @@ EXPORT void free_aligned_sized(void *p, size_t align, size_t size) {
   free(p);
 }
 
-/* ---- realloc --------------------------------------------------------------- */
+/* ---- realloc ------------------------------------------------------------------- */
 
 INLINE size_t usable_size(struct spot s) {
   return s.large ? s.large->mapped : s.pool->size;
@@ -275,7 +275,7 @@ INLINE void *do_realloc(void *p, size_t size, const void *frame) {
   return q;
 }
 
-/* ---- the C functions ------------------------------------------------------- */
+/* ---- the C functions ----------------------------------------------------------- */
 
 EXPORT void *malloc(size_t size) {
   return allocate(size, 0, UL_FAMILY_MALLOC, false, HERE);
@@ -385,7 +385,7 @@ EXPORT void __libc_cfree(void *p) {
   free(p);
 }
 
-/* ---- statistics and tuning ------------------------------------------------- */
+/* ---- statistics and tuning ----------------------------------------------------- */
 
 EXPORT int malloc_trim(size_t pad) {
   (void)pad;
@@ -460,7 +460,7 @@ EXPORT int mallopt(int parameter, int value) {
   return 1;
 }
 
-/* ---- C++: operator new and delete, by their mangled names ------------------ */
+/* ---- C++: operator new and delete, by their mangled names ---------------------- */
 
 void *_Znwm(size_t);
 void *_Znam(size_t);

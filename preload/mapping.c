@@ -25,7 +25,7 @@
 
 enum { PAGE = 4096, BATCH = 512, TEXT_BYTES = 256 * 1024 };
 
-/* ---- text of /proc --------------------------------------------------------- */
+/* ---- text of /proc ------------------------------------------------------------- */
 
 static char *text_grow(char *text, size_t *mapped_bytes) {
   char *larger = os_map(*mapped_bytes * 2, PAGE, OS_TOOL);
@@ -119,7 +119,7 @@ bool mapping_line(const char **cursor, const char *end, struct mapped *m) {
   return parse_line(line, eol, m);
 }
 
-/* ---- pages ------------------------------------------------------------------- */
+/* ---- pages --------------------------------------------------------------------- */
 
 int mapping_pagemap_open(void) {
   return os_open("/proc/self/pagemap", O_RDONLY, 0);
@@ -184,7 +184,7 @@ uint64_t mapping_rss(void) {
   return 0;
 }
 
-/* ---- what is ours ------------------------------------------------------------- */
+/* ---- what is ours -------------------------------------------------------------- */
 
 static bool range_add(struct range_list *list, uintptr_t start, uintptr_t end,
                       enum range_owner owner) {
@@ -340,7 +340,7 @@ void mapping_ours_free(struct range_list *list) {
   *list = (struct range_list){0};
 }
 
-/* ---- residency of the heap ------------------------------------------------------ */
+/* ---- residency of the heap ----------------------------------------------------- */
 
 static bool watching_writes(void) {
   return recording->writes == UL_EVIDENCE_PAGEMAP;
@@ -398,7 +398,7 @@ static void collect_heap(int fd) {
                                    : UL_EVIDENCE_MINCORE;
 }
 
-/* ---- UL_MAPPINGS ----------------------------------------------------------------- */
+/* ---- UL_MAPPINGS --------------------------------------------------------------- */
 
 static bool named(const struct mapped *m, const char *name) {
   return m->name_bytes >= strlen(name) && memcmp(m->name, name, strlen(name)) == 0;
@@ -551,7 +551,7 @@ void mapping_collect(void) {
   if (fd >= 0) os_close(fd);
 }
 
-/* ---- writes ---------------------------------------------------------------------- */
+/* ---- writes -------------------------------------------------------------------- */
 
 static bool clear_soft_dirty(void) {
   int fd = os_open("/proc/self/clear_refs", O_WRONLY, 0);

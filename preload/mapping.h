@@ -10,7 +10,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* ---- for the recording ---------------------------------------------------- */
+/* ---- for the recording --------------------------------------------------------- */
 
 /* In the finishing process: UL_MAPPINGS from /proc/self/smaps with the parts of each
  * that are the heap's and ullage's own; header.end_rss_bytes; resident (and, if writes
@@ -32,7 +32,7 @@ bool mapping_mark_writes(void);
  * nothing to hold. */
 void *mapping_replace_rows(enum ul_table table, size_t n);
 
-/* ---- for the scan --------------------------------------------------------- */
+/* ---- for the scan -------------------------------------------------------------- */
 
 /* One line of /proc/PID/maps or smaps. */
 struct mapped {

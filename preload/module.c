@@ -48,7 +48,7 @@ static uint32_t now_ms(void) {
   return recording ? (uint32_t)(os_ms() - recording->start_mono_ns / 1000000) : 0;
 }
 
-/* ---- what the object says about itself ----------------------------------- */
+/* ---- what the object says about itself ----------------------------------------- */
 
 static void read_build_id(struct record *r, const char *note, size_t bytes) {
   while (bytes >= sizeof(ElfW(Nhdr))) {
@@ -109,7 +109,7 @@ static void read_name(const struct record *r, const struct link_map *map, char *
   name[bytes + rest] = '\0';
 }
 
-/* ---- records, under the lock --------------------------------------------- */
+/* ---- records, under the lock --------------------------------------------------- */
 
 static void publish(struct record *r, const struct link_map *map) {
   static char name[NAME_BYTES];
@@ -170,7 +170,7 @@ static struct record *new_record(void) {
   return record_at(n);
 }
 
-/* ---- finding --------------------------------------------------------------- */
+/* ---- finding ------------------------------------------------------------------- */
 
 static bool matches(struct record *r, const struct dl_find_object *o) {
   return atomic_load_explicit(&r->map, memory_order_acquire) == o->dlfo_link_map &&

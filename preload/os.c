@@ -17,7 +17,7 @@ enum { PAGE = 4096 };
 
 static _Atomic size_t mapped[OS_USES];
 
-/* ---- fault injection ----------------------------------------------------- */
+/* ---- fault injection ----------------------------------------------------------- */
 
 static const char *const op_names[OS_OPS] = {
     [OS_OP_MMAP] = "mmap",           [OS_OP_MREMAP] = "mremap", [OS_OP_OPEN] = "open",
@@ -46,7 +46,7 @@ bool os_injected(enum os_op op) {
   return atomic_fetch_sub(&fail_after[op], 1) == 1;
 }
 
-/* ---- memory -------------------------------------------------------------- */
+/* ---- memory -------------------------------------------------------------------- */
 
 static void *map_raw(void *hint, size_t bytes, int protection, int flags) {
   int saved = errno;
@@ -164,7 +164,7 @@ size_t os_mapped(enum os_use use) {
   return atomic_load_explicit(&mapped[use], memory_order_relaxed);
 }
 
-/* ---- files --------------------------------------------------------------- */
+/* ---- files --------------------------------------------------------------------- */
 
 int os_open(const char *path, int flags, unsigned mode) {
   if (os_injected(OS_OP_OPEN)) return -EACCES;
@@ -243,7 +243,7 @@ ssize_t os_slurp(const char *path, char *buffer, size_t size) {
   return n;
 }
 
-/* ---- time, processes ----------------------------------------------------- */
+/* ---- time, processes ----------------------------------------------------------- */
 
 static uint64_t clock_ns(clockid_t clock) {
   struct timespec t;

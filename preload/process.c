@@ -70,7 +70,7 @@ static void set_recording(bool on) {
   __atomic_store_n(&process_guard->recording, on, __ATOMIC_RELAXED);
 }
 
-/* ---- beginning -------------------------------------------------------------------- */
+/* ---- beginning ----------------------------------------------------------------- */
 
 static void begin(void) {
   struct process_guard *guard = os_map_wiped_in_children(sizeof *guard);
@@ -108,8 +108,7 @@ void process_check_fork(void) {
   heap_fork_child();
 }
 
-/* ---- locks ----------------------------------------------------------------------------
- */
+/* ---- locks --------------------------------------------------------------------- */
 
 static void lock_heap(void) {
   snapshot_fork_prepare();
@@ -139,8 +138,7 @@ static void unlock_all(void) {
   unlock_heap();
 }
 
-/* ---- fork
- * ------------------------------------------------------------------------------ */
+/* ---- fork ---------------------------------------------------------------------- */
 
 static void fork_prepare(void) {
   process_check_fork();
@@ -196,8 +194,7 @@ static void fork_child(void) {
   snapshot_due_ms = recording_ms() + SETTLE_MS;
 }
 
-/* ---- the file
- * ---------------------------------------------------------------------------- */
+/* ---- the file ------------------------------------------------------------------ */
 
 static void open_file(void) {
   static bool said;
@@ -215,8 +212,7 @@ void process_settle(void) {
   open_file();
 }
 
-/* ---- the end
- * ------------------------------------------------------------------------------- */
+/* ---- the end ------------------------------------------------------------------- */
 
 static void scan(void) {
   struct thread_set threads;
@@ -312,7 +308,7 @@ static void at_exit(int status, void *unused) {
   process_finish(UL_STATE_EXITED, status);
 }
 
-/* ---- the start -------------------------------------------------------------------- */
+/* ---- the start ----------------------------------------------------------------- */
 
 static void start_recording(void) {
   recording_identify();

@@ -133,7 +133,7 @@ static void *scratch(size_t bytes) {
   return p;
 }
 
-/* ---- blocks --------------------------------------------------------------------- */
+/* ---- blocks -------------------------------------------------------------------- */
 
 /* A live block. */
 struct found {
@@ -216,7 +216,7 @@ static void each_block(void (*visit)(const struct found *)) {
   }
 }
 
-/* ---- the ledger's copy, and the states ------------------------------------------- */
+/* ---- the ledger's copy, and the states ----------------------------------------- */
 
 /* Is the pool at the head unit u in order? Its owner may have been stopped anywhere. */
 static bool pool_in_use(const struct arena *a, unsigned u) {
@@ -301,8 +301,7 @@ static void prepare_blocks(void) {
   scan.extent = high - scan.low;
 }
 
-/* ---- the work list ------------------------------------------------------------------
- */
+/* ---- the work list ------------------------------------------------------------- */
 
 enum { CHUNK_BYTES = 1 << 20 };
 struct chunk {
@@ -343,8 +342,7 @@ static uintptr_t pop(void) {
   return top->items[--top->used];
 }
 
-/* ---- scanning memory ------------------------------------------------------------------
- */
+/* ---- scanning memory ----------------------------------------------------------- */
 
 /* What a step does about a pointer to a block, `offset` bytes from its start; and which
  * state says that it has visited a block. */
@@ -413,8 +411,7 @@ static void mark(const struct found *f, uint8_t state) {
   push(f->start);
 }
 
-/* ---- the heuristics: which interior pointers C++ programs use
- * --------------------------- */
+/* ---- the heuristics: which interior pointers C++ programs use ------------------ */
 
 static READS_ANYTHING uintptr_t word_at(uintptr_t address) {
   return *(const uintptr_t *)address;
@@ -479,8 +476,7 @@ static enum ul_heuristic heuristic(const struct found *f, uintptr_t offset) {
   return is_base(f, offset) ? UL_MULTIPLE_INHERITANCE : UL_HEURISTICS;
 }
 
-/* ---- step 1: from the roots
- * ---------------------------------------------------------------- */
+/* ---- step 1: from the roots ---------------------------------------------------- */
 
 static bool is_reachable(uint8_t state) {
   return state >= REACHABLE;
@@ -571,8 +567,7 @@ static void step_roots(void) {
   scan_unrecorded();
 }
 
-/* ---- step 2: what possible blocks hold
- * --------------------------------------------------------- */
+/* ---- step 2: what possible blocks hold ----------------------------------------- */
 
 static bool is_held(uint8_t state) {
   return state == HELD;
@@ -595,8 +590,7 @@ static void step_possible(void) {
   each_block(hold_possible);
 }
 
-/* ---- step 3: leaders
- * --------------------------------------------------------------------------- */
+/* ---- step 3: leaders ----------------------------------------------------------- */
 
 /* The unreached blocks, by birth: a counting sort, two walks over all blocks. */
 static struct {
@@ -714,9 +708,7 @@ static void step_lost(void) {
   choose_leaders(find_candidates());
 }
 
-/* ---- results
- * -------------------------------------------------------------------------------------
- */
+/* ---- results ------------------------------------------------------------------- */
 
 static enum ul_verdict verdict_of(uint8_t state) {
   if (is_reachable(state)) return UL_REACHABLE;
@@ -744,9 +736,7 @@ static void tell(const struct found *f) {
   s->rescued[*f->state - REACHABLE_BY].bytes += f->requested;
 }
 
-/* ---- the copy
- * -------------------------------------------------------------------------------------
- */
+/* ---- the copy ------------------------------------------------------------------ */
 
 /* A load that faults finds zeros when it is tried again: up to the end of the mapping if
  * all of that is unreadable, else one page. */
@@ -810,8 +800,7 @@ static _Noreturn __attribute__((noinline)) void run_scan(void) {
   __builtin_unreachable();
 }
 
-/* ---- the program
- * ------------------------------------------------------------------------------------ */
+/* ---- the program --------------------------------------------------------------- */
 
 static void fail(int error) {
   recording->scan.error = error;

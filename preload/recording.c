@@ -26,7 +26,7 @@ static uint64_t start_ms;
 static char *fork_copy;
 static size_t fork_copy_bytes;
 
-/* ---- beginning --------------------------------------------------------------- */
+/* ---- beginning ----------------------------------------------------------------- */
 
 static void describe_geometry(struct ul_header *h) {
   memcpy(h->magic, UL_MAGIC, sizeof h->magic);

@@ -47,7 +47,7 @@ static size_t region_count;
 static struct range_list ours;
 static uintptr_t loader_start, loader_end;
 
-/* ---- the map -------------------------------------------------------------------- */
+/* ---- the map ------------------------------------------------------------------- */
 
 static bool begins(const struct mapped *m, const char *prefix) {
   size_t n = strlen(prefix);
@@ -135,7 +135,7 @@ bool roots_in_loader(uintptr_t address) {
   return loader_start <= address && address < loader_end;
 }
 
-/* ---- stacks ------------------------------------------------------------------------ */
+/* ---- stacks -------------------------------------------------------------------- */
 
 struct self {
   const struct thread_set *threads;
@@ -201,8 +201,7 @@ static uintptr_t live_start(const struct region *r, const struct self *self) {
   return tcb && is_dead(tcb, self) ? tcb : r->start;
 }
 
-/* ---- pages ---------------------------------------------------------------------------
- */
+/* ---- pages --------------------------------------------------------------------- */
 
 /* May the program have stored something in a page of this kind of mapping? */
 static bool worth_a_look(const struct region *r, uint64_t bits) {
@@ -309,8 +308,7 @@ static void scan_region(const struct region *r, uintptr_t start, size_t first,
   if (start < r->end) scan_piece(r, start, r->end, pagemap, scan);
 }
 
-/* ---- registers -----------------------------------------------------------------------
- */
+/* ---- registers ----------------------------------------------------------------- */
 
 /* Vector registers in the signal frame (Intel SDM, XSAVE area in standard format). Not
  * all bytes of the frame are written; in the others there still is what the stack held

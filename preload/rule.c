@@ -32,7 +32,7 @@ static unsigned log_slots(const struct rule_table *t) {
   return (unsigned)__builtin_popcountll(t->mask);
 }
 
-/* ---- a rule from what was learned ---------------------------------------- */
+/* ---- a rule from what was learned ---------------------------------------------- */
 
 static bool fits(const struct unwind_frame *f) {
   bool cfa = f->cfa == (int32_t)f->cfa;
@@ -59,7 +59,7 @@ static rule encode(const struct unwind_frame *f) {
   return (uint64_t)f->cfa << 32 | rbp | kind;
 }
 
-/* ---- the table ------------------------------------------------------------- */
+/* ---- the table ----------------------------------------------------------------- */
 
 static struct rule_slot *slot_of(const struct rule_table *t, uint64_t ip) {
   for (uint64_t i = rule_home(t, ip);; i = (i + 1) & t->mask) {

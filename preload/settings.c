@@ -43,7 +43,7 @@ static unsigned long number(const char *name, unsigned long least, unsigned long
   return otherwise;
 }
 
-/* ---- the file name -------------------------------------------------------------- */
+/* ---- the file name ------------------------------------------------------------- */
 
 struct name {
   char *text;

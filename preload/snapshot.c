@@ -53,7 +53,7 @@ struct sum {
 static struct sum *sums;
 static size_t sums_size;
 
-/* ---- rows ------------------------------------------------------------------------ */
+/* ---- rows ---------------------------------------------------------------------- */
 
 static unsigned bits_for(uint32_t n) {
   return n <= 16 ? 4 : 32 - (unsigned)__builtin_clz(n - 1);
@@ -89,7 +89,7 @@ static bool rows_take(struct ul_snapshot *s, uint32_t n) {
   return true;
 }
 
-/* ---- sums over heaps --------------------------------------------------------------- */
+/* ---- sums over heaps ----------------------------------------------------------- */
 
 static bool sums_clear(size_t sites) {
   if (sites > sums_size) {
@@ -126,8 +126,7 @@ static bool sum_sites(struct ul_snapshot *s, size_t sites) {
   return true;
 }
 
-/* ---- the account ---------------------------------------------------------------------
- */
+/* ---- the account --------------------------------------------------------------- */
 
 /* Pool bytes are exact; the live part of them is what the heaps add up to. Other
  * threads go on meanwhile: what they do in between shows in free_bytes. */
@@ -191,8 +190,7 @@ static void write_rows(struct ul_snapshot *s, size_t sites) {
   if (s->omitted_sites) fallback(UL_FB_SNAPSHOT_OMITTED);
 }
 
-/* ---- slots ---------------------------------------------------------------------------
- */
+/* ---- slots --------------------------------------------------------------------- */
 
 static struct ul_snapshot *slot_at(uint32_t i) {
   return table_at(UL_SNAPSHOTS, i);
@@ -256,8 +254,7 @@ static void fill(struct ul_snapshot *slot, enum ul_snapshot_kind kind, uint64_t 
   *slot = s;
 }
 
-/* ---- taking one
- * ------------------------------------------------------------------------ */
+/* ---- taking one ---------------------------------------------------------------- */
 
 static void schedule(uint64_t now, uint64_t cost_ns) {
   uint64_t wait = snapshot_interval_ms;
@@ -316,8 +313,7 @@ void snapshot_take(struct heap *h, enum ul_snapshot_kind kind) {
   lock_give(&lock);
 }
 
-/* ---- peaks ---------------------------------------------------------------------------
- */
+/* ---- peaks --------------------------------------------------------------------- */
 
 static int64_t at_least(int64_t value, int64_t least) {
   return value > least ? value : least;

@@ -37,7 +37,7 @@ enum mode { MODE_OFF, MODE_RULES, MODE_LIBUNWIND, MODE_CHECK };
 static _Atomic int mode = MODE_OFF;
 static _Atomic bool started;
 
-/* ---- bounds ---------------------------------------------------------------- */
+/* ---- bounds -------------------------------------------------------------------- */
 
 struct span {
   uint64_t low, high; /* readable */
@@ -77,7 +77,7 @@ static bool span_raise(struct span *s, uint64_t top) {
   return true;
 }
 
-/* ---- hash ------------------------------------------------------------------ */
+/* ---- hash ---------------------------------------------------------------------- */
 
 #define HASH_SEED 0x2d358dccaa6c78a5u
 #define HASH_STEP 0x8bb84b93962eacc9u
@@ -99,7 +99,7 @@ static uint64_t hash_end(uint64_t hash, uint32_t end) {
   return hash ? hash : 1;
 }
 
-/* ---- one frame --------------------------------------------------------------- */
+/* ---- one frame ----------------------------------------------------------------- */
 
 struct frame {
   uint64_t ip, rsp, rbp;
@@ -147,7 +147,7 @@ static bool step_signal(struct span *s, struct frame *f) {
   return true;
 }
 
-/* ---- walks -------------------------------------------------------------------- */
+/* ---- walks --------------------------------------------------------------------- */
 
 /* All registers a caller may rely on, here and now. */
 static __attribute__((noinline)) uint32_t
@@ -276,7 +276,7 @@ static void check(const uint64_t *ips, uint32_t depth, uint32_t limit) {
     fallback(UL_FB_WALK_MISMATCH);
 }
 
-/* ---- start ------------------------------------------------------------------- */
+/* ---- start --------------------------------------------------------------------- */
 
 void stack_start(void) {
   if (atomic_exchange(&started, true)) return;
@@ -318,7 +318,7 @@ uint32_t stack_capture(const void *frame_address, uint64_t *ips, uint32_t limit,
   return depth;
 }
 
-/* ---- modules that go ------------------------------------------------------------ */
+/* ---- modules that go ----------------------------------------------------------- */
 
 uint64_t stack_generation(void) {
   return module_generation();

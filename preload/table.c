@@ -46,7 +46,7 @@ static struct piece pieces[UL_TABLES][PIECES];
 static unsigned piece_count[UL_TABLES]; /* published with release: readers take no lock */
 static char *segment_at[UL_SEGMENTS];   /* address of each segment of the directory */
 
-/* ---- making room ------------------------------------------------------------ */
+/* ---- making room --------------------------------------------------------------- */
 
 static uint64_t capacity_of(enum ul_table table) {
   unsigned n = piece_count[table];
@@ -106,7 +106,7 @@ bool table_begin(void) {
   return true;
 }
 
-/* ---- elements --------------------------------------------------------------- */
+/* ---- elements ------------------------------------------------------------------ */
 
 void *table_at(enum ul_table table, uint64_t i) {
   uint64_t byte = i * shapes[table].element_bytes;
@@ -159,7 +159,7 @@ uint32_t table_text(const char *text, size_t bytes) {
   return at;
 }
 
-/* ---- segments --------------------------------------------------------------- */
+/* ---- segments ------------------------------------------------------------------ */
 
 void *table_segment_address(unsigned i) {
   return segment_at[i];

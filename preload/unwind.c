@@ -17,7 +17,7 @@
 #define PAGE_MASK (~(uint64_t)(UL_PAGE_BYTES - 1))
 #define OWN_FRAMES 16u /* at most, below the caller of the entry point */
 
-/* ---- memory -------------------------------------------------------------- */
+/* ---- memory -------------------------------------------------------------------- */
 
 bool unwind_readable(uint64_t address) {
   /* An impossible `how` is only refused after the set has been read. */
@@ -105,7 +105,7 @@ static struct unwind_frame what_it_did(uint64_t cfa, uint64_t ip, int rbp_in_mem
   return f;
 }
 
-/* ---- accessors ----------------------------------------------------------- */
+/* ---- accessors ----------------------------------------------------------------- */
 
 static unw_addr_space_t space;
 static unw_addr_space_t (*create_addr_space)(unw_accessors_t *, int);
@@ -234,7 +234,7 @@ static int access_local(unw_addr_space_t as, unw_word_t address, unw_word_t *val
   return 0;
 }
 
-/* ---- teaching and walking ------------------------------------------------ */
+/* ---- teaching and walking ------------------------------------------------------ */
 
 /* The loader's first instructions have no unwind information, and nothing above them:
  * there the stacks of libraries' constructors end. */
@@ -297,7 +297,7 @@ uint32_t unwind_walk(const struct unwind_registers *from, uint64_t cfa, uint64_t
   }
 }
 
-/* ---- the oracle ------------------------------------------------------------ */
+/* ---- the oracle ---------------------------------------------------------------- */
 
 static bool module_was_new(void *const *ips, int n) {
   static _Atomic uint32_t seen;
@@ -328,7 +328,7 @@ uint32_t unwind_oracle(uint64_t caller, uint64_t *ips, uint32_t limit, uint32_t 
   return depth;
 }
 
-/* ---- loading --------------------------------------------------------------- */
+/* ---- loading ------------------------------------------------------------------- */
 
 /* Either library opens a pipe when it is first used, to keep, for a check of
  * addresses that is not used here. */

@@ -31,7 +31,7 @@ static struct recording *opened(struct build *b) {
   return r;
 }
 
-/* ---- models ----------------------------------------------------------------- */
+/* ---- models -------------------------------------------------------------------- */
 
 static void ledger_adds_up(void **state) {
   (void)state;
@@ -145,7 +145,7 @@ static void rows_left_out_are_not_zeros(void **state) {
   recording_close(r);
 }
 
-/* ---- text ----------------------------------------------------------------------- */
+/* ---- text ---------------------------------------------------------------------- */
 
 static void sizes_are_readable(void **state) {
   (void)state;
@@ -194,8 +194,7 @@ static void json_is_utf8(void **state) {
   json_decref(good);
 }
 
-/* ---- verbs
- * ----------------------------------------------------------------------------- */
+/* ---- verbs --------------------------------------------------------------------- */
 
 typedef int verb(struct recording *, const struct view_options *);
 static verb *const verbs[] = {report_main, growth_main, leaks_main, unused_main,
@@ -346,6 +345,8 @@ int main(void) {
       cmocka_unit_test(sizes_are_readable),
       cmocka_unit_test(terminals_are_safe),
       cmocka_unit_test(json_is_utf8),
+      cmocka_unit_test(standard_library_is_one_line),
+      cmocka_unit_test(no_line_says_that_one_frame_is_left_out),
       cmocka_unit_test(every_verb_answers),
       cmocka_unit_test(empty_recordings_have_answers),
       cmocka_unit_test(leaks_without_a_scan_are_not_called_leaks),

@@ -52,7 +52,7 @@ bool process_checking(void) {
 void process_begin(void) {}
 void process_check_fork(void) {}
 
-/* ---- blocks, as malloc.c takes and puts them ------------------------------------- */
+/* ---- blocks, as malloc.c takes and puts them ----------------------------------- */
 
 struct held {
   struct spot spot;
@@ -136,7 +136,7 @@ static size_t random_size(void) {
   return 1 + r / 64 % 2000;
 }
 
-/* ---- tests ------------------------------------------------------------------------- */
+/* ---- tests --------------------------------------------------------------------- */
 
 static void test_classes(void **state) {
   (void)state;

@@ -90,7 +90,7 @@ void fallback(enum ul_fallback which) {
   header.fallbacks[which]++;
 }
 
-/* ---- a heap by hand -------------------------------------------------------------- */
+/* ---- a heap by hand ------------------------------------------------------------ */
 
 enum { BLOCKS = 4096, ARENAS = 4096, LARGES = 16 };
 
@@ -266,8 +266,7 @@ static int teardown(void **state) {
   return 0;
 }
 
-/* ---- scanning and what is expected --------------------------------------------------
- */
+/* ---- scanning and what is expected --------------------------------------------- */
 
 static NOINLINE void scan_frozen(void) {
   static struct thread_set set;
@@ -310,7 +309,7 @@ static void expect_dragged(uint32_t site, uint64_t n, uint64_t bytes) {
 
 enum { A = 10, B, C, D, E, F, G, H };
 
-/* ---- verdicts ---------------------------------------------------------------------- */
+/* ---- verdicts ------------------------------------------------------------------ */
 
 static void test_definite(void **state) {
   (void)state;
@@ -597,8 +596,7 @@ static void test_ages(void **state) {
   assert_ptr_equal((void *)(uintptr_t)r->example, blocks[oldest].start);
 }
 
-/* ---- heuristics
- * ------------------------------------------------------------------------ */
+/* ---- heuristics ---------------------------------------------------------------- */
 
 static void expect_rescued(enum ul_heuristic h, uint64_t bytes) {
   for (int i = 0; i < UL_HEURISTICS; i++)
@@ -680,8 +678,7 @@ static void test_rescued_only_if_nothing_else(void **state) {
   assert_int_equal(header.scan.rescued[UL_LENGTH64].blocks, 0);
 }
 
-/* ---- roots
- * --------------------------------------------------------------------------------- */
+/* ---- roots --------------------------------------------------------------------- */
 
 static void test_held_by_anonymous_mapping_only(void **state) {
   (void)state;
@@ -793,8 +790,7 @@ static void test_loader_blocks_are_roots(void **state) {
   expect(UL_SITE_ULLAGE, UL_REACHABLE, 1, 64);
 }
 
-/* ---- threads
- * ---------------------------------------------------------------------------------- */
+/* ---- threads ------------------------------------------------------------------- */
 
 enum { THREADS = 10, BLOCKED = 8, WAITING = 9 };
 static _Atomic int ready;
@@ -1043,8 +1039,7 @@ static void test_single_thread_is_left_alone(void **state) {
   thaw(&set);
 }
 
-/* ---- the program around it
- * ------------------------------------------------------------------------ */
+/* ---- the program around it ----------------------------------------------------- */
 
 static int descriptors(void) {
   int n = 0;
@@ -1151,8 +1146,7 @@ static void test_failures(void **state) {
   sweep("fork", 2);
 }
 
-/* ---- size and speed
- * ---------------------------------------------------------------------------------- */
+/* ---- size and speed ------------------------------------------------------------ */
 
 /* Returns the first of a linked list of n blocks. */
 static uintptr_t *volatile last;
@@ -1205,9 +1199,7 @@ static void test_speed(void **state) {
                 (double)bytes / 1e9 / seconds);
 }
 
-/* ---- mappings
- * ------------------------------------------------------------------------------------------
- */
+/* ---- mappings ------------------------------------------------------------------ */
 
 static void test_mappings(void **state) {
   (void)state;

@@ -67,7 +67,7 @@ static void assert_whole(void) {
   assert_int_equal(mismatches(), 0);
 }
 
-/* ---- shapes ------------------------------------------------------------------ */
+/* ---- shapes -------------------------------------------------------------------- */
 
 static NOINLINE void recurse(int n, inner *f) {
   if (n > 0)
@@ -245,7 +245,7 @@ static void test_signal_anywhere(void **state) {
   assert_int_equal(mismatches(), 0);
 }
 
-/* ---- threads, coroutines, code without tables -------------------------------------- */
+/* ---- threads, coroutines, code without tables ---------------------------------- */
 
 static void *one_thread(void *data) {
   (void)data;
@@ -346,8 +346,7 @@ static void test_lost(void **state) {
   }
 }
 
-/* ---- modules -------------------------------------------------------------------------
- */
+/* ---- modules ------------------------------------------------------------------- */
 
 static void test_modules(void **state) {
   (void)state;
@@ -389,8 +388,7 @@ static void test_plugins_come_and_go(void **state) {
   assert_true(stack_generation() >= generation + 302);
 }
 
-/* ---- what must not happen to the program
- * ------------------------------------------------ */
+/* ---- what must not happen to the program --------------------------------------- */
 
 static int descriptors(void) {
   DIR *d = opendir("/proc/self/fd");
@@ -498,8 +496,7 @@ static void test_fork(void **state) {
   pthread_join(t, NULL);
 }
 
-/* ---- main
- * ------------------------------------------------------------------------------ */
+/* ---- main ---------------------------------------------------------------------- */
 
 int main(void) {
   const struct CMUnitTest tests[] = {

@@ -20,7 +20,7 @@
 
 #include <cmocka.h>
 
-/* ---- something to find --------------------------------------------------- */
+/* ---- something to find --------------------------------------------------------- */
 
 static uint64_t called_address; /* where `here` returns to */
 static uint64_t outer_address;  /* where `inlining` returns to */
@@ -49,7 +49,7 @@ NOIPA static void inlining(void) {
   __asm__ volatile("");
 }
 
-/* ---- this program -------------------------------------------------------- */
+/* ---- this program -------------------------------------------------------------- */
 
 static char self[PATH_MAX], directory[64];
 static uint64_t bias;
@@ -114,7 +114,7 @@ static const char *in_directory(const char *name) {
   return path;
 }
 
-/* ---- looking up ---------------------------------------------------------- */
+/* ---- looking up ---------------------------------------------------------------- */
 
 struct found {
   struct symbol_place places[8];
@@ -259,7 +259,7 @@ static void notices_a_changed_file(void **state) {
   symbol_file_close(file);
 }
 
-/* ---- damage -------------------------------------------------------------- */
+/* ---- damage -------------------------------------------------------------------- */
 
 static char *read_whole(const char *path, size_t *bytes) {
   FILE *file = fopen(path, "r");
@@ -306,7 +306,7 @@ static void survives_damage(void **state) {
   free(good);
 }
 
-/* ---- names --------------------------------------------------------------- */
+/* ---- names --------------------------------------------------------------------- */
 
 static void demangles(void **state) {
   (void)state;
@@ -334,7 +334,7 @@ static void demangles(void **state) {
   }
 }
 
-/* ---- frames -------------------------------------------------------------- */
+/* ---- frames -------------------------------------------------------------------- */
 
 static struct build *build_self(void) {
   struct build *b = build_new();
