@@ -194,6 +194,57 @@ static void json_is_utf8(void **state) {
   json_decref(good);
 }
 
+/* Good until the next call. */
+static const char *printed(const struct frame *frames, size_t n, bool all) {
+  static char text[8192];
+  struct view_options options = {.out = fmemopen(text, sizeof text, "w"), .all = all};
+  text_frames(&options, frames, n);
+  fclose(options.out);
+  return text;
+}
+
+static void standard_library_is_one_line(void **state) {
+  (void)state;
+  static const struct frame frames[] = {
+      {.function = "operator new", .hidden = true},
+      {.function = "std::__new_allocator<int>::allocate", .inlined = true},
+      {.function = "std::allocator_traits<int>::allocate", .inlined = true},
+      {.function = "std::vector<int>::_M_realloc_insert"},
+      {.function = "collect", .module = "/bin/x"},
+      {.function = "std::function<void ()>::operator()", .module = "/bin/x"},
+      {.function = "main", .module = "/bin/x"}};
+  const char *text = printed(frames, 7, false);
+  assert_string_equal(text, "       ... 3 frames of the standard library\n"
+                            "       at collect+0x0 (x)\n"
+                            "       by std::function<void ()>::operator()+0x0 (x)\n"
+                            "       by main+0x0 (x)\n");
+  text = printed(frames, 7, true);
+  assert_non_null(strstr(text, "at operator new"));
+  assert_null(strstr(text, "..."));
+}
+
+/* Whatever the depth, and wherever the guilty frame is. */
+static void no_line_says_that_one_frame_is_left_out(void **state) {
+  (void)state;
+  for (size_t n = 1; n < 24; n++)
+    for (size_t wrappers = 0; wrappers < n; wrappers++) {
+      struct frame frames[24];
+      for (size_t i = 0; i < n; i++)
+        frames[i] = (struct frame){.function = i < wrappers ? "xmalloc" : "work"};
+      const char *text = printed(frames, n, false), *more = strstr(text, "... ");
+      size_t lines = 0, hidden = 0;
+      for (; more; more = strstr(more + 1, "... ")) {
+        unsigned long count = strtoul(more + 4, NULL, 10);
+        assert_true(count > 1);
+        hidden += count - 1;
+      }
+      for (const char *c = text; *c; c++)
+        lines += *c == '\n';
+      assert_int_equal(lines + hidden, n);
+      assert_true(lines <= 11);
+    }
+}
+
 /* ---- verbs --------------------------------------------------------------------- */
 
 typedef int verb(struct recording *, const struct view_options *);

@@ -453,6 +453,25 @@ static void blames_the_program(void **state) {
   assert_int_equal(frame_guilty(frames, 7), 5);
 }
 
+static void blames_what_has_a_name(void **state) {
+  (void)state;
+  struct frame frames[] = {
+      {.module = "/lib/libsqlite3.so.0", .offset = 0xa70f1},
+      {.module = "/lib/libsqlite3.so.0", .offset = 0xa8000},
+      {.function = "sqlite3_malloc", .module = "/lib/libsqlite3.so.0"},
+      {.module = "/lib/libsqlite3.so.0", .offset = 0xb0000},
+      {.function = "sqlite3_step", .module = "/lib/libsqlite3.so.0"},
+      {.function = "query", .module = "/usr/bin/p"},
+      {.function = "main", .module = "/usr/bin/p"},
+  };
+  assert_int_equal(frame_guilty(frames, 7), 4);
+  assert_int_equal(frame_guilty(frames, 4), 0); /* there is none */
+  frames[4].module = "/lib/libother.so.1";      /* nor in its own module */
+  assert_int_equal(frame_guilty(frames, 7), 0);
+  frames[5] = (struct frame){.module = "/usr/bin/p", .offset = 1};
+  assert_int_equal(frame_guilty(&frames[5], 2), 0); /* main() is no news */
+}
+
 int main(int argc, char *argv[]) {
   (void)argc, (void)argv;
   const struct CMUnitTest tests[] = {
@@ -466,6 +485,7 @@ int main(int argc, char *argv[]) {
       cmocka_unit_test(hides_what_is_below_main),
       cmocka_unit_test(says_that_a_file_changed),
       cmocka_unit_test(blames_the_program),
+      cmocka_unit_test(blames_what_has_a_name),
   };
   return cmocka_run_group_tests(tests, setup, teardown);
 }
