@@ -305,11 +305,12 @@ struct trend trend_judge(const struct trend_point *points, size_t n, bool ended)
 
 /* ---- what the blocks know ------------------------------------------------------ */
 
+/* Neither more, that was freed since, nor less: a block may have been resized. */
 static bool flat_since(const struct trend *t, const struct trend_point *points, size_t n,
                        double since) {
-  double most = points[n - 1].y + NOTHING * t->high;
   for (size_t i = 0; i < n; i++)
-    if (points[i].t >= since && points[i].y > most) return false;
+    if (points[i].t >= since && fabs(points[i].y - points[n - 1].y) > NOTHING * t->high)
+      return false;
   return true;
 }
 

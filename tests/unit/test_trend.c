@@ -269,6 +269,8 @@ static void blocks_of_the_start_do_not_grow(void **state) {
   judge(linear, 100, false);
   life = (struct trend_life){.end = 100, .holds = true, .newest = 99, .generations = 16};
   assert_int_equal(considered(100, false, life), TREND_RISES);
+  life.newest = 0; /* one block that is resized */
+  assert_int_equal(considered(100, false, life), TREND_RISES);
 }
 
 static void short_runs_that_free_everything_did_their_work(void **state) {
