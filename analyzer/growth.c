@@ -67,7 +67,7 @@ static void add_ledger(const struct recording *r, const struct sites *sites,
                        struct series *s) {
   uint64_t now = recording_duration_ms(r);
   const struct timeline *t = &s->timeline;
-  if (recording_header(r)->end_ms || !t->count || now <= t->at[t->count - 1]->ms) return;
+  if (s->life.ended || !t->count || now <= t->at[t->count - 1]->ms) return;
   uint32_t m = (uint32_t)s->moments++;
   s->seconds[m] = (double)now / 1000;
   s->unseen[m] = 0;
@@ -80,7 +80,8 @@ static bool series_load(const struct recording *r, const struct sites *sites,
                         struct series *s) {
   *s = (struct series){.timeline = timeline_load(r, false)};
   uint64_t rows = sites->count;
-  s->life.ended = recording_header(r)->end_ms != 0;
+  s->life.ended = s->timeline.count &&
+                  s->timeline.at[s->timeline.count - 1]->kind == UL_SNAPSHOT_FINAL;
   s->life.start = (double)timeline_start_ms(r) / 1000;
   s->life.end = (double)recording_duration_ms(r) / 1000;
   for (size_t m = 0; m < s->timeline.count; m++)

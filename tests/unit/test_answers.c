@@ -376,6 +376,22 @@ static struct build *idle(uint64_t added) {
   return b;
 }
 
+/* Also if `run` has written when and how it ended. */
+static void killed_processes_end_with_their_ledger(void **state) {
+  (void)state;
+  struct build *b = idle(1000);
+  b->header.state = UL_STATE_SIGNALED;
+  b->header.end_ms = 60000;
+  struct recording *r = opened(b);
+  struct growth *g = growth_load(r);
+  assert_int_equal(g->measurements, 5);
+  assert_int_equal(g->count, 2);
+  for (size_t i = 0; i < 2; i++)
+    assert_int_equal(g->sites[i].blocks, 1);
+  growth_free(g);
+  recording_close(r);
+}
+
 static void data_of_the_start_does_not_drown_the_headline(void **state) {
   (void)state;
   assert_true(says(growth_main, idle(1000), false, "nothing grows\n"));
@@ -401,6 +417,7 @@ int main(void) {
       cmocka_unit_test(every_verb_answers),
       cmocka_unit_test(empty_recordings_have_answers),
       cmocka_unit_test(leaks_without_a_scan_are_not_called_leaks),
+      cmocka_unit_test(killed_processes_end_with_their_ledger),
       cmocka_unit_test(data_of_the_start_does_not_drown_the_headline),
       cmocka_unit_test(what_is_live_is_live_at_a_moment),
       cmocka_unit_test(few_definite_leaks_do_not_hide_many_possible),
