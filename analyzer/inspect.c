@@ -124,6 +124,39 @@ static bool needs_library(Elf *elf, const char *prefix) {
   return false;
 }
 
+static bool defines_function(Elf *elf, const char *name) {
+  Elf_Scn *section = NULL;
+  while ((section = elf_nextscn(elf, section))) {
+    GElf_Shdr header;
+    GElf_Sym symbol;
+    if (!gelf_getshdr(section, &header) || header.sh_type != SHT_DYNSYM) continue;
+    Elf_Data *data = elf_getdata(section, NULL);
+    for (int i = 0; data && gelf_getsym(data, i, &symbol); i++) {
+      const char *other = elf_strptr(elf, header.sh_link, symbol.st_name);
+      if (symbol.st_shndx != SHN_UNDEF && other && strcmp(other, name) == 0) return true;
+    }
+  }
+  return false;
+}
+
+/* A sanitizer whose runtime does not start, or crashes, with another allocator before it;
+ * NULL: none. (clang's static AddressSanitizer runs, with its own allocator.) */
+static const char *sanitizer(Elf *elf) {
+  static const char *const signs[][3] = {
+      {"libasan.", NULL, "AddressSanitizer"},
+      {"libclang_rt.asan", NULL, "AddressSanitizer"},
+      {"libhwasan.", "__hwasan_init", "HWAddressSanitizer"},
+      {"liblsan.", NULL, "LeakSanitizer"},
+      {"libtsan.", "__tsan_init", "ThreadSanitizer"},
+      {"libmsan.", "__msan_init", "MemorySanitizer"},
+  };
+  for (size_t i = 0; i < sizeof signs / sizeof *signs; i++)
+    if (needs_library(elf, signs[i][0]) ||
+        (signs[i][1] && defines_function(elf, signs[i][1])))
+      return signs[i][2];
+  return NULL;
+}
+
 /* "python", "python3", "python3.11", "python3.11d", but not "python3-config". */
 static bool is_python_name(const char *name) {
   if (strncmp(name, "python", 6) != 0) return false;
@@ -204,6 +237,12 @@ static enum inspect_status inspect_elf(Elf *elf, int fd, const struct stat *st,
         "or as the user it runs as",
         path, privileges);
   if (inspect_loader(elf, fd, path, result) != INSPECT_FINE) return result->status;
+  const char *checked_by = sanitizer(elf);
+  if (checked_by)
+    return refuse(result, INSPECT_UNUSABLE,
+                  "%s is built with %s, which wants to be the allocator itself; record a "
+                  "build without -fsanitize",
+                  path, checked_by);
   snprintf(result->program, sizeof result->program, "%s", path);
   if (is_python(elf, path)) result->python = true;
   return result->status = INSPECT_FINE;

@@ -154,6 +154,16 @@ def test_static_program(tmp_path):
     refused(tmp_path, binary, "static")
 
 
+@pytest.mark.parametrize("sanitizer, name", [
+    ("address", "AddressSanitizer"), ("thread", "ThreadSanitizer")])
+def test_program_with_a_sanitizer(tmp_path, sanitizer, name):
+    source = tmp_path / "checked.c"
+    source.write_text("int main(void) { return 0; }\n")
+    binary = tmp_path / "checked"
+    subprocess.run([tool("gcc"), "-fsanitize=" + sanitizer, "-o", binary, source], check=True)
+    refused(tmp_path, binary, name)
+
+
 def test_setuid_program(tmp_path):
     if os.getuid():
         pytest.skip("only root can make a program setuid to another user")
