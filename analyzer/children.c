@@ -14,7 +14,6 @@
 #define FIELDS 9   /* of a line: pid ppid kind status ms allocations peak lost command */
 #define SHOWN 20   /* recordings, unless options->top or all says otherwise */
 #define PROGRAMS 6 /* of the folded ones */
-#define NAMES_MAX 512 /* different folded programs told apart */
 
 /* ---- files --------------------------------------------------------------------- */
 
@@ -73,23 +72,16 @@ static char *program_of(const char *command) {
 
 static void count_program(struct children *children, const char *command) {
   char *name = program_of(command);
+  struct children_program *program;
   if (!name) return;
-  for (size_t i = 0; i < children->program_count; i++) {
-    if (strcmp(children->programs[i].name, name) != 0) continue;
-    children->programs[i].count++;
+  HASH_FIND_STR(children->programs, name, program);
+  if (program || !(program = calloc(1, sizeof *program))) {
+    if (program) program->count++;
     free(name);
     return;
   }
-  struct children_program *programs = NULL;
-  if (children->program_count < NAMES_MAX)
-    programs =
-        reallocarray(children->programs, children->program_count + 1, sizeof *programs);
-  if (!programs) {
-    free(name);
-    return;
-  }
-  children->programs = programs;
-  programs[children->program_count++] = (struct children_program){name, 1};
+  *program = (struct children_program){.name = name, .count = 1};
+  HASH_ADD_KEYPTR(hh, children->programs, name, strlen(name), program);
 }
 
 /* Lines that are not as described are left out. */
@@ -116,8 +108,7 @@ static FILE *open_regular(const char *path) {
   return file;
 }
 
-static int by_count(const void *a, const void *b) {
-  const struct children_program *x = a, *y = b;
+static int by_count(const struct children_program *x, const struct children_program *y) {
   if (x->count != y->count) return x->count > y->count ? -1 : 1;
   return strcmp(x->name, y->name);
 }
@@ -133,9 +124,7 @@ static void read_folded(struct children *children, const char *path) {
     add_line(children, line);
   free(line);
   fclose(file);
-  if (children->program_count)
-    qsort(children->programs, children->program_count, sizeof *children->programs,
-          by_count);
+  HASH_SORT(children->programs, by_count);
 }
 
 struct children *children_find(const char *path) {
@@ -150,10 +139,13 @@ void children_free(struct children *children) {
   if (!children) return;
   for (size_t i = 0; i < children->count; i++)
     free(children->files[i]);
-  for (size_t i = 0; i < children->program_count; i++)
-    free(children->programs[i].name);
+  struct children_program *program, *next;
+  HASH_ITER(hh, children->programs, program, next) {
+    HASH_DEL(children->programs, program);
+    free(program->name);
+    free(program);
+  }
   free(children->files);
-  free(children->programs);
   free(children);
 }
 
@@ -187,12 +179,14 @@ static void print_recording(const struct view_options *options, const char *file
 
 static void print_folded(const struct view_options *options, const struct children *c,
                          const char *path) {
+  unsigned shown = 0;
   fputs("  ", options->out);
-  for (size_t i = 0; i < c->program_count && i < PROGRAMS; i++)
-    fprintf(options->out, "%s%s x %s", i ? ", " : "", text_count(c->programs[i].count),
-            text_escaped(c->programs[i].name));
-  if (c->program_count > PROGRAMS)
-    fprintf(options->out, " and %zu more programs", c->program_count - PROGRAMS);
+  for (const struct children_program *p = c->programs; p && shown < PROGRAMS;
+       p = p->hh.next)
+    fprintf(options->out, "%s%s x %s", shown++ ? ", " : "", text_count(p->count),
+            text_escaped(p->name));
+  if (HASH_COUNT(c->programs) > PROGRAMS)
+    fprintf(options->out, " and %u more programs", HASH_COUNT(c->programs) - PROGRAMS);
   fprintf(options->out, ": %s, largest peak %s, lost %s (%s.children)\n",
           text_plural(c->folded_allocations, "allocation", "allocations"),
           text_size(options, c->folded_peak), text_size(options, c->folded_lost),

@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <uthash.h>
 
 struct children {
   char **files; /* recordings, in order of number */
@@ -18,8 +19,8 @@ struct children {
   struct children_program {
     char *name;
     uint64_t count;
-  } * programs; /* of the folded ones, most frequent first */
-  size_t program_count;
+    UT_hash_handle hh;
+  } * programs; /* of the folded ones, by name; in order: most frequent first */
 };
 
 /* Looks beside the recording `path`. NULL: no memory. */

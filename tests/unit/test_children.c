@@ -81,9 +81,9 @@ static void sums_up_folded_children(void **state) {
   assert_int_equal(children->folded_allocations, 100);
   assert_int_equal(children->folded_peak, 3000);
   assert_int_equal(children->folded_lost, 8);
-  assert_int_equal(children->program_count, 3);
-  assert_string_equal(children->programs[0].name, "true");
-  assert_int_equal(children->programs[0].count, 2);
+  assert_int_equal(HASH_COUNT(children->programs), 3);
+  assert_string_equal(children->programs->name, "true");
+  assert_int_equal(children->programs->count, 2);
   children_free(children);
 }
 
