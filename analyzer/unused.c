@@ -117,7 +117,7 @@ static void print_totals(const struct unused *u, const struct view_options *o) {
             "pinned in arenas: empty pools beside pools in use");
   print_row(o, u->unpinned_bytes,
             UNPINNED " (kept by heaps of idle or\n"
-                     "                  ended threads; malloc_trim gives it back)");
+                     "                  ended threads; malloc_trim gives back the latter's)");
   print_row(o, u->total.slack, "slack: usable but not requested");
   print_row(o, u->total.untouched, "untouched: requested, but never made resident");
   if (u->writes != UL_EVIDENCE_NONE)

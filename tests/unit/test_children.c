@@ -93,8 +93,9 @@ static bool says(const char *path, uint64_t worth, const char *what) {
   struct view_options options = {.out = open_memstream(&text, &n)};
   children_print(&options, path, worth);
   fclose(options.out);
+  assert_non_null(text);
   bool said = strstr(text, what) != NULL;
-  if (!said) print_message("%s", text);
+  if (!said) print_message("not in: %s", text);
   free(text);
   return said;
 }
