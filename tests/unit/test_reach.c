@@ -1,6 +1,7 @@
-/* Unit tests of the leak scan (reach.c, roots.c, freeze.c, mapping.c) over a heap made
- * by hand: real arenas, pools and large blocks in the real map of addresses, but no
- * allocator. The scan runs as it does in a program, in a raw clone.
+/* Unit tests of the leak scan (reach.c, freeze.c, roots.c, found.c, mark.c, heuristic.c)
+ * and of mapping.c, over a heap made by hand: real arenas, pools and large blocks in the
+ * real map of addresses, but no allocator. The scan runs as it does in a program, in a
+ * raw clone.
  *
  * Pointers to blocks must be nowhere but where a test puts them: blocks go by number,
  * their addresses lie in this program's .bss, which the scan takes for ullage's own and
