@@ -1113,6 +1113,20 @@ static NOINLINE void wheel(uint32_t hub_site, size_t spokes, uint32_t spoke_site
   SCRUB_REGISTERS();
 }
 
+/* The scan is conservative: among hundreds of thousands of lost blocks a word left
+ * somewhere by libc or a sanitizer may happen to look like a pointer to one, which then
+ * is held, with the rim it holds. Seen once in some fifty runs. */
+enum { STRAYS = 4 };
+static void expect_lost_but_strays(uint32_t site, uint64_t n) {
+  const struct ul_leak *lost = row(site, UL_INDIRECT), *hub = row(D, UL_DEFINITE);
+  assert_non_null(lost);
+  assert_in_range(lost->blocks, n - STRAYS, n);
+  assert_non_null(hub);
+  assert_int_equal(hub->blocks, 1);
+  assert_int_equal(hub->indirect_blocks, lost->blocks);
+  assert_int_equal(hub->indirect_bytes, lost->bytes);
+}
+
 static void sweep(const char *op, int calls) {
   int failed = 0;
   for (int n = 1; n <= calls; n++) {
@@ -1129,8 +1143,7 @@ static void sweep(const char *op, int calls) {
     }
     assert_int_equal(header.scan.state, UL_SCAN_DONE);
     expect(A, UL_REACHABLE, 2 * 400000, 48 * 400000);
-    expect(C, UL_INDIRECT, 2 * 200000, 48 * 200000);
-    expect_dragged(D, 2 * 200000, 48 * 200000);
+    expect_lost_but_strays(C, 2 * 200000);
   }
   assert_int_not_equal(failed, 0);
   assert_true(failed < calls);
