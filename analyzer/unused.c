@@ -116,8 +116,9 @@ static void print_totals(const struct unused *u, const struct view_options *o) {
   print_row(o, u->total.pinned_arena,
             "pinned in arenas: empty pools beside pools in use");
   print_row(o, u->unpinned_bytes,
-            UNPINNED " (kept by heaps of idle or\n"
-                     "                  ended threads; malloc_trim gives back the latter's)");
+            UNPINNED
+            " (kept by heaps of idle or\n"
+            "                  ended threads; malloc_trim gives back the latter's)");
   print_row(o, u->total.slack, "slack: usable but not requested");
   print_row(o, u->total.untouched, "untouched: requested, but never made resident");
   if (u->writes != UL_EVIDENCE_NONE)
@@ -150,6 +151,14 @@ static void print_unpinned(const struct unused *u, const struct view_options *o)
     fprintf(o->out, ", %s " UNPINNED, text_size(o, u->unpinned_bytes));
 }
 
+/* The first to blame: ullage's own blocks are not what the user looks for. */
+static const struct unused_site *worst(const struct unused *u) {
+  for (size_t i = 0; i < u->count; i++)
+    if (u->sites[i].site != UL_SITE_ULLAGE)
+      return unused_sum(&u->sites[i]) ? &u->sites[i] : NULL;
+  return NULL;
+}
+
 void unused_brief(struct recording *r, const struct view_options *o) {
   struct unused *u = unused_load(r);
   if (!u) return;
@@ -157,9 +166,10 @@ void unused_brief(struct recording *r, const struct view_options *o) {
   fprintf(o->out, "  unused   %s pinned, %s slack, %s untouched", text_size(o, pinned(t)),
           text_size(o, t->slack), text_size(o, t->untouched));
   print_unpinned(u, o);
-  if (u->count && unused_sum(t) && o->symbols)
-    fprintf(o->out, "; most: %s by %s", text_size(o, unused_sum(&u->sites[0])),
-            text_guilty(o, u->sites[0].site));
+  const struct unused_site *most = worst(u);
+  if (most && o->symbols)
+    fprintf(o->out, "; most: %s by %s", text_size(o, unused_sum(most)),
+            text_guilty(o, most->site));
   fputc('\n', o->out);
   unused_free(u);
 }
@@ -173,7 +183,8 @@ static int print_text(const struct recording *r, const struct unused *u,
   fprintf(o->out, "%s%s retained but not used%s", text_on(o, TEXT_STRONG),
           text_size(o, pinned(t) + u->unpinned_bytes + t->slack), text_off(o));
   fprintf(o->out, ", and %s requested but never touched", text_size(o, t->untouched));
-  if (n) fprintf(o->out, "; most: %s", text_guilty(o, u->sites[0].site));
+  const struct unused_site *most = worst(u);
+  if (most) fprintf(o->out, "; most: %s", text_guilty(o, most->site));
   fprintf(o->out, "\n\n");
   print_totals(u, o);
   if (n)
