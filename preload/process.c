@@ -29,11 +29,11 @@
 #include "heap.h"
 #include "large.h"
 #include "lock.h"
-#include "mapping.h"
 #include "meta.h"
 #include "os.h"
 #include "reach.h"
 #include "recording.h"
+#include "residency.h"
 #include "say.h"
 #include "settings.h"
 #include "site.h"
@@ -228,7 +228,7 @@ static void scan(void) {
 
 static void describe_address_space(void) {
   arena_lock();
-  mapping_collect();
+  residency_collect();
   arena_unlock();
 }
 

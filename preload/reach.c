@@ -311,7 +311,7 @@ int reach_begin(const struct thread_set *threads) {
 
 static void store_results(void) {
   const struct result *r = job.result;
-  struct ul_leak *rows = mapping_replace_rows(UL_LEAKS, r->rows_used);
+  struct ul_leak *rows = table_replace_rows(UL_LEAKS, r->rows_used);
   if (!rows && r->rows_used) return fail(ENOSPC);
   if (r->rows_used) memcpy(rows, r->rows, r->rows_used * sizeof *rows);
   struct ul_scan *s = &recording->scan;

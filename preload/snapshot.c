@@ -24,11 +24,11 @@
 #include "heap.h"
 #include "large.h"
 #include "lock.h"
-#include "mapping.h"
 #include "meta.h"
 #include "os.h"
 #include "process.h"
 #include "recording.h"
+#include "residency.h"
 #include "settings.h"
 #include "stack.h"
 #include "table.h"
@@ -247,7 +247,7 @@ static void fill(struct ul_snapshot *slot, enum ul_snapshot_kind kind, uint64_t 
   struct ul_snapshot s = {
       .ms = now, .row = slot->row, .row_capacity = slot->row_capacity};
   account(&s);
-  s.rss_bytes = mapping_rss();
+  s.rss_bytes = residency_rss();
   if (sum_sites(&s, sites)) write_rows(&s, sites);
   s.kind = kind;
   s.sequence = slot->sequence;
@@ -270,7 +270,7 @@ static void watch_writes(uint64_t now) {
   static uint64_t next = 1000;
   if (now < next) return;
   next = now * 2;
-  if (!mapping_mark_writes()) next = UINT64_MAX;
+  if (!residency_mark_writes()) next = UINT64_MAX;
 }
 
 static void take_locked(struct heap *h, enum ul_snapshot_kind kind) {

@@ -159,6 +159,27 @@ uint32_t table_text(const char *text, size_t bytes) {
   return at;
 }
 
+void *table_replace_rows(enum ul_table table, size_t n) {
+  /* Where the last call of this process put them: a forked child has its own tables. */
+  static struct {
+    uint32_t first, n;
+    int pid;
+  } last[UL_TABLES], none;
+  size_t bytes = shapes[table].element_bytes;
+  int pid = os_pid();
+  if (last[table].pid != pid || last[table].first + last[table].n > table_count(table))
+    last[table] = none;
+  last[table].pid = pid;
+  if (last[table].n) memset(table_at(table, last[table].first), 0, last[table].n * bytes);
+  if (n > last[table].n) {
+    uint32_t first = table_append(table, (uint32_t)n);
+    if (first == TABLE_NONE) return NULL;
+    last[table].first = first;
+    last[table].n = (uint32_t)n;
+  }
+  return n ? table_at(table, last[table].first) : NULL;
+}
+
 /* ---- segments ------------------------------------------------------------------ */
 
 void *table_segment_address(unsigned i) {

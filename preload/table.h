@@ -33,6 +33,10 @@ uint64_t table_count(enum ul_table table);
 /* Offset in UL_TEXT of a copy of the string; 0 (the empty string) when there is no room.
  */
 uint32_t table_text(const char *text, size_t bytes_without_nul);
+/* The first n elements of a table that is written once, at the end (or again, if the end
+ * was none): room is appended as needed, elements too many are zeroed. NULL: no room, or
+ * nothing to hold. One caller at a time for each table. */
+void *table_replace_rows(enum ul_table table, size_t n);
 
 /* The header and the first UL_TABLES segments lie side by side, in memory as in the file.
  */

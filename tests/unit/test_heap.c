@@ -8,10 +8,10 @@
 #include "large.h"
 #include "ledger.h"
 #include "map.h"
-#include "mapping.h"
 #include "os.h"
 #include "process.h"
 #include "recording.h"
+#include "residency.h"
 #include "say.h"
 #include "settings.h"
 #include "snapshot.h"
@@ -38,10 +38,10 @@ struct process_guard *process_guard = &guard;
 bool process_started = true;
 struct settings settings;
 
-uint64_t mapping_rss(void) {
+uint64_t residency_rss(void) {
   return 4096;
 }
-bool mapping_mark_writes(void) {
+bool residency_mark_writes(void) {
   return false;
 }
 void process_settle(void) {}
@@ -320,6 +320,23 @@ static void test_tables(void **state) {
   assert_string_equal(table_at(UL_TEXT, text), "hello");
 }
 
+static void test_rows_are_replaced(void **state) {
+  (void)state;
+  uint64_t before = table_count(UL_LEAKS);
+  assert_null(table_replace_rows(UL_LEAKS, 0));
+  struct ul_leak *rows = table_replace_rows(UL_LEAKS, 3);
+  memset(rows, 0xff, 3 * sizeof *rows);
+  assert_ptr_equal(table_replace_rows(UL_LEAKS, 2), rows);
+  assert_int_equal(table_count(UL_LEAKS), before + 3);
+  const struct ul_leak none[3] = {0};
+  assert_memory_equal(rows, none, sizeof none);
+  memset(rows, 0xff, 3 * sizeof *rows);
+  struct ul_leak *more = table_replace_rows(UL_LEAKS, 1000);
+  assert_true(more >= rows + 3 || more < rows);
+  assert_memory_equal(rows, none, sizeof none);
+  assert_ptr_equal(table_replace_rows(UL_LEAKS, 1000), more);
+}
+
 static void test_file(void **state) {
   (void)state;
   char path[] = "/tmp/ullage-test-heap-XXXXXX";
@@ -378,15 +395,11 @@ static int set_up(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_classes),
-      cmocka_unit_test(test_births),
-      cmocka_unit_test(test_random_life),
-      cmocka_unit_test(test_arenas_go_back),
-      cmocka_unit_test(test_remote_frees),
-      cmocka_unit_test(test_spans_resize),
-      cmocka_unit_test(test_large_resize),
-      cmocka_unit_test(test_memory_fails),
-      cmocka_unit_test(test_tables),
+      cmocka_unit_test(test_classes),      cmocka_unit_test(test_births),
+      cmocka_unit_test(test_random_life),  cmocka_unit_test(test_arenas_go_back),
+      cmocka_unit_test(test_remote_frees), cmocka_unit_test(test_spans_resize),
+      cmocka_unit_test(test_large_resize), cmocka_unit_test(test_memory_fails),
+      cmocka_unit_test(test_tables),       cmocka_unit_test(test_rows_are_replaced),
       cmocka_unit_test(test_file), /* last: it stops */
   };
   return cmocka_run_group_tests(tests, set_up, NULL);

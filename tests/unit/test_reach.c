@@ -1,7 +1,7 @@
 /* Unit tests of the leak scan (reach.c, freeze.c, roots.c, found.c, mark.c, heuristic.c)
- * and of mapping.c, over a heap made by hand: real arenas, pools and large blocks in the
- * real map of addresses, but no allocator. The scan runs as it does in a program, in a
- * raw clone.
+ * and of mapping.c and residency.c, over a heap made by hand: real arenas, pools and
+ * large blocks in the real map of addresses, but no allocator. The scan runs as it does
+ * in a program, in a raw clone.
  *
  * Pointers to blocks must be nowhere but where a test puts them: blocks go by number,
  * their addresses lie in this program's .bss, which the scan takes for ullage's own and
@@ -9,10 +9,10 @@
 #include "class.h"
 #include "freeze.h"
 #include "map.h"
-#include "mapping.h"
 #include "meta.h"
 #include "os.h"
 #include "reach.h"
+#include "residency.h"
 #include "table.h"
 #include "thread.h"
 #include "types.h"
@@ -82,6 +82,13 @@ uint32_t table_text(const char *s, size_t bytes) {
   if (at == TABLE_NONE) return 0;
   memcpy(text + at, s, bytes);
   return at;
+}
+void *table_replace_rows(enum ul_table t, size_t n) {
+  uint64_t *count = &header.table[t].count;
+  if (n > tables[t].capacity) return NULL;
+  memset(tables[t].at, 0, *count * tables[t].element_bytes);
+  if (n > *count) *count = n;
+  return n ? tables[t].at : NULL;
 }
 void *table_segment_address(unsigned i) {
   (void)i;
@@ -1222,7 +1229,7 @@ static void test_mappings(void **state) {
   memset(blocks[l].start, 1, 2 << 20);
   blocks[l].start[(5 << 20) + 17] = 1;
   for (int times = 0; times < 2; times++)
-    mapping_collect();
+    residency_collect();
   assert_int_equal(header.residency, UL_EVIDENCE_PAGEMAP);
   uint64_t heap = 0, tool = 0, sum = 0, rows = 0;
   for (uint64_t i = 0; i < header.table[UL_MAPPINGS].count; i++) {
@@ -1242,7 +1249,7 @@ static void test_mappings(void **state) {
   assert_int_equal(r->resident_end, (5 << 20) + PAGE);
   unsigned page = (unsigned)(blocks[s].start - arenas[0]->base) / PAGE;
   assert_int_equal(arenas[0]->record->resident[0], UINT64_C(7) << page);
-  double rss = (double)mapping_rss();
+  double rss = (double)residency_rss();
   assert_true(rss > 0.8 * (double)sum && rss < 1.2 * (double)sum);
 }
 
@@ -1251,7 +1258,7 @@ static void test_mappings_without_pagemap(void **state) {
   int l = large(4 << 20, A);
   memset(blocks[l].start, 1, 1 << 20);
   os_inject_faults("open:1");
-  mapping_collect();
+  residency_collect();
   assert_int_equal(header.residency, UL_EVIDENCE_MINCORE);
   assert_int_equal(larges[0]->record->resident_bytes, 1 << 20);
   assert_int_equal(larges[0]->record->resident_end, 1 << 20);
@@ -1260,11 +1267,11 @@ static void test_mappings_without_pagemap(void **state) {
 static void test_mappings_that_cannot_be_read(void **state) {
   (void)state;
   os_inject_faults("open:2");
-  mapping_collect();
+  residency_collect();
   assert_int_equal(header.end_rss_bytes, 0);
   assert_int_equal(header.fallbacks[UL_FB_RSS_UNKNOWN], 1);
   os_inject_faults("open:1");
-  assert_int_equal(mapping_rss(), 0);
+  assert_int_equal(residency_rss(), 0);
   assert_int_equal(header.fallbacks[UL_FB_RSS_UNKNOWN], 2);
 }
 
@@ -1272,10 +1279,10 @@ static void test_writes(void **state) {
   (void)state;
   int l = large(4 << 20, A);
   memset(blocks[l].start, 1, 4 << 20);
-  bool works = mapping_mark_writes();
+  bool works = residency_mark_writes();
   assert_int_equal(header.writes, works ? UL_EVIDENCE_PAGEMAP : UL_EVIDENCE_NONE);
   blocks[l].start[5 * PAGE] = 2;
-  mapping_collect();
+  residency_collect();
   assert_int_equal(larges[0]->record->written_bytes, works ? PAGE : 0);
   print_message("soft-dirty pages: %s\n", works ? "yes" : "not in this kernel");
 }
