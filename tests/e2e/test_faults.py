@@ -93,6 +93,25 @@ def test_recording_that_stopped_says_so(recorder):
         assert "stop" in recorder.text("report").lower()
 
 
+def test_recording_that_stopped_can_be_read_whenever_it_stopped(recorder):
+    """It shows the heap of that moment, although pools came and went after it."""
+    script = ("$a{$_}=$_ for 1..100000; delete $a{$_} for 1..90000;"
+              '$b{$_}="x" x ($_%3000) for 1..3000; print "done\\n"')
+    stopped = 0
+    for n in range(2, 12):
+        recorder.file.unlink(missing_ok=True)
+        r = execute(["perl", "-e", script], env={
+            "LD_PRELOAD": str(PRELOAD), "ULLAGE_FILE": str(recorder.file),
+            "ULLAGE_FAIL": f"fallocate:{n}"})
+        assert (r.status, r.stdout) == (0, b"done\n")
+        report = recorder.answer("report")
+        stopped += report["stopped"] != 0
+        assert report["heap"]["live_bytes"] > 0
+        for verb in ("growth", "leaks", "unused", "dump"):
+            recorder.answer(verb)
+    assert stopped >= 5
+
+
 def test_no_proc(recorder, native):
     """As in a bare chroot: no /proc, so no RSS, no mappings; the rest is there."""
     unshare = tool("unshare")
