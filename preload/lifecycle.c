@@ -6,10 +6,13 @@
 
 #include <errno.h>
 #include <grp.h>
+#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
 #include <unistd.h>
@@ -67,6 +70,23 @@ static bool may_succeed(const char *path) {
   return may;
 }
 
+/* The same for a name that execvp will look for in PATH: shells and make try names that
+ * are nowhere. */
+static bool may_be_found(const char *file) {
+  char path[PATH_MAX];
+  const char *directory = getenv("PATH");
+  if (strchr(file, '/')) return may_succeed(file);
+  if (!directory) return true; /* libc has a default */
+  for (;; directory++) {
+    int length = (int)strcspn(directory, ":");
+    int n = snprintf(path, sizeof path, "%.*s%s%s", length, directory, length ? "/" : "",
+                     file);
+    if (n > 0 && n < (int)sizeof path && may_succeed(path)) return true;
+    directory += length;
+    if (!*directory) return false;
+  }
+}
+
 EXPORT int execve(const char *path, char *const arguments[], char *const environment[]) {
   NEXT(execve);
   if (may_succeed(path)) process_exec(path);
@@ -82,7 +102,7 @@ EXPORT int execv(const char *path, char *const arguments[]) {
 
 EXPORT int execvpe(const char *file, char *const arguments[], char *const environment[]) {
   NEXT(execvpe);
-  process_exec(file);
+  if (may_be_found(file)) process_exec(file);
   int result = real(file, arguments, environment);
   process_resume();
   return result;

@@ -276,12 +276,3 @@ bool os_thread_alive(int tid) {
   errno = saved;
   return alive;
 }
-
-long os_clone(void) {
-  if (os_injected(OS_OP_FORK)) return -EAGAIN;
-  int saved = errno;
-  long pid = syscall(SYS_clone, 0, NULL, NULL, NULL, NULL);
-  if (pid < 0) pid = -errno;
-  errno = saved;
-  return pid;
-}

@@ -67,9 +67,6 @@ ssize_t os_slurp(const char *path, char *buffer, size_t size);
 uint64_t os_ms(void); /* CLOCK_MONOTONIC_COARSE, some ms */
 uint64_t os_monotonic_ns(void);
 uint64_t os_real_ns(void);
-/* fork without handlers and without a signal at its end; 0 in the child, -errno on
- * failure. */
-long os_clone(void);
 int os_tid(void); /* system calls: true even in a raw clone */
 int os_pid(void);
 bool os_thread_alive(int tid);

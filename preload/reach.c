@@ -351,7 +351,3 @@ void reach_end(int child) {
   let_go();
   errno = saved;
 }
-
-void reach_scan(const struct thread_set *threads) {
-  reach_end(reach_begin(threads));
-}

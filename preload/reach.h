@@ -21,6 +21,4 @@ int reach_begin(const struct thread_set *threads);
 /* Wait for the scan and store its results (table_append: no lock of the table held).
  * Harmless with 0. Keeps errno. */
 void reach_end(int child);
-/* Both, for a caller with nothing to do in between. */
-void reach_scan(const struct thread_set *threads);
 #endif

@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -169,9 +168,6 @@ int recording_open(const char *file) {
 bool recording_in_file(void) {
   return in_file;
 }
-const char *recording_path(void) {
-  return path;
-}
 
 void recording_stop(enum ul_stop why, int error) {
   if (atomic_exchange(&stopped, true)) return;
@@ -189,14 +185,6 @@ void recording_discard(void) {
   int saved = errno;
   if (in_file) unlink(path);
   errno = saved;
-}
-
-bool recording_rename(const char *to) {
-  int saved = errno;
-  bool done = strlen(to) < sizeof path && rename(path, to) == 0;
-  if (done) strcpy(path, to);
-  errno = saved;
-  return done;
 }
 
 static int reopen(void) {

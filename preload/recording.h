@@ -13,7 +13,6 @@ bool recording_begin(void);
  * 0, or -errno: the recording stays in private memory. */
 int recording_open(const char *path);
 bool recording_in_file(void);
-const char *recording_path(void); /* "" while it has none */
 /* Who we are: pid, program, command line, directory. */
 void recording_identify(void);
 /* The file keeps what it has and gets no more; the program goes on. `error` is an errno
@@ -22,8 +21,6 @@ void recording_stop(enum ul_stop why, int error);
 bool recording_stopped(void);
 /* Delete the file (a child that has nothing to tell). */
 void recording_discard(void);
-/* Rename the file. */
-bool recording_rename(const char *to);
 
 /* Milliseconds since the start of the recording. */
 uint64_t recording_ms(void);

@@ -87,6 +87,14 @@ def test_forked_children_have_recordings_of_their_own(recorder):
         assert max(told) >= 5000
 
 
+def test_child_whose_exec_finds_nothing_keeps_its_recording(recorder):
+    r = recorder.run("/bin/sh", "-c", f"{program('ends')} exec_missing; exit 4", strict=False)
+    assert r.status == 4
+    children = recorder.answer("report")["children"]["recordings"]
+    assert len(children) == 1
+    assert recorder.answer("report", file=children[0])["heap"]["peak_bytes"] > 8 << 20
+
+
 def test_children_can_be_left_out(recorder):
     r = recorder.run(program("ends"), "fork", options=["--children=no"])
     assert r.status == 3

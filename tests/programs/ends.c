@@ -49,6 +49,11 @@ static void do_exec_failing(void) {
   }
   puts("exec failed");
 }
+static void do_exec_missing(void) {
+  execlp("no-such-program", "no-such-program", (char *)NULL);
+  CHECK(errno == ENOENT);
+  memset(keep(malloc(8 << 20)), 1, 8 << 20); /* worth a recording */
+}
 static void do_vfork(void) {
   for (int i = 0; i < 20; i++) {
     pid_t pid = vfork();
@@ -149,6 +154,7 @@ int main(int argc, char **argv) {
   if (!strcmp(mode, "kill")) raise(SIGKILL);
   if (!strcmp(mode, "exec")) do_exec();
   if (!strcmp(mode, "exec_failing")) do_exec_failing();
+  if (!strcmp(mode, "exec_missing")) do_exec_missing();
   if (!strcmp(mode, "vfork")) do_vfork();
   if (!strcmp(mode, "spawn")) do_spawn();
   if (!strcmp(mode, "system")) do_system();
