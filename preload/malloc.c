@@ -4,20 +4,20 @@
  *
  * Every entry point is built with a frame pointer and hands its own frame address
  * on: that is where the walk of the stack begins. */
-#include "arena.h"
-#include "class.h"
-#include "heap.h"
-#include "large.h"
-#include "ledger.h"
-#include "map.h"
-#include "next.h"
-#include "os.h"
-#include "process.h"
-#include "reach.h"
-#include "recording.h"
-#include "site.h"
-#include "snapshot.h"
-#include "table.h"
+#include "account/snapshot.h"
+#include "base/next.h"
+#include "base/os.h"
+#include "heap/arena.h"
+#include "heap/class.h"
+#include "heap/heap.h"
+#include "heap/large.h"
+#include "heap/map.h"
+#include "ledger/ledger.h"
+#include "ledger/site.h"
+#include "process/process.h"
+#include "reach/reach.h"
+#include "recording/recording.h"
+#include "recording/table.h"
 
 #include <errno.h>
 #include <malloc.h>

@@ -1,7 +1,7 @@
 #ifndef STUB_TABLE_H
 #define STUB_TABLE_H
 
-#include "table.h"
+#include "recording/table.h"
 
 uint64_t stub_fallbacks(enum ul_fallback which);
 #endif

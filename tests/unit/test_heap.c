@@ -2,21 +2,21 @@
  * pools, remote frees, spans, large blocks, segments, with the invariants of types.h
  * checked as they go, and with each mmap failing in turn. The blocks are ullage's own
  * heap beside this program's malloc; process.c is stubbed. */
-#include "arena.h"
-#include "class.h"
-#include "heap.h"
-#include "large.h"
-#include "ledger.h"
-#include "map.h"
-#include "os.h"
-#include "process.h"
-#include "recording.h"
-#include "residency.h"
-#include "say.h"
-#include "settings.h"
-#include "snapshot.h"
-#include "stack.h"
-#include "table.h"
+#include "heap/arena.h"
+#include "heap/class.h"
+#include "heap/heap.h"
+#include "heap/large.h"
+#include "ledger/ledger.h"
+#include "heap/map.h"
+#include "base/os.h"
+#include "process/process.h"
+#include "recording/recording.h"
+#include "account/residency.h"
+#include "base/say.h"
+#include "process/settings.h"
+#include "account/snapshot.h"
+#include "stack/stack.h"
+#include "recording/table.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -6,16 +6,16 @@
  * Pointers to blocks must be nowhere but where a test puts them: blocks go by number,
  * their addresses lie in this program's .bss, which the scan takes for ullage's own and
  * skips. What is to be a root is stored in `roots`, an anonymous mapping. */
-#include "class.h"
-#include "freeze.h"
-#include "map.h"
-#include "meta.h"
-#include "os.h"
-#include "reach.h"
-#include "residency.h"
-#include "table.h"
-#include "thread.h"
-#include "types.h"
+#include "heap/class.h"
+#include "reach/freeze.h"
+#include "heap/map.h"
+#include "base/meta.h"
+#include "base/os.h"
+#include "reach/reach.h"
+#include "account/residency.h"
+#include "recording/table.h"
+#include "base/thread.h"
+#include "heap/types.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,12 +1,12 @@
 /* Walks by rule against libunwind's own, over every shape of frame; and what a
  * walk must not do to the program. */
-#include "module.h"
-#include "rule.h"
-#include "stack.h"
+#include "stack/module.h"
+#include "stack/rule.h"
+#include "stack/stack.h"
 #include "stack_shapes.h"
 #include "stub_table.h"
-#include "thread.h"
-#include "unwind.h"
+#include "base/thread.h"
+#include "stack/unwind.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

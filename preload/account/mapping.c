@@ -1,0 +1,318 @@
+/* mapping.c - see mapping.h.
+ *
+ * Our ranges come from the map of addresses, not from the lists: the map also
+ * knows the freed large blocks that are kept in the cache, and comes in order. */
+#include "account/mapping.h"
+
+#include "base/meta.h"
+#include "base/os.h"
+#include "heap/map.h"
+#include "recording/table.h"
+
+#include <elf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+enum { PAGE = 4096, BATCH = 512, TEXT_BYTES = 256 * 1024 };
+
+/* ---- text of /proc ------------------------------------------------------------- */
+
+static char *text_grow(char *text, size_t *mapped_bytes) {
+  char *larger = os_map(*mapped_bytes * 2, PAGE, OS_TOOL);
+  if (larger) memcpy(larger, text, *mapped_bytes);
+  os_unmap(text, *mapped_bytes, OS_TOOL);
+  *mapped_bytes *= 2;
+  return larger;
+}
+
+static char *text_read(int fd, size_t *bytes, size_t *mapped_bytes) {
+  *mapped_bytes = TEXT_BYTES;
+  char *text = os_map(*mapped_bytes, PAGE, OS_TOOL);
+  *bytes = 0;
+  while (text) {
+    ssize_t n = os_read_all(fd, text + *bytes, *mapped_bytes - *bytes);
+    if (n < 0) break;
+    *bytes += (size_t)n;
+    if (*bytes < *mapped_bytes) return text;
+    text = text_grow(text, mapped_bytes);
+  }
+  if (text) os_unmap(text, *mapped_bytes, OS_TOOL);
+  return NULL;
+}
+
+char *mapping_text(const char *path, size_t *bytes, size_t *mapped_bytes) {
+  int fd = os_open(path, O_RDONLY, 0);
+  if (fd < 0) return NULL;
+  char *text = text_read(fd, bytes, mapped_bytes);
+  os_close(fd);
+  return text;
+}
+
+static int hex_digit(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  return -1;
+}
+
+/* The hexadecimal number at *p; false if there is none, or it does not end in `after`. */
+static bool take_hex(const char **p, const char *end, char after, uint64_t *value) {
+  const char *s = *p;
+  uint64_t v = 0;
+  while (s < end && hex_digit(*s) >= 0)
+    v = v << 4 | (uint64_t)hex_digit(*s++);
+  if (s == *p || s == end || *s != after) return false;
+  *p = s + 1;
+  *value = v;
+  return true;
+}
+
+bool mapping_number(const char **cursor, const char *end, uint64_t *value) {
+  const char *s = *cursor;
+  uint64_t v = 0;
+  while (s < end && *s == ' ')
+    s++;
+  const char *digits = s;
+  while (s < end && *s >= '0' && *s <= '9')
+    v = v * 10 + (uint64_t)(*s++ - '0');
+  *cursor = s;
+  *value = v;
+  return s > digits;
+}
+
+/* "start-end rwxp offset major:minor inode   name" */
+static bool parse_line(const char *p, const char *end, struct mapped *m) {
+  uint64_t start, stop, offset, major, minor;
+  if (!take_hex(&p, end, '-', &start) || !take_hex(&p, end, ' ', &stop)) return false;
+  if (end - p < 5) return false;
+  *m = (struct mapped){.start = start,
+                       .end = stop,
+                       .read = p[0] == 'r',
+                       .write = p[1] == 'w',
+                       .execute = p[2] == 'x',
+                       .shared = p[3] == 's'};
+  p += 5;
+  if (!take_hex(&p, end, ' ', &offset) || !take_hex(&p, end, ':', &major)) return false;
+  if (!take_hex(&p, end, ' ', &minor) || !mapping_number(&p, end, &m->inode))
+    return false;
+  m->device = major << 32 | minor;
+  while (p < end && *p == ' ')
+    p++;
+  m->name = p;
+  m->name_bytes = (size_t)(end - p);
+  return start < stop;
+}
+
+bool mapping_line(const char **cursor, const char *end, struct mapped *m) {
+  const char *line = *cursor;
+  const char *eol = memchr(line, '\n', (size_t)(end - line));
+  if (!eol) eol = end;
+  *cursor = eol < end ? eol + 1 : end;
+  return parse_line(line, eol, m);
+}
+
+/* ---- pages --------------------------------------------------------------------- */
+
+int mapping_pagemap_open(void) {
+  return os_open("/proc/self/pagemap", O_RDONLY, 0);
+}
+
+static bool pages_by_pagemap(int fd, uintptr_t start, size_t pages, uint64_t *bits) {
+  int saved = errno;
+  size_t want = pages * sizeof *bits, done = 0;
+  off_t offset = (off_t)(start / PAGE * sizeof *bits);
+  while (done < want) {
+    long n =
+        syscall(SYS_pread64, fd, (char *)bits + done, want - done, offset + (off_t)done);
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) break;
+    done += (size_t)n;
+  }
+  errno = saved;
+  return done == want;
+}
+
+static bool pages_by_mincore(uintptr_t start, size_t pages, uint64_t *bits) {
+  unsigned char present[BATCH];
+  for (size_t done = 0; done < pages;) {
+    size_t n = pages - done < BATCH ? pages - done : BATCH;
+    int saved = errno;
+    int failed = mincore((void *)(start + done * PAGE), n * PAGE, present);
+    errno = saved;
+    if (failed) return false;
+    for (size_t i = 0; i < n; i++)
+      bits[done + i] = present[i] & 1 ? PAGE_PRESENT : 0;
+    done += n;
+  }
+  return true;
+}
+
+bool mapping_pages(int fd, uintptr_t start, size_t pages, uint64_t *bits) {
+  return (fd >= 0 && pages_by_pagemap(fd, start, pages, bits)) ||
+         pages_by_mincore(start, pages, bits);
+}
+
+/* ---- what is ours -------------------------------------------------------------- */
+
+static bool range_add(struct range_list *list, uintptr_t start, uintptr_t end,
+                      enum range_owner owner) {
+  start &= ~(uintptr_t)(PAGE - 1);
+  end = (end + PAGE - 1) & ~(uintptr_t)(PAGE - 1);
+  if (start >= end) return true;
+  if (list->count == list->capacity) {
+    size_t bytes = list->mapped_bytes ? list->mapped_bytes * 2 : 16 * PAGE;
+    struct range *larger = os_map(bytes, PAGE, OS_TOOL);
+    if (!larger) return false;
+    if (list->count) memcpy(larger, list->ranges, list->count * sizeof *larger);
+    mapping_ours_free(&(struct range_list){list->ranges, 0, 0, list->mapped_bytes});
+    list->ranges = larger;
+    list->mapped_bytes = bytes;
+    list->capacity = bytes / sizeof *larger;
+  }
+  list->ranges[list->count++] = (struct range){start, end, owner};
+  return true;
+}
+
+map_slot mapping_next_slot(uintptr_t *address) {
+  const uintptr_t leaf_slots = 1 << MAP_LEAF_BITS;
+  const uintptr_t slots = (uintptr_t)1 << (MAP_LEAF_BITS + MAP_ROOT_BITS);
+  uintptr_t i = *address >> MAP_SHIFT;
+  while (i < slots) {
+    _Atomic(map_slot) *leaf =
+        atomic_load_explicit(&map_root[i >> MAP_LEAF_BITS], memory_order_acquire);
+    if (!leaf) {
+      i = (i | (leaf_slots - 1)) + 1;
+      continue;
+    }
+    map_slot s = atomic_load_explicit(&leaf[i & (leaf_slots - 1)], memory_order_acquire);
+    if (s) {
+      *address = i << MAP_SHIFT;
+      return s;
+    }
+    i++;
+  }
+  return 0;
+}
+
+static bool add_heap(struct range_list *list) {
+  uintptr_t at = 0;
+  for (map_slot s; (s = mapping_next_slot(&at)); at += UL_ARENA_BYTES) {
+    uintptr_t end = at + UL_ARENA_BYTES;
+    if (map_is_large(s)) {
+      struct large *l = map_large(s);
+      uintptr_t stop = (uintptr_t)l->base + l->mapped;
+      if (end > stop) end = stop;
+    }
+    struct range *last = list->count ? &list->ranges[list->count - 1] : NULL;
+    if (last && last->end == at)
+      last->end = end;
+    else if (!range_add(list, at, end, RANGE_HEAP))
+      return false;
+  }
+  return true;
+}
+
+static bool add_meta(struct range_list *list) {
+  uintptr_t start;
+  size_t bytes;
+  for (unsigned i = 0; meta_range(i, &start, &bytes); i++)
+    if (bytes && !range_add(list, start, start + bytes, RANGE_TOOL)) return false;
+  return true;
+}
+
+/* Our own .data and .bss, which point to everything. From the linker's symbol for our
+ * ELF header: dl_iterate_phdr would take the loader's lock, perhaps held by a frozen
+ * thread. */
+extern const Elf64_Ehdr __ehdr_start __attribute__((visibility("hidden")));
+
+static bool add_own_data(struct range_list *list) {
+  uintptr_t base = (uintptr_t)&__ehdr_start;
+  const Elf64_Phdr *p = (const Elf64_Phdr *)(base + __ehdr_start.e_phoff);
+  uintptr_t bias = base;
+  for (int i = 0; i < __ehdr_start.e_phnum; i++)
+    if (p[i].p_type == PT_LOAD && p[i].p_offset == 0) bias = base - p[i].p_vaddr;
+  for (int i = 0; i < __ehdr_start.e_phnum; i++) {
+    uintptr_t start = bias + p[i].p_vaddr;
+    if (p[i].p_type != PT_LOAD || !(p[i].p_flags & PF_W)) continue;
+    if (!range_add(list, start, start + p[i].p_memsz, RANGE_TOOL)) return false;
+  }
+  return true;
+}
+
+/* The header and the tables, whether a file is behind them yet or not. */
+static bool add_recording(struct range_list *list) {
+  if (!recording) return true;
+  for (uint32_t i = 0; i < recording->segment_count; i++) {
+    uintptr_t start = (uintptr_t)table_segment_address(i);
+    if (!range_add(list, start, start + recording->segments[i].bytes, RANGE_TOOL))
+      return false;
+  }
+  return range_add(list, (uintptr_t)recording, (uintptr_t)recording + UL_HEADER_BYTES,
+                   RANGE_TOOL);
+}
+
+/* Comb sort: nearly sorted already, and libc's qsort may call malloc. */
+static void range_sort(struct range_list *list) {
+  size_t gap = list->count;
+  for (bool swapped = true; gap > 1 || swapped;) {
+    gap = gap * 10 / 13;
+    if (gap == 0) gap = 1;
+    swapped = false;
+    for (size_t i = 0; i + gap < list->count; i++) {
+      struct range *a = &list->ranges[i], *b = &list->ranges[i + gap];
+      if (a->start <= b->start) continue;
+      struct range t = *a;
+      *a = *b;
+      *b = t;
+      swapped = true;
+    }
+  }
+}
+
+/* Joins neighbours of one owner; of two that overlap the first keeps what both claim. */
+static void range_join(struct range_list *list) {
+  size_t kept = 0;
+  for (size_t i = 0; i < list->count; i++) {
+    struct range r = list->ranges[i];
+    struct range *last = kept ? &list->ranges[kept - 1] : NULL;
+    if (last && r.start < last->end) r.start = last->end;
+    if (r.start >= r.end) continue;
+    if (last && last->end == r.start && last->owner == r.owner)
+      last->end = r.end;
+    else
+      list->ranges[kept++] = r;
+  }
+  list->count = kept;
+}
+
+static bool add_all(struct range_list *list) {
+  if (!add_heap(list) || !add_meta(list)) return false;
+  if (!add_own_data(list) || !add_recording(list)) return false;
+  uintptr_t itself = (uintptr_t)list->ranges;
+  return range_add(list, itself, itself + list->mapped_bytes, RANGE_TOOL);
+}
+
+bool mapping_ours(struct range_list *list) {
+  *list = (struct range_list){0};
+  if (!add_all(list)) {
+    mapping_ours_free(list);
+    return false;
+  }
+  range_sort(list);
+  range_join(list);
+  return true;
+}
+
+bool mapping_ours_add(struct range_list *list, uintptr_t start, uintptr_t end) {
+  if (!range_add(list, start, end, RANGE_TOOL)) return false;
+  range_sort(list);
+  return true;
+}
+
+void mapping_ours_free(struct range_list *list) {
+  if (list->mapped_bytes) os_unmap(list->ranges, list->mapped_bytes, OS_TOOL);
+  *list = (struct range_list){0};
+}

@@ -1,0 +1,69 @@
+/* mapping.h - the address space: what /proc says is mapped and of which pages, and
+ * which part of it is ours. What the recording gets from it is in residency.h. */
+#ifndef ULLAGE_MAPPING_H
+#define ULLAGE_MAPPING_H
+
+#include "heap/types.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* ---- lines of /proc ------------------------------------------------------------ */
+
+/* One line of /proc/PID/maps or smaps. */
+struct mapped {
+  uintptr_t start, end;
+  bool read, write, execute, shared;
+  uint64_t device, inode; /* 0: anonymous */
+  const char *name;       /* in the text; not terminated */
+  size_t name_bytes;
+};
+/* The text of a file of /proc of unknown length, in memory of os_map; NULL: not readable.
+ * *mapped_bytes is what to give to os_unmap. */
+char *mapping_text(const char *path, size_t *bytes, size_t *mapped_bytes);
+/* Parse the line at *cursor and move to the next; false if it is not a mapping's line
+ * (smaps has others: the cursor moves all the same). *cursor < end. */
+bool mapping_line(const char **cursor, const char *end, struct mapped *m);
+/* The decimal number at *cursor, after any spaces; false if there is none. The cursor
+ * moves behind it. */
+bool mapping_number(const char **cursor, const char *end, uint64_t *value);
+
+/* ---- pages --------------------------------------------------------------------- */
+
+/* Page by page, batched. The bits are those of /proc/PID/pagemap. */
+#define PAGE_PRESENT (UINT64_C(1) << 63)
+#define PAGE_SWAPPED (UINT64_C(1) << 62)
+#define PAGE_SOFT_DIRTY (UINT64_C(1) << 55)
+/* A descriptor of this process's pagemap, -errno if there is none. Valid for this
+ * process's memory even when used by a child. os_close it. */
+int mapping_pagemap_open(void);
+/* Bits of `pages` pages from `start`; without pagemap (fd < 0) by mincore, of
+ * which only PAGE_PRESENT comes. false: neither can be had. */
+bool mapping_pages(int fd, uintptr_t start, size_t pages, uint64_t *bits);
+
+/* ---- what is ours -------------------------------------------------------------- */
+
+/* A piece of the address space that is ours, and for what. */
+enum range_owner { RANGE_HEAP, RANGE_TOOL };
+struct range {
+  uintptr_t start, end;
+  enum range_owner owner;
+};
+struct range_list {
+  struct range *ranges; /* by address, disjoint */
+  size_t count, capacity;
+  size_t mapped_bytes; /* 0: not mapped */
+};
+/* All arenas and large blocks, ullage's metadata, its own .data and .bss, and the
+ * recording. false: no memory. Free with mapping_ours_free. */
+bool mapping_ours(struct range_list *list);
+/* One more range of RANGE_TOOL, in its place by address; false: no memory. */
+bool mapping_ours_add(struct range_list *list, uintptr_t start, uintptr_t end);
+void mapping_ours_free(struct range_list *list);
+
+/* The first slot of the map of addresses at or above *address, which becomes the start
+ * of its megabyte; 0 if there is none. A large block has a slot for each megabyte. */
+map_slot mapping_next_slot(uintptr_t *address);
+#endif

@@ -1,0 +1,274 @@
+/* residency.c - see residency.h.
+ *
+ * The kernel merges neighbouring anonymous mappings, so a line of smaps may hold
+ * an arena, a piece of ullage's metadata and a buffer of the program's at once.
+ * What the line says (rss) is exact; how it divides is counted page by page from
+ * pagemap, within the ranges we know to be ours, and never exceeds the line. A
+ * line that lies within one range needs no counting. */
+#include "account/residency.h"
+
+#include "account/mapping.h"
+#include "base/os.h"
+#include "heap/map.h"
+#include "heap/types.h"
+#include "recording/table.h"
+
+#include <fcntl.h>
+#include <string.h>
+
+enum { PAGE = 4096, BATCH = 512 };
+
+/* ---- the process --------------------------------------------------------------- */
+
+uint64_t residency_rss(void) {
+  char text[128];
+  uint64_t size, resident;
+  ssize_t n = os_slurp("/proc/self/statm", text, sizeof text);
+  const char *p = text;
+  if (n > 0 && mapping_number(&p, text + n, &size) &&
+      mapping_number(&p, text + n, &resident))
+    return resident * PAGE;
+  fallback(UL_FB_RSS_UNKNOWN);
+  return 0;
+}
+
+/* ---- arenas and large blocks --------------------------------------------------- */
+
+static bool watching_writes(void) {
+  return recording->writes == UL_EVIDENCE_PAGEMAP;
+}
+
+static bool collect_arena(int fd, struct ul_arena *r, uintptr_t base) {
+  uint64_t bits[UL_ARENA_PAGES];
+  if (!mapping_pages(fd, base, UL_ARENA_PAGES, bits)) return false;
+  memset(r->resident, 0, sizeof r->resident);
+  memset(r->written, 0, sizeof r->written);
+  for (unsigned i = 0; i < UL_ARENA_PAGES; i++) {
+    uint64_t bit = UINT64_C(1) << (i % 64);
+    if (bits[i] & (PAGE_PRESENT | PAGE_SWAPPED)) r->resident[i / 64] |= bit;
+    if (watching_writes() && bits[i] & PAGE_SOFT_DIRTY) r->written[i / 64] |= bit;
+  }
+  return true;
+}
+
+static bool collect_large(int fd, struct ul_large *r, uintptr_t base, size_t mapped) {
+  uint64_t bits[BATCH];
+  uint64_t resident = 0, resident_end = 0, written = 0;
+  for (size_t at = 0; at < mapped;) {
+    size_t n = (mapped - at) / PAGE < BATCH ? (mapped - at) / PAGE : BATCH;
+    if (n == 0 || !mapping_pages(fd, base + at, n, bits)) return false;
+    for (size_t i = 0; i < n; i++, at += PAGE) {
+      if (watching_writes() && bits[i] & PAGE_SOFT_DIRTY) written += PAGE;
+      if (!(bits[i] & (PAGE_PRESENT | PAGE_SWAPPED))) continue;
+      resident += PAGE;
+      resident_end = at + PAGE;
+    }
+  }
+  r->resident_bytes = resident;
+  r->resident_end = resident_end;
+  r->written_bytes = written;
+  return true;
+}
+
+static bool collect_slot(int fd, map_slot s, uintptr_t at) {
+  if (!map_is_large(s)) {
+    struct arena *a = map_arena(s);
+    return !a->record || collect_arena(fd, a->record, at);
+  }
+  struct large *l = map_large(s);
+  if ((uintptr_t)l->base != at || !l->in_use || !l->record) return true;
+  return collect_large(fd, l->record, at, l->mapped);
+}
+
+static void collect_heap(int fd) {
+  bool read = true;
+  uintptr_t at = 0;
+  for (map_slot s; read && (s = mapping_next_slot(&at)); at += UL_ARENA_BYTES)
+    read = collect_slot(fd, s, at);
+  recording->residency = !read     ? UL_EVIDENCE_NONE
+                         : fd >= 0 ? UL_EVIDENCE_PAGEMAP
+                                   : UL_EVIDENCE_MINCORE;
+}
+
+/* ---- UL_MAPPINGS --------------------------------------------------------------- */
+
+static bool named(const struct mapped *m, const char *name) {
+  return m->name_bytes >= strlen(name) && memcmp(m->name, name, strlen(name)) == 0;
+}
+
+static enum ul_mapping_kind kind_of(const struct mapped *m, const struct mapped *file) {
+  if (m->shared && m->inode && m->inode == file->inode && m->device == file->device)
+    return UL_MAP_RECORDING;
+  if (m->shared) return UL_MAP_SHARED;
+  if (m->inode) return m->write ? UL_MAP_DATA : UL_MAP_CODE;
+  if (named(m, "[stack]")) return UL_MAP_STACK;
+  if (named(m, "[heap]")) return UL_MAP_BRK;
+  return m->execute && !m->write ? UL_MAP_CODE : UL_MAP_ANONYMOUS;
+}
+
+struct smaps {
+  const char *text, *end;
+  struct mapped file; /* the mapping of the recording's header */
+  struct range_list ours;
+  size_t next_range; /* the first that may touch the next line */
+  int pagemap;
+  uint32_t name; /* of the previous line */
+  const char *name_text;
+  size_t name_bytes;
+};
+
+/* Bytes of [start, end) in resident pages, by the same meaning of resident as smaps'. */
+static uint64_t resident_bytes(int fd, uintptr_t start, uintptr_t end) {
+  uint64_t bits[BATCH], pages = 0;
+  for (uintptr_t at = start; at < end;) {
+    size_t n = (end - at) / PAGE < BATCH ? (end - at) / PAGE : BATCH;
+    if (n == 0 || !mapping_pages(fd, at, n, bits)) break;
+    for (size_t i = 0; i < n; i++)
+      pages += bits[i] >> 63;
+    at += n * PAGE;
+  }
+  return pages * PAGE;
+}
+
+/* Divides the line's rss. Ranges and lines are both in order of address. */
+static void divide(struct smaps *s, struct ul_mapping *row) {
+  const struct range_list *ours = &s->ours;
+  while (s->next_range < ours->count && ours->ranges[s->next_range].end <= row->start)
+    s->next_range++;
+  for (size_t i = s->next_range; i < ours->count && ours->ranges[i].start < row->end;
+       i++) {
+    const struct range *r = &ours->ranges[i];
+    uintptr_t start = r->start > row->start ? r->start : row->start;
+    uintptr_t end = r->end < row->end ? r->end : row->end;
+    bool whole = start == row->start && end == row->end;
+    uint64_t left = row->rss - row->heap_rss - row->tool_rss;
+    uint64_t bytes = whole ? row->rss : left ? resident_bytes(s->pagemap, start, end) : 0;
+    if (bytes > left) bytes = left;
+    *(r->owner == RANGE_HEAP ? &row->heap_rss : &row->tool_rss) += bytes;
+  }
+}
+
+static uint32_t name_of(struct smaps *s, const struct mapped *m) {
+  if (m->name_bytes == 0) return 0;
+  bool same =
+      s->name_bytes == m->name_bytes && memcmp(s->name_text, m->name, m->name_bytes) == 0;
+  if (!same) s->name = table_text(m->name, m->name_bytes);
+  s->name_text = m->name;
+  s->name_bytes = m->name_bytes;
+  return s->name;
+}
+
+/* "Rss:    12 kB", within the lines that follow a mapping's. */
+static uint64_t rss_line(const char *p, const char *end) {
+  uint64_t kb;
+  if (end - p < 4 || memcmp(p, "Rss:", 4) != 0) return 0;
+  p += 4;
+  return mapping_number(&p, end, &kb) ? kb * 1024 : 0;
+}
+
+static size_t count_lines(struct smaps *s) {
+  size_t n = 0;
+  struct mapped m;
+  for (const char *p = s->text; p < s->end;) {
+    if (!mapping_line(&p, s->end, &m)) continue;
+    n++;
+    uintptr_t header = (uintptr_t)recording;
+    if (m.shared && m.start <= header && header < m.end) s->file = m;
+  }
+  return n;
+}
+
+static uint64_t finish_row(struct smaps *s, struct ul_mapping *row) {
+  if (!row) return 0;
+  if (row->kind != UL_MAP_RECORDING) divide(s, row);
+  return row->rss;
+}
+
+/* The sum of all rss. */
+static uint64_t fill_rows(struct smaps *s, struct ul_mapping *rows, size_t count) {
+  uint64_t sum = 0;
+  struct ul_mapping *row = NULL;
+  size_t used = 0;
+  for (const char *p = s->text; p < s->end;) {
+    const char *line = p;
+    struct mapped m;
+    if (!mapping_line(&p, s->end, &m)) {
+      if (row) row->rss += rss_line(line, p);
+      continue;
+    }
+    sum += finish_row(s, row);
+    if (used == count) return sum;
+    row = &rows[used++];
+    *row = (struct ul_mapping){.start = m.start,
+                               .end = m.end,
+                               .kind = kind_of(&m, &s->file),
+                               .name = name_of(s, &m)};
+  }
+  return sum + finish_row(s, row);
+}
+
+static void collect_mappings(int fd) {
+  struct smaps s = {.pagemap = fd};
+  size_t bytes, mapped_bytes;
+  char *text = mapping_text("/proc/self/smaps", &bytes, &mapped_bytes);
+  s.text = text;
+  s.end = text ? text + bytes : NULL;
+  bool ours = text && mapping_ours(&s.ours);
+  ours =
+      ours && mapping_ours_add(&s.ours, (uintptr_t)text, (uintptr_t)text + mapped_bytes);
+  size_t n = ours ? count_lines(&s) : 0;
+  struct ul_mapping *rows = n ? table_replace_rows(UL_MAPPINGS, n) : NULL;
+  if (rows)
+    recording->end_rss_bytes = fill_rows(&s, rows, n);
+  else
+    fallback(UL_FB_RSS_UNKNOWN);
+  mapping_ours_free(&s.ours);
+  if (text) os_unmap(text, mapped_bytes, OS_TOOL);
+}
+
+/* ---- at the end ---------------------------------------------------------------- */
+
+void residency_collect(void) {
+  if (!recording) return;
+  int fd = mapping_pagemap_open();
+  collect_heap(fd);
+  collect_mappings(fd);
+  if (fd >= 0) os_close(fd);
+}
+
+/* ---- writes -------------------------------------------------------------------- */
+
+static bool clear_soft_dirty(void) {
+  int fd = os_open("/proc/self/clear_refs", O_WRONLY, 0);
+  if (fd < 0) return false;
+  bool done = os_append(fd, "4", 1);
+  os_close(fd);
+  return done;
+}
+
+static bool soft_dirty(int fd, const volatile char *page) {
+  uint64_t bits = 0;
+  return mapping_pages(fd, (uintptr_t)page, 1, &bits) && bits & PAGE_SOFT_DIRTY;
+}
+
+/* Kernels without CONFIG_MEM_SOFT_DIRTY accept the write to clear_refs and then show no
+ * bit: only a page that we write ourselves can tell. */
+static bool mark_and_probe(int fd, volatile char *probe) {
+  probe[0] = 1;
+  if (!soft_dirty(fd, probe) || !clear_soft_dirty() || soft_dirty(fd, probe))
+    return false;
+  probe[0] = 2;
+  return soft_dirty(fd, probe);
+}
+
+bool residency_mark_writes(void) {
+  if (!recording) return false;
+  int fd = mapping_pagemap_open();
+  char *probe = fd >= 0 ? os_map(PAGE, PAGE, OS_TOOL) : NULL;
+  bool works = probe && mark_and_probe(fd, probe);
+  if (probe) os_unmap(probe, PAGE, OS_TOOL);
+  if (fd >= 0) os_close(fd);
+  recording->writes_ms = works ? os_ms() - recording->start_mono_ns / 1000000 : 0;
+  recording->writes = works ? UL_EVIDENCE_PAGEMAP : UL_EVIDENCE_NONE;
+  return works;
+}

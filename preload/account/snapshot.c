@@ -1,0 +1,349 @@
+/* snapshot.c - see snapshot.h.
+ *
+ * When: at least snapshot_interval_ms after the last one, and at least 1/256 of the
+ * run so far, and at least COST_SHARE times as long as the last one took: so their
+ * number grows with the logarithm of the run and their cost stays below 1 %.
+ *
+ * Which are kept: UL_SNAPSHOT_SLOTS, of which the newest peak and the final one.
+ * When all slots are taken, the timed one goes whose neighbours are closest
+ * together for its age: old times become sparse, recent ones stay dense.
+ *
+ * The peak: live bytes are known exactly only as a sum over the heaps. Each heap
+ * looks when its own share has fallen by `step` from its highest; steps of all
+ * heaps together are PEAK_STEP of the peak, and a new peak must be higher
+ * than the last by PEAK_RISE: together less than 1 %. Below the recorded peak
+ * nobody looks until the missing part could have been allocated.
+ *
+ * Rows: runs of 2^k rows of UL_ROWS, with a free list for each k.
+ *
+ * The snapshot lock is outermost but only ever tried, so whoever is refused goes
+ * on without waiting. */
+#include "account/snapshot.h"
+
+#include "account/residency.h"
+#include "base/lock.h"
+#include "base/meta.h"
+#include "base/os.h"
+#include "heap/arena.h"
+#include "heap/heap.h"
+#include "heap/large.h"
+#include "process/process.h"
+#include "process/settings.h"
+#include "recording/recording.h"
+#include "recording/table.h"
+#include "stack/stack.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { COST_SHARE = 100, ELAPSED_SHARE = 256, STEP_MIN = 4096, ROW_BITS = 25 };
+enum { PEAK_STEP = 512, PEAK_RISE = 128 }; /* shares: 0.2 % and 0.8 % */
+
+_Atomic uint64_t snapshot_due_ms = UINT64_MAX;
+uint64_t snapshot_interval_ms = 10;
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static int64_t peak_bytes;           /* recorded */
+static uint32_t free_rows[ROW_BITS]; /* first row + 1 of a free run of 2^k */
+
+/* A site's live blocks and bytes, summed over the heaps. */
+struct sum {
+  int64_t blocks, bytes;
+};
+static struct sum *sums;
+static size_t sums_size;
+
+/* ---- rows ---------------------------------------------------------------------- */
+
+static unsigned bits_for(uint32_t n) {
+  return n <= 16 ? 4 : 32 - (unsigned)__builtin_clz(n - 1);
+}
+
+static struct ul_row *row_at(uint64_t i) {
+  return table_at(UL_ROWS, i);
+}
+
+static void rows_give(struct ul_snapshot *s) {
+  if (!s->row_capacity) return;
+  unsigned k = bits_for(s->row_capacity);
+  row_at(s->row)->site = free_rows[k];
+  free_rows[k] = (uint32_t)s->row + 1;
+  s->row_capacity = s->rows = 0;
+}
+
+static bool rows_take(struct ul_snapshot *s, uint32_t n) {
+  if (s->row_capacity >= n && s->row_capacity / 4 <= n) return true;
+  rows_give(s);
+  unsigned k = bits_for(n);
+  if (k >= ROW_BITS) return false;
+  uint32_t first = free_rows[k];
+  if (first) {
+    first--;
+    free_rows[k] = row_at(first)->site;
+  } else {
+    first = table_append(UL_ROWS, 1u << k);
+    if (first == TABLE_NONE) return false;
+  }
+  s->row = first;
+  s->row_capacity = 1u << k;
+  return true;
+}
+
+/* ---- sums over heaps ----------------------------------------------------------- */
+
+static bool sums_clear(size_t sites) {
+  if (sites > sums_size) {
+    size_t size = sites + sites / 2 + 1024;
+    struct sum *bigger = meta_alloc(size * sizeof *bigger);
+    if (!bigger) return false;
+    meta_free(sums, sums_size * sizeof *sums);
+    sums = bigger;
+    sums_size = size;
+  }
+  memset(sums, 0, sites * sizeof *sums);
+  return true;
+}
+
+static void add_chunk(uint64_t c, size_t sites, struct ul_snapshot *s) {
+  const struct ul_chunk *chunk = table_at(UL_CHUNKS, c);
+  const struct ul_counter *n = table_at(UL_COUNTERS, c * UL_CHUNK_SITES);
+  for (uint32_t i = 0; i < UL_CHUNK_SITES && chunk->first_site + i < sites; i++, n++) {
+    if (!n->allocations && !n->frees) continue;
+    struct sum *sum = &sums[chunk->first_site + i];
+    sum->blocks += (int64_t)(n->allocations - n->frees);
+    sum->bytes += (int64_t)(n->allocated_bytes - n->freed_bytes);
+    s->allocations += n->allocations;
+    s->allocated_bytes += n->allocated_bytes;
+  }
+}
+
+static bool sum_sites(struct ul_snapshot *s, size_t sites) {
+  if (!sums_clear(sites)) return false;
+  uint64_t chunks = table_count(UL_COUNTERS) / UL_CHUNK_SITES;
+  if (chunks > table_count(UL_CHUNKS)) chunks = table_count(UL_CHUNKS);
+  for (uint64_t c = 0; c < chunks; c++)
+    add_chunk(c, sites, s);
+  return true;
+}
+
+/* ---- the account --------------------------------------------------------------- */
+
+/* Pool bytes are exact; the live part of them is what the heaps add up to. Other
+ * threads go on meanwhile: what they do in between shows in free_bytes. */
+static void account(struct ul_snapshot *s) {
+  arena_lock();
+  struct arena_totals a = arena_totals();
+  struct large_totals l = large_totals();
+  struct heap_totals h = heap_totals();
+  size_t mapped_arenas = os_mapped(OS_ARENA), mapped_large = os_mapped(OS_LARGE);
+  arena_unlock();
+  uint64_t live = h.live_bytes > 0 ? (uint64_t)h.live_bytes : 0;
+  uint64_t usable = h.usable_bytes > 0 ? (uint64_t)h.usable_bytes : 0;
+  s->live_bytes = live;
+  s->live_blocks = h.live_blocks > 0 ? (uint64_t)h.live_blocks : 0;
+  s->arenas = (uint32_t)a.arenas;
+  s->larges = (uint32_t)l.larges;
+  s->arena_bytes = a.arena_bytes;
+  s->large_bytes = l.mapped_bytes;
+  s->cached_bytes = mapped_large > l.mapped_bytes ? mapped_large - l.mapped_bytes : 0;
+  s->mapped_bytes = mapped_arenas + mapped_large;
+  s->pool_bytes = a.pool_bytes;
+  s->empty_bytes = a.empty_bytes;
+  s->tail_bytes = h.tail_bytes;
+  s->large_requested = l.requested_bytes;
+  s->large_slack = l.mapped_bytes - l.requested_bytes;
+  s->small_requested = live > l.requested_bytes ? live - l.requested_bytes : 0;
+  if (s->small_requested > a.pool_bytes - h.tail_bytes)
+    s->small_requested = a.pool_bytes - h.tail_bytes;
+  s->live_bytes = s->small_requested + s->large_requested;
+  if (usable > a.pool_bytes - h.tail_bytes) usable = a.pool_bytes - h.tail_bytes;
+  s->small_slack = usable > s->small_requested ? usable - s->small_requested : 0;
+  s->free_bytes = a.pool_bytes - s->tail_bytes - s->small_slack - s->small_requested;
+  s->tool_bytes = os_mapped(OS_TOOL);
+  s->recording_bytes = recording->file_bytes;
+}
+
+static bool kept(const struct sum *sum, int64_t least) {
+  return sum->bytes >= least && (sum->bytes > 0 || sum->blocks > 0);
+}
+
+static void write_rows(struct ul_snapshot *s, size_t sites) {
+  int64_t least = (int64_t)(s->live_bytes / UL_ROW_SHARE);
+  uint32_t n = 0;
+  for (size_t i = 1; i < sites; i++)
+    n += kept(&sums[i], least);
+  bool room = rows_take(s, n);
+  s->rows = 0;
+  for (size_t i = 1; i < sites; i++) {
+    const struct sum *sum = &sums[i];
+    if (sum->blocks <= 0 && sum->bytes <= 0) continue;
+    if (room && kept(sum, least)) {
+      uint32_t blocks = sum->blocks > UINT32_MAX ? UINT32_MAX : (uint32_t)sum->blocks;
+      *row_at(s->row + s->rows++) =
+          (struct ul_row){(uint32_t)i, blocks, (uint64_t)sum->bytes};
+      continue;
+    }
+    s->omitted_sites++;
+    s->omitted_blocks += (uint64_t)sum->blocks;
+    s->omitted_bytes += (uint64_t)sum->bytes;
+  }
+  if (s->omitted_sites) fallback(UL_FB_SNAPSHOT_OMITTED);
+}
+
+/* ---- slots --------------------------------------------------------------------- */
+
+static struct ul_snapshot *slot_at(uint32_t i) {
+  return table_at(UL_SNAPSHOTS, i);
+}
+
+static bool older(uint32_t a, uint32_t b) {
+  return slot_at(a)->ms < slot_at(b)->ms;
+}
+
+/* Timed snapshots by time; how many. */
+static unsigned timed_in_order(uint32_t *order) {
+  unsigned n = 0;
+  for (uint32_t i = 0; i < UL_SNAPSHOT_SLOTS; i++) {
+    if (slot_at(i)->kind != UL_SNAPSHOT_TIMED) continue;
+    unsigned at = n++;
+    for (; at > 0 && older(i, order[at - 1]); at--)
+      order[at] = order[at - 1];
+    order[at] = i;
+  }
+  return n;
+}
+
+static uint32_t least_missed(uint64_t now) {
+  uint32_t order[UL_SNAPSHOT_SLOTS], best = 0;
+  unsigned n = timed_in_order(order);
+  double least = 1e300;
+  for (unsigned i = 1; i + 1 < n; i++) {
+    double gap = (double)(slot_at(order[i + 1])->ms - slot_at(order[i - 1])->ms);
+    double age = (double)(now - slot_at(order[i])->ms) + (double)now / 8 + 1;
+    if (gap / age >= least) continue;
+    least = gap / age;
+    best = order[i];
+  }
+  return best;
+}
+
+static uint32_t slot_for(enum ul_snapshot_kind kind, uint64_t now) {
+  uint32_t free_slot = UINT32_MAX;
+  for (uint32_t i = 0; i < UL_SNAPSHOT_SLOTS; i++) {
+    const struct ul_snapshot *s = slot_at(i);
+    if (s->kind == UL_SNAPSHOT_FINAL && kind == UL_SNAPSHOT_FINAL) return i;
+    bool old_peak = s->kind == UL_SNAPSHOT_PEAK && i != recording->peak_slot;
+    if (s->kind == UL_SNAPSHOT_FREE || old_peak) free_slot = i;
+  }
+  return free_slot != UINT32_MAX ? free_slot : least_missed(now);
+}
+
+static void sequence(struct ul_snapshot *s) {
+  __atomic_store_n(&s->sequence, s->sequence + 1, __ATOMIC_SEQ_CST);
+}
+
+static void fill(struct ul_snapshot *slot, enum ul_snapshot_kind kind, uint64_t now) {
+  size_t sites = table_count(UL_SITES);
+  struct ul_snapshot s = {
+      .ms = now, .row = slot->row, .row_capacity = slot->row_capacity};
+  account(&s);
+  s.rss_bytes = residency_rss();
+  if (sum_sites(&s, sites)) write_rows(&s, sites);
+  s.kind = kind;
+  s.sequence = slot->sequence;
+  *slot = s;
+}
+
+/* ---- taking one ---------------------------------------------------------------- */
+
+static void schedule(uint64_t now, uint64_t cost_ns) {
+  uint64_t wait = snapshot_interval_ms;
+  uint64_t share = now / ELAPSED_SHARE, cost = cost_ns * COST_SHARE / 1000000;
+  if (share > wait) wait = share;
+  if (cost > wait) wait = cost;
+  atomic_store_explicit(&snapshot_due_ms, now + wait, memory_order_relaxed);
+}
+
+/* Which pages are written is watched from 1 s on, and anew each time the run has become
+ * twice as long: what was not written since then was idle for at least half the run. */
+static void watch_writes(uint64_t now) {
+  static uint64_t next = 1000;
+  if (now < next) return;
+  next = now * 2;
+  if (!residency_mark_writes()) next = UINT64_MAX;
+}
+
+static void take_locked(struct heap *h, enum ul_snapshot_kind kind) {
+  uint64_t begin = os_monotonic_ns(), now = recording_ms();
+  uint32_t i = slot_for(kind, now);
+  struct ul_snapshot *slot = slot_at(i);
+  sequence(slot);
+  fill(slot, kind, now);
+  sequence(slot);
+  if (kind == UL_SNAPSHOT_PEAK) {
+    peak_bytes = (int64_t)slot->live_bytes;
+    recording->peak_slot = i;
+  }
+  if (process_checking()) {
+    arena_lock();
+    arena_check();
+    heap_check(h);
+    arena_unlock();
+  }
+  if (kind == UL_SNAPSHOT_TIMED && settings.writes) watch_writes(now);
+  if (kind == UL_SNAPSHOT_TIMED) schedule(now, os_monotonic_ns() - begin);
+}
+
+void snapshot_take(struct heap *h, enum ul_snapshot_kind kind) {
+  if (thread_state.busy || recording_stopped()) return;
+  if (kind == UL_SNAPSHOT_TIMED) {
+    process_settle();
+    thread_state.busy++;
+    stack_forget_unloaded();
+    thread_state.busy--;
+  }
+  if (recording_stopped()) return;
+  if (lock_try(&lock)) {
+    if (kind != UL_SNAPSHOT_TIMED) fallback(UL_FB_SNAPSHOT_SKIPPED);
+    return;
+  }
+  thread_state.busy++;
+  take_locked(h, kind);
+  thread_state.busy--;
+  lock_give(&lock);
+}
+
+/* ---- peaks --------------------------------------------------------------------- */
+
+static int64_t at_least(int64_t value, int64_t least) {
+  return value > least ? value : least;
+}
+
+void snapshot_peak_over(struct heap *h) {
+  struct heap_totals t = heap_totals();
+  int64_t live = t.live_bytes, heaps = (int64_t)t.heaps;
+  if (live > peak_bytes + peak_bytes / PEAK_RISE) snapshot_take(h, UL_SNAPSHOT_PEAK);
+  h->step = at_least(at_least(live, peak_bytes) / PEAK_STEP, STEP_MIN) / heaps;
+  int64_t missing = at_least(peak_bytes - live, 0) / heaps;
+  h->high = atomic_load_explicit(&h->live_bytes, memory_order_relaxed) + missing;
+  h->floor = INT64_MIN;
+}
+
+void snapshot_reset(void) {
+  for (uint32_t i = 0; i < UL_SNAPSHOT_SLOTS; i++)
+    memset(slot_at(i), 0, sizeof(struct ul_snapshot));
+  memset(free_rows, 0, sizeof free_rows);
+  recording->table[UL_ROWS].count = 0;
+  recording->peak_slot = UINT32_MAX;
+  peak_bytes = 0;
+}
+
+void snapshot_fork_prepare(void) {
+  lock_take(&lock);
+}
+void snapshot_fork_parent(void) {
+  lock_give(&lock);
+}
+void snapshot_fork_child(void) {
+  lock_renew(&lock);
+}

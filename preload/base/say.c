@@ -1,0 +1,78 @@
+#include "base/say.h"
+
+#include "base/os.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+struct line {
+  char text[512];
+  size_t n;
+};
+
+static void put(struct line *l, const char *s) {
+  while (*s && l->n + 1 < sizeof l->text)
+    l->text[l->n++] = *s++;
+}
+
+static void put_number(struct line *l, unsigned long value) {
+  char digits[24], *p = digits + sizeof digits;
+  *--p = 0;
+  do
+    *--p = (char)('0' + value % 10);
+  while (value /= 10);
+  put(l, p);
+}
+
+static void put_signed(struct line *l, int value) {
+  if (value < 0) put(l, "-");
+  put_number(l, value < 0 ? -(unsigned long)value : (unsigned long)value);
+}
+
+static void put_format(struct line *l, const char *f, va_list arguments) {
+  for (; *f; f++) {
+    if (*f != '%') {
+      put(l, (char[]){*f, 0});
+      continue;
+    }
+    f++;
+    if (*f == 's') put(l, va_arg(arguments, const char *));
+    if (*f == 'd') put_signed(l, va_arg(arguments, int));
+    if (*f == 'u') put_number(l, va_arg(arguments, unsigned));
+    if (*f == 'l') put_number(l, va_arg(arguments, unsigned long)), f++;
+  }
+}
+
+static void emit(struct line *l) {
+  l->text[l->n++] = '\n';
+  int fd = STDERR_FILENO;
+  os_append(fd, l->text, l->n);
+}
+
+void say_once(bool *once, const char *format, ...) {
+  if (__atomic_exchange_n(once, true, __ATOMIC_RELAXED)) return;
+  struct line l = {.n = 0};
+  va_list arguments;
+  va_start(arguments, format);
+  put(&l, "ullage: ");
+  put_format(&l, format, arguments);
+  va_end(arguments);
+  emit(&l);
+}
+
+void say_invariant(const char *what, const char *file, int line) {
+  struct line l = {.n = 0};
+  put(&l, "ullage: invariant does not hold: ");
+  put(&l, what);
+  put(&l, " (");
+  put(&l, file);
+  put(&l, ":");
+  put_number(&l, (unsigned long)line);
+  put(&l, ")");
+  emit(&l);
+  syscall(SYS_kill, os_pid(), 6);
+  _exit(134);
+}

@@ -1,0 +1,39 @@
+/* map.h - which megabyte of the address space is ours: a radix tree of two
+ * levels over the 47 bits of a user address. Reading takes no lock and is safe
+ * at any moment, also in a signal handler. */
+#ifndef ULLAGE_MAP_H
+#define ULLAGE_MAP_H
+
+#include "heap/types.h"
+
+enum { MAP_SHIFT = 20, MAP_LEAF_BITS = 14, MAP_ROOT_BITS = 13 };
+
+extern _Atomic(_Atomic(map_slot) *) map_root[1 << MAP_ROOT_BITS];
+
+static inline map_slot map_lookup(const void *p) {
+  uintptr_t i = (uintptr_t)p >> MAP_SHIFT;
+  if (UNLIKELY(i >> (MAP_LEAF_BITS + MAP_ROOT_BITS))) return 0;
+  _Atomic(map_slot) *leaf =
+      atomic_load_explicit(&map_root[i >> MAP_LEAF_BITS], memory_order_acquire);
+  if (UNLIKELY(!leaf)) return 0;
+  return atomic_load_explicit(&leaf[i & ((1 << MAP_LEAF_BITS) - 1)],
+                              memory_order_acquire);
+}
+
+static inline bool map_is_large(map_slot s) {
+  return s & 1;
+}
+static inline struct large *map_large(map_slot s) {
+  return (struct large *)(s & ~(map_slot)1);
+}
+static inline struct arena *map_arena(map_slot s) {
+  return (struct arena *)s;
+}
+static inline map_slot map_slot_of_large(struct large *l) {
+  return (map_slot)l | 1;
+}
+
+/* Enter `value` for [base, base + bytes); base is megabyte-aligned. Under the arena lock.
+ * false: no memory for the tree, nothing entered. With value 0 it cannot fail. */
+bool map_enter(const void *base, size_t bytes, map_slot value);
+#endif

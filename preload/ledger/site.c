@@ -1,0 +1,228 @@
+/* site.c - from a stack to its site.
+ *
+ * Two tables. The *cache* maps the hash of a whole stack to its site and is read
+ * without a lock; nearly every allocation ends here. A slot is one word,
+ *
+ *     63..24 the upper bits of the stack's hash     23..0 the site
+ *
+ * so that a reader never sees half of it. Two stacks of one process are confused
+ * only if their hashes agree in these 40 bits and they land in one run of
+ * slots: with a million sites the chance is about one in 10^6.
+ *
+ * The *trie* is the truth: nodes (parent, address, module) in the recording, and
+ * an index to find a child, both under the site lock. A node keeps its module,
+ * so when another object is loaded where one was unloaded, the same address is
+ * another node, and when the old object comes back, its nodes serve again. The
+ * cache does not know modules: it is emptied whenever something was unloaded.
+ *
+ * Modules are looked up before the lock is taken: that may go through the loader,
+ * whose lock another thread can hold while it waits for ours in its malloc. */
+#include "ledger/site.h"
+
+#include "base/lock.h"
+#include "base/meta.h"
+#include "base/thread.h"
+#include "heap/types.h"
+#include "recording/recording.h"
+#include "recording/table.h"
+#include "stack/module.h"
+#include "stack/stack.h"
+
+#include <string.h>
+
+struct cache {
+  uint64_t mask; /* slots - 1 */
+  uint64_t used;
+  _Atomic uint64_t slots[];
+};
+enum { CACHE_FIRST = 1024, INDEX_FIRST = 4096 };
+#define SITE_BITS UINT64_C(0xffffff)
+
+uint32_t site_depth_limit = 64;
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct cache *_Atomic cache;
+static uint64_t cache_generation;
+static uint32_t *node_index; /* open addressing; node numbers, 0: empty */
+static uint64_t node_index_mask;
+
+/* ---- the cache ----------------------------------------------------------------- */
+
+static uint32_t cache_find(uint64_t hash) {
+  struct cache *c = atomic_load_explicit(&cache, memory_order_acquire);
+  if (UNLIKELY(!c)) return 0;
+  for (uint64_t i = hash & c->mask;; i = (i + 1) & c->mask) {
+    uint64_t slot = atomic_load_explicit(&c->slots[i], memory_order_relaxed);
+    if (!slot) return 0;
+    if (!((slot ^ hash) & ~SITE_BITS)) return slot & SITE_BITS;
+  }
+}
+
+static void cache_put(struct cache *c, uint64_t slot, uint64_t hash) {
+  uint64_t i = hash & c->mask;
+  while (atomic_load_explicit(&c->slots[i], memory_order_relaxed))
+    i = (i + 1) & c->mask;
+  atomic_store_explicit(&c->slots[i], slot, memory_order_release);
+  c->used++;
+}
+
+static struct cache *cache_new(uint64_t slots) {
+  struct cache *c = meta_alloc(sizeof *c + slots * sizeof c->slots[0]);
+  if (c) c->mask = slots - 1;
+  return c;
+}
+
+/* A slot has lost the hash's lower bits, so a larger cache begins empty and is filled
+ * again from the trie. The old one stays: somebody may be reading it, and all
+ * the old ones together are no larger than the new one. */
+static struct cache *cache_with_room(void) {
+  struct cache *c = atomic_load_explicit(&cache, memory_order_relaxed);
+  if (c && c->used * 2 <= c->mask) return c;
+  struct cache *bigger = cache_new(c ? (c->mask + 1) * 2 : CACHE_FIRST);
+  if (!bigger) return NULL;
+  atomic_store_explicit(&cache, bigger, memory_order_release);
+  return bigger;
+}
+
+static void cache_empty(void) {
+  struct cache *c = atomic_load_explicit(&cache, memory_order_relaxed);
+  if (!c) return;
+  for (uint64_t i = 0; i <= c->mask; i++)
+    atomic_store_explicit(&c->slots[i], 0, memory_order_relaxed);
+  c->used = 0;
+}
+
+/* ---- the trie ------------------------------------------------------------------ */
+
+static uint64_t mix(uint64_t a, uint64_t b) {
+  __uint128_t product = (__uint128_t)(a ^ UINT64_C(0x9e3779b97f4a7c15)) * (b | 1);
+  return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+
+static uint64_t node_hash(uint32_t parent, uint64_t address, uint16_t module) {
+  return mix(address ^ (uint64_t)module << 48, (uint64_t)parent << 1) *
+         UINT64_C(0x9fb21c651e98df25);
+}
+
+static struct ul_node *node_at(uint32_t i) {
+  return table_at(UL_NODES, i);
+}
+
+static void index_put(uint32_t node) {
+  const struct ul_node *n = node_at(node);
+  uint64_t i = node_hash(n->parent, n->address, n->module) >> 20;
+  while (node_index[i & node_index_mask])
+    i++;
+  node_index[i & node_index_mask] = node;
+}
+
+static bool index_grow(void) {
+  uint64_t size = node_index ? (node_index_mask + 1) * 2 : INDEX_FIRST;
+  uint32_t *old = node_index, *bigger = meta_alloc(size * sizeof *bigger);
+  if (!bigger) return false;
+  if (old) meta_free(old, (node_index_mask + 1) * sizeof *old);
+  node_index = bigger;
+  node_index_mask = size - 1;
+  for (uint32_t n = UL_NODE_RESERVED; n < table_count(UL_NODES); n++)
+    index_put(n);
+  return true;
+}
+
+/* The child of `parent`; 0 when there is no room for it. */
+static uint32_t child(uint32_t parent, uint64_t address, uint16_t module) {
+  if (table_count(UL_NODES) * 2 >= node_index_mask && !index_grow()) return 0;
+  for (uint64_t i = node_hash(parent, address, module) >> 20;; i++) {
+    uint32_t n = node_index[i & node_index_mask];
+    if (!n) break;
+    const struct ul_node *node = node_at(n);
+    if (node->parent == parent && node->address == address && node->module == module)
+      return n;
+  }
+  uint32_t n = table_append(UL_NODES, 1);
+  if (n == TABLE_NONE) return 0;
+  struct ul_node *node = node_at(n);
+  node->parent = parent;
+  node->address = address;
+  node->module = module;
+  index_put(n);
+  return n;
+}
+
+static uint32_t site_of_node(uint32_t n, uint32_t depth) {
+  struct ul_node *node = node_at(n);
+  if (node->site) return node->site;
+  if (table_count(UL_SITES) >= UL_SITES_MAX) return 0;
+  uint32_t site = table_append(UL_SITES, 1);
+  if (site == TABLE_NONE) return 0;
+  struct ul_site *s = table_at(UL_SITES, site);
+  s->node = n;
+  s->depth = (uint16_t)depth;
+  s->first_ms = (uint32_t)recording_ms();
+  node->site = site;
+  return site;
+}
+
+static uint32_t insert(const uint64_t *ips, const uint16_t *modules, uint32_t depth,
+                       uint32_t end) {
+  uint32_t node = end;
+  for (uint32_t i = depth; i-- > 0;) {
+    node = child(node, ips[i], modules[i]);
+    if (!node) return 0;
+  }
+  return site_of_node(node, depth);
+}
+
+static uint32_t intern(const uint64_t *ips, uint32_t depth, uint32_t end, uint64_t hash) {
+  uint16_t modules[depth];
+  uint64_t generation = stack_generation();
+  for (uint32_t i = 0; i < depth; i++)
+    modules[i] = module_of(ips[i]);
+  lock_take(&lock);
+  if (cache_generation != generation) cache_empty();
+  cache_generation = generation;
+  uint32_t site = cache_find(hash);
+  if (!site) {
+    site = insert(ips, modules, depth, end);
+    struct cache *c = site ? cache_with_room() : NULL;
+    if (c) cache_put(c, (hash & ~SITE_BITS) | site, hash);
+  }
+  lock_give(&lock);
+  if (site) return site;
+  fallback(UL_FB_SITES_FULL);
+  return UL_SITE_OVERFLOW;
+}
+
+static uint32_t capture(const void *frame_address) {
+  uint64_t ips[site_depth_limit], hash = 0;
+  uint32_t end = UL_NODE_ROOT;
+  uint32_t depth = stack_capture(frame_address, ips, site_depth_limit, &end, &hash);
+  if (depth == 0) {
+    fallback(UL_FB_NO_STACK);
+    return UL_SITE_NO_STACK;
+  }
+  if (UNLIKELY(end != UL_NODE_ROOT))
+    fallback(end == UL_NODE_CUT ? UL_FB_STACK_CUT : UL_FB_STACK_BROKEN);
+  uint32_t site = LIKELY(stack_generation() == cache_generation) ? cache_find(hash) : 0;
+  return LIKELY(site) ? site : intern(ips, depth, end, hash);
+}
+
+uint32_t site_capture(const void *frame_address) {
+  if (UNLIKELY(thread_state.busy)) {
+    fallback(UL_FB_NESTED);
+    return UL_SITE_ULLAGE;
+  }
+  thread_state.busy++;
+  uint32_t site = capture(frame_address);
+  thread_state.busy--;
+  return site;
+}
+
+void site_fork_prepare(void) {
+  lock_take(&lock);
+}
+void site_fork_parent(void) {
+  lock_give(&lock);
+}
+void site_fork_child(void) {
+  lock_renew(&lock);
+}

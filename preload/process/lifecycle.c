@@ -1,0 +1,216 @@
+/* lifecycle.c - the functions of libc that end, replace or multiply the process,
+ * interposed so that process.c hears of it. Each does what the real one does. */
+#include "base/next.h"
+#include "base/say.h"
+#include "process/process.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <limits.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+/* ---- the end ------------------------------------------------------------------- */
+
+static _Noreturn void leave(int status) {
+  process_finish(UL_STATE_EXITED, status);
+  for (;;)
+    syscall(SYS_exit_group, status);
+}
+
+EXPORT _Noreturn void _exit(int status) {
+  leave(status);
+}
+EXPORT _Noreturn void _Exit(int status) {
+  leave(status);
+}
+
+static int quick_status;
+static void at_quick_exit_finish(void) {
+  process_finish(UL_STATE_EXITED, quick_status);
+}
+__attribute__((constructor)) static void register_quick_exit(void) {
+  at_quick_exit(at_quick_exit_finish);
+}
+
+EXPORT _Noreturn void quick_exit(int status) {
+  NEXT(quick_exit);
+  quick_status = status;
+  if (real) real(status);
+  leave(status);
+}
+
+static bool abort_is_deadly(void) {
+  struct sigaction action;
+  return sigaction(SIGABRT, NULL, &action) == 0 && action.sa_handler == SIG_DFL;
+}
+
+EXPORT _Noreturn void abort(void) {
+  NEXT(abort);
+  if (abort_is_deadly()) process_finish(UL_STATE_ABORTED, SIGABRT);
+  if (real) real();
+  for (;;)
+    syscall(SYS_exit_group, 128 + SIGABRT);
+}
+
+/* ---- exec ---------------------------------------------------------------------- */
+
+/* A path that cannot be executed for certain is not worth the last words. */
+static bool may_succeed(const char *path) {
+  int saved = errno;
+  bool may = access(path, X_OK) == 0;
+  errno = saved;
+  return may;
+}
+
+/* The same for a name that execvp will look for in PATH: shells and make try names that
+ * are nowhere. */
+static bool may_be_found(const char *file) {
+  char path[PATH_MAX];
+  const char *directory = getenv("PATH");
+  if (strchr(file, '/')) return may_succeed(file);
+  if (!directory) return true; /* libc has a default */
+  for (;; directory++) {
+    int length = (int)strcspn(directory, ":");
+    int n = snprintf(path, sizeof path, "%.*s%s%s", length, directory, length ? "/" : "",
+                     file);
+    if (n > 0 && n < (int)sizeof path && may_succeed(path)) return true;
+    directory += length;
+    if (!*directory) return false;
+  }
+}
+
+EXPORT int execve(const char *path, char *const arguments[], char *const environment[]) {
+  NEXT(execve);
+  if (may_succeed(path)) process_exec(path);
+  int result = real ? real(path, arguments, environment)
+                    : (int)syscall(SYS_execve, path, arguments, environment);
+  process_resume();
+  return result;
+}
+
+EXPORT int execv(const char *path, char *const arguments[]) {
+  return execve(path, arguments, environ);
+}
+
+EXPORT int execvpe(const char *file, char *const arguments[], char *const environment[]) {
+  NEXT(execvpe);
+  if (may_be_found(file)) process_exec(file);
+  int result = real(file, arguments, environment);
+  process_resume();
+  return result;
+}
+
+EXPORT int execvp(const char *file, char *const arguments[]) {
+  return execvpe(file, arguments, environ);
+}
+
+EXPORT int fexecve(int fd, char *const arguments[], char *const environment[]) {
+  NEXT(fexecve);
+  process_exec("(a descriptor)");
+  int result = real(fd, arguments, environment);
+  process_resume();
+  return result;
+}
+
+EXPORT int execveat(int fd, const char *path, char *const arguments[],
+                    char *const environment[], int flags) {
+  NEXT(execveat);
+  process_exec(path);
+  int result = real(fd, path, arguments, environment, flags);
+  process_resume();
+  return result;
+}
+
+/* The variadic ones: count, copy to an array, go on. */
+static size_t count_arguments(va_list list) {
+  size_t n = 1;
+  while (va_arg(list, char *))
+    n++;
+  return n;
+}
+
+#define COLLECT(first)                                                                   \
+  va_list list;                                                                          \
+  va_start(list, first);                                                                 \
+  size_t count = count_arguments(list);                                                  \
+  va_end(list);                                                                          \
+  char *arguments[count + 1];                                                            \
+  arguments[0] = (char *)(uintptr_t)first;                                               \
+  va_start(list, first);                                                                 \
+  for (size_t i = 1; i <= count; i++)                                                    \
+  arguments[i] = va_arg(list, char *)
+
+EXPORT int execl(const char *path, const char *first, ...) {
+  COLLECT(first);
+  va_end(list);
+  return execv(path, arguments);
+}
+
+EXPORT int execlp(const char *file, const char *first, ...) {
+  COLLECT(first);
+  va_end(list);
+  return execvp(file, arguments);
+}
+
+EXPORT int execle(const char *path, const char *first, ...) {
+  COLLECT(first);
+  char *const *environment = va_arg(list, char *const *);
+  va_end(list);
+  return execve(path, arguments, environment);
+}
+
+/* ---- a second thread, another user --------------------------------------------- */
+
+/* A forked child's file is made while it has one thread ... */
+EXPORT int pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
+                          void *(*body)(void *), void *argument) {
+  NEXT(pthread_create);
+  process_settle();
+  return real(thread, attributes, body, argument);
+}
+
+/* ... and while it still has the rights of its parent (a server's worker gives them up).
+ */
+EXPORT int setuid(uid_t uid) {
+  NEXT(setuid);
+  process_settle();
+  return real(uid);
+}
+
+EXPORT int setreuid(uid_t ruid, uid_t euid) {
+  NEXT(setreuid);
+  process_settle();
+  return real(ruid, euid);
+}
+
+EXPORT int setresuid(uid_t ruid, uid_t euid, uid_t suid) {
+  NEXT(setresuid);
+  process_settle();
+  return real(ruid, euid, suid);
+}
+
+EXPORT int setgid(gid_t gid) {
+  NEXT(setgid);
+  process_settle();
+  return real(gid);
+}
+
+EXPORT int setgroups(size_t n, const gid_t *groups) {
+  NEXT(setgroups);
+  process_settle();
+  return real(n, groups);
+}
+
+EXPORT int chroot(const char *path) {
+  NEXT(chroot);
+  process_settle();
+  return real(path);
+}

@@ -1,0 +1,362 @@
+/* process.c - phases of the process, as ullage sees it.
+ *
+ *   before     the first malloc, perhaps from the loader: process_begin() makes
+ *              the guard and the tables, in private memory. Sites are "early".
+ *   started    at the first allocation by anybody but the loader, or in our
+ *              constructor: settings are read, the file is open, stacks are walked.
+ *   finished   the last words: a final snapshot, the account of the address space,
+ *              the leak scan; then nothing is recorded any more.
+ *
+ * The end comes through one of: on_exit (return from main, exit, the last
+ * thread's end), quick_exit, _exit and _Exit, abort, exec. Our on_exit handler is
+ * registered before any other, so it runs last. A death by a signal
+ * or a raw exit_group is not seen here: the ledger is right all the same, and
+ * `ullage run` adds how it ended.
+ *
+ * Children. fork: our handlers take all locks (lock.h), copy the recording's used
+ * parts, and the child puts the copy in place of the shared file; it gets a
+ * file of its own when it lives for SETTLE_MS, starts a thread, or has something
+ * to tell at its end: most children exec at once. vfork, posix_spawn: the child runs in
+ * our memory with another pid; it may allocate, and nothing else is done for it. Raw
+ * clone without handlers: the guard page reads 0; the child goes on as an
+ * allocator that records nothing. What may be lost in a forked child: the heaps of
+ * the threads that are not there (quarantined), and what they had on their stacks. */
+#include "process/process.h"
+
+#include "account/residency.h"
+#include "account/snapshot.h"
+#include "base/lock.h"
+#include "base/meta.h"
+#include "base/os.h"
+#include "base/say.h"
+#include "heap/arena.h"
+#include "heap/heap.h"
+#include "heap/large.h"
+#include "ledger/site.h"
+#include "process/child.h"
+#include "process/settings.h"
+#include "reach/freeze.h"
+#include "reach/reach.h"
+#include "recording/recording.h"
+#include "recording/table.h"
+#include "stack/stack.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <link.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <unistd.h>
+
+enum { SETTLE_MS = 20 };
+
+static struct process_guard no_guard; /* before process_begin: nothing is recorded */
+struct process_guard *process_guard = &no_guard;
+bool process_started;
+
+static int self_pid;   /* 0 before the start */
+static bool unsettled; /* a forked child that has no file yet */
+static _Atomic bool finished;
+
+static void start(void);
+
+bool process_checking(void) {
+  return settings.check;
+}
+
+static void set_recording(bool on) {
+  __atomic_store_n(&process_guard->recording, on, __ATOMIC_RELAXED);
+}
+
+/* ---- beginning ----------------------------------------------------------------- */
+
+static void begin(void) {
+  struct process_guard *guard = os_map_wiped_in_children(sizeof *guard);
+  if (!guard) return;
+  guard->alive = 1;
+  guard->recording = recording_begin();
+  process_guard = guard;
+}
+
+void process_begin(void) {
+  static pthread_once_t once = PTHREAD_ONCE_INIT;
+  pthread_once(&once, begin);
+}
+
+/* Locks must not be waited for, nothing of the parent's recording be touched. */
+static void become_unrecorded(void) {
+  recording = NULL;
+  for (struct arena *a = arena_first(); a; a = arena_next(a)) {
+    a->record = NULL;
+    for (unsigned i = 0; i < UL_UNITS; i++)
+      a->pools[i].entries = NULL;
+  }
+  for (struct large *l = large_first(); l; l = large_next(l))
+    l->record = NULL;
+}
+
+void process_check_fork(void) {
+  if (LIKELY(process_guard->alive) || process_guard == &no_guard) return;
+  process_guard->alive = 1;
+  thread_state.locks = 0;
+  fallback(UL_FB_CHILD_UNRECORDED); /* in the parent's recording, still shared */
+  become_unrecorded();
+  meta_fork_child();
+  if (arena_raw_fork_child()) large_raw_fork_child();
+  heap_fork_child();
+}
+
+/* ---- locks --------------------------------------------------------------------- */
+
+static void lock_heap(void) {
+  snapshot_fork_prepare();
+  heap_fork_prepare();
+  site_fork_prepare();
+  stack_fork_prepare();
+  arena_fork_prepare();
+}
+
+static void unlock_heap(void) {
+  arena_fork_parent();
+  stack_fork_parent();
+  site_fork_parent();
+  heap_fork_parent();
+  snapshot_fork_parent();
+}
+
+static void lock_all(bool copy_recording) {
+  lock_heap();
+  recording_fork_prepare(copy_recording);
+  meta_fork_prepare();
+}
+
+static void unlock_all(void) {
+  meta_fork_parent();
+  recording_fork_parent();
+  unlock_heap();
+}
+
+/* ---- fork ---------------------------------------------------------------------- */
+
+static void fork_prepare(void) {
+  process_check_fork();
+  lock_all(settings.children && process_recording());
+}
+
+static void fork_parent(void) {
+  if (recording) __atomic_fetch_add(&recording->children, 1, __ATOMIC_RELAXED);
+  unlock_all();
+}
+
+/* The child's history begins here: what it has is all there is. */
+static void forget_history(void) {
+  for (uint64_t i = 0; i < table_count(UL_COUNTERS); i++) {
+    struct ul_counter *c = table_at(UL_COUNTERS, i);
+    c->allocations -= c->frees;
+    c->allocated_bytes -= c->freed_bytes;
+    c->frees = c->freed_bytes = c->temporary = c->lifetime_ms = 0;
+  }
+  memset(recording->fallbacks, 0, sizeof recording->fallbacks);
+  memset(&recording->scan, 0, sizeof recording->scan);
+  snapshot_reset();
+}
+
+static void renew_locks(void) {
+  meta_fork_child();
+  table_fork_child();
+  arena_fork_child();
+  stack_fork_child();
+  site_fork_child();
+  snapshot_fork_child();
+  thread_state.locks = 0;
+}
+
+static void fork_child(void) {
+  if (process_guard == &no_guard) return;
+  bool was_recording = recording && !recording_stopped() && !atomic_load(&finished);
+  renew_locks();
+  bool mine = recording_fork_child() && was_recording && settings.children;
+  process_guard->alive = 1;
+  if (recording && !mine) become_unrecorded();
+  heap_fork_child();
+  self_pid = os_pid();
+  if (!mine) return;
+  recording->forked = 1;
+  recording->forked_ms = recording_ms();
+  recording->state = UL_STATE_RUNNING;
+  recording->children = 0;
+  forget_history();
+  recording_identify();
+  unsettled = true;
+  set_recording(true);
+  snapshot_due_ms = recording_ms() + SETTLE_MS;
+}
+
+/* ---- the file ------------------------------------------------------------------ */
+
+static void open_file(void) {
+  static bool said;
+  int error = child_open_file();
+  if (!error) return;
+  say_once(&said, "cannot write the recording %s: %s; the program runs unrecorded",
+           settings.file, strerrordesc_np(-error));
+  recording_stop(UL_STOP_NO_SPACE, -error);
+  set_recording(false);
+}
+
+void process_settle(void) {
+  if (LIKELY(!unsettled)) return;
+  unsettled = false;
+  open_file();
+}
+
+/* ---- the end ------------------------------------------------------------------- */
+
+static void scan(void) {
+  struct thread_set threads;
+  lock_heap();
+  recording_fork_prepare(false);
+  meta_fork_prepare();
+  freeze(&threads);
+  int child = reach_begin(&threads);
+  thaw(&threads);
+  unlock_all();
+  reach_end(child);
+}
+
+static void describe_address_space(void) {
+  arena_lock();
+  residency_collect();
+  arena_unlock();
+}
+
+static void tell_all(bool scanned) {
+  describe_address_space();
+  if (settings.scan && !scanned) scan();
+}
+
+/* A child that is not the main process: is a recording of it worth its file? Decided as
+ * cheaply as can be, for a build has thousands of them. */
+static void finish_child(void) {
+  bool scanned = false, tell = child_has_something_to_tell();
+  if (!tell && settings.scan && child_might_have_leaks_to_tell()) {
+    scan();
+    scanned = true;
+    tell = child_has_something_to_tell();
+  }
+  if (tell && child_may_keep()) {
+    process_settle();
+    if (!recording_stopped()) tell_all(scanned);
+  } else if (child_fold()) {
+    recording_discard();
+  }
+}
+
+/* Most forked children exec at once: that is not worth even a line. */
+static bool passes_on_at_once(void) {
+  return unsettled && recording->state == UL_STATE_EXECED;
+}
+
+static void finish(enum ul_state state, int status) {
+  snapshot_take(heap_mine(), UL_SNAPSHOT_FINAL);
+  set_recording(false);
+  thread_state.busy++;
+  recording->status = status;
+  recording->end_ms = recording_ms();
+  recording->state = state;
+  bool has_file = recording_in_file() && !recording_stopped();
+  if (has_file && child_is_main())
+    tell_all(false);
+  else if ((has_file || unsettled) && !passes_on_at_once())
+    finish_child();
+  thread_state.busy--;
+}
+
+/* Called from a handler that interrupted us (a signal, then _exit), waiting for a lock
+ * could be for ever. The ledger is right without last words. */
+static bool may_finish(void) {
+  if (!process_started || !recording || !process_guard->alive) return false;
+  if (thread_state.locks || thread_state.busy) return false;
+  return os_pid() == self_pid; /* else: a vfork child in our memory */
+}
+
+void process_finish(enum ul_state state, int status) {
+  int saved = errno;
+  if (may_finish() && !atomic_exchange(&finished, true)) finish(state, status);
+  errno = saved;
+}
+
+void process_exec(const char *program) {
+  if (!may_finish()) return;
+  recording->exec = table_text(program, strlen(program));
+  process_finish(UL_STATE_EXECED, 0);
+}
+
+void process_resume(void) {
+  if (!may_finish() || !atomic_load(&finished) || recording_stopped()) return;
+  recording->state = UL_STATE_RUNNING;
+  recording->end_ms = 0;
+  fallback(UL_FB_EXEC_FAILED);
+  atomic_store(&finished, false);
+  set_recording(true);
+}
+
+static void at_exit(int status, void *unused) {
+  (void)unused;
+  process_finish(UL_STATE_EXITED, status);
+}
+
+/* ---- the start ----------------------------------------------------------------- */
+
+static void start_recording(void) {
+  recording_identify();
+  recording->depth_limit = site_depth_limit = settings.depth;
+  snapshot_interval_ms = settings.snapshot_ms;
+  open_file();
+  if (recording_stopped()) return;
+  thread_state.busy++;
+  stack_start();
+  thread_state.busy--;
+  on_exit(at_exit, NULL);
+  snapshot_take(heap_mine(), UL_SNAPSHOT_TIMED); /* where everything begins */
+}
+
+static bool wanted(void) {
+  if (!settings.record) return false;
+  return settings.children || !settings.main_pid || settings.main_pid == os_pid();
+}
+
+/* Other libraries' constructors run before ours and may allocate (C++ programs do, a
+ * lot), so the first allocation made by anybody but the loader starts us. Before libc's
+ * own initialization there is no environment. */
+static bool may_start(const void *frame_address) {
+  struct dl_find_object caller;
+  void *address = ((void *const *)frame_address)[1];
+  if (!environ || thread_state.busy || _dl_find_object(address, &caller) != 0)
+    return false;
+  return caller.dlfo_link_map->l_addr != getauxval(AT_BASE);
+}
+
+bool process_start_early(const void *frame_address) {
+  if (!process_started && may_start(frame_address)) start();
+  return process_started;
+}
+
+__attribute__((constructor)) static void start(void) {
+  static _Atomic bool begun;
+  if (atomic_exchange(&begun, true)) return;
+  int saved = errno;
+  settings_read();
+  if (settings.faults) os_inject_faults(settings.faults);
+  process_begin();
+  self_pid = os_pid();
+  if (recording && wanted())
+    start_recording();
+  else
+    set_recording(false);
+  pthread_atfork(fork_prepare, fork_parent, fork_child);
+  process_started = true;
+  errno = saved;
+}

@@ -1,0 +1,66 @@
+/* heuristic.c - which interior pointers C++ programs use. */
+#include "reach/heuristic.h"
+
+#include "reach/roots.h"
+
+static READS_ANYTHING uintptr_t word_at(uintptr_t address) {
+  return *(const uintptr_t *)address;
+}
+
+static bool in_code(uintptr_t address) {
+  const struct region *r = roots_region(address);
+  return r && r->execute;
+}
+
+/* Does it look like a table of virtual functions: in a file's mapping, and of its first
+ * 20 words two point to code and none elsewhere? */
+static bool is_vtable(uintptr_t address) {
+  enum { WORDS = 20 };
+  if (address % sizeof(uintptr_t) || address < UL_PAGE_BYTES) return false;
+  const struct region *r = roots_region(address);
+  if (!r || !r->read || !r->file) return false;
+  unsigned functions = 0;
+  for (int i = 0; i < WORDS && address < r->end; i++, address += sizeof(uintptr_t)) {
+    uintptr_t word = word_at(address);
+    if (word == 0) continue;
+    if (!in_code(word)) return false;
+    if (++functions == 2) return true;
+  }
+  return false;
+}
+
+/* std::string before C++11: {length, capacity, references}, then the characters. */
+static bool is_stdstring(const struct found *f, uintptr_t offset) {
+  const size_t head = 3 * sizeof(size_t);
+  if (offset != head) return false;
+  size_t length = word_at(f->start), capacity = word_at(f->start + sizeof(size_t));
+  return length <= capacity && f->requested == head + capacity + 1;
+}
+
+/* A block that begins with the size of the rest. */
+static bool is_length64(const struct found *f, uintptr_t offset) {
+  if (offset != sizeof(uint64_t)) return false;
+  uint64_t length = word_at(f->start);
+  return length > 0 && length == f->requested - sizeof(uint64_t);
+}
+
+/* new[] of objects with a destructor: their number, then the objects. */
+static bool is_newarray(const struct found *f, uintptr_t offset) {
+  if (offset != sizeof(size_t)) return false;
+  size_t objects = word_at(f->start);
+  return objects > 0 && (f->requested - sizeof(size_t)) % objects == 0;
+}
+
+/* A pointer to a base class that is not the first: there is another table pointer. */
+static bool is_base(const struct found *f, uintptr_t offset) {
+  if (offset % sizeof(uintptr_t) || f->requested < offset + sizeof(uintptr_t))
+    return false;
+  return is_vtable(word_at(f->start)) && is_vtable(word_at(f->start + offset));
+}
+
+enum ul_heuristic heuristic_of(const struct found *f, uintptr_t offset) {
+  if (is_stdstring(f, offset)) return UL_STDSTRING;
+  if (is_length64(f, offset)) return UL_LENGTH64;
+  if (is_newarray(f, offset)) return UL_NEWARRAY;
+  return is_base(f, offset) ? UL_MULTIPLE_INHERITANCE : UL_HEURISTICS;
+}

@@ -1,0 +1,12 @@
+/* heuristic.h - interior pointers that are as good as a pointer to a block's start:
+ * those that C++ libraries and compilers make. */
+#ifndef ULLAGE_HEURISTIC_H
+#define ULLAGE_HEURISTIC_H
+
+#include "reach/found.h"
+
+/* The first that fits a pointer `offset` bytes (more than 0) into the block;
+ * UL_HEURISTICS: none. It reads the block, and what looks like a vtable in it. Only in
+ * the scan's own process, after roots_load (roots.h). */
+enum ul_heuristic heuristic_of(const struct found *f, uintptr_t offset);
+#endif

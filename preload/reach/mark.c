@@ -1,0 +1,405 @@
+/* mark.c - a conservative mark.
+ *
+ * A word is a pointer to a block if it points to its start, or, as an interior
+ * pointer, to any of its requested bytes; so one past the end is none. Each block has a
+ * state, a byte:
+ *
+ *   dead         not in the ledger: free, or never recorded
+ *   unreached    live; every block begins as this
+ *   possible     only interior pointers so far
+ *   reachable    a chain of start pointers leads here from a root; an interior pointer
+ *                that fits a heuristic is as good as a start pointer
+ *   held         an interior pointer leads here from a block that is possible, or any
+ *                pointer from a held one: the verdict is possible, too
+ *   seen         unreached, and visited by pass 1
+ *   indirect, definite
+ *
+ * 1. From the roots: mark reachable (and possible) what can be reached.
+ * 2. From each possible block: all that can be reached is held.
+ * 3. Of what is unreached find the leaders: a smallest set of blocks from which
+ *    all of it can be reached. Think of the strongly connected components of the
+ *    unreached blocks: each component that no other leads to (a source) needs one
+ *    leader, and then everything is reached. Two passes find them without
+ *    computing components:
+ *      pass 1  for each block in order, if it is not seen: it is a candidate, and all
+ *              that is reached from it is seen;
+ *      pass 2  for each candidate in reverse order, if it is not reached in this pass: it
+ *              is a leader, and all that is newly reached from it is indirect.
+ *    A source has exactly one candidate: its first block in the order, for it is
+ *    not seen from outside, and the rest of it is seen from that block. A candidate c of
+ *    another component is reached from some source, whose candidate s comes after c
+ *    (else c would have been seen from s); so in reverse order s comes first and c is
+ *    reached. The order is by birth: the leader of a cycle is its oldest block.
+ *
+ * The work list is a stack of addresses in chunks. When there is no memory for another
+ * chunk the address is dropped, and when the stack has run empty all blocks visited in
+ * this step are scanned again: slow, but it needs nothing. */
+#include "reach/mark.h"
+
+#include "base/os.h"
+#include "reach/heuristic.h"
+#include "reach/scratch.h"
+#include "recording/table.h"
+
+enum state {
+  UNREACHED = FOUND_LIVE,
+  POSSIBLE,
+  HELD,
+  SEEN,
+  INDIRECT,
+  DEFINITE,
+  REACHABLE,
+  REACHABLE_BY /* + enum ul_heuristic */
+};
+
+/* The marking under way. */
+static struct {
+  struct mark_from from;
+  struct found_extent heap;
+  bool *holds; /* by site: blocks are roots (dynamic TLS) */
+  uint64_t root_bytes;
+  mark_leader *tell;
+  uint64_t led_blocks, led_bytes; /* what the current leader drags along */
+} marking;
+
+/* ---- the work list ------------------------------------------------------------- */
+
+enum { CHUNK_BYTES = 1 << 20 };
+struct chunk {
+  struct chunk *below;
+  size_t used;
+  uintptr_t items[CHUNK_BYTES / sizeof(uintptr_t) - 2];
+};
+static struct chunk *top, *spare;
+static bool dropped; /* an address did not fit */
+
+static bool grow_stack(void) {
+  struct chunk *c = spare ? spare : os_map(sizeof *c, UL_PAGE_BYTES, OS_TOOL);
+  spare = NULL;
+  if (!c) return false;
+  c->below = top;
+  c->used = 0;
+  top = c;
+  return true;
+}
+
+static void push(uintptr_t start) {
+  if (top->used == sizeof top->items / sizeof *top->items && !grow_stack()) {
+    dropped = true;
+    return;
+  }
+  top->items[top->used++] = start;
+}
+
+/* 0: empty. The lowest chunk stays. */
+static uintptr_t pop(void) {
+  if (top->used == 0) {
+    if (!top->below) return 0;
+    struct chunk *empty = top;
+    top = top->below;
+    if (spare) os_unmap(spare, sizeof *spare, OS_TOOL);
+    spare = empty;
+  }
+  return top->items[--top->used];
+}
+
+/* ---- scanning memory ----------------------------------------------------------- */
+
+/* What a step does about a pointer to a block, `offset` bytes from its start; and which
+ * state says that it has visited a block. */
+static void (*meet)(const struct found *f, uintptr_t offset);
+static bool (*visited)(uint8_t state);
+
+static READS_ANYTHING void candidate(uintptr_t word) {
+  struct found f;
+  if (!found_at(word, &f)) return;
+  uintptr_t offset = word - f.start;
+  if (offset == 0 || offset < f.requested) meet(&f, offset);
+}
+
+static READS_ANYTHING void scan_words(uintptr_t start, uintptr_t end) {
+  const uintptr_t low = marking.heap.low, extent = marking.heap.bytes;
+  const uintptr_t *p = (const uintptr_t *)((start + 7) & ~(uintptr_t)7);
+  const uintptr_t *stop = (const uintptr_t *)(end & ~(uintptr_t)7);
+  for (; p + 4 <= stop; p += 4) {
+    uintptr_t a = p[0], b = p[1], c = p[2], d = p[3];
+    if (LIKELY((a - low >= extent) & (b - low >= extent) & (c - low >= extent) &
+               (d - low >= extent)))
+      continue;
+    if (a - low < extent) candidate(a);
+    if (b - low < extent) candidate(b);
+    if (c - low < extent) candidate(c);
+    if (d - low < extent) candidate(d);
+  }
+  for (; p < stop; p++)
+    if (*p - low < extent) candidate(*p);
+}
+
+static void scan_block(const struct found *f) {
+  uintptr_t end = f->start + (marking.from.slack ? f->usable : f->requested);
+  if (end - f->start >= UL_ARENA_BYTES)
+    roots_touched(f->start, end, marking.from.pagemaps, scan_words);
+  else
+    scan_words(f->start, end);
+}
+
+static void drain_stack(void) {
+  struct found f;
+  for (uintptr_t start; (start = pop());)
+    if (found_at(start, &f)) scan_block(&f);
+}
+
+static void scan_again(const struct found *f) {
+  if (!visited(*f->state)) return;
+  scan_block(f);
+  drain_stack();
+}
+
+static void drain(void) {
+  drain_stack();
+  while (UNLIKELY(dropped)) {
+    dropped = false;
+    found_each(scan_again);
+  }
+}
+
+static void mark(const struct found *f, uint8_t state) {
+  *f->state = state;
+  push(f->start);
+}
+
+/* ---- step 1: from the roots ---------------------------------------------------- */
+
+static bool is_reachable(uint8_t state) {
+  return state >= REACHABLE;
+}
+
+static void meet_strong(const struct found *f, uintptr_t offset) {
+  uint8_t state = *f->state;
+  if (offset == 0) {
+    if (state == UNREACHED || state == POSSIBLE)
+      mark(f, REACHABLE);
+    else
+      *f->state = REACHABLE; /* not rescued after all */
+    return;
+  }
+  if (is_reachable(state)) return;
+  enum ul_heuristic h = heuristic_of(f, offset);
+  if (h != UL_HEURISTICS)
+    mark(f, (uint8_t)(REACHABLE_BY + h));
+  else
+    *f->state = POSSIBLE;
+}
+
+static void scan_root(uintptr_t start, uintptr_t end) {
+  if (end > start) marking.root_bytes += end - start;
+  scan_words(start, end);
+  drain();
+}
+
+static void keep(const struct found *f) {
+  if (is_reachable(*f->state)) return;
+  mark(f, REACHABLE);
+  drain();
+}
+
+static void keep_if_held_by_loader(const struct found *f) {
+  uint32_t site = ul_entry_site(*f->entry);
+  if (site < marking.from.sites && marking.holds[site]) keep(f);
+}
+
+/* A block that a stack pointer points into is a stack of the program's own making. */
+static void keep_stack(uintptr_t sp) {
+  struct found f;
+  if (sp && found_at(sp, &f)) keep(&f);
+}
+
+static void scan_touched_root(uintptr_t start, uintptr_t end) {
+  roots_touched(start, end, marking.from.pagemaps, scan_root);
+}
+
+/* Sites whose blocks are roots: allocated from within the loader (dynamic TLS, to which
+ * only thread control blocks lead, by interior pointers), by ullage's libraries, or
+ * before stacks could be had, where nobody could be named anyway. */
+static bool find_holders(void) {
+  const uint32_t sites = marking.from.sites;
+  bool *holds = marking.holds = scratch(sites);
+  if (!holds) return false;
+  holds[UL_SITE_EARLY] = holds[UL_SITE_ULLAGE] = true;
+  uint64_t nodes = table_count(UL_NODES);
+  for (uint32_t i = UL_SITE_RESERVED; i < sites && i < table_count(UL_SITES); i++) {
+    const struct ul_site *site = table_at(UL_SITES, i);
+    if (site->node < UL_NODE_RESERVED || site->node >= nodes) continue;
+    const struct ul_node *node = table_at(UL_NODES, site->node);
+    holds[i] = roots_in_loader(node->address);
+  }
+  return true;
+}
+
+static bool step_roots(void) {
+  const struct mark_from *from = &marking.from;
+  meet = meet_strong;
+  visited = is_reachable;
+  if (!find_holders()) return false;
+  found_each(keep_if_held_by_loader);
+  keep_stack(from->sp);
+  for (unsigned i = 0; i < from->threads->count; i++)
+    keep_stack(from->threads->threads[i].sp);
+  roots_each(from->threads, from->sp, from->tcb, from->pagemaps, scan_root);
+  found_unrecorded(scan_root, scan_touched_root);
+  return true;
+}
+
+/* ---- step 2: what possible blocks hold ----------------------------------------- */
+
+static bool is_held(uint8_t state) {
+  return state == HELD;
+}
+
+static void meet_held(const struct found *f, uintptr_t offset) {
+  (void)offset;
+  if (*f->state == UNREACHED || *f->state == POSSIBLE) mark(f, HELD);
+}
+
+static void hold_possible(const struct found *f) {
+  if (*f->state != POSSIBLE) return;
+  mark(f, HELD);
+  drain();
+}
+
+static void step_possible(void) {
+  meet = meet_held;
+  visited = is_held;
+  found_each(hold_possible);
+}
+
+/* ---- step 3: leaders ----------------------------------------------------------- */
+
+/* The unreached blocks, by birth: a counting sort, two walks over all blocks. */
+static struct {
+  uintptr_t *blocks;
+  uint64_t count;
+  uint64_t *next; /* by bucket of births */
+  uint32_t first_birth, last_birth;
+  unsigned shift;
+} lost;
+
+enum { BUCKETS_MAX = 1 << 20 };
+
+static uint32_t bucket_of(const struct found *f) {
+  return (ul_entry_birth(*f->entry) - lost.first_birth) >> lost.shift;
+}
+
+static void bound_births(const struct found *f) {
+  if (*f->state != UNREACHED) return;
+  uint32_t birth = ul_entry_birth(*f->entry);
+  if (lost.count++ == 0) lost.first_birth = lost.last_birth = birth;
+  if (birth < lost.first_birth) lost.first_birth = birth;
+  if (birth > lost.last_birth) lost.last_birth = birth;
+}
+
+static void count_birth(const struct found *f) {
+  if (*f->state == UNREACHED) lost.next[bucket_of(f) + 1]++;
+}
+
+static void place_by_birth(const struct found *f) {
+  if (*f->state == UNREACHED) lost.blocks[lost.next[bucket_of(f)]++] = f->start;
+}
+
+/* false: no memory. */
+static bool sort_lost(void) {
+  lost.count = 0;
+  found_each(bound_births);
+  if (lost.count == 0) return true;
+  uint32_t span = lost.last_birth - lost.first_birth;
+  for (lost.shift = 0; span >> lost.shift >= BUCKETS_MAX;)
+    lost.shift++;
+  uint32_t buckets = (span >> lost.shift) + 1;
+  lost.next = scratch((buckets + 1) * sizeof *lost.next);
+  lost.blocks = scratch(lost.count * sizeof *lost.blocks);
+  if (!lost.next || !lost.blocks) return false;
+  found_each(count_birth);
+  for (uint32_t i = 1; i <= buckets; i++)
+    lost.next[i] += lost.next[i - 1];
+  found_each(place_by_birth);
+  return true;
+}
+
+static bool is_seen(uint8_t state) {
+  return state == SEEN;
+}
+
+static void meet_unseen(const struct found *f, uintptr_t offset) {
+  (void)offset;
+  if (*f->state == UNREACHED) mark(f, SEEN);
+}
+
+/* Leaves the candidates, in order, at the front of lost.blocks; returns how many. */
+static uint64_t find_candidates(void) {
+  uint64_t candidates = 0;
+  meet = meet_unseen;
+  visited = is_seen;
+  for (uint64_t i = 0; i < lost.count; i++) {
+    struct found f;
+    if (!found_at(lost.blocks[i], &f) || *f.state != UNREACHED) continue;
+    lost.blocks[candidates++] = f.start;
+    mark(&f, SEEN);
+    drain();
+  }
+  return candidates;
+}
+
+static bool is_lost(uint8_t state) {
+  return state == INDIRECT || state == DEFINITE;
+}
+
+static void meet_lost(const struct found *f, uintptr_t offset) {
+  (void)offset;
+  if (*f->state != SEEN) return;
+  marking.led_blocks++;
+  marking.led_bytes += f->requested;
+  mark(f, INDIRECT);
+}
+
+static void choose_leaders(uint64_t candidates) {
+  meet = meet_lost;
+  visited = is_lost;
+  while (candidates--) {
+    struct found f;
+    if (!found_at(lost.blocks[candidates], &f) || *f.state != SEEN) continue;
+    marking.led_blocks = marking.led_bytes = 0;
+    mark(&f, DEFINITE);
+    drain();
+    marking.tell(&f, marking.led_blocks, marking.led_bytes);
+  }
+}
+
+static bool step_lost(void) {
+  if (!sort_lost()) return false;
+  choose_leaders(find_candidates());
+  return true;
+}
+
+/* ---- all of it ----------------------------------------------------------------- */
+
+bool mark_blocks(const struct mark_from *from, mark_leader *tell, uint64_t *root_bytes) {
+  marking.from = *from;
+  marking.heap = found_extent();
+  marking.tell = tell;
+  if (!grow_stack() || !step_roots()) return false;
+  step_possible();
+  *root_bytes = marking.root_bytes;
+  return step_lost();
+}
+
+enum ul_verdict mark_verdict(const struct found *f) {
+  uint8_t state = *f->state;
+  if (is_reachable(state)) return UL_REACHABLE;
+  if (state == POSSIBLE || state == HELD) return UL_POSSIBLE;
+  return state == DEFINITE ? UL_DEFINITE : UL_INDIRECT;
+}
+
+enum ul_heuristic mark_rescuer(const struct found *f) {
+  uint8_t state = *f->state;
+  return state < REACHABLE_BY ? UL_HEURISTICS : (enum ul_heuristic)(state - REACHABLE_BY);
+}

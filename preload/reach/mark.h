@@ -1,0 +1,34 @@
+/* mark.h - which live blocks can be reached from the roots, and what leads the others.
+ *
+ * Only in the scan's own process, once, after roots_load (roots.h) and found_prepare
+ * (found.h): module state, no locks. */
+#ifndef ULLAGE_MARK_H
+#define ULLAGE_MARK_H
+
+#include "reach/found.h"
+#include "reach/freeze.h"
+#include "reach/roots.h"
+
+/* Where to begin, and how far to go. */
+struct mark_from {
+  const struct thread_set *threads; /* the others, frozen when the process was copied */
+  uintptr_t sp, tcb;                /* of the thread that has made the copy */
+  struct pagemaps pagemaps;
+  uint32_t sites; /* in UL_SITES, at the moment of the copy; at least UL_SITE_RESERVED */
+  bool slack;     /* pointers may lie behind what was requested of a block, too */
+};
+/* A leader: a definite block, and what it drags along: how many indirect blocks that no
+ * leader told before it leads to, and what was requested of them, in bytes. */
+typedef void mark_leader(const struct found *f, uint64_t blocks, uint64_t bytes);
+
+/* Mark all blocks, telling each leader meanwhile. *root_bytes: what was scanned as roots.
+ * Pages that cannot be read must read as zeros by now, or by the caller's handler of the
+ * fault. false: no memory, and there are no verdicts. (Too little for the work list alone
+ * is no error: it takes longer.) */
+bool mark_blocks(const struct mark_from *from, mark_leader *tell, uint64_t *root_bytes);
+
+/* Of a block, afterwards. */
+enum ul_verdict mark_verdict(const struct found *f);
+/* The heuristic without which it would not be reachable; UL_HEURISTICS: none. */
+enum ul_heuristic mark_rescuer(const struct found *f);
+#endif

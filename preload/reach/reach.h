@@ -1,0 +1,24 @@
+/* reach.h - the leak scan: which live blocks can the program still reach?
+ *
+ * The scan works on a frozen copy of the process, a child made by a raw clone,
+ * so it may take its time and may even crash without hurting the program. What
+ * it finds goes to UL_LEAKS and to header.scan. */
+#ifndef ULLAGE_REACH_H
+#define ULLAGE_REACH_H
+
+#include "reach/freeze.h"
+
+/* The program has asked how large a block really is (malloc_usable_size), so it may keep
+ * pointers behind what it requested. */
+extern bool reach_scan_slack;
+
+/* Copy the process and start the scan in the copy; returns as soon as the frozen threads
+ * may run again. They must be frozen (freeze.h) and the locks of the heap be
+ * held by the caller, so that pools, arenas and the map are in order. The
+ * caller's stack and registers are roots, from here outwards. 0 if there is no
+ * scan (header.scan says FAILED and why). Keeps errno. */
+int reach_begin(const struct thread_set *threads);
+/* Wait for the scan and store its results (table_append: no lock of the table held).
+ * Harmless with 0. Keeps errno. */
+void reach_end(int child);
+#endif

@@ -1,0 +1,367 @@
+/* roots.c - the pieces of memory from which the scan starts.
+ *
+ * Which mappings: readable ones that the program could have put a pointer in. A page
+ * that was never touched, or that still is the page of its file (private mappings),
+ * holds none: pagemap tells, so that a reservation of terabytes costs nothing. For
+ * private memory it must be the copy's own: the original's threads run on, and end, and
+ * give their stacks back. But shared mappings are empty in a copied process until
+ * touched there, so for them it is the original's, opened before the copy.
+ *
+ * Stacks. Below the stack pointer there is only what returned functions left, old
+ * pointers that would hide leaks. A mapping is cut there only if it certainly is a
+ * stack: the kernel's [stack], or glibc's shape: a guard without access below, and
+ * at the top a thread control block, which contains its own address twice. If that
+ * block is no living thread's, the thread is dead and its stack waits in glibc's
+ * cache: only the block itself counts then, for the result nobody has joined yet.
+ * Anything else is scanned whole: a pointer too many hides a leak, one too few
+ * invents one.
+ *
+ * Limits: before Linux 6.7 sparse mappings cost 1.4 ms for each gigabyte; memory with
+ * MADV_DONTFORK is not in the copy and not scanned; a page of a shared mapping that is
+ * swapped out, or that the original unmaps meanwhile, is taken for untouched. */
+#include "reach/roots.h"
+
+#include "base/os.h"
+
+#include <cpuid.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/ioctl.h>
+#include <ucontext.h>
+
+enum {
+  PAGE = 4096,
+  BATCH = 512,
+  RED_ZONE = 128,
+  TCB_ALIGN = 64,
+  TCB_SEARCH =
+      16 * 1024, /* from the top of a stack: the block is 2304 bytes in glibc 2.36 */
+};
+#define PAGE_OF_FILE (UINT64_C(1) << 61)
+#define WHOLE_MAX (UINT64_C(1) << 30) /* without pagemap: scan up to this unasked */
+
+typedef void scan_function(uintptr_t start, uintptr_t end);
+
+static struct region *regions; /* by address */
+static size_t region_count;
+static struct range_list ours;
+static uintptr_t loader_start, loader_end;
+
+/* ---- the map ------------------------------------------------------------------- */
+
+static bool begins(const struct mapped *m, const char *prefix) {
+  size_t n = strlen(prefix);
+  return m->name_bytes >= n && memcmp(m->name, prefix, n) == 0;
+}
+
+/* Reading a device may block, fail or have effects. */
+static bool is_device(const struct mapped *m) {
+  if (begins(m, "anon_inode:") || begins(m, "/dmabuf:")) return true;
+  if (!begins(m, "/dev/")) return begins(m, "[v"); /* vvar, vdso, vsyscall */
+  return !begins(m, "/dev/zero") && !begins(m, "/dev/shm/") &&
+         !begins(m, "/dev/hugepages");
+}
+
+static bool is_loader(const struct mapped *m) {
+  static const char name[] = "ld-linux-x86-64.so";
+  uintptr_t base = getauxval(AT_BASE);
+  if (base) return m->start <= base && base < m->end;
+  return m->inode && memmem(m->name, m->name_bytes, name, sizeof name - 1);
+}
+
+static void note_loader(const struct mapped *m) {
+  static uint64_t device, inode;
+  if (!loader_start && is_loader(m)) {
+    device = m->device;
+    inode = m->inode;
+    loader_start = m->start;
+  }
+  if (loader_start && m->inode == inode && m->device == device) loader_end = m->end;
+}
+
+static void add_region(const struct mapped *m) {
+  bool device = is_device(m);
+  note_loader(m);
+  regions[region_count++] = (struct region){.start = m->start,
+                                            .end = m->end,
+                                            .read = m->read && !device,
+                                            .write = m->write,
+                                            .execute = m->execute,
+                                            .shared = m->shared,
+                                            .file = m->inode != 0,
+                                            .stack = begins(m, "[stack]")};
+}
+
+static size_t count_lines(const char *text, const char *end) {
+  size_t n = 0;
+  for (; text < end; n++) {
+    text = memchr(text, '\n', (size_t)(end - text));
+    if (!text++) return n + 1;
+  }
+  return n;
+}
+
+/* The text stays mapped: it is in the map it shows. */
+bool roots_load(void) {
+  size_t bytes, mapped_bytes;
+  const char *text = mapping_text("/proc/self/maps", &bytes, &mapped_bytes);
+  if (!text || bytes == 0) return false;
+  const char *end = text + bytes;
+  size_t need = count_lines(text, end) * sizeof *regions;
+  regions = os_map((need + PAGE - 1) & ~(size_t)(PAGE - 1), PAGE, OS_TOOL);
+  if (!regions || !mapping_ours(&ours)) return false;
+  region_count = 0;
+  loader_start = loader_end = 0;
+  struct mapped m;
+  while (text < end)
+    if (mapping_line(&text, end, &m)) add_region(&m);
+  return region_count > 0;
+}
+
+const struct region *roots_region(uintptr_t address) {
+  size_t low = 0, high = region_count;
+  while (low < high) {
+    size_t middle = (low + high) / 2;
+    if (regions[middle].end <= address)
+      low = middle + 1;
+    else
+      high = middle;
+  }
+  if (low == region_count || regions[low].start > address) return NULL;
+  return &regions[low];
+}
+
+bool roots_in_loader(uintptr_t address) {
+  return loader_start <= address && address < loader_end;
+}
+
+/* ---- stacks -------------------------------------------------------------------- */
+
+struct self {
+  const struct thread_set *threads;
+  uintptr_t sp, tcb;
+};
+
+static bool within(const struct region *r, uintptr_t address) {
+  return r->start <= address && address < r->end;
+}
+
+static bool guarded(const struct region *r) {
+  if (r == regions) return false;
+  const struct region *below = r - 1;
+  return below->end == r->start && !below->read && !below->write && !below->execute;
+}
+
+/* glibc's thread control block at the top of a stack; 0: none, it is something else.
+ * Its first and third word are its own address (tcbhead_t: tcb and self). */
+static __attribute__((no_sanitize("address"))) uintptr_t
+tcb_at_top(const struct region *r) {
+  if (r->file || r->shared || !r->write || !guarded(r)) return 0;
+  uintptr_t lowest = r->end - r->start > TCB_SEARCH ? r->end - TCB_SEARCH : r->start;
+  for (uintptr_t p = r->end - TCB_ALIGN; p >= lowest; p -= TCB_ALIGN) {
+    const uintptr_t *word = (const uintptr_t *)p;
+    if (word[0] == p && word[2] == p) return p;
+  }
+  return 0;
+}
+
+static bool sp_known(const struct frozen_thread *t) {
+  return (t->state == FROZEN_STOPPED || t->state == FROZEN_UNSTOPPED) && t->sp;
+}
+
+/* Where the lowest live stack in the region begins, 0 if there is none. The others may
+ * have been interrupted in a leaf function that keeps things below its stack pointer. */
+static uintptr_t lowest_stack(const struct region *r, const struct self *self) {
+  uintptr_t lowest = within(r, self->sp) ? self->sp : 0;
+  for (unsigned i = 0; i < self->threads->count; i++) {
+    const struct frozen_thread *t = &self->threads->threads[i];
+    if (!sp_known(t) || !within(r, t->sp)) continue;
+    uintptr_t start = t->sp - r->start > RED_ZONE ? t->sp - RED_ZONE : r->start;
+    if (!lowest || start < lowest) lowest = start;
+  }
+  return lowest;
+}
+
+/* Sure only if we know every living thread's control block. */
+static bool is_dead(uintptr_t tcb, const struct self *self) {
+  const struct thread_set *set = self->threads;
+  if (!set->complete || set->unstopped || tcb == self->tcb) return false;
+  for (unsigned i = 0; i < set->count; i++)
+    if (set->threads[i].state == FROZEN_STOPPED && set->threads[i].tcb == tcb)
+      return false;
+  return true;
+}
+
+/* Where the live part of the region begins. */
+static uintptr_t live_start(const struct region *r, const struct self *self) {
+  uintptr_t tcb = r->stack ? 0 : tcb_at_top(r);
+  if (!r->stack && !tcb) return r->start;
+  uintptr_t start = lowest_stack(r, self);
+  if (start) return start & ~(uintptr_t)7;
+  return tcb && is_dead(tcb, self) ? tcb : r->start;
+}
+
+/* ---- pages --------------------------------------------------------------------- */
+
+/* May the program have stored something in a page of this kind of mapping? */
+static bool worth_a_look(const struct region *r, uint64_t bits) {
+  if (!(bits & (PAGE_PRESENT | PAGE_SWAPPED))) return false;
+  return r->shared || !(bits & PAGE_OF_FILE);
+}
+
+static uintptr_t page_end(uintptr_t address, uintptr_t end) {
+  uintptr_t next = (address | (PAGE - 1)) + 1;
+  return next < end ? next : end;
+}
+
+/* Scans runs of touched pages of [start, end), at most BATCH pages of them. */
+static void scan_batch(const struct region *r, const uint64_t *bits, uintptr_t start,
+                       uintptr_t end, scan_function *scan) {
+  uintptr_t run = start, at = start;
+  for (size_t i = 0; at < end; i++, at = page_end(at, end)) {
+    if (worth_a_look(r, bits[i])) continue;
+    if (run < at) scan(run, at);
+    run = page_end(at, end);
+  }
+  if (run < end) scan(run, end);
+}
+
+static void scan_touched(const struct region *r, uintptr_t start, uintptr_t end,
+                         int pagemap, scan_function *scan) {
+  uint64_t bits[BATCH];
+  while (start < end) {
+    uintptr_t base = start & ~(uintptr_t)(PAGE - 1);
+    uintptr_t stop = end - base > BATCH * PAGE ? base + BATCH * PAGE : end;
+    size_t pages = (stop - base + PAGE - 1) / PAGE;
+    if (mapping_pages(pagemap, base, pages, bits))
+      scan_batch(r, bits, start, stop, scan);
+    else
+      scan(start, stop);
+    start = stop;
+  }
+}
+
+/* PAGEMAP_SCAN of <linux/fs.h> (Linux 6.7), which walks page tables and not pages. */
+struct page_run {
+  uint64_t start, end, categories;
+};
+struct page_scan {
+  uint64_t size, flags, start, end, walk_end, runs, runs_length, max_pages;
+  uint64_t inverted, mask, any_of, wanted;
+};
+enum { IS_FILE = 1 << 2, IS_PRESENT = 1 << 3, IS_SWAPPED = 1 << 4, RUNS = 128 };
+#define PAGEMAP_SCAN_REQUEST _IOWR('f', 16, struct page_scan)
+
+/* How far it got; start if the kernel does not know the request. */
+static uintptr_t scan_sparse(const struct region *r, uintptr_t start, uintptr_t end,
+                             int pagemap, scan_function *scan) {
+  struct page_run runs[RUNS];
+  struct page_scan request = {.size = sizeof request,
+                              .end = (end + PAGE - 1) & ~(uintptr_t)(PAGE - 1),
+                              .runs = (uintptr_t)runs,
+                              .runs_length = RUNS,
+                              .any_of = IS_PRESENT | IS_SWAPPED,
+                              .wanted = IS_PRESENT | IS_SWAPPED | IS_FILE};
+  while (start < end) {
+    request.start = start & ~(uintptr_t)(PAGE - 1);
+    int n = ioctl(pagemap, PAGEMAP_SCAN_REQUEST, &request);
+    if (n < 0 || request.walk_end <= request.start) break;
+    for (int i = 0; i < n; i++) {
+      if (runs[i].categories & IS_FILE && !r->shared) continue;
+      uintptr_t from = runs[i].start > start ? runs[i].start : start;
+      scan(from, runs[i].end < end ? runs[i].end : end);
+    }
+    start = request.walk_end;
+  }
+  return start;
+}
+
+static void scan_piece(const struct region *r, uintptr_t start, uintptr_t end,
+                       int pagemap, scan_function *scan) {
+  if (pagemap < 0 && end - start <= WHOLE_MAX) return scan(start, end);
+  if (end - start > WHOLE_MAX) start = scan_sparse(r, start, end, pagemap, scan);
+  scan_touched(r, start, end, pagemap, scan);
+}
+
+void roots_touched(uintptr_t start, uintptr_t end, struct pagemaps pagemaps,
+                   scan_function *scan) {
+  static const struct region plain = {.read = true, .write = true};
+  scan_piece(&plain, start, end, pagemaps.copy, scan);
+}
+
+/* Program code and constants are files nobody has written to: without pagemap there is no
+ * telling, and they would be most of what is scanned. */
+static bool is_root(const struct region *r, int pagemap) {
+  if (!r->read) return false;
+  return r->write || (!r->shared && (!r->file || pagemap >= 0));
+}
+
+/* What is left of the region without our own ranges. */
+static void scan_region(const struct region *r, uintptr_t start, size_t first,
+                        int pagemap, scan_function *scan) {
+  for (size_t i = first; i < ours.count && ours.ranges[i].start < r->end; i++) {
+    const struct range *o = &ours.ranges[i];
+    if (o->end <= start) continue;
+    if (start < o->start) scan_piece(r, start, o->start, pagemap, scan);
+    start = o->end;
+  }
+  if (start < r->end) scan_piece(r, start, r->end, pagemap, scan);
+}
+
+/* ---- registers ----------------------------------------------------------------- */
+
+/* Vector registers in the signal frame (Intel SDM, XSAVE area in standard format). Not
+ * all bytes of the frame are written; in the others there still is what the stack held
+ * before. So: the registers, and nothing between them. */
+enum {
+  LEGACY_BYTES = 416, /* x87 and XMM */
+  SOFTWARE_AT = 464,  /* struct _fpx_sw_bytes */
+  HEADER_AT = 512,    /* starts with the bits of the components that are there */
+  SOFTWARE_MAGIC = 0x46505853,
+  YMM_HIGH = 2,
+  ZMM_HIGH = 6,
+  ZMM_MORE = 7,
+};
+
+static void scan_component(uintptr_t state, unsigned component, scan_function *scan) {
+  unsigned bytes, offset, c, d;
+  if (!__get_cpuid_count(0xd, component, &bytes, &offset, &c, &d)) return;
+  scan(state + offset, state + offset + bytes);
+}
+
+static void scan_vectors(uintptr_t state, scan_function *scan) {
+  uint32_t magic;
+  uint64_t present;
+  scan(state, state + LEGACY_BYTES);
+  memcpy(&magic, (void *)(state + SOFTWARE_AT), sizeof magic);
+  if (magic != SOFTWARE_MAGIC) return;
+  memcpy(&present, (void *)(state + HEADER_AT), sizeof present);
+  static const unsigned components[] = {YMM_HIGH, ZMM_HIGH, ZMM_MORE};
+  for (unsigned i = 0; i < sizeof components / sizeof *components; i++)
+    if (present >> components[i] & 1) scan_component(state, components[i], scan);
+}
+
+static void scan_registers(const struct frozen_thread *t, scan_function *scan) {
+  if (t->state == FROZEN_UNSTOPPED)
+    scan((uintptr_t)t->arguments, (uintptr_t)(t->arguments + 6));
+  if (t->state != FROZEN_STOPPED) return;
+  const ucontext_t *c = (const ucontext_t *)t->context;
+  const greg_t *general = c->uc_mcontext.gregs;
+  scan((uintptr_t)general, (uintptr_t)(general + REG_RIP));
+  if (c->uc_mcontext.fpregs) scan_vectors((uintptr_t)c->uc_mcontext.fpregs, scan);
+}
+
+void roots_each(const struct thread_set *threads, uintptr_t sp, uintptr_t tcb,
+                struct pagemaps pagemaps, scan_function *scan) {
+  struct self self = {threads, sp, tcb};
+  for (unsigned i = 0; i < threads->count; i++)
+    scan_registers(&threads->threads[i], scan);
+  size_t first = 0; /* of our ranges that does not end before the region */
+  for (size_t i = 0; i < region_count; i++) {
+    const struct region *r = &regions[i];
+    while (first < ours.count && ours.ranges[first].end <= r->start)
+      first++;
+    int pagemap = r->shared ? pagemaps.original : pagemaps.copy;
+    if (is_root(r, pagemap)) scan_region(r, live_start(r, &self), first, pagemap, scan);
+  }
+}

@@ -1,0 +1,40 @@
+/* roots.h - where the program may keep pointers to its blocks, outside the heap.
+ *
+ * A root is any readable and writable mapping that is not ours (anonymous ones
+ * even if they are not writable any more), less the pages that were never
+ * touched, the dead parts of stacks, and devices. */
+#ifndef ULLAGE_ROOTS_H
+#define ULLAGE_ROOTS_H
+
+#include "account/mapping.h"
+#include "reach/freeze.h"
+
+/* A mapping, as far as the scan needs to know. */
+struct region {
+  uintptr_t start, end;
+  bool read, write, execute, shared, file, stack;
+};
+
+/* Only in the scan's own process: module state, not for threads.
+ * false: /proc/self/maps cannot be read, or no memory: there are no roots and
+ * so no verdicts. */
+bool roots_load(void);
+/* The mapping around an address, or NULL. */
+const struct region *roots_region(uintptr_t address);
+/* The loader's own mappings: blocks allocated by code in there are dynamic TLS and the
+ * like, known to code and registers only as offsets. false for any other address. */
+bool roots_in_loader(uintptr_t address);
+/* Descriptors of /proc/PID/pagemap (mapping.h), < 0 if there is none: of the scan's own
+ * process, the copy, which tells what was touched of private memory; and of the original,
+ * which tells it of shared memory. */
+struct pagemaps {
+  int copy, original;
+};
+/* Call scan(start, end) for each piece. `sp` and `tcb` are the calling thread's own at
+ * the moment of the copy. */
+void roots_each(const struct thread_set *threads, uintptr_t sp, uintptr_t tcb,
+                struct pagemaps pagemaps, void (*scan)(uintptr_t start, uintptr_t end));
+/* Call scan for the touched runs of pages of [start, end), private memory of any kind. */
+void roots_touched(uintptr_t start, uintptr_t end, struct pagemaps pagemaps,
+                   void (*scan)(uintptr_t start, uintptr_t end));
+#endif

@@ -1,0 +1,15 @@
+/* scratch.h - memory of the scan's own process, which ends soon and so frees nothing. */
+#ifndef ULLAGE_SCRATCH_H
+#define ULLAGE_SCRATCH_H
+
+#include "base/os.h"
+#include "format.h"
+
+#include <stddef.h>
+
+/* At least `bytes` bytes, zeroed, from a page's start. NULL: no memory. */
+static inline void *scratch(size_t bytes) {
+  return os_map((bytes + UL_PAGE_BYTES) & ~(size_t)(UL_PAGE_BYTES - 1), UL_PAGE_BYTES,
+                OS_TOOL);
+}
+#endif

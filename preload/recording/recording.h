@@ -1,0 +1,47 @@
+/* recording.h - the life of the recording's file: private memory first, then a
+ * shared mapping of a file, extended ahead of use, until the end or until it has
+ * to stop. format.h has the layout, table.h the tables in it. */
+#ifndef ULLAGE_RECORDING_H
+#define ULLAGE_RECORDING_H
+
+#include "heap/types.h"
+#include "recording/table.h"
+
+/* Begin in private memory. false: no memory, nothing will be recorded. */
+bool recording_begin(void);
+/* Give it the file `path`, which must not exist. Nothing else may run in the process.
+ * 0, or -errno: the recording stays in private memory. */
+int recording_open(const char *path);
+bool recording_in_file(void);
+/* Who we are: pid, program, command line, directory. */
+void recording_identify(void);
+/* The file keeps what it has and gets no more; the program goes on. `error` is an errno
+ * or 0. */
+void recording_stop(enum ul_stop why, int error);
+bool recording_stopped(void);
+/* Delete the file (a child that has nothing to tell). */
+void recording_discard(void);
+
+/* Milliseconds since the start of the recording. */
+uint64_t recording_ms(void);
+
+/* Zeroed memory for a new segment, backed by the file if there is one; NULL: the
+ * recording has stopped. Under the table lock. */
+void *recording_map(size_t bytes);
+
+/* Heaps and their counters. */
+uint32_t
+recording_heap_new(int tid); /* its index in UL_HEAPS; 0 also when there is no room */
+void recording_heap_owner(const struct heap *h, int tid);
+void recording_heap_quarantined(const struct heap *h);
+bool recording_chunk(uint32_t chunk, uint32_t heap, uint32_t first_site);
+
+/* Around fork. prepare copies what the child will need, if it is not too much (COPY_MAX
+ * in recording.c; else it is counted, CHILD_UNRECORDED): the parent goes on writing into
+ * the shared file. */
+void recording_fork_prepare(bool child_records);
+void recording_fork_parent(void);
+/* Put the copy in place of the shared file. false: there is none; the child's tables are
+ * blank private memory. */
+bool recording_fork_child(void);
+#endif

@@ -1,0 +1,325 @@
+#include "stack/module.h"
+#include "base/guard.h"
+#include "base/os.h"
+#include "recording/table.h"
+
+#include <dlfcn.h>
+#include <elf.h>
+#include <errno.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* What an unwinder asks for: loads, the unwind table, the dynamic section. */
+#define PHDRS 8
+#define CHUNK_RECORDS 64u
+#define RECORDS_MAX ((uint32_t)UL_NO_MODULE)
+#define HINTS 256u
+#define NAME_BYTES 4096
+
+/* A record is written before it is counted and afterwards constant, but for
+ * `map` (the loader's object, NULL while unloaded) and `index`. `map` is only
+ * compared, never followed: the loader may have freed it. */
+struct record {
+  uint64_t start, end, bias, eh_frame_hdr;
+  _Atomic(const struct link_map *) map;
+  _Atomic uint16_t index; /* in UL_MODULES */
+  uint16_t phdrs_count;
+  uint8_t build_id_bytes;
+  uint8_t build_id[sizeof(((struct ul_module *)0)->build_id)];
+  ElfW(Phdr) phdrs[PHDRS];
+};
+
+static struct record *_Atomic chunks[RECORDS_MAX / CHUNK_RECORDS + 1];
+static _Atomic uint32_t count;
+/* Where a module was last found; a wrong hint only costs the scan. */
+static _Atomic uint16_t hints[HINTS];
+static _Atomic uint64_t generation;
+static struct guard guard = GUARD_INIT;
+
+static struct record *record_at(uint32_t i) {
+  return &atomic_load_explicit(&chunks[i / CHUNK_RECORDS],
+                               memory_order_acquire)[i % CHUNK_RECORDS];
+}
+
+static uint32_t now_ms(void) {
+  return recording ? (uint32_t)(os_ms() - recording->start_mono_ns / 1000000) : 0;
+}
+
+/* ---- what the object says about itself ----------------------------------------- */
+
+static void read_build_id(struct record *r, const char *note, size_t bytes) {
+  while (bytes >= sizeof(ElfW(Nhdr))) {
+    const ElfW(Nhdr) *n = (const void *)note;
+    size_t name = (n->n_namesz + 3u) & ~(size_t)3, desc = (n->n_descsz + 3u) & ~(size_t)3;
+    size_t all = sizeof *n + name + desc;
+    if (all > bytes) return;
+    if (n->n_type == NT_GNU_BUILD_ID && n->n_namesz == 4 &&
+        memcmp(note + sizeof *n, "GNU", 4) == 0) {
+      size_t keep = n->n_descsz < sizeof r->build_id ? n->n_descsz : sizeof r->build_id;
+      memcpy(r->build_id, note + sizeof *n + name, keep);
+      r->build_id_bytes = (uint8_t)keep;
+      return;
+    }
+    note += all;
+    bytes -= all;
+  }
+}
+
+/* The object is on a stack, so it stays mapped while it is read. */
+static void read_headers(struct record *r) {
+  const ElfW(Ehdr) *e = (const void *)r->start;
+  if (memcmp(e->e_ident, ELFMAG, SELFMAG) != 0 || e->e_phentsize != sizeof(ElfW(Phdr)))
+    return;
+  const ElfW(Phdr) *p = (const void *)(r->start + e->e_phoff);
+  for (unsigned i = 0; i < e->e_phnum; i++) {
+    if (p[i].p_type == PT_NOTE && !r->build_id_bytes)
+      read_build_id(r, (const char *)(r->bias + p[i].p_vaddr), p[i].p_memsz);
+    bool wanted = p[i].p_type == PT_LOAD || p[i].p_type == PT_GNU_EH_FRAME ||
+                  p[i].p_type == PT_DYNAMIC;
+    if (wanted && r->phdrs_count < PHDRS) r->phdrs[r->phdrs_count++] = p[i];
+  }
+}
+
+static void read_name(const struct record *r, const struct link_map *map, char *name) {
+  if (r->start == getauxval(AT_SYSINFO_EHDR)) {
+    strcpy(name, "[vdso]");
+    return;
+  }
+  const char *given = map->l_name;
+  size_t bytes = 0;
+  if (!*given) { /* the program itself */
+    ssize_t n = syscall(SYS_readlink, "/proc/self/exe", name, NAME_BYTES - 1);
+    name[n > 0 ? n : 0] = '\0';
+    return;
+  }
+  if (*given != '/') {
+    long n = syscall(SYS_getcwd, name, NAME_BYTES / 2); /* counts the NUL */
+    if (n > 1 && *name == '/') {
+      bytes = (size_t)n - 1;
+      if (bytes > 1) name[bytes++] = '/';
+    }
+    while (given[0] == '.' && given[1] == '/')
+      given += 2;
+  }
+  size_t rest = strnlen(given, NAME_BYTES - 1 - bytes);
+  memcpy(name + bytes, given, rest);
+  name[bytes + rest] = '\0';
+}
+
+/* ---- records, under the lock --------------------------------------------------- */
+
+static void publish(struct record *r, const struct link_map *map) {
+  static char name[NAME_BYTES];
+  if (!recording) return; /* tried again when the module is asked for next */
+  uint32_t i = table_append(UL_MODULES, 1);
+  if (i >= UL_NO_MODULE) {
+    if (i != TABLE_NONE) fallback(UL_FB_MODULES_FULL);
+    return;
+  }
+  struct ul_module *m = table_at(UL_MODULES, i);
+  read_name(r, map, name);
+  m->bias = r->bias;
+  m->start = r->start;
+  m->end = r->end;
+  m->loaded_ms = now_ms();
+  m->unloaded_ms = UINT32_MAX;
+  m->name = table_text(name, strlen(name));
+  m->loads = 1;
+  m->build_id_bytes = r->build_id_bytes;
+  memcpy(m->build_id, r->build_id, sizeof m->build_id);
+  atomic_store_explicit(&r->index, (uint16_t)i, memory_order_release);
+}
+
+static bool same_object(const struct record *a, const struct record *b) {
+  return a->start == b->start && a->end == b->end && a->bias == b->bias &&
+         a->eh_frame_hdr == b->eh_frame_hdr && a->build_id_bytes == b->build_id_bytes &&
+         memcmp(a->build_id, b->build_id, a->build_id_bytes) == 0;
+}
+
+static void reopen(struct record *r) {
+  uint16_t i = atomic_load(&r->index);
+  if (i == UL_NO_MODULE) return;
+  struct ul_module *m = table_at(UL_MODULES, i);
+  m->unloaded_ms = UINT32_MAX;
+  if (m->loads < UINT16_MAX) m->loads++;
+}
+
+static void close_record(struct record *r) {
+  uint16_t i = atomic_load(&r->index);
+  atomic_store_explicit(&r->map, NULL, memory_order_release);
+  if (i != UL_NO_MODULE)
+    ((struct ul_module *)table_at(UL_MODULES, i))->unloaded_ms = now_ms();
+}
+
+static struct record *new_record(void) {
+  uint32_t n = atomic_load(&count);
+  if (n == RECORDS_MAX) {
+    fallback(UL_FB_MODULES_FULL);
+    return NULL;
+  }
+  if (!atomic_load(&chunks[n / CHUNK_RECORDS])) {
+    size_t bytes = (CHUNK_RECORDS * sizeof(struct record) + UL_PAGE_BYTES - 1) &
+                   ~(size_t)(UL_PAGE_BYTES - 1);
+    struct record *chunk = os_map(bytes, UL_PAGE_BYTES, OS_TOOL);
+    if (!chunk) return NULL;
+    atomic_store_explicit(&chunks[n / CHUNK_RECORDS], chunk, memory_order_release);
+  }
+  return record_at(n);
+}
+
+/* ---- finding ------------------------------------------------------------------- */
+
+static bool matches(struct record *r, const struct dl_find_object *o) {
+  return atomic_load_explicit(&r->map, memory_order_acquire) == o->dlfo_link_map &&
+         r->start == (uint64_t)o->dlfo_map_start &&
+         r->eh_frame_hdr == (uint64_t)o->dlfo_eh_frame;
+}
+
+static struct record *lookup(const struct dl_find_object *o) {
+  uint32_t n = atomic_load_explicit(&count, memory_order_acquire);
+  _Atomic uint16_t *hint =
+      &hints[((uint64_t)o->dlfo_map_start >> 12) * 0x9e3779b1u >> 8 & (HINTS - 1)];
+  uint32_t h = atomic_load_explicit(hint, memory_order_relaxed);
+  if (h < n && matches(record_at(h), o)) return record_at(h);
+  for (uint32_t i = 0; i < n; i++)
+    if (matches(record_at(i), o)) {
+      atomic_store_explicit(hint, (uint16_t)i, memory_order_relaxed);
+      return record_at(i);
+    }
+  return NULL;
+}
+
+/* An object that has not been met, or not since it came back. */
+static struct record *meet(const struct dl_find_object *o) {
+  struct record *r = lookup(o);
+  if (r) return r;
+  struct record met = {.start = (uint64_t)o->dlfo_map_start,
+                       .end = (uint64_t)o->dlfo_map_end,
+                       .bias = o->dlfo_link_map->l_addr,
+                       .eh_frame_hdr = (uint64_t)o->dlfo_eh_frame,
+                       .index = UL_NO_MODULE};
+  read_headers(&met);
+  uint32_t n = atomic_load(&count);
+  for (uint32_t i = 0; i < n; i++) {
+    r = record_at(i);
+    if (!same_object(r, &met)) continue;
+    reopen(r);
+    atomic_store_explicit(&r->map, o->dlfo_link_map, memory_order_release);
+    return r;
+  }
+  r = new_record();
+  if (!r) return NULL;
+  *r = met;
+  atomic_store(&r->map, o->dlfo_link_map);
+  publish(r, o->dlfo_link_map);
+  atomic_store_explicit(&count, n + 1, memory_order_release);
+  return r;
+}
+
+static struct record *find(uint64_t address) {
+  struct dl_find_object o;
+  if (_dl_find_object((void *)address, &o) != 0) return NULL;
+  struct record *r = lookup(&o);
+  if (r && (atomic_load_explicit(&r->index, memory_order_acquire) != UL_NO_MODULE ||
+            !recording))
+    return r;
+  sigset_t saved;
+  guard_enter(&guard, &saved);
+  r = meet(&o);
+  if (r && atomic_load(&r->index) == UL_NO_MODULE) publish(r, o.dlfo_link_map);
+  guard_leave(&guard, &saved);
+  return r;
+}
+
+uint16_t module_of(uint64_t address) {
+  int saved = errno;
+  struct record *r = find(address - 1);
+  errno = saved;
+  return r ? atomic_load_explicit(&r->index, memory_order_acquire) : UL_NO_MODULE;
+}
+
+bool module_find(uint64_t address, struct module_unwind *found) {
+  int saved = errno;
+  struct record *r = find(address);
+  errno = saved;
+  if (!r) return false;
+  *found = (struct module_unwind){r->start, r->end, r->eh_frame_hdr};
+  return true;
+}
+
+/* Closes one record whose module has gone. */
+static bool close_one(uint32_t *next, uint64_t *start, uint64_t *end) {
+  bool closed = false;
+  sigset_t saved;
+  guard_enter(&guard, &saved);
+  for (uint32_t n = atomic_load(&count); *next < n && !closed; ++*next) {
+    struct record *r = record_at(*next);
+    struct dl_find_object o;
+    if (!atomic_load(&r->map) ||
+        (_dl_find_object((void *)r->start, &o) == 0 && matches(r, &o)))
+      continue;
+    close_record(r);
+    *start = r->start;
+    *end = r->end;
+    closed = true;
+  }
+  guard_leave(&guard, &saved);
+  return closed;
+}
+
+bool module_poll(void (*gone)(uint64_t start, uint64_t end)) {
+  uint64_t start, end;
+  uint32_t next = 0;
+  bool any = false;
+  while (close_one(&next, &start, &end)) {
+    gone(start, end);
+    any = true;
+  }
+  if (any) atomic_fetch_add_explicit(&generation, 1, memory_order_release);
+  return any;
+}
+
+uint64_t module_generation(void) {
+  return atomic_load_explicit(&generation, memory_order_acquire);
+}
+
+uint32_t module_count(void) {
+  return atomic_load_explicit(&count, memory_order_acquire);
+}
+
+int module_iterate(int (*visit)(struct dl_phdr_info *, size_t, void *), void *data) {
+  uint32_t n = atomic_load_explicit(&count, memory_order_acquire);
+  for (uint32_t i = 0; i < n; i++) {
+    struct record *r = record_at(i);
+    if (!atomic_load_explicit(&r->map, memory_order_acquire)) continue;
+    uint16_t index = atomic_load(&r->index);
+    const struct ul_module *m =
+        index == UL_NO_MODULE ? NULL : table_at(UL_MODULES, index);
+    struct dl_phdr_info info = {
+        .dlpi_addr = r->bias,
+        .dlpi_name = m ? table_at(UL_TEXT, m->name) : "",
+        .dlpi_phdr = r->phdrs,
+        .dlpi_phnum = r->phdrs_count,
+        .dlpi_adds = n,
+        .dlpi_subs = module_generation(),
+    };
+    int ret = visit(&info, sizeof info, data);
+    if (ret) return ret;
+  }
+  return 0;
+}
+
+void module_fork_prepare(void) {
+  pthread_mutex_lock(&guard.mutex);
+}
+
+void module_fork_parent(void) {
+  pthread_mutex_unlock(&guard.mutex);
+}
+
+void module_fork_child(void) {
+  guard_reset(&guard);
+}

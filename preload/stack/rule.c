@@ -1,0 +1,200 @@
+#include "stack/rule.h"
+#include "base/guard.h"
+#include "base/os.h"
+#include "format.h"
+#include "stack/module.h"
+#include "stack/unwind.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define SLOTS_LOG_MIN 12u
+#define SLOTS_LOG_MAX 20u
+#define RETIRED_MS 1000u
+
+static struct rule_slot first_slots[1u << SLOTS_LOG_MIN] __attribute__((aligned(64)));
+
+/* One table of each size, and for each size one in waiting. */
+struct sized {
+  struct rule_table table[2];
+  uint64_t retired_ms[2];
+};
+static struct sized sizes[SLOTS_LOG_MAX + 1] = {
+    [SLOTS_LOG_MIN] = {.table[0] = {first_slots, (1u << SLOTS_LOG_MIN) - 1}}};
+struct rule_table *_Atomic rule_table = &sizes[SLOTS_LOG_MIN].table[0];
+
+/* Under the lock. */
+static struct guard guard = GUARD_INIT;
+static uint64_t used;  /* keys in the table */
+static uint64_t blank; /* of these, without a rule */
+
+static unsigned log_slots(const struct rule_table *t) {
+  return (unsigned)__builtin_popcountll(t->mask);
+}
+
+/* ---- a rule from what was learned ---------------------------------------------- */
+
+static bool fits(const struct unwind_frame *f) {
+  bool cfa = f->cfa == (int32_t)f->cfa;
+  bool rbp = !f->rbp_saved || (f->rbp >= -(1 << 23) && f->rbp < 1 << 23);
+  return cfa && rbp;
+}
+
+static rule encode(const struct unwind_frame *f) {
+  static const unsigned special[] = {
+      [UNWIND_REALIGNED] = RULE_REALIGNED,
+      [UNWIND_SIGNAL] = RULE_SIGNAL,
+      [UNWIND_END] = RULE_END,
+      [UNWIND_BARE] = RULE_BARE,
+      [UNWIND_OTHER] = RULE_OTHER,
+  };
+  bool offsets = f->kind == UNWIND_REGULAR || f->kind == UNWIND_REALIGNED;
+  if (!offsets) return special[f->kind];
+  if (!fits(f)) return RULE_OTHER;
+  unsigned kind = f->kind == UNWIND_REALIGNED
+                      ? RULE_REALIGNED
+                      : RULE_KNOWN | (f->cfa_from_rbp ? RULE_RBP : 0) |
+                            (f->rbp_saved ? RULE_SAVED : 0);
+  uint32_t rbp = f->rbp_saved ? (uint32_t)f->rbp << 8 : 0;
+  return (uint64_t)f->cfa << 32 | rbp | kind;
+}
+
+/* ---- the table ----------------------------------------------------------------- */
+
+static struct rule_slot *slot_of(const struct rule_table *t, uint64_t ip) {
+  for (uint64_t i = rule_home(t, ip);; i = (i + 1) & t->mask) {
+    uint64_t key = atomic_load_explicit(&t->slots[i].ip, memory_order_relaxed);
+    if (key == ip || key == 0) return &t->slots[i];
+  }
+}
+
+/* An empty table that no walk reads; NULL: none can be had now. */
+static struct rule_table *fresh_table(unsigned log, unsigned *which) {
+  struct rule_table *now = atomic_load(&rule_table);
+  size_t bytes = sizeof(struct rule_slot) << log;
+  for (*which = 0; *which < 2; ++*which) {
+    struct rule_table *t = &sizes[log].table[*which];
+    if (t == now) continue;
+    if (!t->slots) {
+      t->slots = os_map(bytes, UL_PAGE_BYTES, OS_TOOL);
+      t->mask = ((uint64_t)1 << log) - 1;
+      return t->slots ? t : NULL;
+    }
+    if (os_ms() - sizes[log].retired_ms[*which] > RETIRED_MS) {
+      memset(t->slots, 0, bytes);
+      return t;
+    }
+  }
+  return NULL;
+}
+
+static void retire(struct rule_table *t) {
+  struct sized *s = &sizes[log_slots(t)];
+  s->retired_ms[t - s->table] = os_ms();
+}
+
+static bool rebuild(unsigned log) {
+  unsigned which;
+  struct rule_table *old = atomic_load(&rule_table), *t;
+  if (log > SLOTS_LOG_MAX || !(t = fresh_table(log, &which))) return false;
+  used = 0;
+  for (uint64_t i = 0; i <= old->mask; i++) {
+    uint64_t ip = atomic_load(&old->slots[i].ip);
+    rule r = atomic_load(&old->slots[i].rule);
+    if (!ip || !r) continue;
+    struct rule_slot *slot = slot_of(t, ip);
+    atomic_store_explicit(&slot->rule, r, memory_order_relaxed);
+    atomic_store_explicit(&slot->ip, ip, memory_order_relaxed);
+    used++;
+  }
+  blank = 0;
+  retire(old);
+  atomic_store_explicit(&rule_table, t, memory_order_release);
+  return true;
+}
+
+/* At most half full, so that a probe seldom needs a second slot. */
+static bool room_for_one(void) {
+  const struct rule_table *t = atomic_load(&rule_table);
+  uint64_t limit = (t->mask + 1) / 2;
+  unsigned log = log_slots(t);
+  if (used < limit) return true;
+  if (blank > limit / 2 && rebuild(log)) return true;
+  return rebuild(log + 1) || used < limit + limit / 2;
+}
+
+static void keep(uint64_t ip, rule r) {
+  if (!room_for_one()) return;
+  struct rule_slot *slot = slot_of(atomic_load(&rule_table), ip);
+  bool known = atomic_load(&slot->ip) == ip;
+  if (known && !atomic_load(&slot->rule)) blank--;
+  atomic_store_explicit(&slot->rule, r, memory_order_relaxed);
+  if (!known) {
+    atomic_store_explicit(&slot->ip, ip, memory_order_release);
+    used++;
+  }
+}
+
+rule rule_learn(uint64_t ip) {
+  int saved_errno = errno;
+  uint64_t code = ip & RULE_EXACT ? ip & ~RULE_EXACT : ip - 1;
+  struct module_unwind at;
+  rule r = RULE_BARE;
+  /* Code of no module comes and goes unnoticed: nothing is kept about it. */
+  if (module_find(code, &at)) {
+    sigset_t saved;
+    guard_enter(&guard, &saved);
+    r = rule_find(atomic_load(&rule_table), ip);
+    if (!r) {
+      struct unwind_frame f = {.kind = UNWIND_END};
+      if (ip != unwind_coroutine_end) f = unwind_learn(code);
+      r = encode(&f);
+      keep(ip, r);
+    }
+    guard_leave(&guard, &saved);
+  }
+  errno = saved_errno;
+  return r;
+}
+
+void rule_forget(uint64_t start, uint64_t end) {
+  sigset_t saved;
+  guard_enter(&guard, &saved);
+  struct rule_table *t = atomic_load(&rule_table);
+  for (uint64_t i = 0; i <= t->mask; i++) {
+    struct rule_slot *slot = &t->slots[i];
+    uint64_t ip = atomic_load_explicit(&slot->ip, memory_order_relaxed) & ~RULE_EXACT;
+    if (ip - start >= end - start || !atomic_load(&slot->rule)) continue;
+    atomic_store_explicit(&slot->rule, 0, memory_order_relaxed);
+    blank++;
+  }
+  guard_leave(&guard, &saved);
+}
+
+uint64_t rule_count(void) {
+  sigset_t saved;
+  guard_enter(&guard, &saved);
+  uint64_t n = used - blank;
+  guard_leave(&guard, &saved);
+  return n;
+}
+
+void rule_lock(sigset_t *saved) {
+  guard_enter(&guard, saved);
+}
+
+void rule_unlock(const sigset_t *saved) {
+  guard_leave(&guard, saved);
+}
+
+void rule_fork_prepare(void) {
+  pthread_mutex_lock(&guard.mutex);
+}
+
+void rule_fork_parent(void) {
+  pthread_mutex_unlock(&guard.mutex);
+}
+
+void rule_fork_child(void) {
+  guard_reset(&guard);
+}
