@@ -49,7 +49,7 @@
 #define UL_ARENA_BYTES (1u << 20)
 #define UL_UNIT_BYTES (1u << 14)
 #define UL_UNITS (UL_ARENA_BYTES / UL_UNIT_BYTES)
-#define UL_CLASSES 57 /* class 0 is a span: one block, whole units */
+#define UL_CLASSES 64 /* class 0 is a span: one block of whole pages */
 #define UL_SPAN 0
 #define UL_PAGE_BYTES 4096u
 #define UL_ARENA_PAGES (UL_ARENA_BYTES / UL_PAGE_BYTES)
@@ -162,12 +162,13 @@ enum ul_heap_state { UL_HEAP_OWNED, UL_HEAP_QUARANTINED };
  * here. Blocks: class_bytes[class] bytes each, capacity = units * unit_bytes /
  * class_bytes, entry i of the pool is UL_ENTRIES[entry + i]; block i starts at
  * arena base + unit * unit_bytes + i * class_bytes. A span (class UL_SPAN) has
- * one block of all its units; UL_ENTRIES[entry + 1] is its requested size. */
+ * one block of `pages` whole pages; UL_ENTRIES[entry + 1] is its requested size; what
+ * is left of its units is tail. */
 struct ul_pool {
   uint32_t entry;
   uint8_t class;
   uint8_t units;
-  uint16_t reserved;
+  uint16_t pages; /* of a span: of its block; 0: all of its units */
 };
 struct ul_arena {
   uint64_t base;                          /* 0: the slot is not in use */
@@ -394,7 +395,8 @@ enum ul_evidence { UL_EVIDENCE_NONE, UL_EVIDENCE_PAGEMAP, UL_EVIDENCE_MINCORE };
   X(QUARANTINED, "heaps of other threads set aside after fork")                          \
   X(EXEC_FAILED, "exec calls that failed after the recording was closed")                \
   X(THREAD_UNSTOPPED, "threads whose registers the scan could not get")                  \
-  X(CHILD_UNRECORDED, "forked children not recorded")
+  X(CHILD_UNRECORDED, "forked children not recorded")                                    \
+  X(UNCOUNTED, "blocks without a counter for their call site: no room")
 
 enum ul_fallback {
 #define X(name, text) UL_FB_##name,

@@ -203,7 +203,7 @@ static bool add_heap(struct range_list *list) {
     uintptr_t end = at + UL_ARENA_BYTES;
     if (map_is_large(s)) {
       struct large *l = map_large(s);
-      uintptr_t stop = (uintptr_t)l->base + l->mapped;
+      uintptr_t stop = (uintptr_t)l->base + l->mapped + l->reserve;
       if (end > stop) end = stop;
     }
     struct range *last = list->count ? &list->ranges[list->count - 1] : NULL;

@@ -27,6 +27,7 @@
 #include "heap/arena.h"
 #include "heap/heap.h"
 #include "heap/large.h"
+#include "ledger/ledger.h"
 #include "process/process.h"
 #include "process/settings.h"
 #include "recording/recording.h"
@@ -288,6 +289,7 @@ static void take_locked(struct heap *h, enum ul_snapshot_kind kind) {
     arena_lock();
     arena_check();
     heap_check(h);
+    ledger_check(h);
     arena_unlock();
   }
   if (kind == UL_SNAPSHOT_TIMED && settings.writes) watch_writes(now);

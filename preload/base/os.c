@@ -4,6 +4,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/membarrier.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -74,12 +76,12 @@ static void *map_aligned(size_t bytes, size_t align, int protection) {
   static _Atomic uintptr_t last;
   uintptr_t hint = atomic_load_explicit(&last, memory_order_relaxed);
   hint = hint > bytes + align ? (hint - bytes) & ~(uintptr_t)(align - 1) : 0;
-  char *p = map_raw((void *)hint, bytes, protection, MAP_NORESERVE);
+  char *p = map_raw((void *)hint, bytes, protection, 0);
   if (!p) return NULL;
   if ((uintptr_t)p & (align - 1)) {
     unmap_raw(p, bytes);
     if (bytes + align < bytes) return NULL;
-    p = map_raw(NULL, bytes + align, protection, MAP_NORESERVE);
+    p = map_raw(NULL, bytes + align, protection, 0);
     if (!p) return NULL;
     p = trim_to_alignment(p, bytes, align);
   }
@@ -123,10 +125,10 @@ bool os_map_over(void *at, size_t bytes) {
   return map_raw(at, bytes, PROT_READ | PROT_WRITE, MAP_FIXED) != NULL;
 }
 
-bool os_move_over(void *from, void *at, size_t bytes, enum os_use use) {
+bool os_move_over(void *from, size_t bytes, void *at, size_t new_bytes, enum os_use use) {
   if (os_injected(OS_OP_MREMAP)) return false;
   int saved = errno;
-  void *p = mremap(from, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, at);
+  void *p = mremap(from, bytes, new_bytes, MREMAP_MAYMOVE | MREMAP_FIXED, at);
   errno = saved;
   if (p == MAP_FAILED) return false;
   atomic_fetch_sub_explicit(&mapped[use], bytes, memory_order_relaxed);
@@ -241,6 +243,32 @@ ssize_t os_slurp(const char *path, char *buffer, size_t size) {
   os_close(fd);
   if (n >= 0) buffer[n] = 0;
   return n;
+}
+
+/* ---- threads -------------------------------------------------------------------- */
+
+bool os_barrier_register(void) {
+  int saved = errno;
+  bool done =
+      syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0;
+  errno = saved;
+  return done;
+}
+
+bool os_barrier_all_threads(void) {
+  int saved = errno;
+  bool done = syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0;
+  errno = saved;
+  return done;
+}
+
+void os_block_signals(uint64_t *saved) {
+  const uint64_t all = ~UINT64_C(0);
+  syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, saved, sizeof all);
+}
+
+void os_restore_signals(uint64_t saved) {
+  syscall(SYS_rt_sigprocmask, SIG_SETMASK, &saved, NULL, sizeof saved);
 }
 
 /* ---- time, processes ----------------------------------------------------------- */

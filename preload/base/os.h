@@ -59,10 +59,20 @@ void os_unmap_file(void *p, size_t bytes);
 void os_uncount(size_t bytes, enum os_use use);
 /* Zeroed private memory in place of what is there. */
 bool os_map_over(void *at, size_t bytes);
-/* Move `bytes` of mapping to `at`, in place of a mapping that is there already. */
-bool os_move_over(void *from, void *at, size_t bytes, enum os_use use);
+/* Move `bytes` of mapping to `at`, in place of a mapping of new_bytes that is there
+ * already; what is new reads as zeros. */
+bool os_move_over(void *from, size_t bytes, void *at, size_t new_bytes, enum os_use use);
 /* The whole file in `buffer`, at most size - 1 bytes and a NUL; bytes read or -errno. */
 ssize_t os_slurp(const char *path, char *buffer, size_t size);
+
+/* A full barrier in every running thread of this process (private expedited membarrier);
+ * false where the kernel has none, or os_barrier_register has not been called. Registering
+ * costs nothing while the process has one thread. */
+bool os_barrier_register(void);
+bool os_barrier_all_threads(void);
+/* All signals of the calling thread, and back. */
+void os_block_signals(uint64_t *saved);
+void os_restore_signals(uint64_t saved);
 
 uint64_t os_ms(void); /* CLOCK_MONOTONIC_COARSE, some ms */
 uint64_t os_monotonic_ns(void);

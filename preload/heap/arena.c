@@ -5,7 +5,12 @@
  * free units, and a bit mask says which lists are not empty. For pools of
  * several units a run of free units is looked for in the arena's bitmap; after
  * SEARCH_LIMIT arenas without such a run a new arena is mapped, so that a
- * fragmented heap does not make every pool cost a walk over all arenas. */
+ * fragmented heap does not make every pool cost a walk over all arenas.
+ *
+ * Free units are clean, if nobody has written them since they came from the OS, or
+ * resident. When more is resident than retain.h allows, the arena that units come back
+ * to gives up its own: it is unmapped if all of it is free, else its free units are
+ * discarded and so become clean. */
 #include "heap/arena.h"
 
 #include "base/lock.h"
@@ -14,19 +19,23 @@
 #include "base/say.h"
 #include "heap/class.h"
 #include "heap/map.h"
-#include "ledger/ledger.h"
-#include "recording/recording.h"
+#include "heap/retain.h"
+#include "heap/watch.h"
 
 #include <string.h>
 
 enum { SEARCH_LIMIT = 64 };
 #define ALL_FREE (~UINT64_C(0))
 
+const struct heap_watch *heap_watch;
+
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct arena *by_free[UL_UNITS + 1]; /* [k]: k units free; [0] not used */
 static uint64_t nonempty;                   /* bit k - 1: by_free[k] has arenas */
 static struct arena *descriptors, *retired;
 static uint64_t arena_count, free_unit_count;
+static uint64_t block_units; /* of pools but spans */
+static uint64_t whole_count; /* arenas without any pool */
 
 void arena_lock(void) {
   lock_take(&lock);
@@ -44,6 +53,7 @@ static unsigned free_count(const struct arena *a) {
 static void list_add(struct arena *a) {
   unsigned k = free_count(a);
   a->prev = a->next = NULL;
+  whole_count += k == UL_UNITS;
   if (k == 0) return;
   a->next = by_free[k];
   if (a->next) a->next->prev = a;
@@ -53,6 +63,7 @@ static void list_add(struct arena *a) {
 
 static void list_remove(struct arena *a) {
   unsigned k = free_count(a);
+  whole_count -= k == UL_UNITS;
   if (k == 0) return;
   if (a->next) a->next->prev = a->prev;
   if (a->prev)
@@ -60,12 +71,6 @@ static void list_remove(struct arena *a) {
   else
     by_free[k] = a->next;
   if (!by_free[k]) nonempty &= ~(UINT64_C(1) << (k - 1));
-}
-
-/* What to keep up to date in the recording; after its stop nothing: it shows the heap of
- * that moment. */
-static struct ul_arena *record_of(const struct arena *a) {
-  return recording_stopped() ? NULL : a->record;
 }
 
 /* ---- arenas from and to the OS ------------------------------------------------- */
@@ -78,7 +83,6 @@ static struct arena *descriptor_take(void) {
   }
   a = meta_alloc(sizeof *a);
   if (!a) return NULL;
-  a->record = ledger_arena_record();
   a->link = descriptors;
   descriptors = a;
   return a;
@@ -86,7 +90,6 @@ static struct arena *descriptor_take(void) {
 
 static void descriptor_retire(struct arena *a) {
   a->base = NULL;
-  if (record_of(a)) a->record->base = 0;
   a->next = retired;
   retired = a;
 }
@@ -104,16 +107,22 @@ static struct arena *arena_map(void) {
     return NULL;
   }
   a->base = base;
-  a->free_units = ALL_FREE;
-  if (record_of(a)) a->record->base = (uint64_t)(uintptr_t)base;
+  a->free_units = a->clean_units = ALL_FREE;
   arena_count++;
   free_unit_count += UL_UNITS;
   list_add(a);
+  WATCH(arena_in(a));
   return a;
 }
 
+static uint64_t dirty_bytes(const struct arena *a) {
+  return (uint64_t)__builtin_popcountll(a->free_units & ~a->clean_units) * UL_UNIT_BYTES;
+}
+
 static void arena_unmap(struct arena *a) {
+  WATCH(arena_out(a));
   list_remove(a);
+  retain_gave(dirty_bytes(a));
   arena_count--;
   free_unit_count -= UL_UNITS;
   map_enter(a->base, UL_ARENA_BYTES, 0);
@@ -124,13 +133,22 @@ static void arena_unmap(struct arena *a) {
 
 /* ---- units --------------------------------------------------------------------- */
 
-/* The lowest unit at which `units` free ones begin, or -1. */
-static int find_run(uint64_t free_units, unsigned units) {
+/* Bit u is set for the units u that are multiples of `align`, a power of two. */
+static uint64_t aligned_units(unsigned align) {
+  uint64_t mask = 1;
+  for (unsigned step = align; step < UL_UNITS; step *= 2)
+    mask |= mask << step;
+  return mask;
+}
+
+/* The lowest unit, a multiple of `align`, at which `units` free ones begin, or -1. */
+static int find_run(uint64_t free_units, unsigned units, unsigned align) {
   for (unsigned have = 1; have < units;) {
     unsigned step = have < units - have ? have : units - have;
     free_units &= free_units >> step;
     have += step;
   }
+  if (align > 1) free_units &= aligned_units(align);
   return free_units ? __builtin_ctzll(free_units) : -1;
 }
 
@@ -138,11 +156,11 @@ static uint64_t run_mask(unsigned first, unsigned units) {
   return (units == UL_UNITS ? ALL_FREE : (UINT64_C(1) << units) - 1) << first;
 }
 
-static struct arena *find_arena(unsigned units, unsigned *first) {
+static struct arena *find_arena(unsigned units, unsigned align, unsigned *first) {
   unsigned looked = 0;
   for (uint64_t left = nonempty >> (units - 1) << (units - 1); left; left &= left - 1) {
     for (struct arena *a = by_free[__builtin_ctzll(left) + 1]; a; a = a->next) {
-      int run = find_run(a->free_units, units);
+      int run = find_run(a->free_units, units, align);
       *first = (unsigned)run;
       if (run >= 0) return a;
       if (++looked == SEARCH_LIMIT) return NULL;
@@ -151,51 +169,94 @@ static struct arena *find_arena(unsigned units, unsigned *first) {
   return NULL;
 }
 
-static uint32_t capacity_of(unsigned class, unsigned units) {
-  return class == UL_SPAN ? 1 : units * UL_UNIT_BYTES / class_bytes(class);
-}
-
-static void pool_open(struct pool *p, struct heap *h, unsigned class, unsigned units) {
-  uint32_t capacity = capacity_of(class, units);
+static void pool_open(struct pool *p, struct heap *h, unsigned class, unsigned units,
+                      size_t span_bytes) {
   p->heap = h;
   p->free = NULL;
   p->next = p->prev = NULL;
+  p->entries = NULL;
   p->class = (uint8_t) class;
   p->units = (uint8_t)units;
-  p->size = class == UL_SPAN ? units * UL_UNIT_BYTES : class_bytes(class);
+  p->size = class == UL_SPAN ? (uint32_t)span_bytes : class_bytes(class);
   p->recip =
       class == UL_SPAN ? 0 : (uint32_t)(((UINT64_C(1) << 32) + p->size - 1) / p->size);
-  p->virgin = 0;
-  p->end = capacity * p->size;
-  p->live = 0;
-  p->entries = ledger_strip_take(capacity, &p->entry);
+  p->end = class == UL_SPAN ? p->size : units * UL_UNIT_BYTES / p->size * p->size;
+  p->virgin = class == UL_SPAN ? p->end : 0;
+  p->live = class == UL_SPAN;
 }
 
-struct pool *arena_take(struct heap *h, unsigned class, unsigned units) {
-  arena_lock();
+static void units_out(struct arena *a, unsigned first, unsigned units) {
+  uint64_t run = run_mask(first, units);
+  unsigned clean = (unsigned)__builtin_popcountll(run & a->clean_units);
+  retain_take((uint64_t)(units - clean) * UL_UNIT_BYTES);
+  if (clean) retain_fetched((uint64_t)clean * UL_UNIT_BYTES);
+  list_remove(a);
+  a->free_units &= ~run;
+  list_add(a);
+  memset(&a->head[first], (int)first, units);
+  free_unit_count -= units;
+}
+
+/* The first `touched` of them may have been written. */
+static void units_in(struct arena *a, unsigned first, unsigned units, unsigned touched) {
+  uint64_t run = run_mask(first, units);
+  list_remove(a);
+  a->free_units |= run;
+  if (touched) a->clean_units &= ~run_mask(first, touched);
+  list_add(a);
+  free_unit_count += units;
+  retain_add((uint64_t)touched * UL_UNIT_BYTES);
+}
+
+static void heap_gets(struct heap *h, const struct pool *p) {
+  h->pool_bytes += p->units * UL_UNIT_BYTES;
+  h->tail_bytes += p->units * UL_UNIT_BYTES - p->end;
+}
+
+static void heap_loses(struct heap *h, const struct pool *p) {
+  h->pool_bytes -= p->units * UL_UNIT_BYTES;
+  h->tail_bytes -= p->units * UL_UNIT_BYTES - p->end;
+}
+
+static struct pool *take(struct heap *h, unsigned class, unsigned units, unsigned align,
+                         size_t span_bytes) {
   unsigned first;
-  struct arena *a = find_arena(units, &first);
+  struct arena *a = find_arena(units, align, &first);
   if (!a) {
     a = arena_map();
     first = 0;
   }
-  if (!a) {
-    arena_unlock();
-    return NULL;
-  }
+  if (!a) return NULL;
   struct pool *p = &a->pools[first];
   p->base = a->base + (size_t)first * UL_UNIT_BYTES;
-  pool_open(p, h, class, units);
-  if (record_of(a) && p->entries)
-    a->record->pools[first] =
-        (struct ul_pool){p->entry, (uint8_t) class, (uint8_t)units, 0};
-  list_remove(a);
-  a->free_units &= ~run_mask(first, units);
-  list_add(a);
-  memset(&a->head[first], (int)first, units);
-  free_unit_count -= units;
-  h->pool_bytes += units * UL_UNIT_BYTES;
-  h->tail_bytes += units * UL_UNIT_BYTES - p->end;
+  p->zeroed = !(run_mask(first, units) & ~a->clean_units);
+  pool_open(p, h, class, units, span_bytes);
+  units_out(a, first, units);
+  if (class != UL_SPAN) block_units += units;
+  heap_gets(h, p);
+  WATCH(pool_opened(a, p));
+  return p;
+}
+
+struct pool *arena_take(struct heap *h, unsigned class) {
+  arena_lock();
+  struct pool *p = take(h, class, class_units(class), 1, 0);
+  arena_unlock();
+  return p;
+}
+
+static unsigned units_for(size_t bytes) {
+  return (unsigned)((bytes + UL_UNIT_BYTES - 1) / UL_UNIT_BYTES);
+}
+
+static size_t span_bytes(size_t bytes) {
+  return (bytes + UL_PAGE_BYTES - 1) & ~(size_t)(UL_PAGE_BYTES - 1);
+}
+
+struct pool *arena_take_span(struct heap *h, size_t bytes, size_t align) {
+  unsigned units = align > UL_UNIT_BYTES ? (unsigned)(align / UL_UNIT_BYTES) : 1;
+  arena_lock();
+  struct pool *p = take(h, UL_SPAN, units_for(bytes), units, span_bytes(bytes));
   arena_unlock();
   return p;
 }
@@ -204,20 +265,20 @@ struct arena *arena_of(const struct pool *p) {
   return map_arena(map_lookup(p->base));
 }
 
+/* Which of its units somebody may have written. */
+static unsigned touched_units(const struct pool *p) {
+  return p->zeroed ? units_for(p->virgin) : p->units;
+}
+
 static void pool_close(struct arena *a, struct pool *p) {
-  unsigned first = (unsigned)(p - a->pools), units = p->units;
-  struct heap *h = p->heap;
-  h->pool_bytes -= units * UL_UNIT_BYTES;
-  h->tail_bytes -= units * UL_UNIT_BYTES - p->end;
-  if (record_of(a)) a->record->pools[first].units = 0;
-  ledger_strip_give(p->entries, p->entry, p->end / p->size);
+  WATCH(pool_closed(a, p));
+  unsigned units = p->units, touched = touched_units(p);
+  heap_loses(p->heap, p);
+  if (p->class != UL_SPAN) block_units -= units;
   p->entries = NULL;
   p->heap = NULL;
   p->live = 0; /* a span's block is freed here, by whoever frees it */
-  list_remove(a);
-  a->free_units |= run_mask(first, units);
-  list_add(a);
-  free_unit_count += units;
+  units_in(a, (unsigned)(p - a->pools), units, touched);
 }
 
 /* Calls visit for each pool in use; stops when it returns true. */
@@ -234,77 +295,83 @@ static struct pool *next_pool(struct arena *a, unsigned *unit) {
   return NULL;
 }
 
-static bool only_spares_of(struct arena *a, const struct heap *h) {
-  struct pool *p;
-  for (unsigned unit = 0; (p = next_pool(a, &unit));)
-    if (p->heap != h || p->live) return false;
-  return true;
-}
-
-bool arena_busy(const struct heap *h, const struct pool *p) {
-  struct arena *a = arena_of(p);
-  const struct pool *q;
-  for (unsigned unit = 0; (q = next_pool(a, &unit));) {
-    if (q->units == 0) return true; /* being opened by another thread just now */
-    if (q != p && (q->heap != h || q->live)) return true;
+/* Free units that are resident go back to the OS; bytes given back. */
+static size_t discard_free_units(struct arena *a) {
+  size_t given = 0;
+  uint64_t dirty = a->free_units & ~a->clean_units;
+  for (unsigned unit = 0; unit < UL_UNITS;) {
+    unsigned run = 0;
+    while (unit + run < UL_UNITS && dirty >> (unit + run) & 1)
+      run++;
+    if (run &&
+        os_discard(a->base + (size_t)unit * UL_UNIT_BYTES, (size_t)run * UL_UNIT_BYTES)) {
+      given += (size_t)run * UL_UNIT_BYTES;
+      a->clean_units |= run_mask(unit, run);
+    }
+    unit += run + 1;
   }
-  return false;
+  retain_gave(given);
+  return given;
 }
 
-void arena_give(struct heap *h, struct pool *p,
-                void (*unlink)(struct heap *, struct pool *)) {
+static void give_up(struct arena *a) {
+  if (a->free_units == ALL_FREE)
+    arena_unmap(a);
+  else
+    discard_free_units(a);
+}
+
+/* After units of a became free: its own go first, then whole arenas, then whatever the
+ * emptiest have (only if memory has come free that nothing of a's could make up for). */
+static void give_back(struct arena *a) {
+  uint64_t used = block_units * UL_UNIT_BYTES;
+  bool hoard =
+      a->free_units == ALL_FREE && whole_count * UL_ARENA_BYTES > retain_limit(used);
+  if (!retain_too_much(used) && !hoard) return;
+  give_up(a);
+  while (by_free[UL_UNITS] && retain_too_much(used))
+    arena_unmap(by_free[UL_UNITS]);
+  for (unsigned k = UL_UNITS - 1; k > 0 && retain_too_much(used); k--)
+    for (a = by_free[k]; a && retain_too_much(used); a = a->next)
+      discard_free_units(a);
+}
+
+void arena_give(struct pool *p) {
   arena_lock();
   struct arena *a = arena_of(p);
   pool_close(a, p);
-  if (only_spares_of(a, h)) {
-    struct pool *q;
-    for (unsigned unit = 0; (q = next_pool(a, &unit));) {
-      unlink(h, q);
-      pool_close(a, q);
-    }
-  }
-  /* One empty arena stays in reserve: by_free[UL_UNITS] holds it. */
-  if (a->free_units == ALL_FREE && (a->next || a->prev)) arena_unmap(a);
+  give_back(a);
   arena_unlock();
 }
 
-bool arena_resize_span(struct pool *p, unsigned units) {
+static bool grow_span(struct arena *a, unsigned first, unsigned old, unsigned units) {
+  uint64_t more = run_mask(first, units) & ~run_mask(first, old);
+  if (first + units > UL_UNITS || more & ~a->free_units) return false;
+  units_out(a, first + old, units - old);
+  memset(&a->head[first], (int)first, units);
+  return true;
+}
+
+bool arena_resize_span(struct pool *p, size_t bytes) {
   arena_lock();
   struct arena *a = arena_of(p);
-  unsigned first = (unsigned)(p - a->pools), old = p->units;
-  uint64_t was = run_mask(first, old), is = run_mask(first, units);
-  bool done = first + units <= UL_UNITS && !(is & ~was & ~a->free_units);
+  unsigned first = (unsigned)(p - a->pools), old = p->units, units = units_for(bytes);
+  bool done = units <= old || grow_span(a, first, old, units);
   if (done) {
-    list_remove(a);
-    a->free_units = (a->free_units | was) & ~is;
-    list_add(a);
-    memset(&a->head[first], (int)first, units);
-    free_unit_count += (uint64_t)old - units; /* modulo 2^64 */
-    p->heap->pool_bytes +=
-        (uint64_t)units * UL_UNIT_BYTES - (uint64_t)old * UL_UNIT_BYTES;
+    heap_loses(p->heap, p);
+    if (units < old) units_in(a, first + units, old - units, old - units);
+    p->zeroed = false;
     p->units = (uint8_t)units;
-    p->size = p->virgin = p->end = units * UL_UNIT_BYTES;
-    if (record_of(a)) a->record->pools[first].units = (uint8_t)units;
+    p->size = p->virgin = p->end = (uint32_t)span_bytes(bytes);
+    heap_gets(p->heap, p);
+    WATCH(span_resized(a, p));
+    if (units < old) give_back(a);
   }
   arena_unlock();
   return done;
 }
 
 /* ---- trim, totals, invariants -------------------------------------------------- */
-
-static size_t discard_free_units(struct arena *a) {
-  size_t given = 0;
-  for (unsigned unit = 0; unit < UL_UNITS;) {
-    unsigned run = 0;
-    while (unit + run < UL_UNITS && a->free_units >> (unit + run) & 1)
-      run++;
-    if (run &&
-        os_discard(a->base + (size_t)unit * UL_UNIT_BYTES, (size_t)run * UL_UNIT_BYTES))
-      given += (size_t)run * UL_UNIT_BYTES;
-    unit += run + 1;
-  }
-  return given;
-}
 
 size_t arena_trim(void) {
   size_t given = 0;
@@ -346,7 +413,7 @@ uint64_t arena_free_bytes(void) {
   return bytes;
 }
 
-static void check_arena(struct arena *a, uint64_t *free_units) {
+static void check_arena(struct arena *a, uint64_t *free_units, uint64_t *dirty) {
   unsigned used = 0;
   struct pool *p;
   for (unsigned unit = 0; (p = next_pool(a, &unit));) {
@@ -357,9 +424,8 @@ static void check_arena(struct arena *a, uint64_t *free_units) {
   }
   invariant(used + free_count(a) == UL_UNITS, "units of pools + free units");
   invariant(map_lookup(a->base) == (map_slot)a, "arena is in the map");
-  invariant(!record_of(a) || a->record->base == (uintptr_t)a->base,
-            "arena is in the recording");
   *free_units += free_count(a);
+  *dirty += dirty_bytes(a);
 }
 
 static void check_lists(void) {
@@ -371,14 +437,15 @@ static void check_lists(void) {
 }
 
 void arena_check(void) {
-  uint64_t count = 0, free_units = 0;
+  uint64_t count = 0, free_units = 0, dirty = 0;
   for (struct arena *a = arena_first(); a; a = arena_next(a)) {
     count++;
-    check_arena(a, &free_units);
+    check_arena(a, &free_units, &dirty);
   }
   check_lists();
   invariant(count == arena_count, "number of arenas");
   invariant(free_units == free_unit_count, "number of free units");
+  invariant(dirty <= retain_bytes(), "resident free units are retained memory");
   invariant(os_mapped(OS_ARENA) == count * UL_ARENA_BYTES, "mapped == arenas");
 }
 
@@ -399,7 +466,8 @@ bool arena_raw_fork_child(void) {
   lock_renew(&lock);
   if (!held) return false;
   memset(by_free, 0, sizeof by_free);
-  nonempty = 0;
+  nonempty = whole_count = 0;
   retired = NULL;
+  retain_reset();
   return true;
 }

@@ -1,7 +1,7 @@
 /* arena.h - arenas: from the OS, cut into units, given to heaps as pools.
  *
  * The arena lock guards all arenas, the map of addresses, the list of large
- * blocks and the ledger's free strips. Pools themselves belong to their heaps. */
+ * blocks and what the watcher does. Pools themselves belong to their heaps. */
 #ifndef ULLAGE_ARENA_H
 #define ULLAGE_ARENA_H
 
@@ -10,20 +10,18 @@
 void arena_lock(void);
 void arena_unlock(void);
 
-/* A pool of the class (UL_SPAN: one block of `units` units) for heap h, all of it virgin,
- * on no list; NULL when there is no memory. Takes the lock. */
-struct pool *arena_take(struct heap *h, unsigned class, unsigned units);
+/* A pool of the class for heap h, all of it virgin, on no list; NULL when there is no
+ * memory. Takes the lock, as all that follow. */
+struct pool *arena_take(struct heap *h, unsigned class);
+/* A span of at least `bytes` (up to UL_SPAN_MAX), aligned to `align` (up to
+ * UL_SPAN_MAX; a power of two), its block live. */
+struct pool *arena_take_span(struct heap *h, size_t bytes, size_t align);
 /* Back from its heap, which has unlinked it; no block of it is live but a span's, which
- * is thereby freed. The arena goes back to the OS when nothing in it is live any more:
- * the spare pools in it of h, the calling thread's heap, are then taken along, unlinked
- * by `unlink`. Takes the lock. */
-void arena_give(struct heap *h, struct pool *p,
-                void (*unlink)(struct heap *, struct pool *));
+ * is thereby freed. Memory goes back to the OS as far as retain.h wants it. */
+void arena_give(struct pool *p);
 /* Make the span p longer or shorter where it lies; false: the units behind it are not
- * free. The caller holds its block. Takes the lock. */
-bool arena_resize_span(struct pool *p, unsigned units);
-/* Is a pool other than p in use in p's arena, as far as h can tell? No lock: a hint. */
-bool arena_busy(const struct heap *h, const struct pool *p);
+ * free. The caller holds its block. */
+bool arena_resize_span(struct pool *p, size_t bytes);
 
 static inline struct pool *arena_pool(struct arena *a, const void *p) {
   return &a->pools[a->head[((uintptr_t)p & (UL_ARENA_BYTES - 1)) / UL_UNIT_BYTES]];

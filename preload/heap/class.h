@@ -1,38 +1,57 @@
-/* class.h - size classes (types.h): multiples of 16 up to 512, then four steps
- * to each doubling up to 32 KiB. */
+/* class.h - size classes: which blocks a request is rounded up to.
+ *
+ *   1..16    multiples of 16 up to 256
+ *   17..24   multiples of 32 up to 512
+ *   25..28   multiples of 128 up to 1 KiB
+ *   29..63   seven to each doubling up to 32 KiB: 18, 20, 22, 24, 27, 30 and 32
+ *            sixteenths of the power of two below
+ *
+ * So from 1 KiB on a block is at most 1/8 larger than the request, and sizes keep the
+ * powers of two that cache lines and pages ask for. */
 #ifndef ULLAGE_CLASS_H
 #define ULLAGE_CLASS_H
 
 #include "heap/types.h"
 
+/* By sixteenths above the power of two: the step, and in reverse the step's end. */
+#define CLASS_STEP_OF UINT64_C(0x6655544433221100)
+#define CLASS_END_OF UINT64_C(0x100e0b08060402) /* bytes */
+
 /* 1 <= bytes <= UL_MEDIUM_MAX */
 static inline unsigned class_of(size_t bytes) {
-  if (LIKELY(bytes <= UL_SMALL_MAX)) return (unsigned)((bytes + 15) >> 4);
-  unsigned top = 63 - (unsigned)__builtin_clzll(bytes - 1); /* 9..14 */
-  return 33 + (top - 9) * 4 + (unsigned)((bytes - 1) >> (top - 2) & 3);
+  if (LIKELY(bytes <= 256)) return (unsigned)((bytes + 15) >> 4);
+  if (bytes <= 512) return 8 + (unsigned)((bytes + 31) >> 5);
+  if (bytes <= 1024) return 20 + (unsigned)((bytes + 127) >> 7);
+  unsigned top = 63 - (unsigned)__builtin_clzll(bytes - 1); /* 10..14 */
+  unsigned sixteenth = (unsigned)((bytes - 1) >> (top - 4) & 15);
+  return 29 + (top - 10) * 7 + (CLASS_STEP_OF >> sixteenth * 4 & 15);
 }
 
 /* 1 <= class < UL_CLASSES */
 static inline uint32_t class_bytes(unsigned class) {
-  if (class <= 32) return class * 16;
-  unsigned doubling = (class - 33) / 4, step = (class - 33) % 4;
-  return (5 + step) << (doubling + 7);
+  if (class <= 16) return class * 16;
+  if (class <= 24) return (class - 8) * 32;
+  if (class <= 28) return (class - 20) * 128;
+  unsigned doubling = (class - 29) / 7, step = (class - 29) % 7;
+  return (16 + (uint32_t)(CLASS_END_OF >> step * 8 & 255)) << (doubling + 6);
 }
 
-/* Units of a pool: at least eight blocks of each size, 64 where that is cheap. */
+/* Units of a pool: at least eight blocks up to 8 KiB, four above. */
 static inline unsigned class_units(unsigned class) {
   uint32_t bytes = class_bytes(class);
   return bytes <= 2048 ? 1 : bytes <= 8192 ? 4 : 8;
 }
 
 /* The smallest class whose blocks hold `bytes` and are aligned to `align` (a power of
- * two, above 16); UL_SPAN if there is none. Blocks start at multiples of their size from
- * a pool's base, and pools at multiples of a unit. */
+ * two, above 16); UL_SPAN if there is none, or whole pages waste less. Blocks start at
+ * multiples of their size from a pool's base, and pools at multiples of a unit. */
 static inline unsigned class_of_aligned(size_t bytes, size_t align) {
-  /* From a unit on, the slack could be more than an entry can say (UL_SLACK_MAX). */
-  if (align > UL_UNIT_BYTES / 2 || bytes > UL_MEDIUM_MAX) return UL_SPAN;
-  for (unsigned c = class_of(bytes > align ? bytes : align); c < UL_CLASSES; c++)
-    if (class_bytes(c) % align == 0) return c;
+  if (align >= UL_UNIT_BYTES || bytes > UL_MEDIUM_MAX) return UL_SPAN;
+  for (unsigned c = class_of(bytes > align ? bytes : align); c < UL_CLASSES; c++) {
+    if (class_bytes(c) % align) continue;
+    /* An entry can say no more of what is left over. */
+    return class_bytes(c) - bytes > UL_SLACK_MAX ? UL_SPAN : c;
+  }
   return UL_SPAN;
 }
 #endif

@@ -1,28 +1,57 @@
+/* heap.c - heaps, their owners, and what others do with them.
+ *
+ * Remote frees. `remote` is one word: the address of the first block in the lower 48
+ * bits (blocks lie in the lower half of the address space), and above a weight, the bytes
+ * pushed since the last drain in units of 16, modulo 2^16. Each time the weight passes a
+ * multiple of the threshold, the thread that pushes looks whether the owner has drained
+ * since somebody last looked. If not, it takes the heap over: what others freed must not
+ * wait for an owner that sleeps. So of what was freed remotely at most two thresholds a
+ * heap wait: together RELIEF_BYTES, or RELIEF_LEAST for each heap if there are many.
+ *
+ * Taking over is biased locking: the owner's part is two plain stores and a load.
+ *
+ *     owner                          who takes over, under `relief`
+ *       inside = 1                     taken = 1
+ *       (compiler barrier)             membarrier: every running thread of the process
+ *       taken? then wait                 has passed a full barrier
+ *       ... pools ...                  inside? then give up: the owner is there
+ *       inside = was                   ... pools ...;  taken = 0
+ *
+ * If the owner's store of `inside` came before the barrier, it is seen. If its load of
+ * `taken` came after, it sees 1 and waits. One of the two holds. Who gives up loses
+ * nothing: an owner that is inside will drain. Only one thread takes over at a time, with
+ * all signals blocked, so that no handler leaves by longjmp or waits for itself; where
+ * the kernel has no membarrier, nobody does, and remote frees wait for their owner.
+ *
+ * Lock order: heaps, relief, arena. fork takes them all, so in the child no heap is
+ * taken. The child of a raw fork may find its own heap taken: it leaves it alone. */
 #include "heap/heap.h"
 
 #include "base/lock.h"
 #include "base/meta.h"
 #include "base/os.h"
 #include "base/say.h"
-#include "heap/arena.h"
-#include "heap/class.h"
-#include "process/process.h"
-#include "recording/recording.h"
-#include "recording/table.h"
+#include "heap/watch.h"
 
 #include <string.h>
 
 enum { ADOPTION_TRIES = 4 };
-/* Before every so many new pools, what lies free in the heaps of ended threads is taken
- * in, so that a program whose workers come and go does not grow by what they left. */
-enum { ORPHANS_EVERY = 64 };
-static _Atomic unsigned refills;
+/* Classes of which a heap keeps its only pool when it becomes empty, together with all
+ * other heaps: SPARES; one heap may have at most SPARES_MOST. */
+enum { SPARES = 256, SPARES_MOST = 16 };
+enum { RELIEF_BYTES = 4 << 20, RELIEF_MOST = 64 << 10, RELIEF_LEAST = 4 << 10 };
+
+#define REMOTE_BLOCK ((UINT64_C(1) << 48) - 1)
+#define REMOTE_WEIGHT(bytes) ((uint64_t)(bytes) / 16 << 48)
 
 _Thread_local struct thread_state thread_state __attribute__((tls_model("initial-exec")));
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* the list, and owners */
+static pthread_mutex_t relief = PTHREAD_MUTEX_INITIALIZER;
 static struct heap *_Atomic heaps;
 static struct heap *next_candidate; /* for adoption: round robin */
+static _Atomic unsigned heap_count;
+static _Atomic bool can_take_over;
 
 /* ---- used pools ---------------------------------------------------------------- */
 
@@ -48,82 +77,204 @@ void heap_pool_has_room(struct heap *h, struct pool *p) {
   link_used(h, p);
 }
 
-/* The only pool of its class is kept while its arena is in use anyway, so that a
- * block allocated and freed in turn does not cost a pool each time. */
+static unsigned spares_most(void) {
+  unsigned n = atomic_load_explicit(&heap_count, memory_order_relaxed);
+  unsigned most = n ? SPARES / n : SPARES_MOST;
+  return most < 1 ? 1 : most > SPARES_MOST ? SPARES_MOST : most;
+}
+
+static bool is_spare(const struct heap *h, unsigned class) {
+  const struct pool *p = h->used[class];
+  return p && p->live == 0 && !p->next;
+}
+
+static void give_spares(struct heap *h) {
+  for (; h->spares; h->spares &= h->spares - 1) {
+    unsigned class = (unsigned)__builtin_ctzll(h->spares);
+    if (!is_spare(h, class)) continue;
+    struct pool *p = h->used[class];
+    unlink_used(h, p);
+    arena_give(p);
+  }
+}
+
+/* The only pool of its class is kept, so that a block allocated and freed in turn does
+ * not cost a pool each time; when that are too many classes, all of them go. */
 void heap_pool_empty(struct heap *h, struct pool *p) {
+  uint64_t bit = UINT64_C(1) << p->class;
   bool only = h->used[p->class] == p && !p->next;
-  if (only && arena_busy(h, p)) return;
+  if (only && h->spares & bit) return;
+  if (only && (unsigned)__builtin_popcountll(h->spares) >= spares_most()) give_spares(h);
+  if (only) {
+    h->spares |= bit;
+    return;
+  }
   unlink_used(h, p);
-  arena_give(h, p, unlink_used);
+  arena_give(p);
+}
+
+static struct block *remote_block(uint64_t remote) {
+  return (struct block *)(remote & REMOTE_BLOCK);
 }
 
 static void drain(struct heap *h) {
   if (!atomic_load_explicit(&h->remote, memory_order_relaxed)) return;
-  struct block *b = atomic_exchange_explicit(&h->remote, NULL, memory_order_acquire);
-  while (b) {
-    struct block *next = b->next;
-    heap_put(h, arena_pool(map_arena(map_lookup(b)), b), b);
-    b = next;
+  uint64_t all = atomic_exchange_explicit(&h->remote, 0, memory_order_acquire);
+  for (struct block *b = remote_block(all), *next; b; b = next) {
+    next = b->next;
+    heap_put_inside(h, arena_pool(map_arena(map_lookup(b)), b), b);
   }
 }
 
 struct pool *heap_refill(struct heap *h, unsigned class) {
-  process_check_fork();
+  uint32_t n = atomic_load_explicit(&h->drains, memory_order_relaxed);
+  atomic_store_explicit(&h->drains, n + 1, memory_order_relaxed);
   drain(h);
   if (h->used[class]) return h->used[class];
-  if (++refills % ORPHANS_EVERY == 0) heap_trim_orphans();
-  struct pool *p = arena_take(h, class, class_units(class));
+  struct pool *p = arena_take(h, class);
   if (p) link_used(h, p);
   return p;
 }
 
-void *heap_take_span(struct heap *h, size_t bytes, struct spot *s) {
-  process_check_fork();
-  struct pool *p =
-      arena_take(h, UL_SPAN, (unsigned)((bytes + UL_UNIT_BYTES - 1) / UL_UNIT_BYTES));
-  if (!p) return NULL;
-  p->live = 1;
-  p->virgin = p->end;
-  s->pool = p;
-  return p->base;
+/* ---- taking over --------------------------------------------------------------- */
+
+static bool owner_is_inside(struct heap *h) {
+  atomic_store_explicit(&h->taken, 1, memory_order_relaxed);
+  if (!os_barrier_all_threads()) return true;
+  return atomic_load_explicit(&h->inside, memory_order_acquire);
 }
 
-void heap_put_span(struct heap *h, struct pool *p) {
-  arena_give(h, p, unlink_used);
+static void take_over(struct heap *h, void (*work)(struct heap *)) {
+  if (!owner_is_inside(h)) work(h);
+  atomic_store_explicit(&h->taken, 0, memory_order_release);
+}
+
+static bool relief_begin(uint64_t *signals) {
+  if (!atomic_load_explicit(&can_take_over, memory_order_relaxed)) return false;
+  os_block_signals(signals);
+  if (lock_try(&relief) == 0) return true;
+  os_restore_signals(*signals);
+  return false;
+}
+
+static void relief_end(uint64_t signals) {
+  lock_give(&relief);
+  os_restore_signals(signals);
+}
+
+/* We are inside, so once the one who has taken over is done, nobody will again. */
+void heap_wait(struct heap *h) {
+  (void)h;
+  lock_take(&relief);
+  lock_give(&relief);
+}
+
+/* A power of two of bytes. */
+static unsigned relief_bytes(void) {
+  unsigned n = atomic_load_explicit(&heap_count, memory_order_relaxed);
+  unsigned bytes = RELIEF_MOST;
+  while (bytes > RELIEF_LEAST && (uint64_t)bytes * 2 * n > RELIEF_BYTES)
+    bytes /= 2;
+  return bytes;
+}
+
+static void relieve(struct heap *h) {
+  uint32_t drains = atomic_load_explicit(&h->drains, memory_order_relaxed);
+  if (atomic_exchange_explicit(&h->drains_seen, drains, memory_order_relaxed) != drains)
+    return; /* the owner is about */
+  uint64_t signals;
+  if (atomic_load_explicit(&h->quarantined, memory_order_relaxed)) return;
+  if (!relief_begin(&signals)) return;
+  take_over(h, drain);
+  relief_end(signals);
 }
 
 void heap_put_remote(struct pool *p, void *block) {
+  struct heap *h = p->heap; /* once pushed, the block and its pool are not ours */
   struct block *b = block;
-  _Atomic(struct block *) *remote = &p->heap->remote;
-  b->next = atomic_load_explicit(remote, memory_order_relaxed);
-  while (!atomic_compare_exchange_weak_explicit(remote, &b->next, b, memory_order_release,
-                                                memory_order_relaxed)) {
-  }
+  uint64_t weight = REMOTE_WEIGHT(p->size), now;
+  uint64_t was = atomic_load_explicit(&h->remote, memory_order_relaxed);
+  do {
+    b->next = remote_block(was);
+    now = ((was & ~REMOTE_BLOCK) + weight) | (uint64_t)(uintptr_t)b;
+  } while (!atomic_compare_exchange_weak_explicit(
+      &h->remote, &was, now, memory_order_release, memory_order_relaxed));
+  if (UNLIKELY((was ^ now) >> 48 >= RELIEF_LEAST / 16) &&
+      (was ^ now) >> 48 >= relief_bytes() / 16)
+    relieve(h);
 }
 
-void heap_trim(struct heap *h) {
+/* Empty pools go back to their arenas. Inside, or taken over. */
+static void trim(struct heap *h) {
   drain(h);
-  for (unsigned class = 1; class < UL_CLASSES; class ++) {
-    struct pool *p = h->used[class];
-    while (p) {
-      struct pool *next = p->next;
-      if (p->live == 0) {
-        unlink_used(h, p);
-        arena_give(h, p, unlink_used);
-        p = h->used[class]; /* the arena may have taken more along */
-      } else {
-        p = next;
-      }
-    }
-  }
+  give_spares(h);
+}
+
+void heap_trim_all(struct heap *mine) {
+  uint32_t was = heap_enter(mine);
+  trim(mine);
+  heap_leave(mine, was);
+  uint64_t signals;
+  if (!relief_begin(&signals)) return;
+  for (struct heap *h = heap_first(); h; h = h->next)
+    if (h != mine && !atomic_load_explicit(&h->quarantined, memory_order_relaxed))
+      take_over(h, trim);
+  relief_end(signals);
+}
+
+/* ---- blocks of any size -------------------------------------------------------- */
+
+static void *take_span(struct heap *h, size_t bytes, size_t align, struct spot *s,
+                       bool *zeroed) {
+  struct pool *p = arena_take_span(h, bytes | !bytes, align);
+  if (!p) return NULL;
+  s->pool = p;
+  *zeroed = p->zeroed;
+  return p->base;
+}
+
+void *heap_take_wide(struct heap *h, size_t bytes, size_t align, struct spot *s,
+                     bool *zeroed) {
+  unsigned class = align > 16 ? class_of_aligned(bytes, align) : UL_SPAN;
+  if (class != UL_SPAN) return heap_take(h, class, s, zeroed);
+  if (bytes <= UL_SPAN_MAX && align <= UL_SPAN_MAX)
+    return take_span(h, bytes, align, s, zeroed);
+  s->large = large_take(bytes, align);
+  if (!s->large) return NULL;
+  *zeroed = s->large->zeroed;
+  return s->large->base;
+}
+
+static enum heap_resizing span_resizing(size_t usable, size_t bytes) {
+  if (bytes <= usable && usable - bytes <= usable / 8) return HEAP_STAYS;
+  return bytes > UL_MEDIUM_MAX && bytes <= UL_SPAN_MAX ? HEAP_RESIZES : HEAP_MOVES;
+}
+
+enum heap_resizing heap_resizing(struct spot s, size_t bytes) {
+  size_t usable = heap_usable(s);
+  if (s.large) return bytes > UL_SPAN_MAX ? HEAP_RESIZES : HEAP_MOVES;
+  if (s.pool->class == UL_SPAN) return span_resizing(usable, bytes);
+  if (bytes > usable) return HEAP_MOVES;
+  /* An entry can say no more of what is left over. */
+  if (usable - bytes > UL_SLACK_MAX) return HEAP_MOVES;
+  return bytes > usable - usable / 4 || usable <= 32 ? HEAP_STAYS : HEAP_MOVES;
+}
+
+void *heap_resize(struct spot *s, size_t bytes) {
+  if (s->pool) return arena_resize_span(s->pool, bytes) ? s->pool->base : NULL;
+  struct large *l = large_resize(s->large, bytes);
+  if (!l) return NULL;
+  s->large = l;
+  return l->base;
 }
 
 /* ---- owners -------------------------------------------------------------------- */
 
 static struct heap *adopt(struct heap *h, int tid) {
   atomic_store_explicit(&h->tid, tid, memory_order_relaxed);
+  atomic_store_explicit(&h->inside, 0, memory_order_relaxed); /* if it died in there */
   memset(h->recent, 0, sizeof h->recent);
-  recording_heap_owner(h, tid);
+  WATCH(heap_owner(h, tid, false));
   return h;
 }
 
@@ -148,17 +299,19 @@ static struct heap *find_orphan(void) {
 static struct heap *make(int tid) {
   struct heap *h = meta_alloc(sizeof *h);
   if (!h) return NULL;
-  h->index = recording_heap_new(tid);
   h->floor = INT64_MIN;
   atomic_store_explicit(&h->tid, tid, memory_order_relaxed);
+  WATCH(heap_owner(h, tid, true));
+  /* With the first heap, while the process is likely to have one thread: then it costs
+   * nothing. */
+  if (!heaps) atomic_store(&can_take_over, os_barrier_register());
+  atomic_fetch_add(&heap_count, 1);
   h->next = heaps;
   atomic_store_explicit(&heaps, h, memory_order_release);
   return h;
 }
 
 struct heap *heap_acquire(void) {
-  process_begin();
-  process_check_fork();
   if (thread_state.heap) return thread_state.heap;
   int tid = os_tid();
   lock_take(&lock);
@@ -168,14 +321,6 @@ struct heap *heap_acquire(void) {
   lock_give(&lock);
   thread_state.heap = h;
   return h;
-}
-
-void heap_trim_orphans(void) {
-  lock_take(&lock);
-  for (struct heap *h = heaps; h; h = h->next)
-    if (!h->quarantined && h != thread_state.heap && !os_thread_alive(h->tid))
-      heap_trim(h);
-  lock_give(&lock);
 }
 
 struct heap *heap_first(void) {
@@ -202,30 +347,23 @@ static uint32_t list_length(const struct pool *p) {
     size_t offset = (size_t)((const char *)b - p->base);
     invariant(offset < p->virgin && offset % p->size == 0, "free block lies in its pool");
     invariant(++n <= p->end / p->size, "free list is not a cycle");
-    if (p->entries)
-      invariant(!p->entries[offset / p->size], "free block has no ledger entry");
   }
   return n;
 }
 
-static uint32_t entries_in(const struct pool *p) {
-  uint32_t n = 0;
-  for (uint32_t i = 0; i < p->end / p->size; i++)
-    n += p->entries[i] != 0;
-  return n;
-}
-
 static void check_pool(struct heap *h, struct pool *p) {
+  if (p->class == UL_SPAN) {
+    invariant(p->live == 1 && p->end == p->size, "a span has one block");
+    return;
+  }
   uint32_t free_blocks = list_length(p), capacity = p->end / p->size;
   uint32_t virgin = (p->end - p->virgin) / p->size;
   invariant(p->live + free_blocks + virgin == capacity,
             "live + free + virgin == capacity");
-  if (p->entries && process_recording())
-    invariant(entries_in(p) <= p->live, "ledger entries <= live blocks");
   bool linked = false;
   for (struct pool *q = h->used[p->class]; q; q = q->next)
     linked |= q == p;
-  invariant(linked == (p->class != UL_SPAN && free_blocks + virgin > 0),
+  invariant(linked == (free_blocks + virgin > 0),
             "used pools are those with free blocks");
 }
 
@@ -248,20 +386,24 @@ void heap_check(struct heap *h) {
 
 void heap_fork_prepare(void) {
   lock_take(&lock);
+  lock_take(&relief);
 }
 void heap_fork_parent(void) {
+  lock_give(&relief);
   lock_give(&lock);
 }
 
 void heap_fork_child(void) {
   lock_renew(&lock);
+  lock_renew(&relief);
   next_candidate = NULL;
+  /* Of a raw fork, in the middle of a takeover: the heap may be in any state. */
   struct heap *mine = thread_state.heap;
+  if (mine && mine->taken) mine = thread_state.heap = NULL;
   for (struct heap *h = heaps; h; h = h->next) {
     if (h == mine || h->quarantined) continue;
     atomic_store(&h->quarantined, true);
-    recording_heap_quarantined(h);
-    fallback(UL_FB_QUARANTINED);
+    WATCH(heap_quarantined(h));
   }
   if (mine) atomic_store(&mine->tid, os_tid());
 }

@@ -1,17 +1,17 @@
 /* heap.h - a thread's heap: allocation and freeing of blocks in pools.
  *
- * Only the owner works on a heap. Another thread's free pushes the block on the
- * heap's remote stack (one CAS); the owner drains it when it runs out of blocks
- * of a class. A heap whose owner has died is adopted, whole, by the next thread
- * that needs one. In a forked child the heaps of the threads that are not there
- * are quarantined: never drained, never adopted. */
+ * Only the owner works on a heap, without atomics. Another thread's free pushes the block
+ * on the heap's remote stack (one CAS); the owner drains it when it runs out of blocks of
+ * a class. When much lies there and the owner does not come, somebody else takes the heap
+ * over for a moment and drains it (heap.c). A heap whose owner has died is adopted,
+ * whole, by the next thread that needs one. In a forked child the heaps of the threads
+ * that are not there are quarantined: never drained, never adopted. */
 #ifndef ULLAGE_HEAP_H
 #define ULLAGE_HEAP_H
 
 #include "base/thread.h"
 #include "heap/map.h"
 #include "heap/types.h"
-#include "ledger/ledger.h"
 
 /* The calling thread's heap, made or adopted if need be; NULL: no memory. */
 struct heap *heap_acquire(void);
@@ -20,34 +20,56 @@ static inline struct heap *heap_mine(void) {
   return LIKELY(h) ? h : heap_acquire();
 }
 
-/* A used pool of the class, after draining, or a new one; NULL: no memory. */
+/* A used pool of the class, after draining, or a new one; NULL: no memory. Inside. */
 struct pool *heap_refill(struct heap *h, unsigned class);
 void heap_pool_full(struct heap *h, struct pool *p);     /* leaves used[] */
 void heap_pool_has_room(struct heap *h, struct pool *p); /* was full: joins used[] */
 void heap_pool_empty(struct heap *h, struct pool *p);    /* live became 0 */
 
-/* A block of the class (not UL_SPAN). */
-static inline void *heap_take(struct heap *h, unsigned class, struct spot *s) {
+/* The owner's work on its pools lies between these two: while `inside` nobody takes the
+ * heap over. They nest, for a signal handler may come between. */
+void heap_wait(struct heap *h);
+static inline uint32_t heap_enter(struct heap *h) {
+  uint32_t was = atomic_load_explicit(&h->inside, memory_order_relaxed);
+  atomic_store_explicit(&h->inside, 1, memory_order_relaxed);
+  atomic_signal_fence(memory_order_seq_cst); /* whoever takes over makes the real one */
+  if (UNLIKELY(atomic_load_explicit(&h->taken, memory_order_acquire))) heap_wait(h);
+  return was;
+}
+static inline void heap_leave(struct heap *h, uint32_t was) {
+  atomic_store_explicit(&h->inside, was, memory_order_release);
+}
+
+/* A block of the class (not UL_SPAN). *zeroed: it reads as zeros. */
+static inline void *heap_take(struct heap *h, unsigned class, struct spot *s,
+                              bool *zeroed) {
+  uint32_t was = heap_enter(h);
   struct pool *p = h->used[class];
   if (UNLIKELY(!p)) {
     p = heap_refill(h, class);
-    if (!p) return NULL;
+    if (!p) {
+      heap_leave(h, was);
+      return NULL;
+    }
   }
   struct block *b = p->free;
   if (LIKELY(b)) {
     p->free = b->next;
+    *zeroed = false;
   } else {
     b = (struct block *)(p->base + p->virgin);
     p->virgin += p->size;
+    *zeroed = p->zeroed;
   }
   p->live++;
   if (UNLIKELY(!p->free && p->virgin == p->end)) heap_pool_full(h, p);
+  heap_leave(h, was);
   s->pool = p;
   return b;
 }
 
-/* Back to a pool of h, the calling thread's own. */
-static inline void heap_put(struct heap *h, struct pool *p, void *block) {
+/* Inside, or by who has taken the heap over. */
+static inline void heap_put_inside(struct heap *h, struct pool *p, void *block) {
   struct block *b = block;
   bool was_full = !p->free && p->virgin == p->end;
   b->next = p->free;
@@ -57,20 +79,45 @@ static inline void heap_put(struct heap *h, struct pool *p, void *block) {
   if (UNLIKELY(p->live == 0)) heap_pool_empty(h, p);
 }
 
-void *heap_take_span(struct heap *h, size_t bytes, struct spot *s);
-/* A span has one block, so whoever frees it holds the whole pool: there is no need to
- * send it home. h is the calling thread's heap. */
-void heap_put_span(struct heap *h, struct pool *p);
+/* Back to a pool of h, the calling thread's own. */
+static inline void heap_put(struct heap *h, struct pool *p, void *block) {
+  uint32_t was = heap_enter(h);
+  heap_put_inside(h, p, block);
+  heap_leave(h, was);
+}
 
 /* Give a block back to the heap that owns its pool. */
 void heap_put_remote(struct pool *p, void *block);
 
-/* Empty spare pools of the calling thread's heap go back to their arenas. */
-void heap_trim(struct heap *h);
+/* ---- any block, by its size: the one place that knows class, span and large ------- */
 
-/* The same for the heaps whose threads have ended; first takes in what others have freed
- * there. */
-void heap_trim_orphans(void);
+/* A block of at least `bytes` bytes, aligned to `align` (a power of two, or 0) and to 16;
+ * NULL: no memory. *zeroed: it reads as zeros. */
+void *heap_take_wide(struct heap *h, size_t bytes, size_t align, struct spot *s,
+                     bool *zeroed);
+static inline void *heap_take_any(struct heap *h, size_t bytes, size_t align,
+                                  struct spot *s, bool *zeroed);
+/* Where the block lies; {NULL, NULL}: not the start of a block that can be in use. */
+static inline struct spot heap_spot(const void *p, map_slot slot);
+static inline void heap_put_any(struct heap *h, struct spot s, void *p);
+/* Bytes that the block can hold. */
+static inline size_t heap_usable(struct spot s);
+
+/* What realloc to `bytes` does with a block. */
+enum heap_resizing {
+  HEAP_STAYS,   /* it is large enough, and not much too large */
+  HEAP_RESIZES, /* heap_resize can change it */
+  HEAP_MOVES    /* another block must be taken */
+};
+enum heap_resizing heap_resizing(struct spot s, size_t bytes);
+/* Change the extent of a span or a large block without copying; a large block may move,
+ * with its content. *s and the result say where it is then. NULL: cannot be done, nothing
+ * has changed. */
+void *heap_resize(struct spot *s, size_t bytes);
+
+/* Free memory of all heaps that nobody is inside of goes back to their arenas; first the
+ * calling thread's. */
+void heap_trim_all(struct heap *mine);
 
 struct heap *heap_first(void); /* all heaps, newest first; the list only grows */
 /* Sums over all heaps; exact when no other thread is allocating. */
@@ -86,4 +133,6 @@ void heap_check(struct heap *h);
 void heap_fork_prepare(void);
 void heap_fork_parent(void);
 void heap_fork_child(void); /* also for the child of a raw clone */
+
+#include "heap/heap_inline.h"
 #endif

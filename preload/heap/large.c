@@ -1,42 +1,41 @@
 /* large.c - see large.h.
  *
- * A program that allocates and frees a big buffer in turn would pay for the
- * kernel's zeroing of every page each time. glibc avoids it by raising its mmap
- * threshold; we keep the last few freed blocks of moderate size (the cache, its
- * bytes counted as `cached` in the accounting identity). A block from the cache
- * is cut or extended to the size asked for, and its content is not zero. */
+ * A program that allocates and frees a big buffer in turn would pay for the kernel's
+ * zeroing of every page each time. So freed blocks are kept for reuse (the cache, its
+ * bytes counted as `cached` in the accounting identity) as long as retain.h lets them. A
+ * block from the cache that is larger than what is asked for keeps the rest behind it, as
+ * its reserve, which is cached memory all the same; one that is smaller is extended. Its
+ * content is not zero.
+ *
+ * Map and mapping: an address range is entered in the map after it was mapped and cleared
+ * before it is unmapped or moved away, for as soon as it is free the kernel may give it
+ * to another thread, whose entry must not be lost.
+ *
+ * Mappings are few in a process (65,530 by default). Two blocks share one only if the
+ * whole megabytes between them are mapped, which costs address space; so from MANY blocks
+ * on that is what new ones do. */
 #include "heap/large.h"
 
 #include "base/meta.h"
 #include "base/os.h"
 #include "heap/arena.h"
 #include "heap/map.h"
-#include "ledger/ledger.h"
-#include "recording/recording.h"
+#include "heap/retain.h"
+#include "heap/watch.h"
 
-enum { PAGE = 4096, CACHE_BLOCKS = 4 };
-#define CACHE_BLOCK_MAX ((size_t)8 << 20)
+enum { PAGE = 4096, CACHE_BLOCKS = 8, MANY = 16384 };
 
 static struct large *all;     /* in use */
 static struct large *retired; /* descriptors without a mapping */
 static struct large *cache[CACHE_BLOCKS];
-static unsigned cache_next; /* the slot that is evicted next */
-static uint64_t count;
-
-static size_t whole_pages(size_t bytes) {
-  return (bytes + PAGE - 1) & ~(size_t)(PAGE - 1);
-}
+static _Atomic uint64_t count;
 
 /* ---- descriptors (under the arena lock) ---------------------------------------- */
 
 static struct large *descriptor_take(void) {
   struct large *l = retired;
-  if (l) {
-    retired = l->next;
-    return l;
-  }
-  l = meta_alloc(sizeof *l);
-  if (l) l->record = ledger_large_record();
+  if (!l) return meta_alloc(sizeof *l);
+  retired = l->next;
   return l;
 }
 
@@ -46,20 +45,6 @@ static void descriptor_retire(struct large *l) {
   retired = l;
 }
 
-/* After its stop the recording shows the heap of that moment. */
-static struct ul_large *record_of(const struct large *l) {
-  return recording_stopped() ? NULL : l->record;
-}
-
-static void publish(struct large *l) {
-  struct ul_large *r = record_of(l);
-  if (!r) return;
-  r->entry = 0;
-  r->mapped_bytes = l->mapped;
-  r->requested_bytes = 0;
-  __atomic_store_n(&r->base, (uint64_t)(uintptr_t)l->base, __ATOMIC_RELEASE);
-}
-
 static void link_in(struct large *l) {
   l->prev = NULL;
   l->next = all;
@@ -67,10 +52,11 @@ static void link_in(struct large *l) {
   all = l;
   l->in_use = true;
   count++;
-  publish(l);
+  WATCH(large_in(l));
 }
 
 static void link_out(struct large *l) {
+  WATCH(large_out(l));
   if (l->next) l->next->prev = l->prev;
   if (l->prev)
     l->prev->next = l->next;
@@ -78,7 +64,6 @@ static void link_out(struct large *l) {
     all = l->next;
   l->in_use = false;
   count--;
-  if (record_of(l)) l->record->base = 0;
 }
 
 static void destroy(struct large *l) {
@@ -91,50 +76,107 @@ static void destroy(struct large *l) {
   os_unmap(base, bytes, OS_LARGE);
 }
 
-/* ---- the cache ----------------------------------------------------------------- */
+/* ---- the cache (under the arena lock) ------------------------------------------ */
 
-/* Best fit; never more than twice what is asked for. */
-static struct large *cache_find(size_t bytes) {
-  int best = -1;
-  for (int i = 0; i < CACHE_BLOCKS; i++) {
-    if (!cache[i] || cache[i]->mapped < bytes || cache[i]->mapped / 2 > bytes) continue;
-    if (best < 0 || cache[i]->mapped < cache[best]->mapped) best = i;
-  }
-  if (best < 0) return NULL;
-  struct large *l = cache[best];
-  cache[best] = NULL;
+static struct large *cache_take(int i) {
+  struct large *l = cache[i];
+  cache[i] = NULL;
+  if (l) retain_take(l->mapped);
   return l;
 }
 
-/* The block that has to leave for l, NULL if there was room. */
-static struct large *cache_insert(struct large *l) {
+/* The smallest that is large enough and at most twice as large; else the largest that is
+ * smaller, to be extended: its pages need not be fetched again. */
+static struct large *cache_find(size_t bytes) {
+  int best = -1, below = -1;
   for (int i = 0; i < CACHE_BLOCKS; i++) {
-    if (cache[i]) continue;
-    cache[i] = l;
-    return NULL;
+    if (!cache[i]) continue;
+    size_t size = cache[i]->mapped;
+    if (size < bytes && (below < 0 || size > cache[below]->mapped)) below = i;
+    if (size < bytes || size / 2 > bytes) continue;
+    if (best < 0 || size < cache[best]->mapped) best = i;
   }
-  unsigned slot = cache_next++ % CACHE_BLOCKS;
-  struct large *evicted = cache[slot];
+  if (best < 0 && below >= 0 && cache[below]->mapped >= bytes / 4) best = below;
+  return best < 0 ? NULL : cache_take(best);
+}
+
+static int cache_smallest(void) {
+  int smallest = -1;
+  for (int i = 0; i < CACHE_BLOCKS; i++)
+    if (cache[i] && (smallest < 0 || cache[i]->mapped < cache[smallest]->mapped))
+      smallest = i;
+  return smallest;
+}
+
+static int cache_slot(void) {
+  for (int i = 0; i < CACHE_BLOCKS; i++)
+    if (!cache[i]) return i;
+  return -1;
+}
+
+static void cache_evict(int i, struct large **leave) {
+  struct large *l = cache[i];
+  cache[i] = NULL;
+  retain_gave(l->mapped);
+  l->next = *leave;
+  *leave = l;
+}
+
+/* The smallest make room for l if it is larger: it can serve more. What has to leave, l
+ * too perhaps, linked by `next`. */
+static struct large *cache_insert(struct large *l) {
+  struct large *leave = NULL;
+  l->next = NULL;
+  if (l->mapped > RETAIN_MOST) return l;
+  int slot = cache_slot();
+  if (slot < 0) cache_evict(slot = cache_smallest(), &leave);
   cache[slot] = l;
-  return evicted;
+  retain_add(l->mapped);
+  while (cache[slot] && retain_too_much(0))
+    cache_evict(cache_smallest(), &leave);
+  return leave;
 }
 
 /* ---- blocks -------------------------------------------------------------------- */
 
+/* Under the arena lock: only the first `size` bytes are the block from now on. */
+static void set_reserve(struct large *l, size_t size) {
+  l->reserve = l->mapped - size;
+  l->mapped = size;
+  retain_add(l->reserve);
+}
+
+static void drop_reserve(struct large *l) {
+  retain_take(l->reserve);
+  l->mapped += l->reserve;
+  l->reserve = 0;
+}
+
 static struct large *from_cache(size_t bytes) {
   arena_lock();
   struct large *l = cache_find(bytes);
-  if (l) link_in(l);
   arena_unlock();
   if (!l) return NULL;
+  if (l->mapped < bytes && !large_resize(l, bytes)) {
+    destroy(l);
+    return NULL;
+  }
+  arena_lock();
   l->zeroed = false;
-  if (l->mapped == bytes) return l;
-  struct large *cut = large_resize(l, bytes);
-  return cut ? cut : l;
+  if (l->mapped > bytes) set_reserve(l, bytes);
+  link_in(l);
+  arena_unlock();
+  return l;
+}
+
+/* A hint: no lock. */
+static size_t mapping_size(size_t bytes) {
+  size_t grain = count < MANY ? PAGE : UL_ARENA_BYTES;
+  return ((bytes ? bytes : 1) + grain - 1) & ~(grain - 1);
 }
 
 struct large *large_take(size_t bytes, size_t align) {
-  size_t size = whole_pages(bytes ? bytes : 1);
+  size_t size = mapping_size(bytes);
   if (size < bytes) return NULL;
   if (align < UL_ARENA_BYTES) align = UL_ARENA_BYTES;
   struct large *l = align == UL_ARENA_BYTES ? from_cache(size) : NULL;
@@ -152,6 +194,7 @@ struct large *large_take(size_t bytes, size_t align) {
     l->mapped = size;
     l->zeroed = true;
     link_in(l);
+    retain_fetched(size);
   }
   arena_unlock();
   if (!l) os_unmap(base, size, OS_LARGE);
@@ -159,23 +202,42 @@ struct large *large_take(size_t bytes, size_t align) {
 }
 
 void large_put(struct large *l) {
-  struct large *evicted = l;
   arena_lock();
   link_out(l);
-  if (l->mapped <= CACHE_BLOCK_MAX) evicted = cache_insert(l);
+  drop_reserve(l);
+  struct large *leave = cache_insert(l);
   arena_unlock();
-  if (evicted) destroy(evicted);
+  while (leave) {
+    struct large *next = leave->next;
+    destroy(leave);
+    leave = next;
+  }
 }
 
+/* A block that is in the list, or just out of the cache. */
 static void set_extent(struct large *l, size_t mapped) {
   l->mapped = mapped;
-  if (record_of(l)) l->record->mapped_bytes = mapped;
+  if (l->in_use) WATCH(large_resized(l));
+}
+
+static void clear_map(struct large *l, size_t from) {
+  size_t kept = (from + UL_ARENA_BYTES - 1) & ~(size_t)(UL_ARENA_BYTES - 1);
+  if (l->mapped > kept) map_enter(l->base + kept, l->mapped - kept, 0);
+}
+
+/* The reserve serves, or becomes part of the block. */
+static void use_reserve(struct large *l, size_t size) {
+  arena_lock();
+  size_t old = l->mapped;
+  drop_reserve(l);
+  if (size > old && size < l->mapped) set_reserve(l, size);
+  set_extent(l, l->mapped);
+  arena_unlock();
 }
 
 static struct large *shrink(struct large *l, size_t size) {
   arena_lock();
-  size_t kept = (size + UL_ARENA_BYTES - 1) & ~(size_t)(UL_ARENA_BYTES - 1);
-  if (l->mapped > kept) map_enter(l->base + kept, l->mapped - kept, 0);
+  clear_map(l, size);
   size_t old = l->mapped;
   set_extent(l, size);
   arena_unlock();
@@ -193,24 +255,33 @@ static bool grow_in_place(struct large *l, size_t size) {
   return entered;
 }
 
+/* The whole mapping moves, into address space taken for it, and stays one mapping. */
 static struct large *grow_elsewhere(struct large *l, size_t size) {
-  struct large *fresh = large_take(size, UL_ARENA_BYTES);
-  if (!fresh) return NULL;
-  if (!os_move_over(l->base, fresh->base, l->mapped, OS_LARGE)) {
-    large_put(fresh);
-    return NULL;
-  }
+  char *to = os_map(size, UL_ARENA_BYTES, OS_LARGE);
+  if (!to) return NULL;
   arena_lock();
-  map_enter(l->base, l->mapped, 0);
-  link_out(l);
-  descriptor_retire(l);
+  bool entered = map_enter(to, size, map_slot_of_large(l));
+  if (entered) map_enter(l->base, l->mapped, 0);
   arena_unlock();
-  return fresh;
+  bool moved = entered && os_move_over(l->base, l->mapped, to, size, OS_LARGE);
+  arena_lock();
+  if (moved) {
+    l->base = to;
+    set_extent(l, size);
+  } else if (entered) {
+    map_enter(to, size, 0);
+    map_enter(l->base, l->mapped, map_slot_of_large(l));
+  }
+  arena_unlock();
+  if (!moved) os_unmap(to, size, OS_LARGE);
+  return moved ? l : NULL;
 }
 
 struct large *large_resize(struct large *l, size_t bytes) {
-  size_t size = whole_pages(bytes);
+  size_t size = mapping_size(bytes);
   if (size < bytes) return NULL;
+  if (size == l->mapped) return l;
+  if (l->reserve) use_reserve(l, size);
   if (size == l->mapped) return l;
   if (size < l->mapped) return shrink(l, size);
   if (grow_in_place(l, size)) return l;
@@ -226,8 +297,7 @@ struct large_totals large_totals(void) {
   for (struct large *l = all; l; l = l->next) {
     t.mapped_bytes += l->mapped;
     /* A block that is just being resized may say more than it has. */
-    uint64_t requested = l->record ? l->record->requested_bytes : 0;
-    t.requested_bytes += requested < l->mapped ? requested : l->mapped;
+    t.requested_bytes += l->requested < l->mapped ? l->requested : l->mapped;
   }
   return t;
 }
@@ -236,8 +306,7 @@ size_t large_trim(void) {
   size_t given = 0;
   for (int i = 0; i < CACHE_BLOCKS; i++) {
     arena_lock();
-    struct large *l = cache[i];
-    cache[i] = NULL;
+    struct large *l = cache_take(i);
     arena_unlock();
     if (!l) continue;
     given += l->mapped;

@@ -1,5 +1,5 @@
 /* large.h - blocks with a mapping of their own: above UL_SPAN_MAX, or aligned to
- * more than a unit. They start at a multiple of an arena's size, so that the map
+ * more than that. They start at a multiple of an arena's size, so that the map
  * of addresses finds them. The list is guarded by the arena lock, which is never
  * held over a system call here. */
 #ifndef ULLAGE_LARGE_H
@@ -7,7 +7,7 @@
 
 #include "heap/types.h"
 
-/* A block of at least `bytes`, zeroed; NULL: no memory. */
+/* A block of at least `bytes`; NULL: no memory. */
 struct large *large_take(size_t bytes, size_t align);
 void large_put(struct large *l);
 /* The block may move; its content moves along, what is new is undefined. l itself may be

@@ -6,7 +6,8 @@
  *   arena   UL_ARENA_BYTES (1 MiB), aligned to its size; UL_UNITS (64) units
  *   pool    1..16 units (16 KiB each), all blocks of one class, one owner heap
  *   block   what malloc returns; starts at pool base + i * block size
- *   span    a pool with a single block, for sizes between the classes and large
+ *   span    a pool with a single block of whole pages, for sizes between the classes
+ *           and large
  *   large   a block with a mapping of its own, above UL_SPAN_MAX
  *   heap    a thread's pools: the owner allocates and frees without atomics
  *
@@ -16,8 +17,10 @@
  * Every pointer we hand out is the start of its block; there are no interior
  * blocks, whatever the alignment.
  *
- * Size classes: 1..32 are the multiples of 16 up to 512 (small); 33..56 have
- * four steps to each doubling up to 32 KiB (medium). Class 0 is the span. */
+ * Size classes: class.h. Class 0 is the span.
+ *
+ * The heap knows of no recording. Who wants to know what it does sets heap_watch
+ * (watch.h), and may keep a pointer of its own in pools, arenas and large blocks. */
 #ifndef ULLAGE_TYPES_H
 #define ULLAGE_TYPES_H
 
@@ -31,7 +34,7 @@
 
 #define UL_SMALL_MAX 512u
 #define UL_MEDIUM_MAX (32u * 1024u)
-#define UL_SPAN_MAX (256u * 1024u) /* a quarter arena: spans still pack */
+#define UL_SPAN_MAX (512u * 1024u) /* half an arena: two still share one */
 
 #define LIKELY(x) __builtin_expect(!!(x), 1)
 #define UNLIKELY(x) __builtin_expect(!!(x), 0)
@@ -40,11 +43,18 @@ struct block {
   struct block *next;
 };
 
+/* A block found or made: in a pool, or large; exactly one is not NULL. */
+struct spot {
+  struct pool *pool;
+  struct large *large;
+};
+
 /* States, and the one list each is on:
  *   used   some blocks free:   heap->used[class], doubly linked
  *   full   no block free:      no list
  *   empty  no block live:      units back in arena->free_units; or kept as the
  *                              only pool of its class (spare): heap->used[class]
+ * A span is on no list.
  * Counting, at every moment, as the owner sees it:
  *   capacity = live + on the free list + virgin      (in blocks)
  *   bytes    = capacity * size + tail
@@ -52,7 +62,7 @@ struct block {
  * the owner's remote stack. */
 struct pool {
   struct block *free; /* LIFO */
-  uint64_t *entries;  /* this pool's ledger entries; NULL: not recorded */
+  uint64_t *entries;  /* the watcher's, NULL when the pool is opened */
   struct heap *heap;
   struct pool *next, *prev;
   char *base;
@@ -61,21 +71,23 @@ struct pool {
   uint32_t virgin; /* offset of the first block never carved */
   uint32_t end;    /* capacity * size */
   uint32_t live;   /* blocks */
-  uint32_t entry;  /* index of entries[0] in UL_ENTRIES */
+  uint32_t entry;  /* the watcher's */
   uint8_t class, units;
+  bool zeroed; /* what was never carved reads as zeros */
 };
 
-/* An arena is mapped if and only if some pool in it is in use, but for one
- * empty arena kept in reserve so that a program at the edge does not thrash.
+/* An arena is mapped while some pool in it is in use, and as long as retain.h lets free
+ * memory stay.
  *   UL_UNITS = units of its pools + free units       (popcount(free_units))
  * List membership: usable arenas hang on arenas.by_free[popcount(free_units)],
  * full arenas on none. Guarded by the arena lock. */
 struct arena {
   char *base;
   uint64_t free_units;         /* bit set: unit free */
+  uint64_t clean_units;        /* bit set: a free unit that reads as zeros */
   struct arena *next, *prev;   /* among arenas with as many free units */
   struct arena *link;          /* all descriptors ever made; base NULL: retired */
-  struct ul_arena *record;     /* in the recording; NULL: not recorded */
+  struct ul_arena *record;     /* the watcher's */
   uint8_t head[UL_UNITS];      /* unit -> first unit of its pool */
   struct pool pools[UL_UNITS]; /* valid at the head unit of a pool */
 };
@@ -83,7 +95,9 @@ struct arena {
 struct large {
   char *base;
   size_t mapped;             /* whole pages */
-  struct ul_large *record;   /* in the recording; NULL: not recorded */
+  size_t reserve;            /* further pages behind them, retained (retain.h) */
+  size_t requested;          /* the watcher's: what it counts as live of it */
+  struct ul_large *record;   /* the watcher's */
   struct large *next, *prev; /* all large blocks in use */
   bool zeroed;               /* fresh from the OS */
   bool in_use;               /* not in the cache */
@@ -96,14 +110,18 @@ typedef uintptr_t map_slot;
 /* A heap is owned by one living thread, or its owner is dead and it waits to be
  * adopted whole, or (in a forked child) it is quarantined for ever: its owner
  * does not exist here and may have been in the middle of an update.
- * The owner alone touches used[] and its pools; `remote` is pushed by others.
+ * The owner alone touches used[] and its pools, while `inside`; or whoever has `taken`
+ * it over meanwhile (heap.c). `remote` is pushed by others.
  * live_bytes, live_blocks, usable_bytes: what this heap's owners allocated minus what
  * they freed, of anybody's; may be negative; only the sum over all heaps has a meaning.
  * Written by the owner, read by whoever takes a snapshot. */
 #define RECENT_BLOCKS 5 /* a block, and 4 further ones */
 struct heap {
   struct pool *used[UL_CLASSES];
-  _Atomic(struct block *) remote;
+  _Atomic uint64_t remote; /* address of its first block, and a weight (heap.c) */
+  _Atomic uint32_t inside, taken;
+  _Atomic uint32_t drains, drains_seen; /* by the owner; when somebody last looked */
+  uint64_t spares; /* bit c: the only pool of class c was kept when it became empty */
   _Atomic int64_t live_bytes, live_blocks; /* requested bytes */
   _Atomic int64_t usable_bytes;            /* of the blocks that lie in pools */
   int64_t high, floor, step;  /* when a peak of live_bytes is over: snapshot.c */

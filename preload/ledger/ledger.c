@@ -1,59 +1,12 @@
 #include "ledger/ledger.h"
 
 #include "base/meta.h"
+#include "base/say.h"
+#include "heap/arena.h"
 #include "recording/recording.h"
 #include "recording/table.h"
 
 #include <string.h>
-
-/* ---- strips: the entries of a pool --------------------------------------------- */
-
-/* A strip is a power of two of words, at least a cache line so that owners do
- * not share one. A free strip is all zero but for its first word, which links
- * to the next (index + 1); the reader sees it in no pool. */
-enum { STRIP_MIN_BITS = 3, STRIP_MAX_BITS = 10 };
-static uint32_t free_strips[STRIP_MAX_BITS + 1]; /* index + 1 in UL_ENTRIES */
-
-static unsigned strip_bits(uint32_t capacity) {
-  uint32_t words = capacity + 1; /* a span has its requested size beside its entry */
-  unsigned bits = 32 - (unsigned)__builtin_clz(words - 1);
-  if (capacity > 1) bits = 32 - (unsigned)__builtin_clz(capacity - 1);
-  return bits < STRIP_MIN_BITS ? STRIP_MIN_BITS : bits;
-}
-
-uint64_t *ledger_strip_take(uint32_t capacity, uint32_t *entry) {
-  if (!recording || recording_stopped()) return NULL;
-  unsigned bits = strip_bits(capacity);
-  uint32_t index = free_strips[bits];
-  if (index) {
-    uint64_t *words = table_at(UL_ENTRIES, --index);
-    free_strips[bits] = (uint32_t)words[0];
-    words[0] = 0;
-  } else {
-    index = table_append(UL_ENTRIES, 1u << bits);
-    if (index == TABLE_NONE) return NULL;
-  }
-  *entry = index;
-  return table_at(UL_ENTRIES, index);
-}
-
-void ledger_strip_give(uint64_t *entries, uint32_t entry, uint32_t capacity) {
-  if (!entries || !recording || recording_stopped()) return;
-  unsigned bits = strip_bits(capacity);
-  memset(entries, 0, sizeof *entries << bits);
-  entries[0] = free_strips[bits];
-  free_strips[bits] = entry + 1;
-}
-
-struct ul_arena *ledger_arena_record(void) {
-  uint32_t i = recording ? table_append(UL_ARENAS, 1) : TABLE_NONE;
-  return i == TABLE_NONE ? NULL : table_at(UL_ARENAS, i);
-}
-
-struct ul_large *ledger_large_record(void) {
-  uint32_t i = recording ? table_append(UL_LARGES, 1) : TABLE_NONE;
-  return i == TABLE_NONE ? NULL : table_at(UL_LARGES, i);
-}
 
 /* ---- counters ------------------------------------------------------------------ */
 
@@ -78,18 +31,26 @@ static struct ul_counter *chunk_append(struct heap *h, uint32_t c) {
   return table_at(UL_COUNTERS, counters);
 }
 
-struct ul_counter *ledger_counter_slow(struct heap *h, uint32_t site) {
+/* Without room for a counter the block is entered all the same, for a block without an
+ * entry counts as freed: only the sums over the sites then lack it, and say so. */
+static struct ul_counter *uncounted(void) {
+  static struct ul_counter nowhere;
+  fallback(UL_FB_UNCOUNTED);
+  return &nowhere;
+}
+
+static struct ul_counter *counter_slow(struct heap *h, uint32_t site) {
   uint32_t c = site / UL_CHUNK_SITES;
-  if (c >= h->chunks_size && !chunks_grow(h, c)) return NULL;
+  if (c >= h->chunks_size && !chunks_grow(h, c)) return uncounted();
   if (!h->chunks[c]) h->chunks[c] = chunk_append(h, c);
-  return h->chunks[c] ? h->chunks[c] + site % UL_CHUNK_SITES : NULL;
+  return h->chunks[c] ? h->chunks[c] + site % UL_CHUNK_SITES : uncounted();
 }
 
 static inline struct ul_counter *counter_of(struct heap *h, uint32_t site) {
   uint32_t c = site / UL_CHUNK_SITES;
   if (LIKELY(c < h->chunks_size && h->chunks[c]))
     return h->chunks[c] + site % UL_CHUNK_SITES;
-  return ledger_counter_slow(h, site);
+  return counter_slow(h, site);
 }
 
 /* ---- entries ------------------------------------------------------------------- */
@@ -105,7 +66,7 @@ static bool write_entry(struct spot s, void *block, size_t requested, uint32_t s
   if (UNLIKELY(s.large)) {
     struct ul_large *record = s.large->record;
     if (!record) return false;
-    record->requested_bytes = requested;
+    record->requested_bytes = s.large->requested = requested;
     __atomic_store_n(&record->entry, ul_entry(site, birth, 0, family), __ATOMIC_RELEASE);
     return true;
   }
@@ -133,7 +94,6 @@ static size_t usable_in_pool(struct spot s) {
 void ledger_enter(struct heap *h, struct spot s, void *block, size_t requested,
                   uint32_t site, enum ul_family family, uint64_t ms) {
   struct ul_counter *c = counter_of(h, site);
-  if (UNLIKELY(!c)) return;
   if (UNLIKELY(!write_entry(s, block, requested, site, family, ms))) return;
   c->allocations++;
   c->allocated_bytes += requested;
@@ -177,9 +137,9 @@ bool ledger_clear(struct heap *h, struct spot s, void *block, uint64_t ms) {
   uint64_t entry = *slot;
   size_t requested = requested_of(s, entry);
   struct ul_counter *c = counter_of(h, ul_entry_site(entry));
-  if (UNLIKELY(!c)) return false;
   uint64_t born = ul_birth_ms(ul_entry_birth(entry));
   *slot = 0;
+  if (UNLIKELY(s.large)) s.large->requested = 0;
   c->frees++;
   c->freed_bytes += requested;
   c->lifetime_ms += ms > born ? ms - born : 0;
@@ -188,4 +148,27 @@ bool ledger_clear(struct heap *h, struct spot s, void *block, uint64_t ms) {
   add(&h->live_blocks, -1);
   add(&h->usable_bytes, -(int64_t)usable_in_pool(s));
   return true;
+}
+
+static uint32_t entries_in(const struct pool *p) {
+  uint32_t n = 0;
+  for (uint32_t i = 0; i < p->end / p->size; i++)
+    n += p->entries[i] != 0;
+  return n;
+}
+
+static void check_pool(const struct pool *p) {
+  for (const struct block *b = p->free; b; b = b->next)
+    invariant(!p->entries[block_index(p, b)], "free block has no ledger entry");
+  invariant(entries_in(p) <= p->live, "ledger entries <= live blocks");
+}
+
+void ledger_check(struct heap *h) {
+  for (struct arena *a = arena_first(); a; a = arena_next(a)) {
+    for (unsigned unit = 0; unit < UL_UNITS; unit++) {
+      const struct pool *p = &a->pools[unit];
+      if (a->free_units >> unit & 1 || a->head[unit] != unit || p->heap != h) continue;
+      if (p->entries) check_pool(p);
+    }
+  }
 }

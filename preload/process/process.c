@@ -30,9 +30,11 @@
 #include "base/os.h"
 #include "base/say.h"
 #include "heap/arena.h"
+#include "heap/class.h"
 #include "heap/heap.h"
 #include "heap/large.h"
 #include "ledger/site.h"
+#include "ledger/strip.h"
 #include "process/child.h"
 #include "process/settings.h"
 #include "reach/freeze.h"
@@ -72,11 +74,16 @@ static void set_recording(bool on) {
 
 /* ---- beginning ----------------------------------------------------------------- */
 
+static uint32_t class_bytes_of(unsigned class) {
+  return class_bytes(class);
+}
+
 static void begin(void) {
   struct process_guard *guard = os_map_wiped_in_children(sizeof *guard);
   if (!guard) return;
   guard->alive = 1;
-  guard->recording = recording_begin();
+  guard->recording = recording_begin(class_bytes_of);
+  if (guard->recording) strip_watch();
   process_guard = guard;
 }
 
@@ -87,14 +94,8 @@ void process_begin(void) {
 
 /* Locks must not be waited for, nothing of the parent's recording be touched. */
 static void become_unrecorded(void) {
+  strip_unwatch();
   recording = NULL;
-  for (struct arena *a = arena_first(); a; a = arena_next(a)) {
-    a->record = NULL;
-    for (unsigned i = 0; i < UL_UNITS; i++)
-      a->pools[i].entries = NULL;
-  }
-  for (struct large *l = large_first(); l; l = large_next(l))
-    l->record = NULL;
 }
 
 void process_check_fork(void) {

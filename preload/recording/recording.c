@@ -1,12 +1,12 @@
 #include "recording/recording.h"
 
 #include "base/os.h"
-#include "heap/class.h"
 #include "process/process.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -27,7 +27,7 @@ static size_t fork_copy_bytes;
 
 /* ---- beginning ----------------------------------------------------------------- */
 
-static void describe_geometry(struct ul_header *h) {
+static void describe_geometry(struct ul_header *h, uint32_t (*class_bytes)(unsigned)) {
   memcpy(h->magic, UL_MAGIC, sizeof h->magic);
   h->version = UL_VERSION;
   h->byte_order = UL_BYTE_ORDER;
@@ -40,9 +40,9 @@ static void describe_geometry(struct ul_header *h) {
     h->class_bytes[c] = class_bytes(c);
 }
 
-bool recording_begin(void) {
+bool recording_begin(uint32_t (*class_bytes)(unsigned)) {
   if (!table_begin()) return false;
-  describe_geometry(recording);
+  describe_geometry(recording, class_bytes);
   recording->start_real_ns = os_real_ns();
   recording->start_mono_ns = os_monotonic_ns();
   start_ms = os_ms();
@@ -236,20 +236,20 @@ uint32_t recording_heap_new(int tid) {
   return i;
 }
 
-static struct ul_heap_record *record_of(const struct heap *h) {
-  if (!recording || h->index >= table_count(UL_HEAPS)) return NULL;
-  return table_at(UL_HEAPS, h->index);
+static struct ul_heap_record *heap_record(uint32_t index) {
+  if (!recording || index >= table_count(UL_HEAPS)) return NULL;
+  return table_at(UL_HEAPS, index);
 }
 
-void recording_heap_owner(const struct heap *h, int tid) {
-  struct ul_heap_record *r = record_of(h);
+void recording_heap_owner(uint32_t index, int tid) {
+  struct ul_heap_record *r = heap_record(index);
   if (!r) return;
   r->tid = tid;
   r->adopted++;
 }
 
-void recording_heap_quarantined(const struct heap *h) {
-  struct ul_heap_record *r = record_of(h);
+void recording_heap_quarantined(uint32_t index) {
+  struct ul_heap_record *r = heap_record(index);
   if (r) r->state = UL_HEAP_QUARANTINED;
 }
 
@@ -316,7 +316,7 @@ static void restore(void) {
   char *from = fork_copy + UL_HEADER_BYTES;
   for (unsigned i = 0; i < recording->segment_count; i++) {
     size_t used = whole_pages(table_segment_used(i));
-    if (used) os_move_over(from, table_segment_address(i), used, OS_TOOL);
+    if (used) os_move_over(from, used, table_segment_address(i), used, OS_TOOL);
     from += used;
   }
 }

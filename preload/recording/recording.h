@@ -4,11 +4,11 @@
 #ifndef ULLAGE_RECORDING_H
 #define ULLAGE_RECORDING_H
 
-#include "heap/types.h"
 #include "recording/table.h"
 
-/* Begin in private memory. false: no memory, nothing will be recorded. */
-bool recording_begin(void);
+/* Begin in private memory. class_bytes: a class's block size, for the header. false: no
+ * memory, nothing will be recorded. */
+bool recording_begin(uint32_t (*class_bytes)(unsigned class));
 /* Give it the file `path`, which must not exist. Nothing else may run in the process.
  * 0, or -errno: the recording stays in private memory. */
 int recording_open(const char *path);
@@ -32,8 +32,8 @@ void *recording_map(size_t bytes);
 /* Heaps and their counters. */
 uint32_t
 recording_heap_new(int tid); /* its index in UL_HEAPS; 0 also when there is no room */
-void recording_heap_owner(const struct heap *h, int tid);
-void recording_heap_quarantined(const struct heap *h);
+void recording_heap_owner(uint32_t index, int tid);
+void recording_heap_quarantined(uint32_t index);
 bool recording_chunk(uint32_t chunk, uint32_t heap, uint32_t first_site);
 
 /* Around fork. prepare copies what the child will need, if it is not too much (COPY_MAX

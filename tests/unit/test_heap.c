@@ -7,7 +7,9 @@
 #include "heap/heap.h"
 #include "heap/large.h"
 #include "ledger/ledger.h"
+#include "ledger/strip.h"
 #include "heap/map.h"
+#include "heap/retain.h"
 #include "base/os.h"
 #include "process/process.h"
 #include "recording/recording.h"
@@ -69,17 +71,13 @@ static uint64_t next_random(void) {
 
 static bool take(struct held *b, size_t bytes) {
   struct heap *h = heap_mine();
+  bool zeroed = false;
   b->spot = (struct spot){NULL, NULL};
   b->bytes = bytes;
-  if (bytes <= UL_MEDIUM_MAX) {
-    b->p = heap_take(h, class_of(bytes), &b->spot);
-  } else if (bytes <= UL_SPAN_MAX) {
-    b->p = heap_take_span(h, bytes, &b->spot);
-  } else {
-    b->spot.large = large_take(bytes, 0);
-    b->p = b->spot.large ? b->spot.large->base : NULL;
-  }
+  b->p = heap_take_any(h, bytes, 0, &b->spot, &zeroed);
   if (!b->p) return false;
+  for (size_t i = 0; zeroed && i < bytes; i += 1 + i / 4)
+    assert_int_equal(b->p[i], 0);
   ledger_enter(h, b->spot, b->p, bytes, UL_SITE_EARLY, UL_FAMILY_MALLOC, 5);
   memset(b->p, (int)(bytes & 0xff), bytes < 64 ? bytes : 64);
   return true;
@@ -94,14 +92,7 @@ static void put(struct held *b) {
     assert_int_equal((unsigned char)b->p[i], b->bytes & 0xff);
   assert_true(ledger_clear(h, b->spot, b->p, 9));
   assert_false(ledger_clear(h, b->spot, b->p, 9)); /* twice is noticed */
-  if (b->spot.large)
-    large_put(b->spot.large);
-  else if (b->spot.pool->class == UL_SPAN)
-    heap_put_span(h, b->spot.pool);
-  else if (b->spot.pool->heap == h)
-    heap_put(h, b->spot.pool, b->p);
-  else
-    heap_put_remote(b->spot.pool, b->p);
+  heap_put_any(h, b->spot, b->p);
   b->p = NULL;
 }
 
@@ -109,6 +100,7 @@ static void check_all(void) {
   arena_lock();
   arena_check();
   heap_check(heap_mine());
+  ledger_check(heap_mine());
   arena_unlock();
 }
 
@@ -131,8 +123,8 @@ static void check_identity(void) {
 
 static size_t random_size(void) {
   uint64_t r = next_random();
-  if (r % 64 == 0) return 300000 + r / 64 % 2000000;
-  if (r % 16 == 0) return 1 + r / 64 % 260000;
+  if (r % 64 == 0) return 600000 + r / 64 % 2000000;
+  if (r % 16 == 0) return 1 + r / 64 % 520000;
   return 1 + r / 64 % 2000;
 }
 
@@ -146,11 +138,13 @@ static void test_classes(void **state) {
     assert_true(class_bytes(c) >= n);
     assert_true(c == 1 || class_bytes(c - 1) < n);
     assert_true(n <= UL_SMALL_MAX || class_bytes(c) - n <= n / 4);
+    assert_true(n < 1024 || class_bytes(c) - n <= n / 8);
   }
   for (size_t align = 32; align <= UL_UNIT_BYTES / 2; align *= 2)
     for (size_t n = 1; n <= UL_MEDIUM_MAX; n += 97) {
       unsigned c = class_of_aligned(n, align);
-      assert_true(c != UL_SPAN && class_bytes(c) >= n && class_bytes(c) % align == 0);
+      if (c == UL_SPAN) continue;
+      assert_true(class_bytes(c) >= n && class_bytes(c) % align == 0);
       assert_true(class_bytes(c) - n <= UL_SLACK_MAX);
     }
   assert_int_equal(class_of_aligned(1, UL_UNIT_BYTES), UL_SPAN);
@@ -186,7 +180,7 @@ static void test_random_life(void **state) {
     if (held[i].p) put(&held[i]);
   check_all();
   check_identity();
-  heap_trim(heap_mine());
+  heap_trim_all(heap_mine());
   arena_trim();
   large_trim();
   assert_int_equal(os_mapped(OS_ARENA), 0);
@@ -203,8 +197,9 @@ static void test_arenas_go_back(void **state) {
   assert_true(most > 40u << 20);
   for (int i = 0; i < BLOCKS; i++)
     put(&held[i]);
-  /* all but one empty arena in reserve, without being asked */
-  assert_true(os_mapped(OS_ARENA) <= UL_ARENA_BYTES);
+  /* all but what retain.h lets stay, without being asked; spares may pin an arena each */
+  assert_false(retain_too_much(UINT64_C(16) << 20));
+  assert_true(os_mapped(OS_ARENA) <= retain_limit(0) + 17 * UL_ARENA_BYTES);
   check_all();
   free(held);
 }
@@ -229,7 +224,7 @@ static void test_remote_frees(void **state) {
     check_all();
     check_identity();
   }
-  heap_trim(heap_mine());
+  heap_trim_all(heap_mine());
   check_all();
   unsigned heaps = 0;
   for (struct heap *h = heap_first(); h; h = h->next)
@@ -243,12 +238,14 @@ static void test_spans_resize(void **state) {
   assert_true(take(&a, 40000));
   struct pool *p = a.spot.pool;
   unsigned units = p->units;
-  assert_true(arena_resize_span(p, units + 4));
+  assert_int_equal(p->size, 40960);
+  assert_true(arena_resize_span(p, (units + 4) * UL_UNIT_BYTES));
   check_all();
   assert_int_equal(p->size, (units + 4) * UL_UNIT_BYTES);
-  assert_true(arena_resize_span(p, units));
+  assert_true(arena_resize_span(p, 40000));
+  assert_int_equal(p->units, units);
   assert_true(take(&b, 40000));
-  if (b.p == a.p + units * UL_UNIT_BYTES) assert_false(arena_resize_span(p, units + 1));
+  if (b.p == a.p + units * UL_UNIT_BYTES) assert_false(arena_resize_span(p, (units + 1) * UL_UNIT_BYTES));
   check_all();
   put(&a);
   put(&b);
@@ -256,18 +253,18 @@ static void test_spans_resize(void **state) {
 
 static void test_large_resize(void **state) {
   (void)state;
-  struct large *l = large_take(300000, 0);
+  struct large *l = large_take(600000, 0);
   assert_non_null(l);
   assert_true(l->zeroed);
-  memset(l->base, 7, 300000);
-  for (size_t bytes = 300000; bytes < 40u << 20; bytes = bytes * 3 / 2) {
+  memset(l->base, 7, 600000);
+  for (size_t bytes = 600000; bytes < 40u << 20; bytes = bytes * 3 / 2) {
     l = large_resize(l, bytes);
     assert_non_null(l);
     assert_int_equal((uintptr_t)l->base % UL_ARENA_BYTES, 0);
     assert_int_equal(l->base[299999], 7);
     assert_true(map_large(map_lookup(l->base + bytes - 1)) == l);
   }
-  l = large_resize(l, 400000);
+  l = large_resize(l, 700000);
   assert_int_equal(l->base[299999], 7);
   assert_int_equal(map_lookup(l->base + (2u << 20)), 0);
   large_put(l);
@@ -294,7 +291,7 @@ static void test_memory_fails(void **state) {
     for (int i = 0; i < 400; i++)
       if (held[i].p) put(&held[i]);
     check_all();
-    heap_trim(heap_mine());
+    heap_trim_all(heap_mine());
     arena_trim();
     large_trim();
   }
@@ -383,14 +380,20 @@ static void test_file(void **state) {
   assert_true(recording_stopped());
   assert_int_equal(recording->stop, UL_STOP_NO_SPACE);
   assert_false(process_recording());
-  assert_non_null(heap_take(heap_mine(), 4, &b.spot));
+  bool zeroed;
+  assert_non_null(heap_take(heap_mine(), 4, &b.spot, &zeroed));
   check_all();
   unlink(path);
 }
 
+static uint32_t class_size(unsigned class) {
+  return class_bytes(class);
+}
+
 static int set_up(void **state) {
   (void)state;
-  return recording_begin() ? 0 : -1;
+  strip_watch();
+  return recording_begin(class_size) ? 0 : -1;
 }
 
 int main(void) {

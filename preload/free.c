@@ -1,0 +1,169 @@
+/* free.c - free and its kin, and realloc.
+ *
+ * Arguments are checked as glibc's manual ("Replacing malloc") and POSIX want it. */
+#include "entry.h"
+
+#include <stdlib.h>
+
+/* Not, or not always, in libc's headers. */
+void cfree(void *);
+void free_sized(void *, size_t);
+void free_aligned_sized(void *, size_t, size_t);
+void __libc_free(void *);
+void __libc_cfree(void *);
+void *__libc_realloc(void *, size_t);
+
+/* ---- free ---------------------------------------------------------------------- */
+
+__attribute__((noinline)) bool entry_unrecord(struct heap *h, struct spot s, void *p) {
+  size_t requested;
+  if (!ledger_look(s, p, &requested)) {
+    if (!ledger_covers(s) || recording_stopped()) return true;
+    fallback(UL_FB_DOUBLE_FREE);
+    return false;
+  }
+  snapshot_before_free(h, requested);
+  ledger_clear(h, s, p, recording_ms());
+  return true;
+}
+
+static void free_foreign(void *p) {
+  static void (*real)(void *);
+  if (!real) *(void **)&real = next_symbol("free");
+  fallback(UL_FB_FOREIGN_FREE);
+  if (real) real(p);
+}
+
+INLINE void release(void *p) {
+  map_slot slot = map_lookup(p);
+  if (UNLIKELY(!slot)) {
+    free_foreign(p);
+    return;
+  }
+  struct heap *h = entry_heap();
+  if (UNLIKELY(!h)) return; /* no memory for a heap: the block stays */
+  struct spot s = heap_spot(p, slot);
+  if (UNLIKELY(!s.pool && !s.large)) {
+    fallback(UL_FB_INVALID_FREE);
+    return;
+  }
+  if (LIKELY(process_recording()) && !entry_unrecord(h, s, p)) return;
+  heap_put_any(h, s, p);
+}
+
+void entry_free(void *p) {
+  int saved = errno;
+  release(p);
+  errno = saved;
+}
+
+EXPORT void free(void *p) {
+  if (UNLIKELY(!p)) return;
+  int saved = errno;
+  release(p);
+  errno = saved;
+}
+
+EXPORT void cfree(void *p) {
+  free(p);
+}
+EXPORT void free_sized(void *p, size_t size) {
+  (void)size;
+  free(p);
+}
+EXPORT void free_aligned_sized(void *p, size_t align, size_t size) {
+  (void)align;
+  (void)size;
+  free(p);
+}
+
+/* glibc's own names for them, which some programs call to get at "the real malloc". */
+EXPORT void __libc_free(void *p) {
+  free(p);
+}
+EXPORT void __libc_cfree(void *p) {
+  free(p);
+}
+
+/* ---- realloc ------------------------------------------------------------------- */
+
+static void *move(struct heap *h, void *p, size_t usable, size_t size, uint32_t site) {
+  void *q = entry_allocate_at(h, size, 0, UL_FAMILY_MALLOC, false, site);
+  if (!q) return NULL;
+  memcpy(q, p, usable < size ? usable : size);
+  free(p);
+  return q;
+}
+
+/* For the ledger the block is freed and allocated anew by the caller of realloc. */
+static void *resize(struct heap *h, struct spot s, void *p, size_t size, uint32_t site) {
+  struct spot now = s;
+  size_t requested = 0;
+  uint64_t entry = process_recording() ? ledger_look(s, p, &requested) : 0;
+  if (entry) {
+    snapshot_before_free(h, requested);
+    ledger_clear(h, s, p, recording_ms());
+  }
+  void *q = heap_resize(&now, size);
+  if (q && site && process_recording())
+    entry_record(h, now, q, size, UL_FAMILY_MALLOC, site);
+  if (!q && entry)
+    ledger_enter(h, s, p, requested, ul_entry_site(entry), ul_entry_family(entry),
+                 ul_birth_ms(ul_entry_birth(entry)));
+  return q;
+}
+
+static void *realloc_foreign(void *p, size_t size) {
+  static void *(*real)(void *, size_t);
+  if (!real) *(void **)&real = next_symbol("realloc");
+  fallback(UL_FB_FOREIGN_FREE);
+  return real ? real(p, size) : NULL;
+}
+
+static void *reallocate(void *p, size_t size, const void *frame) {
+  map_slot slot = map_lookup(p);
+  if (UNLIKELY(!slot)) return realloc_foreign(p, size);
+  struct heap *h = entry_heap();
+  struct spot s = heap_spot(p, slot);
+  if (UNLIKELY(size > PTRDIFF_MAX || !h || (!s.pool && !s.large))) {
+    errno = ENOMEM;
+    return NULL;
+  }
+  uint32_t site = entry_site(frame);
+  enum heap_resizing how = heap_resizing(s, size);
+  if (how == HEAP_STAYS) {
+    if (site && process_recording() && entry_unrecord(h, s, p))
+      entry_record(h, s, p, size, UL_FAMILY_MALLOC, site);
+    return p;
+  }
+  void *q = how == HEAP_RESIZES ? resize(h, s, p, size, site) : NULL;
+  return q ? q : move(h, p, heap_usable(s), size, site);
+}
+
+void *entry_realloc(void *p, size_t size, const void *frame) {
+  if (!p) return entry_allocate(size, 0, UL_FAMILY_MALLOC, false, frame);
+  if (size == 0) { /* as glibc */
+    free(p);
+    return NULL;
+  }
+  int saved = errno;
+  void *q = reallocate(p, size, frame);
+  if (q) errno = saved;
+  return q;
+}
+
+EXPORT void *realloc(void *p, size_t size) {
+  return entry_realloc(p, size, HERE);
+}
+EXPORT void *__libc_realloc(void *p, size_t size) {
+  return entry_realloc(p, size, HERE);
+}
+
+EXPORT void *reallocarray(void *p, size_t n, size_t size) {
+  size_t bytes;
+  if (__builtin_mul_overflow(n, size, &bytes)) {
+    errno = ENOMEM;
+    return NULL;
+  }
+  return entry_realloc(p, bytes, HERE);
+}

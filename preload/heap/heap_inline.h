@@ -1,0 +1,43 @@
+/* heap_inline.h - what every malloc and free runs through; see heap.h. */
+#ifndef ULLAGE_HEAP_INLINE_H
+#define ULLAGE_HEAP_INLINE_H
+
+#include "heap/arena.h"
+#include "heap/class.h"
+#include "heap/large.h"
+
+static inline void *heap_take_any(struct heap *h, size_t bytes, size_t align,
+                                  struct spot *s, bool *zeroed) {
+  if (LIKELY(bytes <= UL_MEDIUM_MAX && align <= 16))
+    return heap_take(h, class_of(bytes | !bytes), s, zeroed);
+  return heap_take_wide(h, bytes, align, s, zeroed);
+}
+
+static inline struct spot heap_spot(const void *p, map_slot slot) {
+  if (UNLIKELY(map_is_large(slot))) {
+    struct large *l = map_large(slot);
+    return (struct spot){NULL, p == l->base && l->in_use ? l : NULL};
+  }
+  struct arena *a = map_arena(slot);
+  struct pool *pool = arena_pool(a, p);
+  uint64_t offset = (uint64_t)((const char *)p - pool->base);
+  uint64_t index = offset * pool->recip >> 32;
+  bool start = index * pool->size == offset && offset < pool->virgin && pool->heap;
+  return (struct spot){start ? pool : NULL, NULL};
+}
+
+static inline void heap_put_any(struct heap *h, struct spot s, void *p) {
+  if (UNLIKELY(s.large))
+    large_put(s.large);
+  else if (UNLIKELY(s.pool->class == UL_SPAN))
+    arena_give(s.pool); /* one block: whoever frees it holds the whole pool */
+  else if (LIKELY(s.pool->heap == h))
+    heap_put(h, s.pool, p);
+  else
+    heap_put_remote(s.pool, p);
+}
+
+static inline size_t heap_usable(struct spot s) {
+  return s.large ? s.large->mapped : s.pool->size;
+}
+#endif

@@ -1,0 +1,94 @@
+/* info.c - statistics and tuning: the malloc_* functions that tell of the heap. */
+#include "entry.h"
+#include "heap/arena.h"
+#include "heap/large.h"
+#include "reach/reach.h"
+
+#include <malloc.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+EXPORT size_t malloc_usable_size(void *p) {
+  if (!p) return 0;
+  reach_scan_slack = true;
+  map_slot slot = map_lookup(p);
+  if (slot) {
+    struct spot s = heap_spot(p, slot);
+    return s.pool || s.large ? heap_usable(s) : 0;
+  }
+  static size_t (*real)(void *);
+  if (!real) *(void **)&real = next_symbol("malloc_usable_size");
+  return real ? real(p) : 0;
+}
+
+EXPORT int malloc_trim(size_t pad) {
+  (void)pad;
+  int saved = errno;
+  struct heap *h = entry_heap();
+  if (h) heap_trim_all(h);
+  size_t given = arena_trim() + large_trim();
+  errno = saved;
+  return given > 0;
+}
+
+struct usage {
+  uint64_t mapped, arenas, larges, large_bytes, in_use, free_bytes;
+};
+
+static struct usage usage_now(void) {
+  arena_lock();
+  struct arena_totals a = arena_totals();
+  struct large_totals l = large_totals();
+  uint64_t free_in_pools = arena_free_bytes();
+  arena_unlock();
+  return (struct usage){a.arena_bytes + l.mapped_bytes,
+                        a.arena_bytes,
+                        l.larges,
+                        l.mapped_bytes,
+                        a.pool_bytes - free_in_pools,
+                        a.empty_bytes + free_in_pools};
+}
+
+EXPORT struct mallinfo2 mallinfo2(void) {
+  struct usage u = usage_now();
+  return (struct mallinfo2){.arena = u.arenas,
+                            .hblks = u.larges,
+                            .hblkhd = u.large_bytes,
+                            .uordblks = u.in_use,
+                            .fordblks = u.free_bytes};
+}
+
+EXPORT struct mallinfo mallinfo(void) {
+  struct usage u = usage_now();
+  return (struct mallinfo){.arena = (int)u.arenas,
+                           .hblks = (int)u.larges,
+                           .hblkhd = (int)u.large_bytes,
+                           .uordblks = (int)u.in_use,
+                           .fordblks = (int)u.free_bytes};
+}
+
+EXPORT void malloc_stats(void) {
+  struct usage u = usage_now();
+  fprintf(
+      stderr,
+      "system bytes     = %10lu\nin use bytes     = %10lu\nmax mmap regions = %10lu\n",
+      u.mapped, u.in_use + u.large_bytes, u.larges);
+}
+
+EXPORT int malloc_info(int options, FILE *stream) {
+  if (options != 0) return EINVAL;
+  struct usage u = usage_now();
+  fprintf(stream,
+          "<malloc version=\"1\">\n<total type=\"rest\" count=\"0\" size=\"%lu\"/>\n"
+          "<total type=\"mmap\" count=\"%lu\" size=\"%lu\"/>\n"
+          "<system type=\"current\" size=\"%lu\"/>\n</malloc>\n",
+          u.free_bytes, u.larges, u.large_bytes, u.mapped);
+  return 0;
+}
+
+/* Every parameter is accepted, as a hint may be, and none has a meaning here. */
+EXPORT int mallopt(int parameter, int value) {
+  (void)parameter;
+  (void)value;
+  return 1;
+}

@@ -1,0 +1,159 @@
+/* strip.c - the ledger's places, which follow the heap: it watches (heap/watch.h) where
+ * there are arenas, pools and large blocks, and keeps their descriptions in the
+ * recording.
+ *
+ * Under the arena lock, whatever is done here. After its stop the recording shows the
+ * heap of that moment: nothing is written any more. What finds no room has no record, and
+ * its blocks no entries. */
+#include "ledger/strip.h"
+
+#include "heap/watch.h"
+#include "recording/recording.h"
+#include "recording/table.h"
+
+#include <string.h>
+
+/* ---- strips: the entries of a pool --------------------------------------------- */
+
+/* A strip is a power of two of words, at least a cache line so that owners do
+ * not share one. A free strip is all zero but for its first word, which links
+ * to the next (index + 1); the reader sees it in no pool. */
+enum { STRIP_MIN_BITS = 3, STRIP_MAX_BITS = 10 };
+static uint32_t free_strips[STRIP_MAX_BITS + 1]; /* index + 1 in UL_ENTRIES */
+
+static unsigned strip_bits(uint32_t capacity) {
+  uint32_t words = capacity + 1; /* a span has its requested size beside its entry */
+  unsigned bits = 32 - (unsigned)__builtin_clz(words - 1);
+  if (capacity > 1) bits = 32 - (unsigned)__builtin_clz(capacity - 1);
+  return bits < STRIP_MIN_BITS ? STRIP_MIN_BITS : bits;
+}
+
+static uint64_t *take(uint32_t capacity, uint32_t *entry) {
+  if (!recording || recording_stopped()) return NULL;
+  unsigned bits = strip_bits(capacity);
+  uint32_t index = free_strips[bits];
+  if (index) {
+    uint64_t *words = table_at(UL_ENTRIES, --index);
+    free_strips[bits] = (uint32_t)words[0];
+    words[0] = 0;
+  } else {
+    index = table_append(UL_ENTRIES, 1u << bits);
+    if (index == TABLE_NONE) return NULL;
+  }
+  *entry = index;
+  return table_at(UL_ENTRIES, index);
+}
+
+static void give(uint64_t *entries, uint32_t entry, uint32_t capacity) {
+  if (!entries || !recording || recording_stopped()) return;
+  unsigned bits = strip_bits(capacity);
+  memset(entries, 0, sizeof *entries << bits);
+  entries[0] = free_strips[bits];
+  free_strips[bits] = entry + 1;
+}
+
+static bool recorded(const void *record) {
+  return record && !recording_stopped();
+}
+
+/* ---- arenas and pools ---------------------------------------------------------- */
+
+static struct ul_pool *record_of(struct arena *a, const struct pool *p) {
+  return recorded(a->record) ? &a->record->pools[p - a->pools] : NULL;
+}
+
+/* A descriptor keeps its record while it is retired, base 0. */
+static void arena_in(struct arena *a) {
+  if (!a->record && recording && !recording_stopped()) {
+    uint32_t i = table_append(UL_ARENAS, 1);
+    if (i != TABLE_NONE) a->record = table_at(UL_ARENAS, i);
+  }
+  if (recorded(a->record)) a->record->base = (uint64_t)(uintptr_t)a->base;
+}
+
+static void arena_out(struct arena *a) {
+  if (recorded(a->record)) a->record->base = 0;
+}
+
+static uint16_t span_pages(const struct pool *p) {
+  return p->class == UL_SPAN ? (uint16_t)(p->size / UL_PAGE_BYTES) : 0;
+}
+
+static void pool_opened(struct arena *a, struct pool *p) {
+  struct ul_pool *r = record_of(a, p);
+  if (!r) return;
+  p->entries = take(p->end / p->size, &p->entry);
+  if (p->entries) *r = (struct ul_pool){p->entry, p->class, p->units, span_pages(p)};
+}
+
+static void pool_closed(struct arena *a, struct pool *p) {
+  struct ul_pool *r = record_of(a, p);
+  if (r) r->units = 0;
+  give(p->entries, p->entry, p->end / p->size);
+}
+
+static void span_resized(struct arena *a, struct pool *p) {
+  struct ul_pool *r = record_of(a, p);
+  if (!r || !p->entries) return;
+  r->units = p->units;
+  r->pages = span_pages(p);
+}
+
+/* ---- large blocks -------------------------------------------------------------- */
+
+static void large_in(struct large *l) {
+  if (!l->record && recording && !recording_stopped()) {
+    uint32_t i = table_append(UL_LARGES, 1);
+    if (i != TABLE_NONE) l->record = table_at(UL_LARGES, i);
+  }
+  l->requested = 0;
+  if (!recorded(l->record)) return;
+  l->record->entry = 0;
+  l->record->mapped_bytes = l->mapped;
+  l->record->requested_bytes = 0;
+  __atomic_store_n(&l->record->base, (uint64_t)(uintptr_t)l->base, __ATOMIC_RELEASE);
+}
+
+static void large_out(struct large *l) {
+  if (recorded(l->record)) l->record->base = 0;
+}
+
+static void large_resized(struct large *l) {
+  if (!recorded(l->record)) return;
+  l->record->mapped_bytes = l->mapped;
+  __atomic_store_n(&l->record->base, (uint64_t)(uintptr_t)l->base, __ATOMIC_RELEASE);
+}
+
+/* ---- heaps --------------------------------------------------------------------- */
+
+static void heap_owner(struct heap *h, int tid, bool made) {
+  if (made)
+    h->index = recording_heap_new(tid);
+  else
+    recording_heap_owner(h->index, tid);
+}
+
+static void heap_quarantined(struct heap *h) {
+  recording_heap_quarantined(h->index);
+  fallback(UL_FB_QUARANTINED);
+}
+
+void strip_watch(void) {
+  static const struct heap_watch watch = {
+      .arena_in = arena_in,
+      .arena_out = arena_out,
+      .pool_opened = pool_opened,
+      .pool_closed = pool_closed,
+      .span_resized = span_resized,
+      .large_in = large_in,
+      .large_out = large_out,
+      .large_resized = large_resized,
+      .heap_owner = heap_owner,
+      .heap_quarantined = heap_quarantined,
+  };
+  heap_watch = &watch;
+}
+
+void strip_unwatch(void) {
+  heap_watch = NULL;
+}
