@@ -26,7 +26,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define POOL_UNITS_MAX 16u
+#define POOL_UNITS_MAX 32u
 #define CLASS_BYTES_MIN 16u
 #define BIRTH_MAX 0xffffffu
 #define TRIES 10 /* to see a consistent directory, snapshot */
@@ -517,6 +517,7 @@ static bool pool_possible(const struct recording *r, const struct ul_pool *p,
                           unsigned unit) {
   if (p->units > POOL_UNITS_MAX || unit + p->units > UL_UNITS) return false;
   if (p->class >= r->header.classes) return false;
+  if (p->pages * (uint64_t)UL_PAGE_BYTES > (uint64_t)p->units * UL_UNIT_BYTES) return false;
   uint64_t entries = recording_pool_blocks(r, p) + (p->class == UL_SPAN);
   uint64_t have = r->tables[UL_ENTRIES].count;
   return entries > 0 && p->entry <= have && entries <= have - p->entry;
@@ -953,6 +954,7 @@ const char *recording_site_note(uint32_t site) {
 }
 
 uint64_t recording_block_bytes(const struct recording *r, const struct ul_pool *pool) {
+  if (pool->class == UL_SPAN && pool->pages) return (uint64_t)pool->pages * UL_PAGE_BYTES;
   if (pool->class == UL_SPAN) return (uint64_t)pool->units * UL_UNIT_BYTES;
   return r->header.class_bytes[pool->class];
 }
