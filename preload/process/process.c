@@ -87,7 +87,7 @@ void process_begin(void) {
 
 /* Locks must not be waited for, nothing of the parent's recording be touched. */
 static void become_unrecorded(void) {
-  recording = NULL;
+  table_abandon();
   for (struct arena *a = arena_first(); a; a = arena_next(a)) {
     a->record = NULL;
     for (unsigned i = 0; i < UL_UNITS; i++)

@@ -103,7 +103,13 @@ bool table_begin(void) {
   h->table[UL_NODES].count = UL_NODE_RESERVED;
   h->table[UL_SITES].count = UL_SITE_RESERVED;
   h->table[UL_SNAPSHOTS].count = UL_SNAPSHOT_SLOTS;
+  count_adopt(h->fallbacks);
   return true;
+}
+
+void table_abandon(void) {
+  recording = NULL;
+  count_disown();
 }
 
 /* ---- elements ------------------------------------------------------------------ */
@@ -194,10 +200,6 @@ size_t table_segment_used(unsigned i) {
     if (recording->segments[k].table == s->table) before += recording->segments[k].bytes;
   if (used <= before) return 0;
   return used - before < s->bytes ? used - before : s->bytes;
-}
-
-void fallback(enum ul_fallback which) {
-  if (recording) __atomic_fetch_add(&recording->fallbacks[which], 1, __ATOMIC_RELAXED);
 }
 
 void table_lock(void) {
