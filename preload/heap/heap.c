@@ -18,8 +18,6 @@ enum { ADOPTION_TRIES = 4 };
 enum { ORPHANS_EVERY = 64 };
 static _Atomic unsigned refills;
 
-_Thread_local struct thread_state thread_state __attribute__((tls_model("initial-exec")));
-
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* the list, and owners */
 static struct heap *_Atomic heaps;
 static struct heap *next_candidate; /* for adoption: round robin */

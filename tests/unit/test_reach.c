@@ -41,8 +41,6 @@
 enum { PAGE = 4096, SITES = 64, MAPPINGS = 20000, ROWS = 512, TEXT = 1 << 20 };
 enum { ROOT_WORDS = 4096 };
 
-_Thread_local struct thread_state thread_state; /* for meta.c's lock */
-
 /* ---- the recording's tables ---------------------------------------------------- */
 
 static struct ul_header header;
