@@ -28,6 +28,7 @@
 #include "base/lock.h"
 #include "base/meta.h"
 #include "base/os.h"
+#include "base/page.h"
 #include "base/say.h"
 #include "heap/arena.h"
 #include "heap/heap.h"
@@ -52,8 +53,6 @@
 
 enum { SETTLE_MS = 20 };
 
-static struct process_guard no_guard; /* before process_begin: nothing is recorded */
-struct process_guard *process_guard = &no_guard;
 bool process_started;
 
 static int self_pid;   /* 0 before the start */
@@ -66,18 +65,10 @@ bool process_checking(void) {
   return settings.check;
 }
 
-static void set_recording(bool on) {
-  __atomic_store_n(&process_guard->recording, on, __ATOMIC_RELAXED);
-}
-
 /* ---- beginning ----------------------------------------------------------------- */
 
 static void begin(void) {
-  struct process_guard *guard = os_map_wiped_in_children(sizeof *guard);
-  if (!guard) return;
-  guard->alive = 1;
-  guard->recording = recording_begin();
-  process_guard = guard;
+  if (page_begin()) page_set_recording(recording_begin());
 }
 
 void process_begin(void) {
@@ -98,8 +89,8 @@ static void become_unrecorded(void) {
 }
 
 void process_check_fork(void) {
-  if (LIKELY(process_guard->alive) || process_guard == &no_guard) return;
-  process_guard->alive = 1;
+  if (LIKELY(!page_wiped())) return;
+  page_renew();
   thread_state.locks = 0;
   fallback(UL_FB_CHILD_UNRECORDED); /* in the parent's recording, still shared */
   become_unrecorded();
@@ -174,11 +165,11 @@ static void renew_locks(void) {
 }
 
 static void fork_child(void) {
-  if (process_guard == &no_guard) return;
+  if (!page_begun()) return;
   bool was_recording = recording && !recording_stopped() && !atomic_load(&finished);
   renew_locks();
   bool mine = recording_fork_child() && was_recording && settings.children;
-  process_guard->alive = 1;
+  page_renew();
   if (recording && !mine) become_unrecorded();
   heap_fork_child();
   self_pid = os_pid();
@@ -190,7 +181,7 @@ static void fork_child(void) {
   forget_history();
   recording_identify();
   unsettled = true;
-  set_recording(true);
+  page_set_recording(true);
   snapshot_due_ms = recording_ms() + SETTLE_MS;
 }
 
@@ -203,7 +194,7 @@ static void open_file(void) {
   say_once(&said, "cannot write the recording %s: %s; the program runs unrecorded",
            settings.file, strerrordesc_np(-error));
   recording_stop(UL_STOP_NO_SPACE, -error);
-  set_recording(false);
+  page_set_recording(false);
 }
 
 void process_settle(void) {
@@ -261,7 +252,7 @@ static bool passes_on_at_once(void) {
 
 static void finish(enum ul_state state, int status) {
   snapshot_take(heap_mine(), UL_SNAPSHOT_FINAL);
-  set_recording(false);
+  page_set_recording(false);
   thread_state.busy++;
   recording->status = status;
   recording->end_ms = recording_ms();
@@ -277,7 +268,7 @@ static void finish(enum ul_state state, int status) {
 /* Called from a handler that interrupted us (a signal, then _exit), waiting for a lock
  * could be for ever. The ledger is right without last words. */
 static bool may_finish(void) {
-  if (!process_started || !recording || !process_guard->alive) return false;
+  if (!process_started || !recording || page_wiped()) return false;
   if (thread_state.locks || thread_state.busy) return false;
   return os_pid() == self_pid; /* else: a vfork child in our memory */
 }
@@ -300,7 +291,7 @@ void process_resume(void) {
   recording->end_ms = 0;
   fallback(UL_FB_EXEC_FAILED);
   atomic_store(&finished, false);
-  set_recording(true);
+  page_set_recording(true);
 }
 
 static void at_exit(int status, void *unused) {
@@ -355,7 +346,7 @@ __attribute__((constructor)) static void start(void) {
   if (recording && wanted())
     start_recording();
   else
-    set_recording(false);
+    page_set_recording(false);
   pthread_atfork(fork_prepare, fork_parent, fork_child);
   process_started = true;
   errno = saved;

@@ -3,23 +3,12 @@
 #ifndef ULLAGE_PROCESS_H
 #define ULLAGE_PROCESS_H
 
+#include "base/page.h"
 #include "format.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Lies in a page that the kernel wipes in every forked child (MADV_WIPEONFORK), so that
- * even the child of a raw clone, for which no handler runs, cannot go on writing into its
- * parent's recording. */
-struct process_guard {
-  uint32_t alive;     /* 0: this is a child that nobody has told us of */
-  uint32_t recording; /* allocations go to the ledger */
-};
-extern struct process_guard *process_guard;
-
-static inline bool process_recording(void) {
-  return __atomic_load_n(&process_guard->recording, __ATOMIC_RELAXED);
-}
 /* Settings are read, stacks can be captured. */
 extern bool process_started;
 /* An allocation, by the entry point with that frame address, finds it false: start now if

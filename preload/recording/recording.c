@@ -1,8 +1,8 @@
 #include "recording/recording.h"
 
 #include "base/os.h"
+#include "base/page.h"
 #include "heap/class.h"
-#include "process/process.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -171,7 +171,7 @@ bool recording_in_file(void) {
 
 void recording_stop(enum ul_stop why, int error) {
   if (atomic_exchange(&stopped, true)) return;
-  __atomic_store_n(&process_guard->recording, 0, __ATOMIC_RELAXED);
+  page_set_recording(false);
   recording->stop_errno = error;
   recording->stop_ms = recording_ms();
   recording->stop = why;

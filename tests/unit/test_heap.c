@@ -33,9 +33,6 @@
 
 /* ---- what process.c would give ------------------------------------------------- */
 
-static struct process_guard guard = {1, 1};
-struct process_guard *process_guard = &guard;
-bool process_started = true;
 struct settings settings;
 
 uint64_t residency_rss(void) {
@@ -390,7 +387,9 @@ static void test_file(void **state) {
 
 static int set_up(void **state) {
   (void)state;
-  return recording_begin() ? 0 : -1;
+  if (!page_begin() || !recording_begin()) return -1;
+  page_set_recording(true);
+  return 0;
 }
 
 int main(void) {
