@@ -61,7 +61,7 @@ static __attribute__((noinline)) void record(struct heap *h, struct spot s, void
                                              uint32_t site) {
   uint64_t ms = recording_ms();
   ledger_enter(h, s, p, size, site, family, ms);
-  snapshot_tick(h, ms);
+  process_tick(h, ms);
 }
 
 /* Where to enter an allocation in the ledger; UL_SITE_NONE: it is not recorded. */

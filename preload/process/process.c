@@ -61,10 +61,6 @@ static _Atomic bool finished;
 
 static void start(void);
 
-bool process_checking(void) {
-  return settings.check;
-}
-
 /* ---- beginning ----------------------------------------------------------------- */
 
 static void begin(void) {
@@ -203,6 +199,17 @@ void process_settle(void) {
   open_file();
 }
 
+/* ---- now and then -------------------------------------------------------------- */
+
+void process_snapshot(struct heap *h) {
+  if (thread_state.busy || recording_stopped()) return;
+  process_settle();
+  thread_state.busy++;
+  stack_forget_unloaded();
+  thread_state.busy--;
+  snapshot_take(h, UL_SNAPSHOT_TIMED);
+}
+
 /* ---- the end ------------------------------------------------------------------- */
 
 static void scan(void) {
@@ -304,14 +311,18 @@ static void at_exit(int status, void *unused) {
 static void start_recording(void) {
   recording_identify();
   recording->depth_limit = site_depth_limit = settings.depth;
-  snapshot_interval_ms = settings.snapshot_ms;
+  snapshot_begin(&(struct snapshot_wishes){
+      .interval_ms = settings.snapshot_ms,
+      .check = settings.check,
+      .writes = settings.writes,
+  });
   open_file();
   if (recording_stopped()) return;
   thread_state.busy++;
   stack_start();
   thread_state.busy--;
   on_exit(at_exit, NULL);
-  snapshot_take(heap_mine(), UL_SNAPSHOT_TIMED); /* where everything begins */
+  process_snapshot(heap_mine()); /* where everything begins */
 }
 
 static bool wanted(void) {

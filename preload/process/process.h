@@ -3,6 +3,7 @@
 #ifndef ULLAGE_PROCESS_H
 #define ULLAGE_PROCESS_H
 
+#include "account/snapshot.h"
 #include "base/page.h"
 #include "format.h"
 
@@ -14,8 +15,6 @@ extern bool process_started;
 /* An allocation, by the entry point with that frame address, finds it false: start now if
  * that can be. Returns process_started. */
 bool process_start_early(const void *frame_address);
-/* ULLAGE_CHECK=yes: walk the invariants at each snapshot. */
-bool process_checking(void);
 
 /* Before the first heap exists; cheap when done. */
 void process_begin(void);
@@ -24,6 +23,12 @@ void process_check_fork(void);
 /* A forked child whose recording is still private memory gets its file now, if it is
  * to have one. Only while the process has one thread. */
 void process_settle(void);
+/* A timed snapshot by the thread that has h, and what else is done that often. */
+void process_snapshot(struct heap *h);
+/* After an allocation, at `ms`. */
+static inline void process_tick(struct heap *h, uint64_t ms) {
+  if (UNLIKELY(snapshot_due(ms))) process_snapshot(h);
+}
 
 /* The program ends (enum ul_state, status): last snapshot, scan, header. At most once,
  * unless process_resume() takes it back. Any thread; returns without doing anything in a

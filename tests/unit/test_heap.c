@@ -13,9 +13,7 @@
 #include "recording/recording.h"
 #include "account/residency.h"
 #include "base/say.h"
-#include "process/settings.h"
 #include "account/snapshot.h"
-#include "stack/stack.h"
 #include "recording/table.h"
 
 #include <errno.h>
@@ -33,18 +31,12 @@
 
 /* ---- what process.c would give ------------------------------------------------- */
 
-struct settings settings;
 
 uint64_t residency_rss(void) {
   return 4096;
 }
 bool residency_mark_writes(void) {
   return false;
-}
-void process_settle(void) {}
-void stack_forget_unloaded(void) {}
-bool process_checking(void) {
-  return true;
 }
 void process_begin(void) {}
 void process_check_fork(void) {}
@@ -389,6 +381,7 @@ static int set_up(void **state) {
   (void)state;
   if (!page_begin() || !recording_begin()) return -1;
   page_set_recording(true);
+  snapshot_begin(&(struct snapshot_wishes){.interval_ms = 10, .check = true});
   return 0;
 }
 
