@@ -276,3 +276,14 @@ bool os_thread_alive(int tid) {
   errno = saved;
   return alive;
 }
+
+void os_kill_self(int sig) {
+  int saved = errno;
+  syscall(SYS_kill, os_pid(), sig);
+  errno = saved;
+}
+
+void os_exit(int status) {
+  for (;;)
+    syscall(SYS_exit_group, status);
+}

@@ -70,4 +70,7 @@ uint64_t os_real_ns(void);
 int os_tid(void); /* system calls: true even in a raw clone */
 int os_pid(void);
 bool os_thread_alive(int tid);
+void os_kill_self(int sig); /* the process */
+/* At once: no handler runs, and not our own _exit. */
+_Noreturn void os_exit(int status);
 #endif

@@ -2,10 +2,8 @@
 
 #include "base/os.h"
 
+#include <signal.h>
 #include <stdarg.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 struct line {
@@ -73,6 +71,6 @@ void say_invariant(const char *what, const char *file, int line) {
   put_number(&l, (unsigned long)line);
   put(&l, ")");
   emit(&l);
-  syscall(SYS_kill, os_pid(), 6);
-  _exit(134);
+  os_kill_self(SIGABRT);
+  os_exit(128 + SIGABRT);
 }

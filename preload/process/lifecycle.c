@@ -1,6 +1,7 @@
 /* lifecycle.c - the functions of libc that end, replace or multiply the process,
  * interposed so that process.c hears of it. Each does what the real one does. */
 #include "base/next.h"
+#include "base/os.h"
 #include "base/say.h"
 #include "process/process.h"
 
@@ -21,8 +22,7 @@
 
 static _Noreturn void leave(int status) {
   process_finish(UL_STATE_EXITED, status);
-  for (;;)
-    syscall(SYS_exit_group, status);
+  os_exit(status);
 }
 
 EXPORT _Noreturn void _exit(int status) {
@@ -56,8 +56,7 @@ EXPORT _Noreturn void abort(void) {
   NEXT(abort);
   if (abort_is_deadly()) process_finish(UL_STATE_ABORTED, SIGABRT);
   if (real) real();
-  for (;;)
-    syscall(SYS_exit_group, 128 + SIGABRT);
+  os_exit(128 + SIGABRT);
 }
 
 /* ---- exec ---------------------------------------------------------------------- */

@@ -70,8 +70,7 @@ static struct {
 static _Noreturn void give_up(int error) {
   scan.result->error = error;
   atomic_store(&scan.result->phase, PHASE_FAILED);
-  syscall(SYS_exit_group, 1);
-  __builtin_unreachable();
+  os_exit(1);
 }
 
 /* ---- verdicts ------------------------------------------------------------------ */
@@ -187,8 +186,7 @@ static _Noreturn __attribute__((noinline)) void run_scan(void) {
     give_up(ENOMEM);
   found_each(tell);
   atomic_store(&scan.result->phase, PHASE_DONE);
-  syscall(SYS_exit_group, 0);
-  __builtin_unreachable();
+  os_exit(0);
 }
 
 /* ---- the program --------------------------------------------------------------- */
