@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -57,7 +56,7 @@ static bool free_name(const char *path, char *result) {
   for (unsigned i = 1; i < NAME_TRIES; i++) {
     strcpy(result, path);
     if (!append_number(result, i)) return false;
-    if (access(result, F_OK) != 0) return true;
+    if (os_access(result, F_OK) != 0) return true;
   }
   return false;
 }
@@ -66,7 +65,7 @@ static int open_at(const char *path) {
   int error = recording_open(path);
   if (error != -EEXIST || !is_ours(path)) return error;
   char earlier[PATH_MAX];
-  if (!free_name(path, earlier) || rename(path, earlier) != 0) return -EEXIST;
+  if (!free_name(path, earlier) || os_rename(path, earlier) != 0) return -EEXIST;
   return recording_open(path);
 }
 
@@ -80,13 +79,12 @@ static int open_as_child(void) {
 }
 
 int child_open_file(void) {
-  int saved = errno, error = -EEXIST;
+  int error = -EEXIST;
   bool may_be_main =
       settings.main_pid ? settings.main_pid == recording->pid : !recording->forked;
   if (may_be_main) error = open_at(settings.file);
   main_by_default = error == 0;
   if (error == -EEXIST) error = open_as_child();
-  errno = saved;
   return error;
 }
 
@@ -130,9 +128,11 @@ bool child_might_have_leaks_to_tell(void) {
 bool child_may_keep(void) {
   int fd = os_open(settings.file, O_RDWR | O_NOFOLLOW | O_NONBLOCK, 0);
   if (fd < 0) return true;
-  struct ul_header *main_header = os_map_file(NULL, fd, 0, UL_HEADER_BYTES);
+  void *mapped = NULL;
+  int error = os_map_file(&mapped, fd, 0, UL_HEADER_BYTES);
   os_close(fd);
-  if (!main_header) return true;
+  if (error) return true;
+  struct ul_header *main_header = mapped;
   bool may = true;
   if (!memcmp(main_header->magic, UL_MAGIC, sizeof main_header->magic))
     may = __atomic_fetch_add(&main_header->children_kept, 1, __ATOMIC_RELAXED) <
@@ -194,7 +194,7 @@ bool child_fold(void) {
   l.text[l.n++] = '\n';
   int fd = os_open(path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW, 0666);
   if (fd < 0) return false;
-  bool done = os_append(fd, l.text, l.n);
+  int error = os_append(fd, l.text, l.n);
   os_close(fd);
-  return done;
+  return error == 0;
 }

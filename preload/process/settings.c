@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 struct settings settings;
 
@@ -89,7 +88,7 @@ static void read_file_name(void) {
   struct name to = {settings.file, 0, sizeof settings.file};
   const char *pattern = getenv("ULLAGE_FILE");
   if (!pattern || !*pattern) pattern = "ullage.%n.%p";
-  if (pattern[0] != '/' && getcwd(settings.file, sizeof settings.file - 1)) {
+  if (pattern[0] != '/' && os_directory(settings.file, sizeof settings.file - 1) == 0) {
     to.n = strlen(settings.file);
     put(&to, "/");
   }

@@ -16,7 +16,7 @@ struct piece {
   uint64_t bytes;
   char *at;
 };
-enum { PIECES = 64, PAGE = 4096, GRAIN = 65536 };
+enum { PIECES = 64, GRAIN = 65536 };
 
 static const struct shape {
   uint32_t element_bytes;
@@ -89,7 +89,7 @@ bool table_begin(void) {
   size_t total = UL_HEADER_BYTES;
   for (int t = 0; t < UL_TABLES; t++)
     total += shapes[t].first_segment;
-  char *at = os_map(total, PAGE, OS_TOOL);
+  char *at = os_map(total, OS_PAGE, OS_TOOL);
   if (!at) return false;
   struct ul_header *h = (struct ul_header *)at;
   h->header_bytes = UL_HEADER_BYTES;
