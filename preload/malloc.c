@@ -67,7 +67,7 @@ static __attribute__((noinline)) void record(struct heap *h, struct spot s, void
 /* Where to enter an allocation in the ledger; UL_SITE_NONE: it is not recorded. */
 INLINE uint32_t site_for(const void *frame) {
   if (UNLIKELY(!process_recording())) return UL_SITE_NONE;
-  if (LIKELY(process_started) || thread_state.busy || process_start_early(frame))
+  if (LIKELY(process_started()) || thread_state.busy || process_start_early(frame))
     return process_recording() ? site_capture(frame) : UL_SITE_NONE;
   fallback(UL_FB_EARLY);
   return UL_SITE_EARLY;

@@ -1,11 +1,13 @@
-/* process.c - phases of the process, as ullage sees it.
+/* process.c - phases of the process (enum process_phase), as ullage sees it.
  *
- *   before     the first malloc, perhaps from the loader: process_begin() makes
- *              the guard and the tables, in private memory. Sites are "early".
- *   started    at the first allocation by anybody but the loader, or in our
- *              constructor: settings are read, the file is open, stacks are walked.
+ *   begun      by the first malloc, perhaps from the loader: process_begin() makes
+ *              the page and the tables, in private memory. Sites are "early".
+ *   starting   at the first allocation by anybody but the loader, or in our
+ *              constructor: settings are read, the file is opened.
+ *   started    stacks are walked.
  *   finished   the last words: a final snapshot, the account of the address space,
- *              the leak scan; then nothing is recorded any more.
+ *              the leak scan; then nothing is recorded any more. Only a failed exec
+ *              leads back from here.
  *
  * The end comes through one of: on_exit (return from main, exit, the last
  * thread's end), quick_exit, _exit and _Exit, abort, exec. Our on_exit handler is
@@ -18,7 +20,7 @@
  * file of its own when it lives for SETTLE_MS, starts a thread, or has something
  * to tell at its end: most children exec at once. vfork, posix_spawn: the child runs in
  * our memory with another pid; it may allocate, and nothing else is done for it. Raw
- * clone without handlers: the guard page reads 0; the child goes on as an
+ * clone without handlers: the wiped page reads 0; the child goes on as an
  * allocator that records nothing. What may be lost in a forked child: the heaps of
  * the threads that are not there (quarantined), and what they had on their stacks. */
 #include "process/process.h"
@@ -53,18 +55,30 @@
 
 enum { SETTLE_MS = 20 };
 
-bool process_started;
+_Atomic enum process_phase process_phase;
 
-static int self_pid;   /* 0 before the start */
-static bool unsettled; /* a forked child that has no file yet */
-static _Atomic bool finished;
+static int self_pid; /* 0 before the start */
 
 static void start(void);
+
+/* false: somebody has been here before. */
+static bool advance(enum process_phase to) {
+  enum process_phase from = atomic_load(&process_phase);
+  while (from < to)
+    if (atomic_compare_exchange_weak(&process_phase, &from, to)) return true;
+  return false;
+}
+
+/* A forked child that has no file yet? */
+static bool unsettled(void) {
+  return recording && recording->forked && !recording_in_file() && !recording_stopped();
+}
 
 /* ---- beginning ----------------------------------------------------------------- */
 
 static void begin(void) {
   if (page_begin()) page_set_recording(recording_begin());
+  advance(PHASE_BEGUN);
 }
 
 void process_begin(void) {
@@ -162,7 +176,8 @@ static void renew_locks(void) {
 
 static void fork_child(void) {
   if (!page_begun()) return;
-  bool was_recording = recording && !recording_stopped() && !atomic_load(&finished);
+  bool was_recording =
+      recording && !recording_stopped() && process_phase != PHASE_FINISHED;
   renew_locks();
   bool mine = recording_fork_child() && was_recording && settings.children;
   page_renew();
@@ -176,7 +191,6 @@ static void fork_child(void) {
   recording->children = 0;
   forget_history();
   recording_identify();
-  unsettled = true;
   page_set_recording(true);
   snapshot_due_ms = recording_ms() + SETTLE_MS;
 }
@@ -194,9 +208,7 @@ static void open_file(void) {
 }
 
 void process_settle(void) {
-  if (LIKELY(!unsettled)) return;
-  unsettled = false;
-  open_file();
+  if (unsettled()) open_file();
 }
 
 /* ---- now and then -------------------------------------------------------------- */
@@ -254,7 +266,7 @@ static void finish_child(void) {
 
 /* Most forked children exec at once: that is not worth even a line. */
 static bool passes_on_at_once(void) {
-  return unsettled && recording->state == UL_STATE_EXECED;
+  return unsettled() && recording->state == UL_STATE_EXECED;
 }
 
 static void finish(enum ul_state state, int status) {
@@ -267,7 +279,7 @@ static void finish(enum ul_state state, int status) {
   bool has_file = recording_in_file() && !recording_stopped();
   if (has_file && child_is_main())
     tell_all(false);
-  else if ((has_file || unsettled) && !passes_on_at_once())
+  else if ((has_file || unsettled()) && !passes_on_at_once())
     finish_child();
   thread_state.busy--;
 }
@@ -275,14 +287,14 @@ static void finish(enum ul_state state, int status) {
 /* Called from a handler that interrupted us (a signal, then _exit), waiting for a lock
  * could be for ever. The ledger is right without last words. */
 static bool may_finish(void) {
-  if (!process_started || !recording || page_wiped()) return false;
+  if (!process_started() || !recording || page_wiped()) return false;
   if (thread_state.locks || thread_state.busy) return false;
   return os_pid() == self_pid; /* else: a vfork child in our memory */
 }
 
 void process_finish(enum ul_state state, int status) {
   int saved = errno;
-  if (may_finish() && !atomic_exchange(&finished, true)) finish(state, status);
+  if (may_finish() && advance(PHASE_FINISHED)) finish(state, status);
   errno = saved;
 }
 
@@ -293,11 +305,11 @@ void process_exec(const char *program) {
 }
 
 void process_resume(void) {
-  if (!may_finish() || !atomic_load(&finished) || recording_stopped()) return;
+  if (!may_finish() || process_phase != PHASE_FINISHED || recording_stopped()) return;
   recording->state = UL_STATE_RUNNING;
   recording->end_ms = 0;
   fallback(UL_FB_EXEC_FAILED);
-  atomic_store(&finished, false);
+  process_phase = PHASE_STARTED;
   page_set_recording(true);
 }
 
@@ -342,13 +354,12 @@ static bool may_start(const void *frame_address) {
 }
 
 bool process_start_early(const void *frame_address) {
-  if (!process_started && may_start(frame_address)) start();
-  return process_started;
+  if (!process_started() && may_start(frame_address)) start();
+  return process_started();
 }
 
 __attribute__((constructor)) static void start(void) {
-  static _Atomic bool begun;
-  if (atomic_exchange(&begun, true)) return;
+  if (!advance(PHASE_STARTING)) return;
   int saved = errno;
   settings_read();
   if (settings.faults) os_inject_faults(settings.faults);
@@ -359,6 +370,6 @@ __attribute__((constructor)) static void start(void) {
   else
     page_set_recording(false);
   pthread_atfork(fork_prepare, fork_parent, fork_child);
-  process_started = true;
+  advance(PHASE_STARTED);
   errno = saved;
 }

@@ -10,10 +10,22 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* In this order; process.c says what each is. */
+enum process_phase {
+  PHASE_NONE,
+  PHASE_BEGUN,
+  PHASE_STARTING,
+  PHASE_STARTED,
+  PHASE_FINISHED,
+};
+extern _Atomic enum process_phase process_phase;
+
 /* Settings are read, stacks can be captured. */
-extern bool process_started;
-/* An allocation, by the entry point with that frame address, finds it false: start now if
- * that can be. Returns process_started. */
+static inline bool process_started(void) {
+  return atomic_load_explicit(&process_phase, memory_order_relaxed) >= PHASE_STARTED;
+}
+/* An allocation, by the entry point with that frame address, finds it not started: start
+ * now if that can be. Returns process_started(). */
 bool process_start_early(const void *frame_address);
 
 /* Before the first heap exists; cheap when done. */
