@@ -301,9 +301,9 @@ void snapshot_take(struct heap *h, enum ul_snapshot_kind kind) {
     if (kind != UL_SNAPSHOT_TIMED) fallback(UL_FB_SNAPSHOT_SKIPPED);
     return;
   }
-  thread_state.busy++;
+  unsigned before = busy_enter(BUSY_SNAPSHOT);
   take_locked(h, kind);
-  thread_state.busy--;
+  busy_leave(before);
   lock_give(&lock);
 }
 

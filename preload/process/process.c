@@ -216,9 +216,9 @@ void process_settle(void) {
 void process_snapshot(struct heap *h) {
   if (thread_state.busy || recording_stopped()) return;
   process_settle();
-  thread_state.busy++;
+  unsigned before = busy_enter(BUSY_LOADING);
   stack_forget_unloaded();
-  thread_state.busy--;
+  busy_leave(before);
   snapshot_take(h, UL_SNAPSHOT_TIMED);
 }
 
@@ -272,7 +272,7 @@ static bool passes_on_at_once(void) {
 static void finish(enum ul_state state, int status) {
   snapshot_take(heap_mine(), UL_SNAPSHOT_FINAL);
   page_set_recording(false);
-  thread_state.busy++;
+  unsigned before = busy_enter(BUSY_LAST_WORDS);
   recording->status = status;
   recording->end_ms = recording_ms();
   recording->state = state;
@@ -281,7 +281,7 @@ static void finish(enum ul_state state, int status) {
     tell_all(false);
   else if ((has_file || unsettled()) && !passes_on_at_once())
     finish_child();
-  thread_state.busy--;
+  busy_leave(before);
 }
 
 /* Called from a handler that interrupted us (a signal, then _exit), waiting for a lock
@@ -330,9 +330,9 @@ static void start_recording(void) {
   });
   open_file();
   if (recording_stopped()) return;
-  thread_state.busy++;
+  unsigned before = busy_enter(BUSY_LOADING);
   stack_start();
-  thread_state.busy--;
+  busy_leave(before);
   on_exit(at_exit, NULL);
   process_snapshot(heap_mine()); /* where everything begins */
 }
