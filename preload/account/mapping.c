@@ -6,6 +6,7 @@
 
 #include "base/meta.h"
 #include "base/os.h"
+#include "base/text.h"
 #include "heap/map.h"
 #include "recording/table.h"
 
@@ -48,35 +49,21 @@ char *mapping_text(const char *path, size_t *bytes, size_t *mapped_bytes) {
   return text;
 }
 
-static int hex_digit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  return -1;
-}
-
 /* The hexadecimal number at *p; false if there is none, or it does not end in `after`. */
 static bool take_hex(const char **p, const char *end, char after, uint64_t *value) {
   const char *s = *p;
-  uint64_t v = 0;
-  while (s < end && hex_digit(*s) >= 0)
-    v = v << 4 | (uint64_t)hex_digit(*s++);
+  *value = text_hex(&s, end);
   if (s == *p || s == end || *s != after) return false;
   *p = s + 1;
-  *value = v;
   return true;
 }
 
 bool mapping_number(const char **cursor, const char *end, uint64_t *value) {
-  const char *s = *cursor;
-  uint64_t v = 0;
-  while (s < end && *s == ' ')
-    s++;
-  const char *digits = s;
-  while (s < end && *s >= '0' && *s <= '9')
-    v = v * 10 + (uint64_t)(*s++ - '0');
-  *cursor = s;
-  *value = v;
-  return s > digits;
+  while (*cursor < end && **cursor == ' ')
+    ++*cursor;
+  const char *digits = *cursor;
+  *value = text_decimal(cursor, end);
+  return *cursor > digits;
 }
 
 /* "start-end rwxp offset major:minor inode   name" */

@@ -11,7 +11,7 @@
 #include "base/os.h"
 #include "heap/map.h"
 #include "heap/types.h"
-#include "recording/table.h"
+#include "recording/recording.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -268,7 +268,7 @@ bool residency_mark_writes(void) {
   bool works = probe && mark_and_probe(fd, probe);
   if (probe) os_unmap(probe, OS_PAGE, OS_TOOL);
   if (fd >= 0) os_close(fd);
-  recording->writes_ms = works ? os_ms() - recording->start_mono_ns / 1000000 : 0;
+  recording->writes_ms = works ? recording_ms() : 0;
   recording->writes = works ? UL_EVIDENCE_PAGEMAP : UL_EVIDENCE_NONE;
   return works;
 }

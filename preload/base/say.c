@@ -1,6 +1,7 @@
 #include "base/say.h"
 
 #include "base/os.h"
+#include "base/text.h"
 
 #include <signal.h>
 #include <stdarg.h>
@@ -17,12 +18,8 @@ static void put(struct line *l, const char *s) {
 }
 
 static void put_number(struct line *l, unsigned long value) {
-  char digits[24], *p = digits + sizeof digits;
-  *--p = 0;
-  do
-    *--p = (char)('0' + value % 10);
-  while (value /= 10);
-  put(l, p);
+  char digits[TEXT_DIGITS];
+  put(l, text_number(digits, value));
 }
 
 static void put_signed(struct line *l, int value) {

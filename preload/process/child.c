@@ -1,6 +1,7 @@
 #include "process/child.h"
 
 #include "base/os.h"
+#include "base/text.h"
 #include "process/settings.h"
 #include "recording/recording.h"
 
@@ -31,13 +32,8 @@ static bool append(char *to, const char *s) {
 }
 
 static bool append_number(char *to, unsigned value) {
-  char digits[16], *p = digits + sizeof digits;
-  *--p = 0;
-  do
-    *--p = (char)('0' + value % 10);
-  while (value /= 10);
-  *--p = '.';
-  return append(to, p);
+  char digits[TEXT_DIGITS];
+  return append(to, ".") && append(to, text_number(digits, value));
 }
 
 /* Does the file hold a recording of this process, from before an exec? */
@@ -152,12 +148,8 @@ static void put(struct line *l, const char *s, size_t most) {
 }
 
 static void put_field(struct line *l, uint64_t value) {
-  char digits[24], *p = digits + sizeof digits;
-  *--p = 0;
-  do
-    *--p = (char)('0' + value % 10);
-  while (value /= 10);
-  put(l, p, sizeof digits);
+  char digits[TEXT_DIGITS];
+  put(l, text_number(digits, value), sizeof digits);
   l->text[l->n++] = '\t';
 }
 

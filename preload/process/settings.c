@@ -2,6 +2,7 @@
 
 #include "base/os.h"
 #include "base/say.h"
+#include "base/text.h"
 #include "stack/stack.h"
 
 #include <errno.h>
@@ -56,12 +57,8 @@ static void put(struct name *to, const char *s) {
 }
 
 static void put_number(struct name *to, unsigned value) {
-  char digits[12], *p = digits + sizeof digits;
-  *--p = 0;
-  do
-    *--p = (char)('0' + value % 10);
-  while (value /= 10);
-  put(to, p);
+  char digits[TEXT_DIGITS];
+  put(to, text_number(digits, value));
 }
 
 static void put_program(struct name *to) {

@@ -22,6 +22,7 @@
 #include "reach/freeze.h"
 
 #include "base/os_thread.h"
+#include "base/text.h"
 #include "recording/table.h"
 
 #include <dirent.h>
@@ -114,38 +115,13 @@ static char *append_text(char *to, const char *text) {
   return to;
 }
 
-static char *append_number(char *to, unsigned n) {
-  char digits[12];
-  int i = 0;
-  do
-    digits[i++] = (char)('0' + n % 10);
-  while (n /= 10);
-  while (i)
-    *to++ = digits[--i];
-  *to = 0;
-  return to;
-}
-
 static ssize_t read_task(int tid, const char *file, char *buffer, size_t size) {
-  char path[64];
+  char path[64], digits[TEXT_DIGITS];
   char *end = append_text(path, "/proc/self/task/");
-  end = append_number(end, (unsigned)tid);
+  end = append_text(end, text_number(digits, (unsigned)tid));
   end = append_text(end, "/");
   append_text(end, file);
   return os_slurp(path, buffer, size);
-}
-
-static uint64_t parse_hex(const char **p) {
-  uint64_t v = 0;
-  for (;; ++*p) {
-    int c = **p;
-    if (c >= '0' && c <= '9')
-      v = v << 4 | (uint64_t)(c - '0');
-    else if (c >= 'a' && c <= 'f')
-      v = v << 4 | (uint64_t)(c - 'a' + 10);
-    else
-      return v;
-  }
 }
 
 /* "nr 0xa 0xb 0xc 0xd 0xe 0xf 0xsp 0xpc", "-1 0xsp 0xpc" or "running". Returns the number
@@ -157,15 +133,13 @@ static int read_system_call(struct frozen_thread *t) {
   unsigned n = 0;
   for (const char *p = strstr(text, "0x"); p && n < 8; p = strstr(p, "0x")) {
     p += 2;
-    values[n++] = parse_hex(&p);
+    values[n++] = text_hex(&p, NULL);
   }
   if (n >= 2) t->sp = values[n - 2];
   if (n < 8) return -1;
   memcpy(t->arguments, values, sizeof t->arguments);
-  int number = 0;
-  for (const char *p = text; *p >= '0' && *p <= '9'; p++)
-    number = number * 10 + (*p - '0');
-  return number;
+  const char *number = text;
+  return (int)text_decimal(&number, NULL);
 }
 
 /* GONE if it is dead, UNSTOPPED if it blocks the signal or cannot run, ASKED if it would
@@ -180,7 +154,7 @@ static uint32_t read_status(const struct frozen_thread *t) {
   const char *blocked = strstr(text, "\nSigBlk:\t");
   if (!blocked) return FROZEN_ASKED;
   blocked += 9;
-  return parse_hex(&blocked) >> (borrowed - 1) & 1 ? FROZEN_UNSTOPPED : FROZEN_ASKED;
+  return text_hex(&blocked, NULL) >> (borrowed - 1) & 1 ? FROZEN_UNSTOPPED : FROZEN_ASKED;
 }
 
 /* Would it take the signal, by running its handler? sigtimedwait() unblocks the signals
@@ -199,9 +173,7 @@ static bool would_answer(struct frozen_thread *t) {
 /* ---- listing ------------------------------------------------------------------- */
 
 static int parse_tid(const char *name) {
-  int tid = 0;
-  for (; *name >= '0' && *name <= '9'; name++)
-    tid = tid * 10 + (*name - '0');
+  int tid = (int)text_decimal(&name, NULL);
   return *name ? 0 : tid;
 }
 

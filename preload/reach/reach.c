@@ -20,7 +20,7 @@
 #include "reach/mark.h"
 #include "reach/roots.h"
 #include "reach/scratch.h"
-#include "recording/table.h"
+#include "recording/recording.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -234,7 +234,7 @@ static int begin(const struct thread_set *threads) {
   job.begun_ns = os_monotonic_ns();
   recording->scan = (struct ul_scan){
       .state = UL_SCAN_RUNNING,
-      .at_ms = (job.begun_ns - recording->start_mono_ns) / 1000000,
+      .at_ms = recording_ms(),
   };
   int error = map_result(sites);
   if (error) {

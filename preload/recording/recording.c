@@ -2,6 +2,7 @@
 
 #include "base/os.h"
 #include "base/page.h"
+#include "base/text.h"
 #include "heap/class.h"
 
 #include <errno.h>
@@ -56,10 +57,9 @@ static uint64_t process_start(void) {
   const char *p = strrchr(line, ')');
   for (int field = 2; p && field < 22; field++)
     p = strchr(p + 1, ' ');
-  uint64_t value = 0;
-  for (p = p ? p + 1 : ""; *p >= '0' && *p <= '9'; p++)
-    value = value * 10 + (uint64_t)(*p - '0');
-  return value;
+  if (!p) return 0;
+  p++;
+  return text_decimal(&p, NULL);
 }
 
 static uint32_t text_of_link(const char *link) {

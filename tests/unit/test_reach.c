@@ -13,7 +13,7 @@
 #include "base/os.h"
 #include "reach/reach.h"
 #include "account/residency.h"
-#include "recording/table.h"
+#include "recording/recording.h"
 #include "base/thread.h"
 #include "heap/types.h"
 
@@ -91,6 +91,9 @@ void *table_replace_rows(enum ul_table t, size_t n) {
 void *table_segment_address(unsigned i) {
   (void)i;
   return NULL; /* there are none */
+}
+uint64_t recording_ms(void) {
+  return os_ms();
 }
 void fallback(enum ul_fallback which) {
   header.fallbacks[which]++;
