@@ -179,7 +179,8 @@ static void fork_child(void) {
   bool was_recording =
       recording && !recording_stopped() && process_phase != PHASE_FINISHED;
   renew_locks();
-  bool mine = recording_fork_child() && was_recording && settings.children;
+  bool mine =
+      recording_fork_child() && was_recording && settings.record && settings.children;
   page_renew();
   if (recording && !mine) become_unrecorded();
   heap_fork_child();
