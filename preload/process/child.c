@@ -2,87 +2,16 @@
 
 #include "base/os.h"
 #include "base/text.h"
+#include "process/file.h"
 #include "process/settings.h"
 #include "recording/recording.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <unistd.h>
 
 /* A process that lived for less than a second, never held 4 MiB and lost less
  * than 16 KiB: not what anybody looks for in a build's thousand children. */
 enum { TELL_PEAK = 4 << 20, TELL_LOST = 16 << 10, TELL_MS = 1000 };
-enum { NAME_TRIES = 1000 };
-
-static bool
-    main_by_default; /* nobody named a main process and the file was ours to create */
-
-bool child_is_main(void) {
-  return settings.main_pid ? settings.main_pid == recording->pid : main_by_default;
-}
-
-/* ---- names --------------------------------------------------------------------- */
-
-/* strcat-like; false when there is no room. */
-static bool append(char *to, const char *s) {
-  if (strlen(to) + strlen(s) >= PATH_MAX) return false;
-  strcat(to, s);
-  return true;
-}
-
-static bool append_number(char *to, unsigned value) {
-  char digits[TEXT_DIGITS];
-  return append(to, ".") && append(to, text_number(digits, value));
-}
-
-/* Does the file hold a recording of this process, from before an exec? */
-static bool is_ours(const char *path) {
-  struct ul_header header;
-  int fd = os_open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
-  if (fd < 0) return false;
-  ssize_t n = os_read_all(fd, &header, sizeof header);
-  os_close(fd);
-  return n == sizeof header && !memcmp(header.magic, UL_MAGIC, sizeof header.magic) &&
-         header.pid == recording->pid && header.pid_start == recording->pid_start;
-}
-
-/* The first of path.1, path.2, ... that is not there. */
-static bool free_name(const char *path, char *result) {
-  for (unsigned i = 1; i < NAME_TRIES; i++) {
-    strcpy(result, path);
-    if (!append_number(result, i)) return false;
-    if (os_access(result, F_OK) != 0) return true;
-  }
-  return false;
-}
-
-static int open_at(const char *path) {
-  int error = recording_open(path);
-  if (error != -EEXIST || !is_ours(path)) return error;
-  char earlier[PATH_MAX];
-  if (!free_name(path, earlier) || os_rename(path, earlier) != 0) return -EEXIST;
-  return recording_open(path);
-}
-
-static int open_as_child(void) {
-  char path[PATH_MAX], other[PATH_MAX];
-  strcpy(path, settings.file);
-  if (!append_number(path, (unsigned)recording->pid)) return -ENAMETOOLONG;
-  int error = open_at(path);
-  if (error == -EEXIST && free_name(path, other)) error = recording_open(other);
-  return error;
-}
-
-int child_open_file(void) {
-  int error = -EEXIST;
-  bool may_be_main =
-      settings.main_pid ? settings.main_pid == recording->pid : !recording->forked;
-  if (may_be_main) error = open_at(settings.file);
-  main_by_default = error == 0;
-  if (error == -EEXIST) error = open_as_child();
-  return error;
-}
 
 /* ---- the line ------------------------------------------------------------------ */
 
@@ -168,7 +97,7 @@ bool child_fold(void) {
                                       "aborted"};
   char path[PATH_MAX];
   strcpy(path, settings.file);
-  if (!append(path, ".children")) return false;
+  if (!file_name_append(path, ".children")) return false;
   struct line l = {.n = 0};
   put_field(&l, (uint64_t)recording->pid);
   put_field(&l, (uint64_t)recording->ppid);

@@ -37,6 +37,7 @@
 #include "heap/large.h"
 #include "ledger/site.h"
 #include "process/child.h"
+#include "process/file.h"
 #include "process/settings.h"
 #include "reach/freeze.h"
 #include "reach/reach.h"
@@ -111,15 +112,19 @@ void process_check_fork(void) {
 
 /* ---- locks --------------------------------------------------------------------- */
 
-static void lock_heap(void) {
+static void lock_all(void) {
   snapshot_fork_prepare();
   heap_fork_prepare();
   site_fork_prepare();
   stack_fork_prepare();
   arena_fork_prepare();
+  table_lock();
+  meta_fork_prepare();
 }
 
-static void unlock_heap(void) {
+static void unlock_all(void) {
+  meta_fork_parent();
+  table_unlock();
   arena_fork_parent();
   stack_fork_parent();
   site_fork_parent();
@@ -127,27 +132,17 @@ static void unlock_heap(void) {
   snapshot_fork_parent();
 }
 
-static void lock_all(bool copy_recording) {
-  lock_heap();
-  recording_fork_prepare(copy_recording);
-  meta_fork_prepare();
-}
-
-static void unlock_all(void) {
-  meta_fork_parent();
-  recording_fork_parent();
-  unlock_heap();
-}
-
 /* ---- fork ---------------------------------------------------------------------- */
 
 static void fork_prepare(void) {
   process_check_fork();
-  lock_all(settings.children && process_recording());
+  lock_all();
+  if (settings.children && process_recording()) recording_copy();
 }
 
 static void fork_parent(void) {
   if (recording) __atomic_fetch_add(&recording->children, 1, __ATOMIC_RELAXED);
+  recording_drop_copy();
   unlock_all();
 }
 
@@ -180,7 +175,7 @@ static void fork_child(void) {
       recording && !recording_stopped() && process_phase != PHASE_FINISHED;
   renew_locks();
   bool mine =
-      recording_fork_child() && was_recording && settings.record && settings.children;
+      recording_become_copy() && was_recording && settings.record && settings.children;
   page_renew();
   if (recording && !mine) become_unrecorded();
   heap_fork_child();
@@ -200,7 +195,7 @@ static void fork_child(void) {
 
 static void open_file(void) {
   static bool said;
-  int error = child_open_file();
+  int error = file_open();
   if (!error) return;
   say_once(&said, "cannot write the recording %s: %s; the program runs unrecorded",
            settings.file, strerrordesc_np(-error));
@@ -227,9 +222,7 @@ void process_snapshot(struct heap *h) {
 
 static void scan(void) {
   struct thread_set threads;
-  lock_heap();
-  recording_fork_prepare(false);
-  meta_fork_prepare();
+  lock_all();
   freeze(&threads);
   int child = reach_begin(&threads);
   thaw(&threads);
@@ -278,7 +271,7 @@ static void finish(enum ul_state state, int status) {
   recording->end_ms = recording_ms();
   recording->state = state;
   bool has_file = recording_in_file() && !recording_stopped();
-  if (has_file && child_is_main())
+  if (has_file && file_is_main())
     tell_all(false);
   else if ((has_file || unsettled()) && !passes_on_at_once())
     finish_child();

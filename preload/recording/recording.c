@@ -263,10 +263,8 @@ static void copy_all(char *to) {
   }
 }
 
-void recording_fork_prepare(bool child_records) {
-  table_lock();
-  fork_copy = NULL;
-  if (!recording || !in_file || !child_records || stopped) return;
+void recording_copy(void) {
+  if (!recording || !in_file || stopped) return;
   fork_copy_bytes = copy_size();
   if (fork_copy_bytes <= COPY_MAX) fork_copy = os_map(fork_copy_bytes, OS_PAGE, OS_TOOL);
   if (fork_copy)
@@ -275,10 +273,9 @@ void recording_fork_prepare(bool child_records) {
     fallback(UL_FB_CHILD_UNRECORDED);
 }
 
-void recording_fork_parent(void) {
+void recording_drop_copy(void) {
   if (fork_copy) os_unmap(fork_copy, fork_copy_bytes, OS_TOOL);
   fork_copy = NULL;
-  table_unlock();
 }
 
 /* Blank memory over the shared file. The header is needed to know the segments,
@@ -301,8 +298,7 @@ static void restore(void) {
   }
 }
 
-bool recording_fork_child(void) {
-  table_fork_child();
+bool recording_become_copy(void) {
   if (!recording || !in_file) return recording != NULL;
   bool copied = fork_copy != NULL;
   blank();
