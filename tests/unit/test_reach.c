@@ -1265,6 +1265,14 @@ static void test_mappings_without_pagemap(void **state) {
   assert_int_equal(larges[0]->record->resident_end, 1 << 20);
 }
 
+static void test_pages_that_cannot_be_told(void **state) {
+  (void)state;
+  large(4 << 20, A);
+  os_inject_faults("pread:1,mincore:1");
+  residency_collect();
+  assert_int_equal(header.residency, UL_EVIDENCE_NONE);
+}
+
 static void test_mappings_that_cannot_be_read(void **state) {
   (void)state;
   os_inject_faults("open:2");
@@ -1339,6 +1347,7 @@ int main(void) {
       TEST(test_second_scan_replaces_the_first),
       TEST(test_mappings),
       TEST(test_mappings_without_pagemap),
+      TEST(test_pages_that_cannot_be_told),
       TEST(test_mappings_that_cannot_be_read),
       TEST(test_writes),
   };
