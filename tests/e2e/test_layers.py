@@ -61,3 +61,17 @@ def test_rooms_include_only_lower_ones():
             if floor(header) > floor(name):
                 upward.add((name, header))
     assert upward == OPEN_INCLUDES
+
+
+SYSTEM = set("""syscall mmap munmap mremap madvise mincore open openat close read pread pread64
+    write pwrite pwrite64 access readlink getcwd rename unlink stat fstat ioctl fallocate
+    ftruncate getpid getppid gettid kill prctl poll waitid waitpid getrlimit setrlimit
+    sigaction nanosleep""".split())
+OPEN_SYSTEM = {("stack/module.c", "syscall"), ("stack/unwind.c", "syscall")}
+
+
+def test_base_alone_calls_the_system():
+    calls = {(name.removesuffix(".o").replace("_", "/", 1), symbol)
+             for name, symbol in symbols("--undefined-only")
+             if symbol in SYSTEM and floor(name) > 0}
+    assert calls == OPEN_SYSTEM
