@@ -46,7 +46,7 @@ void entry_record(struct heap *h, struct spot s, void *p, size_t size,
 /* Where to enter an allocation in the ledger; UL_SITE_NONE: it is not recorded. */
 INLINE uint32_t entry_site(const void *frame) {
   if (UNLIKELY(!process_recording())) return UL_SITE_NONE;
-  if (LIKELY(process_started) || thread_state.busy || process_start_early(frame))
+  if (LIKELY(process_started()) || thread_state.busy || process_start_early(frame))
     return process_recording() ? site_capture(frame) : UL_SITE_NONE;
   fallback(UL_FB_EARLY);
   return UL_SITE_EARLY;

@@ -23,7 +23,7 @@ __attribute__((noinline)) void entry_record(struct heap *h, struct spot s, void 
                                             uint32_t site) {
   uint64_t ms = recording_ms();
   ledger_enter(h, s, p, size, site, family, ms);
-  snapshot_tick(h, ms);
+  process_tick(h, ms);
 }
 
 EXPORT void *malloc(size_t size) {

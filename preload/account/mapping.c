@@ -6,23 +6,20 @@
 
 #include "base/meta.h"
 #include "base/os.h"
+#include "base/text.h"
 #include "heap/map.h"
 #include "recording/table.h"
 
 #include <elf.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
-enum { PAGE = 4096, BATCH = 512, TEXT_BYTES = 256 * 1024 };
+enum { BATCH = 512, TEXT_BYTES = 256 * 1024 };
 
 /* ---- text of /proc ------------------------------------------------------------- */
 
 static char *text_grow(char *text, size_t *mapped_bytes) {
-  char *larger = os_map(*mapped_bytes * 2, PAGE, OS_TOOL);
+  char *larger = os_map(*mapped_bytes * 2, OS_PAGE, OS_TOOL);
   if (larger) memcpy(larger, text, *mapped_bytes);
   os_unmap(text, *mapped_bytes, OS_TOOL);
   *mapped_bytes *= 2;
@@ -31,7 +28,7 @@ static char *text_grow(char *text, size_t *mapped_bytes) {
 
 static char *text_read(int fd, size_t *bytes, size_t *mapped_bytes) {
   *mapped_bytes = TEXT_BYTES;
-  char *text = os_map(*mapped_bytes, PAGE, OS_TOOL);
+  char *text = os_map(*mapped_bytes, OS_PAGE, OS_TOOL);
   *bytes = 0;
   while (text) {
     ssize_t n = os_read_all(fd, text + *bytes, *mapped_bytes - *bytes);
@@ -52,35 +49,21 @@ char *mapping_text(const char *path, size_t *bytes, size_t *mapped_bytes) {
   return text;
 }
 
-static int hex_digit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  return -1;
-}
-
 /* The hexadecimal number at *p; false if there is none, or it does not end in `after`. */
 static bool take_hex(const char **p, const char *end, char after, uint64_t *value) {
   const char *s = *p;
-  uint64_t v = 0;
-  while (s < end && hex_digit(*s) >= 0)
-    v = v << 4 | (uint64_t)hex_digit(*s++);
+  *value = text_hex(&s, end);
   if (s == *p || s == end || *s != after) return false;
   *p = s + 1;
-  *value = v;
   return true;
 }
 
 bool mapping_number(const char **cursor, const char *end, uint64_t *value) {
-  const char *s = *cursor;
-  uint64_t v = 0;
-  while (s < end && *s == ' ')
-    s++;
-  const char *digits = s;
-  while (s < end && *s >= '0' && *s <= '9')
-    v = v * 10 + (uint64_t)(*s++ - '0');
-  *cursor = s;
-  *value = v;
-  return s > digits;
+  while (*cursor < end && **cursor == ' ')
+    ++*cursor;
+  const char *digits = *cursor;
+  *value = text_decimal(cursor, end);
+  return *cursor > digits;
 }
 
 /* "start-end rwxp offset major:minor inode   name" */
@@ -121,28 +104,15 @@ int mapping_pagemap_open(void) {
 }
 
 static bool pages_by_pagemap(int fd, uintptr_t start, size_t pages, uint64_t *bits) {
-  int saved = errno;
-  size_t want = pages * sizeof *bits, done = 0;
-  off_t offset = (off_t)(start / PAGE * sizeof *bits);
-  while (done < want) {
-    long n =
-        syscall(SYS_pread64, fd, (char *)bits + done, want - done, offset + (off_t)done);
-    if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) break;
-    done += (size_t)n;
-  }
-  errno = saved;
-  return done == want;
+  uint64_t offset = start / OS_PAGE * sizeof *bits;
+  return os_read_at(fd, bits, pages * sizeof *bits, offset) == 0;
 }
 
 static bool pages_by_mincore(uintptr_t start, size_t pages, uint64_t *bits) {
   unsigned char present[BATCH];
   for (size_t done = 0; done < pages;) {
     size_t n = pages - done < BATCH ? pages - done : BATCH;
-    int saved = errno;
-    int failed = mincore((void *)(start + done * PAGE), n * PAGE, present);
-    errno = saved;
-    if (failed) return false;
+    if (os_in_memory(start + done * OS_PAGE, n * OS_PAGE, present) != 0) return false;
     for (size_t i = 0; i < n; i++)
       bits[done + i] = present[i] & 1 ? PAGE_PRESENT : 0;
     done += n;
@@ -159,12 +129,12 @@ bool mapping_pages(int fd, uintptr_t start, size_t pages, uint64_t *bits) {
 
 static bool range_add(struct range_list *list, uintptr_t start, uintptr_t end,
                       enum range_owner owner) {
-  start &= ~(uintptr_t)(PAGE - 1);
-  end = (end + PAGE - 1) & ~(uintptr_t)(PAGE - 1);
+  start &= ~(uintptr_t)(OS_PAGE - 1);
+  end = os_whole_pages(end);
   if (start >= end) return true;
   if (list->count == list->capacity) {
-    size_t bytes = list->mapped_bytes ? list->mapped_bytes * 2 : 16 * PAGE;
-    struct range *larger = os_map(bytes, PAGE, OS_TOOL);
+    size_t bytes = list->mapped_bytes ? list->mapped_bytes * 2 : 16 * OS_PAGE;
+    struct range *larger = os_map(bytes, OS_PAGE, OS_TOOL);
     if (!larger) return false;
     if (list->count) memcpy(larger, list->ranges, list->count * sizeof *larger);
     mapping_ours_free(&(struct range_list){list->ranges, 0, 0, list->mapped_bytes});

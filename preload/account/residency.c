@@ -11,12 +11,12 @@
 #include "base/os.h"
 #include "heap/map.h"
 #include "heap/types.h"
-#include "recording/table.h"
+#include "recording/recording.h"
 
 #include <fcntl.h>
 #include <string.h>
 
-enum { PAGE = 4096, BATCH = 512 };
+enum { BATCH = 512 };
 
 /* ---- the process --------------------------------------------------------------- */
 
@@ -27,7 +27,7 @@ uint64_t residency_rss(void) {
   const char *p = text;
   if (n > 0 && mapping_number(&p, text + n, &size) &&
       mapping_number(&p, text + n, &resident))
-    return resident * PAGE;
+    return resident * OS_PAGE;
   fallback(UL_FB_RSS_UNKNOWN);
   return 0;
 }
@@ -55,13 +55,13 @@ static bool collect_large(int fd, struct ul_large *r, uintptr_t base, size_t map
   uint64_t bits[BATCH];
   uint64_t resident = 0, resident_end = 0, written = 0;
   for (size_t at = 0; at < mapped;) {
-    size_t n = (mapped - at) / PAGE < BATCH ? (mapped - at) / PAGE : BATCH;
+    size_t n = (mapped - at) / OS_PAGE < BATCH ? (mapped - at) / OS_PAGE : BATCH;
     if (n == 0 || !mapping_pages(fd, base + at, n, bits)) return false;
-    for (size_t i = 0; i < n; i++, at += PAGE) {
-      if (watching_writes() && bits[i] & PAGE_SOFT_DIRTY) written += PAGE;
+    for (size_t i = 0; i < n; i++, at += OS_PAGE) {
+      if (watching_writes() && bits[i] & PAGE_SOFT_DIRTY) written += OS_PAGE;
       if (!(bits[i] & (PAGE_PRESENT | PAGE_SWAPPED))) continue;
-      resident += PAGE;
-      resident_end = at + PAGE;
+      resident += OS_PAGE;
+      resident_end = at + OS_PAGE;
     }
   }
   r->resident_bytes = resident;
@@ -121,13 +121,13 @@ struct smaps {
 static uint64_t resident_bytes(int fd, uintptr_t start, uintptr_t end) {
   uint64_t bits[BATCH], pages = 0;
   for (uintptr_t at = start; at < end;) {
-    size_t n = (end - at) / PAGE < BATCH ? (end - at) / PAGE : BATCH;
+    size_t n = (end - at) / OS_PAGE < BATCH ? (end - at) / OS_PAGE : BATCH;
     if (n == 0 || !mapping_pages(fd, at, n, bits)) break;
     for (size_t i = 0; i < n; i++)
       pages += bits[i] >> 63;
-    at += n * PAGE;
+    at += n * OS_PAGE;
   }
-  return pages * PAGE;
+  return pages * OS_PAGE;
 }
 
 /* Divides the line's rss. Ranges and lines are both in order of address. */
@@ -241,9 +241,9 @@ void residency_collect(void) {
 static bool clear_soft_dirty(void) {
   int fd = os_open("/proc/self/clear_refs", O_WRONLY, 0);
   if (fd < 0) return false;
-  bool done = os_append(fd, "4", 1);
+  int error = os_append(fd, "4", 1);
   os_close(fd);
-  return done;
+  return error == 0;
 }
 
 static bool soft_dirty(int fd, const volatile char *page) {
@@ -264,11 +264,11 @@ static bool mark_and_probe(int fd, volatile char *probe) {
 bool residency_mark_writes(void) {
   if (!recording) return false;
   int fd = mapping_pagemap_open();
-  char *probe = fd >= 0 ? os_map(PAGE, PAGE, OS_TOOL) : NULL;
+  char *probe = fd >= 0 ? os_map(OS_PAGE, OS_PAGE, OS_TOOL) : NULL;
   bool works = probe && mark_and_probe(fd, probe);
-  if (probe) os_unmap(probe, PAGE, OS_TOOL);
+  if (probe) os_unmap(probe, OS_PAGE, OS_TOOL);
   if (fd >= 0) os_close(fd);
-  recording->writes_ms = works ? os_ms() - recording->start_mono_ns / 1000000 : 0;
+  recording->writes_ms = works ? recording_ms() : 0;
   recording->writes = works ? UL_EVIDENCE_PAGEMAP : UL_EVIDENCE_NONE;
   return works;
 }

@@ -1,6 +1,6 @@
 /* snapshot.c - see snapshot.h.
  *
- * When: at least snapshot_interval_ms after the last one, and at least 1/256 of the
+ * When: at least wishes.interval_ms after the last one, and at least 1/256 of the
  * run so far, and at least COST_SHARE times as long as the last one took: so their
  * number grows with the logarithm of the run and their cost stays below 1 %.
  *
@@ -28,11 +28,8 @@
 #include "heap/heap.h"
 #include "heap/large.h"
 #include "ledger/ledger.h"
-#include "process/process.h"
-#include "process/settings.h"
 #include "recording/recording.h"
 #include "recording/table.h"
-#include "stack/stack.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -41,7 +38,7 @@ enum { COST_SHARE = 100, ELAPSED_SHARE = 256, STEP_MIN = 4096, ROW_BITS = 25 };
 enum { PEAK_STEP = 512, PEAK_RISE = 128 }; /* shares: 0.2 % and 0.8 % */
 
 _Atomic uint64_t snapshot_due_ms = UINT64_MAX;
-uint64_t snapshot_interval_ms = 10;
+static struct snapshot_wishes wishes = {.interval_ms = 10};
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static int64_t peak_bytes;           /* recorded */
@@ -258,7 +255,7 @@ static void fill(struct ul_snapshot *slot, enum ul_snapshot_kind kind, uint64_t 
 /* ---- taking one ---------------------------------------------------------------- */
 
 static void schedule(uint64_t now, uint64_t cost_ns) {
-  uint64_t wait = snapshot_interval_ms;
+  uint64_t wait = wishes.interval_ms;
   uint64_t share = now / ELAPSED_SHARE, cost = cost_ns * COST_SHARE / 1000000;
   if (share > wait) wait = share;
   if (cost > wait) wait = cost;
@@ -285,33 +282,30 @@ static void take_locked(struct heap *h, enum ul_snapshot_kind kind) {
     peak_bytes = (int64_t)slot->live_bytes;
     recording->peak_slot = i;
   }
-  if (process_checking()) {
+  if (wishes.check) {
     arena_lock();
     arena_check();
     heap_check(h);
     ledger_check(h);
     arena_unlock();
   }
-  if (kind == UL_SNAPSHOT_TIMED && settings.writes) watch_writes(now);
+  if (kind == UL_SNAPSHOT_TIMED && wishes.writes) watch_writes(now);
   if (kind == UL_SNAPSHOT_TIMED) schedule(now, os_monotonic_ns() - begin);
+}
+
+void snapshot_begin(const struct snapshot_wishes *wanted) {
+  wishes = *wanted;
 }
 
 void snapshot_take(struct heap *h, enum ul_snapshot_kind kind) {
   if (thread_state.busy || recording_stopped()) return;
-  if (kind == UL_SNAPSHOT_TIMED) {
-    process_settle();
-    thread_state.busy++;
-    stack_forget_unloaded();
-    thread_state.busy--;
-  }
-  if (recording_stopped()) return;
   if (lock_try(&lock)) {
     if (kind != UL_SNAPSHOT_TIMED) fallback(UL_FB_SNAPSHOT_SKIPPED);
     return;
   }
-  thread_state.busy++;
+  unsigned before = busy_enter(BUSY_SNAPSHOT);
   take_locked(h, kind);
-  thread_state.busy--;
+  busy_leave(before);
   lock_give(&lock);
 }
 

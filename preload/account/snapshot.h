@@ -7,17 +7,23 @@
 
 #include "heap/types.h"
 
-extern _Atomic uint64_t snapshot_due_ms;
-extern uint64_t snapshot_interval_ms; /* the smallest; ULLAGE_SNAPSHOT_MS */
+extern _Atomic uint64_t snapshot_due_ms; /* when the next timed one is */
+
+struct snapshot_wishes {
+  uint64_t interval_ms; /* between timed ones, at least */
+  bool check;           /* walk the invariants of the heap at each */
+  bool writes;          /* watch which pages are written */
+};
+/* Before the first one is taken. */
+void snapshot_begin(const struct snapshot_wishes *wanted);
 
 /* Take one now; skipped, and counted, when another thread is taking one. No lock of ours
  * held. */
 void snapshot_take(struct heap *h, enum ul_snapshot_kind kind);
 
-/* After an allocation, at `ms`. */
-static inline void snapshot_tick(struct heap *h, uint64_t ms) {
-  if (UNLIKELY(ms >= atomic_load_explicit(&snapshot_due_ms, memory_order_relaxed)))
-    snapshot_take(h, UL_SNAPSHOT_TIMED);
+/* Is it time, at `ms`, for a timed one? */
+static inline bool snapshot_due(uint64_t ms) {
+  return ms >= atomic_load_explicit(&snapshot_due_ms, memory_order_relaxed);
 }
 
 /* Before h's thread frees `bytes`: live bytes are about to fall. A peak is over when they

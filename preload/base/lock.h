@@ -6,20 +6,26 @@
  *   snapshot   one snapshot at a time; only ever tried
  *   heap       the list of heaps and their owners
  *   site       the trie of stacks
- *   module, rule   (module.c, rule.c)
+ *   rule       (rule.c) what to do at an address of code; masked
+ *   module     (module.c) whose code it is; masked
  *   arena      arenas, the map, large blocks, free strips
  *   table      the recording's tables and its file
  *   meta       private memory
  *
  * None but the rule lock is held while a stack is unwound, none while a function of
- * the program runs or over a call into the loader. fork takes all of them in this order.
- */
+ * the program runs or over a call into the loader. fork and the scan take all of them in
+ * this order; a forked child renews them all.
+ *
+ * Masked: with all signals blocked. A handler that leaves by longjmp cannot leave the
+ * lock behind, and none runs while libunwind, which keeps locks of its own, is stepping.
+ * For the slow paths: two system calls each. */
 #ifndef ULLAGE_LOCK_H
 #define ULLAGE_LOCK_H
 
 #include "base/thread.h"
 
 #include <pthread.h>
+#include <signal.h>
 
 static inline void lock_take(pthread_mutex_t *lock) {
   thread_state.locks++;
@@ -37,7 +43,19 @@ static inline void lock_give(pthread_mutex_t *lock) {
   thread_state.locks--;
 }
 
-/* In a forked child: held by the forking thread, which is the only one here. */
+static inline void lock_take_masked(pthread_mutex_t *lock, sigset_t *saved) {
+  sigset_t all;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, saved);
+  lock_take(lock);
+}
+
+static inline void lock_give_masked(pthread_mutex_t *lock, const sigset_t *saved) {
+  lock_give(lock);
+  pthread_sigmask(SIG_SETMASK, saved, NULL);
+}
+
+/* In the only thread of a forked child, whoever held it in the parent. */
 static inline void lock_renew(pthread_mutex_t *lock) {
   pthread_mutex_init(lock, NULL);
 }

@@ -16,8 +16,7 @@ enum {
   PIECE_MAX = 32 * 1024,
   CHUNK_MIN = 64 * 1024,
   CHUNK_MAX = 4 * 1024 * 1024,
-  RANGES = 4096,
-  PAGE = 4096
+  RANGES = 4096
 };
 
 struct piece {
@@ -56,7 +55,7 @@ static void forget(void *p) {
 }
 
 static void *map_range(size_t bytes) {
-  void *p = os_map(bytes, PAGE, OS_TOOL);
+  void *p = os_map(bytes, OS_PAGE, OS_TOOL);
   if (!p) return NULL;
   if (remember(p, bytes)) return p;
   os_unmap(p, bytes, OS_TOOL);
@@ -76,10 +75,6 @@ static void *cut(size_t bytes) {
   return p;
 }
 
-static size_t whole_pages(size_t bytes) {
-  return (bytes + PAGE - 1) & ~(size_t)(PAGE - 1);
-}
-
 static void *alloc_piece(size_t bytes) {
   unsigned i = size_index(bytes);
   struct piece *p = free_pieces[i];
@@ -90,7 +85,7 @@ static void *alloc_piece(size_t bytes) {
 
 void *meta_alloc(size_t bytes) {
   lock_take(&lock);
-  void *p = bytes > PIECE_MAX ? map_range(whole_pages(bytes)) : alloc_piece(bytes);
+  void *p = bytes > PIECE_MAX ? map_range(os_whole_pages(bytes)) : alloc_piece(bytes);
   lock_give(&lock);
   return p;
 }
@@ -100,7 +95,7 @@ void meta_free(void *p, size_t bytes) {
   lock_take(&lock);
   if (bytes > PIECE_MAX) {
     forget(p);
-    os_unmap(p, whole_pages(bytes), OS_TOOL);
+    os_unmap(p, os_whole_pages(bytes), OS_TOOL);
   } else {
     struct piece *piece = p;
     unsigned i = size_index(bytes);

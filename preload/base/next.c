@@ -6,8 +6,8 @@
 #include <stddef.h>
 
 void *next_symbol(const char *name) {
-  thread_state.busy++;
+  unsigned before = busy_enter(BUSY_LOOKUP);
   void *symbol = dlsym(RTLD_NEXT, name);
-  thread_state.busy--;
+  busy_leave(before);
   return symbol;
 }

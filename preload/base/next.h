@@ -4,8 +4,8 @@
 
 #define EXPORT __attribute__((visibility("default")))
 
-/* dlsym(RTLD_NEXT): may allocate (for an error message), so thread_state.busy is up
- * meanwhile. NULL: there is none. */
+/* dlsym(RTLD_NEXT): may allocate (for an error message), so the thread is
+ * BUSY_LOOKUP meanwhile. NULL: there is none. */
 void *next_symbol(const char *name);
 
 /* A static pointer `real` to the next `name`, looked up at first use. Two threads may

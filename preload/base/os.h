@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/syscall.h>
 #include <sys/types.h>
 
 enum os_op {
@@ -20,8 +21,35 @@ enum os_op {
   OS_OP_WRITE,
   OS_OP_READ,
   OS_OP_FORK,
+  OS_OP_PREAD,
+  OS_OP_STAT,
+  OS_OP_UNLINK,
+  OS_OP_RENAME,
+  OS_OP_LINK,
+  OS_OP_MINCORE,
+  OS_OP_SIGNAL,
   OS_OPS
 };
+/* The system call itself, inline: no wrapper of the program's stands in front of it,
+ * errno is not touched, and it is safe in a handler and in a raw clone. Result or -errno.
+ */
+static inline long os_call_raw(long number, long a, long b, long c, long d, long e,
+                               long f) {
+  register long r10 __asm__("r10") = d;
+  register long r8 __asm__("r8") = e;
+  register long r9 __asm__("r9") = f;
+  long result;
+  __asm__ volatile("syscall"
+                   : "=a"(result)
+                   : "0"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
+                   : "rcx", "r11", "memory");
+  return result;
+}
+/* With as many arguments as the call has, numbers or pointers. */
+#define os_call(...) OS_CALL_PADDED(__VA_ARGS__, 0, 0, 0, 0, 0, 0, 0)
+#define OS_CALL_PADDED(number, a, b, c, d, e, f, ...)                                    \
+  os_call_raw(number, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
+
 /* "mmap:3,write:1": fail the third mmap and the first write from now on. */
 void os_inject_faults(const char *specs);
 /* Counts a call of op; true if it is the one that has to fail. */
@@ -29,6 +57,12 @@ bool os_injected(enum os_op op);
 
 /* What a mapping is for: the counters of the accounting identity. */
 enum os_use { OS_ARENA, OS_LARGE, OS_TOOL, OS_USES };
+
+enum { OS_PAGE = 4096 };
+
+static inline size_t os_whole_pages(size_t bytes) {
+  return (bytes + OS_PAGE - 1) & ~(size_t)(OS_PAGE - 1);
+}
 
 /* Whole pages, zeroed, private; aligned to `align` (a power of two, at least a
  * page). NULL if there is no memory. */
@@ -49,16 +83,39 @@ size_t os_mapped(enum os_use use);
 int os_open(const char *path, int flags, unsigned mode);
 void os_close(int fd);
 ssize_t os_read_all(int fd, void *buffer, size_t bytes);
-bool os_write_all(int fd, const void *buffer, size_t bytes, uint64_t offset);
-bool os_append(int fd, const void *line, size_t bytes);   /* one write */
-int os_allocate(int fd, uint64_t offset, uint64_t bytes); /* 0 or -errno */
-/* Shared; at `at` in place of what is there, or (NULL) anywhere. NULL: failed. */
-void *os_map_file(void *at, int fd, uint64_t offset, size_t bytes);
+/* All of it or an error, as for all below that return int: 0 or -errno. */
+int os_read_at(int fd, void *buffer, size_t bytes, uint64_t offset);
+int os_write_all(int fd, const void *buffer, size_t bytes, uint64_t offset);
+int os_append(int fd, const void *line, size_t bytes); /* one write */
+int os_allocate(int fd, uint64_t offset, uint64_t bytes);
+/* Which file it is, whatever it is called. */
+struct os_file {
+  uint64_t device, inode;
+};
+int os_identify(int fd, struct os_file *file);
+int os_unlink(const char *path);
+int os_rename(const char *from, const char *to);
+int os_access(const char *path, int mode);
+/* What the link says, without a NUL; bytes or -errno. */
+ssize_t os_link_target(const char *path, char *target, size_t size);
+int os_directory(char *path, size_t size); /* the current one */
+/* Entries (struct dirent64) of the directory; bytes, 0 at its end, or -errno. */
+ssize_t os_list(int fd, void *entries, size_t bytes);
+int os_ioctl(int fd, unsigned long request, void *argument); /* its result */
+
+/* Shared; at *at in place of what is there, or (NULL) anywhere, which is then in *at. */
+int os_map_file(void **at, int fd, uint64_t offset, size_t bytes);
 void os_unmap_file(void *p, size_t bytes);
 /* os_map'ed memory became something else (a file's): it counts no longer. */
 void os_uncount(size_t bytes, enum os_use use);
 /* Zeroed private memory in place of what is there. */
-bool os_map_over(void *at, size_t bytes);
+int os_map_over(void *at, size_t bytes);
+/* The same, read-only and without a claim to memory: for a handler of faults. */
+int os_map_zeros(void *at, size_t bytes);
+/* Zeroed memory that a child shares, address space more than memory. os_unmap_file it. */
+int os_map_shared(void **at, size_t bytes);
+/* For each page whether it is in memory, in bit 0. */
+int os_in_memory(uintptr_t start, size_t bytes, unsigned char *pages);
 /* Move `bytes` of mapping to `at`, in place of a mapping of new_bytes that is there
  * already; what is new reads as zeros. */
 bool os_move_over(void *from, size_t bytes, void *at, size_t new_bytes, enum os_use use);
@@ -66,18 +123,19 @@ bool os_move_over(void *from, size_t bytes, void *at, size_t new_bytes, enum os_
 ssize_t os_slurp(const char *path, char *buffer, size_t size);
 
 /* A full barrier in every running thread of this process (private expedited membarrier);
- * false where the kernel has none, or os_barrier_register has not been called. Registering
- * costs nothing while the process has one thread. */
+ * false where the kernel has none, or os_barrier_register has not been called.
+ * Registering costs nothing while the process has one thread. */
 bool os_barrier_register(void);
 bool os_barrier_all_threads(void);
-/* All signals of the calling thread, and back. */
-void os_block_signals(uint64_t *saved);
-void os_restore_signals(uint64_t saved);
 
 uint64_t os_ms(void); /* CLOCK_MONOTONIC_COARSE, some ms */
 uint64_t os_monotonic_ns(void);
 uint64_t os_real_ns(void);
 int os_tid(void); /* system calls: true even in a raw clone */
 int os_pid(void);
+int os_parent(void);
 bool os_thread_alive(int tid);
+void os_kill_self(int sig); /* the process */
+/* At once: no handler runs, and not our own _exit. */
+_Noreturn void os_exit(int status);
 #endif

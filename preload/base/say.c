@@ -1,11 +1,10 @@
 #include "base/say.h"
 
 #include "base/os.h"
+#include "base/text.h"
 
+#include <signal.h>
 #include <stdarg.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 struct line {
@@ -19,12 +18,8 @@ static void put(struct line *l, const char *s) {
 }
 
 static void put_number(struct line *l, unsigned long value) {
-  char digits[24], *p = digits + sizeof digits;
-  *--p = 0;
-  do
-    *--p = (char)('0' + value % 10);
-  while (value /= 10);
-  put(l, p);
+  char digits[TEXT_DIGITS];
+  put(l, text_number(digits, value));
 }
 
 static void put_signed(struct line *l, int value) {
@@ -73,6 +68,6 @@ void say_invariant(const char *what, const char *file, int line) {
   put_number(&l, (unsigned long)line);
   put(&l, ")");
   emit(&l);
-  syscall(SYS_kill, os_pid(), 6);
-  _exit(134);
+  os_kill_self(SIGABRT);
+  os_exit(128 + SIGABRT);
 }

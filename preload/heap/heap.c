@@ -29,7 +29,7 @@
 
 #include "base/lock.h"
 #include "base/meta.h"
-#include "base/os.h"
+#include "base/os_thread.h"
 #include "base/say.h"
 #include "heap/watch.h"
 
@@ -43,8 +43,6 @@ enum { RELIEF_BYTES = 4 << 20, RELIEF_MOST = 64 << 10, RELIEF_LEAST = 4 << 10 };
 
 #define REMOTE_BLOCK ((UINT64_C(1) << 48) - 1)
 #define REMOTE_WEIGHT(bytes) ((uint64_t)(bytes) / 16 << 48)
-
-_Thread_local struct thread_state thread_state __attribute__((tls_model("initial-exec")));
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* the list, and owners */
 static pthread_mutex_t relief = PTHREAD_MUTEX_INITIALIZER;
@@ -151,15 +149,15 @@ static void take_over(struct heap *h, void (*work)(struct heap *)) {
 
 static bool relief_begin(uint64_t *signals) {
   if (!atomic_load_explicit(&can_take_over, memory_order_relaxed)) return false;
-  os_block_signals(signals);
+  os_block_signals(~UINT64_C(0), signals);
   if (lock_try(&relief) == 0) return true;
-  os_restore_signals(*signals);
+  os_block_signals(*signals, NULL);
   return false;
 }
 
 static void relief_end(uint64_t signals) {
   lock_give(&relief);
-  os_restore_signals(signals);
+  os_block_signals(signals, NULL);
 }
 
 /* We are inside, so once the one who has taken over is done, nobody will again. */

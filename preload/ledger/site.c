@@ -211,9 +211,9 @@ uint32_t site_capture(const void *frame_address) {
     fallback(UL_FB_NESTED);
     return UL_SITE_ULLAGE;
   }
-  thread_state.busy++;
+  unsigned before = busy_enter(BUSY_CAPTURE);
   uint32_t site = capture(frame_address);
-  thread_state.busy--;
+  busy_leave(before);
   return site;
 }
 

@@ -1,94 +1,17 @@
 #include "process/child.h"
 
 #include "base/os.h"
+#include "base/text.h"
+#include "process/file.h"
 #include "process/settings.h"
 #include "recording/recording.h"
 
-#include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 /* A process that lived for less than a second, never held 4 MiB and lost less
  * than 16 KiB: not what anybody looks for in a build's thousand children. */
 enum { TELL_PEAK = 4 << 20, TELL_LOST = 16 << 10, TELL_MS = 1000 };
-enum { NAME_TRIES = 1000 };
-
-static bool
-    main_by_default; /* nobody named a main process and the file was ours to create */
-
-bool child_is_main(void) {
-  return settings.main_pid ? settings.main_pid == recording->pid : main_by_default;
-}
-
-/* ---- names --------------------------------------------------------------------- */
-
-/* strcat-like; false when there is no room. */
-static bool append(char *to, const char *s) {
-  if (strlen(to) + strlen(s) >= PATH_MAX) return false;
-  strcat(to, s);
-  return true;
-}
-
-static bool append_number(char *to, unsigned value) {
-  char digits[16], *p = digits + sizeof digits;
-  *--p = 0;
-  do
-    *--p = (char)('0' + value % 10);
-  while (value /= 10);
-  *--p = '.';
-  return append(to, p);
-}
-
-/* Does the file hold a recording of this process, from before an exec? */
-static bool is_ours(const char *path) {
-  struct ul_header header;
-  int fd = os_open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
-  if (fd < 0) return false;
-  ssize_t n = os_read_all(fd, &header, sizeof header);
-  os_close(fd);
-  return n == sizeof header && !memcmp(header.magic, UL_MAGIC, sizeof header.magic) &&
-         header.pid == recording->pid && header.pid_start == recording->pid_start;
-}
-
-/* The first of path.1, path.2, ... that is not there. */
-static bool free_name(const char *path, char *result) {
-  for (unsigned i = 1; i < NAME_TRIES; i++) {
-    strcpy(result, path);
-    if (!append_number(result, i)) return false;
-    if (access(result, F_OK) != 0) return true;
-  }
-  return false;
-}
-
-static int open_at(const char *path) {
-  int error = recording_open(path);
-  if (error != -EEXIST || !is_ours(path)) return error;
-  char earlier[PATH_MAX];
-  if (!free_name(path, earlier) || rename(path, earlier) != 0) return -EEXIST;
-  return recording_open(path);
-}
-
-static int open_as_child(void) {
-  char path[PATH_MAX], other[PATH_MAX];
-  strcpy(path, settings.file);
-  if (!append_number(path, (unsigned)recording->pid)) return -ENAMETOOLONG;
-  int error = open_at(path);
-  if (error == -EEXIST && free_name(path, other)) error = recording_open(other);
-  return error;
-}
-
-int child_open_file(void) {
-  int saved = errno, error = -EEXIST;
-  bool may_be_main =
-      settings.main_pid ? settings.main_pid == recording->pid : !recording->forked;
-  if (may_be_main) error = open_at(settings.file);
-  main_by_default = error == 0;
-  if (error == -EEXIST) error = open_as_child();
-  errno = saved;
-  return error;
-}
 
 /* ---- the line ------------------------------------------------------------------ */
 
@@ -130,9 +53,11 @@ bool child_might_have_leaks_to_tell(void) {
 bool child_may_keep(void) {
   int fd = os_open(settings.file, O_RDWR | O_NOFOLLOW | O_NONBLOCK, 0);
   if (fd < 0) return true;
-  struct ul_header *main_header = os_map_file(NULL, fd, 0, UL_HEADER_BYTES);
+  void *mapped = NULL;
+  int error = os_map_file(&mapped, fd, 0, UL_HEADER_BYTES);
   os_close(fd);
-  if (!main_header) return true;
+  if (error) return true;
+  struct ul_header *main_header = mapped;
   bool may = true;
   if (!memcmp(main_header->magic, UL_MAGIC, sizeof main_header->magic))
     may = __atomic_fetch_add(&main_header->children_kept, 1, __ATOMIC_RELAXED) <
@@ -152,12 +77,8 @@ static void put(struct line *l, const char *s, size_t most) {
 }
 
 static void put_field(struct line *l, uint64_t value) {
-  char digits[24], *p = digits + sizeof digits;
-  *--p = 0;
-  do
-    *--p = (char)('0' + value % 10);
-  while (value /= 10);
-  put(l, p, sizeof digits);
+  char digits[TEXT_DIGITS];
+  put(l, text_number(digits, value), sizeof digits);
   l->text[l->n++] = '\t';
 }
 
@@ -176,7 +97,7 @@ bool child_fold(void) {
                                       "aborted"};
   char path[PATH_MAX];
   strcpy(path, settings.file);
-  if (!append(path, ".children")) return false;
+  if (!file_name_append(path, ".children")) return false;
   struct line l = {.n = 0};
   put_field(&l, (uint64_t)recording->pid);
   put_field(&l, (uint64_t)recording->ppid);
@@ -194,7 +115,7 @@ bool child_fold(void) {
   l.text[l.n++] = '\n';
   int fd = os_open(path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW, 0666);
   if (fd < 0) return false;
-  bool done = os_append(fd, l.text, l.n);
+  int error = os_append(fd, l.text, l.n);
   os_close(fd);
-  return done;
+  return error == 0;
 }

@@ -1,6 +1,7 @@
 /* lifecycle.c - the functions of libc that end, replace or multiply the process,
  * interposed so that process.c hears of it. Each does what the real one does. */
 #include "base/next.h"
+#include "base/os_thread.h"
 #include "base/say.h"
 #include "process/process.h"
 
@@ -13,7 +14,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <sys/types.h>
 #include <unistd.h>
 
@@ -21,8 +21,7 @@
 
 static _Noreturn void leave(int status) {
   process_finish(UL_STATE_EXITED, status);
-  for (;;)
-    syscall(SYS_exit_group, status);
+  os_exit(status);
 }
 
 EXPORT _Noreturn void _exit(int status) {
@@ -48,26 +47,22 @@ EXPORT _Noreturn void quick_exit(int status) {
 }
 
 static bool abort_is_deadly(void) {
-  struct sigaction action;
-  return sigaction(SIGABRT, NULL, &action) == 0 && action.sa_handler == SIG_DFL;
+  struct os_action action;
+  return os_action(SIGABRT, NULL, &action) == 0 && action.handler == NULL;
 }
 
 EXPORT _Noreturn void abort(void) {
   NEXT(abort);
   if (abort_is_deadly()) process_finish(UL_STATE_ABORTED, SIGABRT);
   if (real) real();
-  for (;;)
-    syscall(SYS_exit_group, 128 + SIGABRT);
+  os_exit(128 + SIGABRT);
 }
 
 /* ---- exec ---------------------------------------------------------------------- */
 
 /* A path that cannot be executed for certain is not worth the last words. */
 static bool may_succeed(const char *path) {
-  int saved = errno;
-  bool may = access(path, X_OK) == 0;
-  errno = saved;
-  return may;
+  return os_access(path, X_OK) == 0;
 }
 
 /* The same for a name that execvp will look for in PATH: shells and make try names that
@@ -87,11 +82,17 @@ static bool may_be_found(const char *file) {
   }
 }
 
+static int exec_raw(const char *path, char *const arguments[],
+                    char *const environment[]) {
+  errno = -os_exec(path, arguments, environment);
+  return -1;
+}
+
 EXPORT int execve(const char *path, char *const arguments[], char *const environment[]) {
   NEXT(execve);
   if (may_succeed(path)) process_exec(path);
-  int result = real ? real(path, arguments, environment)
-                    : (int)syscall(SYS_execve, path, arguments, environment);
+  int result =
+      real ? real(path, arguments, environment) : exec_raw(path, arguments, environment);
   process_resume();
   return result;
 }

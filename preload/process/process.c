@@ -1,11 +1,13 @@
-/* process.c - phases of the process, as ullage sees it.
+/* process.c - phases of the process (enum process_phase), as ullage sees it.
  *
- *   before     the first malloc, perhaps from the loader: process_begin() makes
- *              the guard and the tables, in private memory. Sites are "early".
- *   started    at the first allocation by anybody but the loader, or in our
- *              constructor: settings are read, the file is open, stacks are walked.
+ *   begun      by the first malloc, perhaps from the loader: process_begin() makes
+ *              the page and the tables, in private memory. Sites are "early".
+ *   starting   at the first allocation by anybody but the loader, or in our
+ *              constructor: settings are read, the file is opened.
+ *   started    stacks are walked.
  *   finished   the last words: a final snapshot, the account of the address space,
- *              the leak scan; then nothing is recorded any more.
+ *              the leak scan; then nothing is recorded any more. Only a failed exec
+ *              leads back from here.
  *
  * The end comes through one of: on_exit (return from main, exit, the last
  * thread's end), quick_exit, _exit and _Exit, abort, exec. Our on_exit handler is
@@ -18,7 +20,7 @@
  * file of its own when it lives for SETTLE_MS, starts a thread, or has something
  * to tell at its end: most children exec at once. vfork, posix_spawn: the child runs in
  * our memory with another pid; it may allocate, and nothing else is done for it. Raw
- * clone without handlers: the guard page reads 0; the child goes on as an
+ * clone without handlers: the wiped page reads 0; the child goes on as an
  * allocator that records nothing. What may be lost in a forked child: the heaps of
  * the threads that are not there (quarantined), and what they had on their stacks. */
 #include "process/process.h"
@@ -28,6 +30,7 @@
 #include "base/lock.h"
 #include "base/meta.h"
 #include "base/os.h"
+#include "base/page.h"
 #include "base/say.h"
 #include "heap/arena.h"
 #include "heap/class.h"
@@ -36,6 +39,7 @@
 #include "ledger/site.h"
 #include "ledger/strip.h"
 #include "process/child.h"
+#include "process/file.h"
 #include "process/settings.h"
 #include "reach/freeze.h"
 #include "reach/reach.h"
@@ -54,22 +58,23 @@
 
 enum { SETTLE_MS = 20 };
 
-static struct process_guard no_guard; /* before process_begin: nothing is recorded */
-struct process_guard *process_guard = &no_guard;
-bool process_started;
+_Atomic enum process_phase process_phase;
 
-static int self_pid;   /* 0 before the start */
-static bool unsettled; /* a forked child that has no file yet */
-static _Atomic bool finished;
+static int self_pid; /* 0 before the start */
 
 static void start(void);
 
-bool process_checking(void) {
-  return settings.check;
+/* false: somebody has been here before. */
+static bool advance(enum process_phase to) {
+  enum process_phase from = atomic_load(&process_phase);
+  while (from < to)
+    if (atomic_compare_exchange_weak(&process_phase, &from, to)) return true;
+  return false;
 }
 
-static void set_recording(bool on) {
-  __atomic_store_n(&process_guard->recording, on, __ATOMIC_RELAXED);
+/* A forked child that has no file yet? */
+static bool unsettled(void) {
+  return recording && recording->forked && !recording_in_file() && !recording_stopped();
 }
 
 /* ---- beginning ----------------------------------------------------------------- */
@@ -79,12 +84,12 @@ static uint32_t class_bytes_of(unsigned class) {
 }
 
 static void begin(void) {
-  struct process_guard *guard = os_map_wiped_in_children(sizeof *guard);
-  if (!guard) return;
-  guard->alive = 1;
-  guard->recording = recording_begin(class_bytes_of);
-  if (guard->recording) strip_watch();
-  process_guard = guard;
+  if (page_begin()) {
+    bool recorded = recording_begin(class_bytes_of);
+    if (recorded) strip_watch();
+    page_set_recording(recorded);
+  }
+  advance(PHASE_BEGUN);
 }
 
 void process_begin(void) {
@@ -95,12 +100,12 @@ void process_begin(void) {
 /* Locks must not be waited for, nothing of the parent's recording be touched. */
 static void become_unrecorded(void) {
   strip_unwatch();
-  recording = NULL;
+  table_abandon();
 }
 
 void process_check_fork(void) {
-  if (LIKELY(process_guard->alive) || process_guard == &no_guard) return;
-  process_guard->alive = 1;
+  if (LIKELY(!page_wiped())) return;
+  page_renew();
   thread_state.locks = 0;
   fallback(UL_FB_CHILD_UNRECORDED); /* in the parent's recording, still shared */
   become_unrecorded();
@@ -111,15 +116,19 @@ void process_check_fork(void) {
 
 /* ---- locks --------------------------------------------------------------------- */
 
-static void lock_heap(void) {
+static void lock_all(void) {
   snapshot_fork_prepare();
   heap_fork_prepare();
   site_fork_prepare();
   stack_fork_prepare();
   arena_fork_prepare();
+  table_lock();
+  meta_fork_prepare();
 }
 
-static void unlock_heap(void) {
+static void unlock_all(void) {
+  meta_fork_parent();
+  table_unlock();
   arena_fork_parent();
   stack_fork_parent();
   site_fork_parent();
@@ -127,27 +136,17 @@ static void unlock_heap(void) {
   snapshot_fork_parent();
 }
 
-static void lock_all(bool copy_recording) {
-  lock_heap();
-  recording_fork_prepare(copy_recording);
-  meta_fork_prepare();
-}
-
-static void unlock_all(void) {
-  meta_fork_parent();
-  recording_fork_parent();
-  unlock_heap();
-}
-
 /* ---- fork ---------------------------------------------------------------------- */
 
 static void fork_prepare(void) {
   process_check_fork();
-  lock_all(settings.children && process_recording());
+  lock_all();
+  if (settings.children && process_recording()) recording_copy();
 }
 
 static void fork_parent(void) {
   if (recording) __atomic_fetch_add(&recording->children, 1, __ATOMIC_RELAXED);
+  recording_drop_copy();
   unlock_all();
 }
 
@@ -175,11 +174,13 @@ static void renew_locks(void) {
 }
 
 static void fork_child(void) {
-  if (process_guard == &no_guard) return;
-  bool was_recording = recording && !recording_stopped() && !atomic_load(&finished);
+  if (!page_begun()) return;
+  bool was_recording =
+      recording && !recording_stopped() && process_phase != PHASE_FINISHED;
   renew_locks();
-  bool mine = recording_fork_child() && was_recording && settings.children;
-  process_guard->alive = 1;
+  bool mine =
+      recording_become_copy() && was_recording && settings.record && settings.children;
+  page_renew();
   if (recording && !mine) become_unrecorded();
   heap_fork_child();
   self_pid = os_pid();
@@ -190,8 +191,7 @@ static void fork_child(void) {
   recording->children = 0;
   forget_history();
   recording_identify();
-  unsettled = true;
-  set_recording(true);
+  page_set_recording(true);
   snapshot_due_ms = recording_ms() + SETTLE_MS;
 }
 
@@ -199,27 +199,34 @@ static void fork_child(void) {
 
 static void open_file(void) {
   static bool said;
-  int error = child_open_file();
+  int error = file_open();
   if (!error) return;
   say_once(&said, "cannot write the recording %s: %s; the program runs unrecorded",
            settings.file, strerrordesc_np(-error));
   recording_stop(UL_STOP_NO_SPACE, -error);
-  set_recording(false);
+  page_set_recording(false);
 }
 
 void process_settle(void) {
-  if (LIKELY(!unsettled)) return;
-  unsettled = false;
-  open_file();
+  if (unsettled()) open_file();
+}
+
+/* ---- now and then -------------------------------------------------------------- */
+
+void process_snapshot(struct heap *h) {
+  if (thread_state.busy || recording_stopped()) return;
+  process_settle();
+  unsigned before = busy_enter(BUSY_LOADING);
+  stack_forget_unloaded();
+  busy_leave(before);
+  snapshot_take(h, UL_SNAPSHOT_TIMED);
 }
 
 /* ---- the end ------------------------------------------------------------------- */
 
 static void scan(void) {
   struct thread_set threads;
-  lock_heap();
-  recording_fork_prepare(false);
-  meta_fork_prepare();
+  lock_all();
   freeze(&threads);
   int child = reach_begin(&threads);
   thaw(&threads);
@@ -257,35 +264,35 @@ static void finish_child(void) {
 
 /* Most forked children exec at once: that is not worth even a line. */
 static bool passes_on_at_once(void) {
-  return unsettled && recording->state == UL_STATE_EXECED;
+  return unsettled() && recording->state == UL_STATE_EXECED;
 }
 
 static void finish(enum ul_state state, int status) {
   snapshot_take(heap_mine(), UL_SNAPSHOT_FINAL);
-  set_recording(false);
-  thread_state.busy++;
+  page_set_recording(false);
+  unsigned before = busy_enter(BUSY_LAST_WORDS);
   recording->status = status;
   recording->end_ms = recording_ms();
   recording->state = state;
   bool has_file = recording_in_file() && !recording_stopped();
-  if (has_file && child_is_main())
+  if (has_file && file_is_main())
     tell_all(false);
-  else if ((has_file || unsettled) && !passes_on_at_once())
+  else if ((has_file || unsettled()) && !passes_on_at_once())
     finish_child();
-  thread_state.busy--;
+  busy_leave(before);
 }
 
 /* Called from a handler that interrupted us (a signal, then _exit), waiting for a lock
  * could be for ever. The ledger is right without last words. */
 static bool may_finish(void) {
-  if (!process_started || !recording || !process_guard->alive) return false;
+  if (!process_started() || !recording || page_wiped()) return false;
   if (thread_state.locks || thread_state.busy) return false;
   return os_pid() == self_pid; /* else: a vfork child in our memory */
 }
 
 void process_finish(enum ul_state state, int status) {
   int saved = errno;
-  if (may_finish() && !atomic_exchange(&finished, true)) finish(state, status);
+  if (may_finish() && advance(PHASE_FINISHED)) finish(state, status);
   errno = saved;
 }
 
@@ -296,12 +303,12 @@ void process_exec(const char *program) {
 }
 
 void process_resume(void) {
-  if (!may_finish() || !atomic_load(&finished) || recording_stopped()) return;
+  if (!may_finish() || process_phase != PHASE_FINISHED || recording_stopped()) return;
   recording->state = UL_STATE_RUNNING;
   recording->end_ms = 0;
   fallback(UL_FB_EXEC_FAILED);
-  atomic_store(&finished, false);
-  set_recording(true);
+  process_phase = PHASE_STARTED;
+  page_set_recording(true);
 }
 
 static void at_exit(int status, void *unused) {
@@ -314,14 +321,18 @@ static void at_exit(int status, void *unused) {
 static void start_recording(void) {
   recording_identify();
   recording->depth_limit = site_depth_limit = settings.depth;
-  snapshot_interval_ms = settings.snapshot_ms;
+  snapshot_begin(&(struct snapshot_wishes){
+      .interval_ms = settings.snapshot_ms,
+      .check = settings.check,
+      .writes = settings.writes,
+  });
   open_file();
   if (recording_stopped()) return;
-  thread_state.busy++;
+  unsigned before = busy_enter(BUSY_LOADING);
   stack_start();
-  thread_state.busy--;
+  busy_leave(before);
   on_exit(at_exit, NULL);
-  snapshot_take(heap_mine(), UL_SNAPSHOT_TIMED); /* where everything begins */
+  process_snapshot(heap_mine()); /* where everything begins */
 }
 
 static bool wanted(void) {
@@ -341,13 +352,12 @@ static bool may_start(const void *frame_address) {
 }
 
 bool process_start_early(const void *frame_address) {
-  if (!process_started && may_start(frame_address)) start();
-  return process_started;
+  if (!process_started() && may_start(frame_address)) start();
+  return process_started();
 }
 
 __attribute__((constructor)) static void start(void) {
-  static _Atomic bool begun;
-  if (atomic_exchange(&begun, true)) return;
+  if (!advance(PHASE_STARTING)) return;
   int saved = errno;
   settings_read();
   if (settings.faults) os_inject_faults(settings.faults);
@@ -356,8 +366,8 @@ __attribute__((constructor)) static void start(void) {
   if (recording && wanted())
     start_recording();
   else
-    set_recording(false);
+    page_set_recording(false);
   pthread_atfork(fork_prepare, fork_parent, fork_child);
-  process_started = true;
+  advance(PHASE_STARTED);
   errno = saved;
 }

@@ -3,30 +3,30 @@
 #ifndef ULLAGE_PROCESS_H
 #define ULLAGE_PROCESS_H
 
+#include "account/snapshot.h"
+#include "base/page.h"
 #include "format.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Lies in a page that the kernel wipes in every forked child (MADV_WIPEONFORK), so that
- * even the child of a raw clone, for which no handler runs, cannot go on writing into its
- * parent's recording. */
-struct process_guard {
-  uint32_t alive;     /* 0: this is a child that nobody has told us of */
-  uint32_t recording; /* allocations go to the ledger */
+/* In this order; process.c says what each is. */
+enum process_phase {
+  PHASE_NONE,
+  PHASE_BEGUN,
+  PHASE_STARTING,
+  PHASE_STARTED,
+  PHASE_FINISHED,
 };
-extern struct process_guard *process_guard;
+extern _Atomic enum process_phase process_phase;
 
-static inline bool process_recording(void) {
-  return __atomic_load_n(&process_guard->recording, __ATOMIC_RELAXED);
-}
 /* Settings are read, stacks can be captured. */
-extern bool process_started;
-/* An allocation, by the entry point with that frame address, finds it false: start now if
- * that can be. Returns process_started. */
+static inline bool process_started(void) {
+  return atomic_load_explicit(&process_phase, memory_order_relaxed) >= PHASE_STARTED;
+}
+/* An allocation, by the entry point with that frame address, finds it not started: start
+ * now if that can be. Returns process_started(). */
 bool process_start_early(const void *frame_address);
-/* ULLAGE_CHECK=yes: walk the invariants at each snapshot. */
-bool process_checking(void);
 
 /* Before the first heap exists; cheap when done. */
 void process_begin(void);
@@ -35,6 +35,12 @@ void process_check_fork(void);
 /* A forked child whose recording is still private memory gets its file now, if it is
  * to have one. Only while the process has one thread. */
 void process_settle(void);
+/* A timed snapshot by the thread that has h, and what else is done that often. */
+void process_snapshot(struct heap *h);
+/* After an allocation, at `ms`. */
+static inline void process_tick(struct heap *h, uint64_t ms) {
+  if (UNLIKELY(snapshot_due(ms))) process_snapshot(h);
+}
 
 /* The program ends (enum ul_state, status): last snapshot, scan, header. At most once,
  * unless process_resume() takes it back. Any thread; returns without doing anything in a

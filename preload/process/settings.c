@@ -2,12 +2,12 @@
 
 #include "base/os.h"
 #include "base/say.h"
+#include "base/text.h"
 #include "stack/stack.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 struct settings settings;
 
@@ -57,12 +57,8 @@ static void put(struct name *to, const char *s) {
 }
 
 static void put_number(struct name *to, unsigned value) {
-  char digits[12], *p = digits + sizeof digits;
-  *--p = 0;
-  do
-    *--p = (char)('0' + value % 10);
-  while (value /= 10);
-  put(to, p);
+  char digits[TEXT_DIGITS];
+  put(to, text_number(digits, value));
 }
 
 static void put_program(struct name *to) {
@@ -89,7 +85,7 @@ static void read_file_name(void) {
   struct name to = {settings.file, 0, sizeof settings.file};
   const char *pattern = getenv("ULLAGE_FILE");
   if (!pattern || !*pattern) pattern = "ullage.%n.%p";
-  if (pattern[0] != '/' && getcwd(settings.file, sizeof settings.file - 1)) {
+  if (pattern[0] != '/' && os_directory(settings.file, sizeof settings.file - 1) == 0) {
     to.n = strlen(settings.file);
     put(&to, "/");
   }

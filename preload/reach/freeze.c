@@ -21,14 +21,13 @@
  * syscall wrappers, and the handler must not touch errno. */
 #include "reach/freeze.h"
 
-#include "base/os.h"
+#include "base/os_thread.h"
+#include "base/text.h"
 #include "recording/table.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
-#include <linux/futex.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stddef.h>
@@ -36,111 +35,57 @@
 #include <sys/syscall.h>
 #include <time.h>
 #include <ucontext.h>
-#include <unistd.h>
 
 enum {
-  PAGE = 4096,
   FIRST_SIGNAL = 34, /* 32 and 33 are glibc's */
   LAST_SIGNAL = 64,
-  GET_FS = 0x1003, /* ARCH_GET_FS of <asm/prctl.h> */
-  TRIES = 16,      /* listings, while new threads keep appearing */
+  TRIES = 16, /* listings, while new threads keep appearing */
 };
 /* Without an answer of anybody for this long, nobody else will answer: running threads
  * take an interrupt, threads in line for a CPU some milliseconds for each in front. */
 #define PATIENCE_NS (50 * UINT64_C(1000000))
 #define SLICE_NS (5 * UINT64_C(1000000))
 
-struct kernel_sigaction {
-  freeze_handler *handler;
-  unsigned long flags;
-  void (*restorer)(void);
-  uint64_t mask;
-};
-enum { KERNEL_SA_RESTORER = 0x04000000 };
-
 static _Atomic uint32_t frozen;   /* the freeze that holds now, 0 for none; a futex */
 static _Atomic uint32_t answered; /* handlers that have arrived; a futex */
 static uint32_t generation;
 static int borrowed; /* the signal; 0: none */
-static struct kernel_sigaction disposition;
+static struct os_action disposition;
 static struct frozen_thread *slots;
 static unsigned slot_capacity;
-
-/* ---- system calls -------------------------------------------------------------- */
-
-static long call(long number, long a, long b, long c, long d) {
-  register long r10 __asm__("r10") = d;
-  long result;
-  __asm__ volatile("syscall"
-                   : "=a"(result)
-                   : "0"(number), "D"(a), "S"(b), "d"(c), "r"(r10)
-                   : "rcx", "r11", "memory");
-  return result;
-}
-
-static long futex_wait(_Atomic uint32_t *word, uint32_t value, const struct timespec *t) {
-  return call(SYS_futex, (long)word, FUTEX_WAIT_PRIVATE, value, (long)t);
-}
-
-static void futex_wake_all(_Atomic uint32_t *word) {
-  call(SYS_futex, (long)word, FUTEX_WAKE_PRIVATE, INT_MAX, 0);
-}
-
-static long sigaction_raw(int sig, const struct kernel_sigaction *set,
-                          struct kernel_sigaction *old) {
-  return call(SYS_rt_sigaction, sig, (long)set, (long)old, sizeof set->mask);
-}
-
-/* The bytes that unwinders know as the way out of a signal handler. */
-static __attribute__((naked)) void restorer(void) {
-  __asm__ volatile("movq $15, %rax\n\tsyscall");
-}
-
-bool freeze_handle(int sig, freeze_handler *handler) {
-  const struct kernel_sigaction mine = {.handler = handler,
-                                        .flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK |
-                                                 KERNEL_SA_RESTORER,
-                                        .restorer = restorer,
-                                        .mask = ~UINT64_C(0)};
-  return sigaction_raw(sig, &mine, NULL) == 0;
-}
 
 /* ---- in the thread that stops -------------------------------------------------- */
 
 static __attribute__((no_sanitize("address"))) void stop_here(int sig, siginfo_t *info,
                                                               void *context) {
   (void)sig;
-  if (info->si_code != SI_QUEUE || info->si_pid != call(SYS_getpid, 0, 0, 0, 0)) return;
+  if (info->si_code != SI_QUEUE || info->si_pid != os_pid()) return;
   struct frozen_thread *slot = info->si_value.sival_ptr;
   uint32_t mine = atomic_load(&frozen);
-  if (mine == 0 || slot->tid != call(SYS_gettid, 0, 0, 0, 0)) return;
+  if (mine == 0 || slot->tid != os_tid()) return;
   const ucontext_t *c = context;
-  uintptr_t fs = 0;
-  call(SYS_arch_prctl, GET_FS, (long)&fs, 0, 0);
   slot->context = (uintptr_t)c;
   slot->sp = (uintptr_t)c->uc_mcontext.gregs[REG_RSP];
-  slot->tcb = fs;
+  slot->tcb = os_thread_pointer();
   uint32_t asked = FROZEN_ASKED;
   if (!atomic_compare_exchange_strong(&slot->state, &asked, FROZEN_STOPPED)) return;
   atomic_fetch_add(&answered, 1);
-  futex_wake_all(&answered);
+  os_futex_wake_all(&answered, false);
   while (atomic_load(&frozen) == mine)
-    futex_wait(&frozen, mine, NULL);
+    os_futex_wait(&frozen, mine, NULL, false);
 }
 
 /* ---- the signal ---------------------------------------------------------------- */
 
 static bool unused_signal(int sig) {
-  uint64_t pending = 0;
-  call(SYS_rt_sigpending, (long)&pending, sizeof pending, 0, 0);
-  if (pending >> (sig - 1) & 1) return false;
-  return sigaction_raw(sig, NULL, &disposition) == 0 && disposition.handler == NULL;
+  if (os_pending_signals() >> (sig - 1) & 1) return false;
+  return os_action(sig, NULL, &disposition) == 0 && disposition.handler == NULL;
 }
 
 static bool borrow_signal(void) {
   for (int sig = LAST_SIGNAL; sig >= FIRST_SIGNAL; sig--) {
     if (!unused_signal(sig)) continue;
-    if (!freeze_handle(sig, stop_here)) continue;
+    if (os_handle(sig, stop_here) != 0) continue;
     borrowed = sig;
     return true;
   }
@@ -148,23 +93,17 @@ static bool borrow_signal(void) {
 }
 
 static void give_signal_back(void) {
-  struct kernel_sigaction ignore = disposition;
+  struct os_action ignore = disposition;
   memcpy(&ignore.handler, &(void (*)(int)){SIG_IGN}, sizeof ignore.handler);
-  sigaction_raw(borrowed, &ignore, NULL);
-  sigaction_raw(borrowed, &disposition, NULL);
+  os_action(borrowed, &ignore, NULL);
+  os_action(borrowed, &disposition, NULL);
   borrowed = 0;
 }
 
 static bool send_to(struct frozen_thread *t) {
-  siginfo_t info;
-  memset(&info, 0, sizeof info);
-  info.si_signo = borrowed;
-  info.si_code = SI_QUEUE;
-  info.si_pid = os_pid();
-  info.si_value.sival_ptr = t;
-  long r = call(SYS_rt_tgsigqueueinfo, info.si_pid, t->tid, borrowed, (long)&info);
-  if (r == -ESRCH) atomic_store(&t->state, FROZEN_GONE);
-  return r == 0;
+  int error = os_send(t->tid, borrowed, t);
+  if (error == -ESRCH) atomic_store(&t->state, FROZEN_GONE);
+  return error == 0;
 }
 
 /* ---- what /proc says about a thread -------------------------------------------- */
@@ -176,38 +115,13 @@ static char *append_text(char *to, const char *text) {
   return to;
 }
 
-static char *append_number(char *to, unsigned n) {
-  char digits[12];
-  int i = 0;
-  do
-    digits[i++] = (char)('0' + n % 10);
-  while (n /= 10);
-  while (i)
-    *to++ = digits[--i];
-  *to = 0;
-  return to;
-}
-
 static ssize_t read_task(int tid, const char *file, char *buffer, size_t size) {
-  char path[64];
+  char path[64], digits[TEXT_DIGITS];
   char *end = append_text(path, "/proc/self/task/");
-  end = append_number(end, (unsigned)tid);
+  end = append_text(end, text_number(digits, (unsigned)tid));
   end = append_text(end, "/");
   append_text(end, file);
   return os_slurp(path, buffer, size);
-}
-
-static uint64_t parse_hex(const char **p) {
-  uint64_t v = 0;
-  for (;; ++*p) {
-    int c = **p;
-    if (c >= '0' && c <= '9')
-      v = v << 4 | (uint64_t)(c - '0');
-    else if (c >= 'a' && c <= 'f')
-      v = v << 4 | (uint64_t)(c - 'a' + 10);
-    else
-      return v;
-  }
 }
 
 /* "nr 0xa 0xb 0xc 0xd 0xe 0xf 0xsp 0xpc", "-1 0xsp 0xpc" or "running". Returns the number
@@ -219,15 +133,13 @@ static int read_system_call(struct frozen_thread *t) {
   unsigned n = 0;
   for (const char *p = strstr(text, "0x"); p && n < 8; p = strstr(p, "0x")) {
     p += 2;
-    values[n++] = parse_hex(&p);
+    values[n++] = text_hex(&p, NULL);
   }
   if (n >= 2) t->sp = values[n - 2];
   if (n < 8) return -1;
   memcpy(t->arguments, values, sizeof t->arguments);
-  int number = 0;
-  for (const char *p = text; *p >= '0' && *p <= '9'; p++)
-    number = number * 10 + (*p - '0');
-  return number;
+  const char *number = text;
+  return (int)text_decimal(&number, NULL);
 }
 
 /* GONE if it is dead, UNSTOPPED if it blocks the signal or cannot run, ASKED if it would
@@ -242,7 +154,7 @@ static uint32_t read_status(const struct frozen_thread *t) {
   const char *blocked = strstr(text, "\nSigBlk:\t");
   if (!blocked) return FROZEN_ASKED;
   blocked += 9;
-  return parse_hex(&blocked) >> (borrowed - 1) & 1 ? FROZEN_UNSTOPPED : FROZEN_ASKED;
+  return text_hex(&blocked, NULL) >> (borrowed - 1) & 1 ? FROZEN_UNSTOPPED : FROZEN_ASKED;
 }
 
 /* Would it take the signal, by running its handler? sigtimedwait() unblocks the signals
@@ -261,9 +173,7 @@ static bool would_answer(struct frozen_thread *t) {
 /* ---- listing ------------------------------------------------------------------- */
 
 static int parse_tid(const char *name) {
-  int tid = 0;
-  for (; *name >= '0' && *name <= '9'; name++)
-    tid = tid * 10 + (*name - '0');
+  int tid = (int)text_decimal(&name, NULL);
   return *name ? 0 : tid;
 }
 
@@ -274,7 +184,7 @@ static bool list_threads(void (*visit)(struct thread_set *, int tid),
   int fd = os_open("/proc/self/task", O_RDONLY | O_DIRECTORY, 0);
   if (fd < 0) return false;
   long n;
-  while ((n = call(SYS_getdents64, fd, (long)buffer, sizeof buffer, 0)) > 0) {
+  while ((n = os_list(fd, buffer, sizeof buffer)) > 0) {
     for (long at = 0; at < n;) {
       const struct dirent64 *entry = (const struct dirent64 *)(buffer + at);
       int tid = parse_tid(entry->d_name);
@@ -348,7 +258,7 @@ static void wait_for_answers(struct thread_set *set) {
     uint32_t seen = atomic_load(&answered);
     if (still_asked(set) == 0) return;
     if (os_monotonic_ns() > deadline) return give_up(set);
-    if (futex_wait(&answered, seen, &slice) == -ETIMEDOUT) forget_the_dead(set);
+    if (os_futex_wait(&answered, seen, &slice, false) == -ETIMEDOUT) forget_the_dead(set);
     if (atomic_load(&answered) != seen) deadline = os_monotonic_ns() + PATIENCE_NS;
   }
 }
@@ -367,10 +277,10 @@ static void count_states(struct thread_set *set) {
 
 /* Slots for the threads there are and as many again. */
 static bool take_slots(struct thread_set *set) {
-  unsigned want = set->capacity * 2 + PAGE / sizeof *slots;
+  unsigned want = set->capacity * 2 + OS_PAGE / sizeof *slots;
   if (want > slot_capacity) {
-    size_t bytes = (want * sizeof *slots + PAGE - 1) & ~(size_t)(PAGE - 1);
-    struct frozen_thread *fresh = os_map(bytes, PAGE, OS_TOOL);
+    size_t bytes = os_whole_pages(want * sizeof *slots);
+    struct frozen_thread *fresh = os_map(bytes, OS_PAGE, OS_TOOL);
     if (!fresh) return false;
     slots = fresh;
     slot_capacity = (unsigned)(bytes / sizeof *slots);
@@ -407,6 +317,6 @@ void thaw(struct thread_set *set) {
   (void)set;
   if (atomic_load(&frozen) == 0) return;
   atomic_store(&frozen, 0);
-  futex_wake_all(&frozen);
+  os_futex_wake_all(&frozen, false);
   if (borrowed) give_signal_back();
 }

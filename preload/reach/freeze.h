@@ -12,7 +12,6 @@
 #ifndef ULLAGE_FREEZE_H
 #define ULLAGE_FREEZE_H
 
-#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -51,9 +50,4 @@ struct thread_set {
 void freeze(struct thread_set *set);
 /* Lets them run on, and gives the signal back as it was. Keeps errno. */
 void thaw(struct thread_set *set);
-
-/* sigaction without the wrappers a program may have: on the alternate stack if there is
- * one, all signals blocked meanwhile. The handler must not touch errno. */
-typedef void freeze_handler(int sig, siginfo_t *info, void *context);
-bool freeze_handle(int sig, freeze_handler *handler);
 #endif

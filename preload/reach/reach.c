@@ -14,30 +14,18 @@
 #include "reach/reach.h"
 
 #include "account/mapping.h"
-#include "base/os.h"
+#include "base/os_thread.h"
 #include "base/say.h"
 #include "reach/found.h"
 #include "reach/mark.h"
 #include "reach/roots.h"
 #include "reach/scratch.h"
-#include "recording/table.h"
+#include "recording/recording.h"
 
 #include <errno.h>
-#include <limits.h>
-#include <linux/futex.h>
-#include <poll.h>
-#include <sched.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
 #include <time.h>
-#include <unistd.h>
-
-enum { PAGE = 4096 };
 
 enum phase { PHASE_COPYING, PHASE_SCANNING, PHASE_DONE, PHASE_FAILED };
 
@@ -70,8 +58,7 @@ static struct {
 static _Noreturn void give_up(int error) {
   scan.result->error = error;
   atomic_store(&scan.result->phase, PHASE_FAILED);
-  syscall(SYS_exit_group, 1);
-  __builtin_unreachable();
+  os_exit(1);
 }
 
 /* ---- verdicts ------------------------------------------------------------------ */
@@ -122,14 +109,12 @@ static void tell(const struct found *f) {
  * all of that is unreadable, else one page. */
 static void unreadable(int sig, siginfo_t *info, void *context) {
   (void)context;
-  uintptr_t page = (uintptr_t)info->si_addr & ~(uintptr_t)(PAGE - 1);
+  uintptr_t page = (uintptr_t)info->si_addr & ~(uintptr_t)(OS_PAGE - 1);
   const struct region *r = roots_region(page);
-  uintptr_t end = page + PAGE;
+  uintptr_t end = page + OS_PAGE;
   if (sig == SIGSEGV && r && !r->read) end = r->end;
-  long at = syscall(SYS_mmap, page, end - page, PROT_READ,
-                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0);
-  if (at == -1) give_up(EFAULT);
-  scan.result->scan.unreadable_pages += (end - page) / PAGE;
+  if (os_map_zeros((void *)page, end - page) != 0) give_up(EFAULT);
+  scan.result->scan.unreadable_pages += (end - page) / OS_PAGE;
 }
 
 static void *scratch_or_give_up(size_t bytes) {
@@ -140,24 +125,11 @@ static void *scratch_or_give_up(size_t bytes) {
 
 static void catch_faults(void) {
   enum { STACK_BYTES = 64 * 1024 };
-  stack_t stack = {.ss_sp = scratch_or_give_up(STACK_BYTES), .ss_size = STACK_BYTES};
   uint64_t blocked = ~(UINT64_C(1) << (SIGSEGV - 1) | UINT64_C(1) << (SIGBUS - 1));
-  syscall(SYS_sigaltstack, &stack, NULL);
-  freeze_handle(SIGSEGV, unreadable);
-  freeze_handle(SIGBUS, unreadable);
-  syscall(SYS_rt_sigprocmask, SIG_SETMASK, &blocked, NULL, sizeof blocked);
-}
-
-/* The program may have used up its descriptors; the limit is the copy's own. */
-static void raise_file_limit(void) {
-  struct rlimit limit;
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-  limit.rlim_cur = limit.rlim_max;
-  setrlimit(RLIMIT_NOFILE, &limit);
-}
-
-static void wake(void) {
-  syscall(SYS_futex, &scan.result->phase, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+  os_signal_stack(scratch_or_give_up(STACK_BYTES), STACK_BYTES);
+  os_handle(SIGSEGV, unreadable);
+  os_handle(SIGBUS, unreadable);
+  os_block_signals(blocked, NULL);
 }
 
 /* Only other threads can change the ledger while we look. */
@@ -167,14 +139,14 @@ static bool ledger_moves(void) {
 
 /* What must be done before the program's threads may run on. */
 static void copy_state(void) {
-  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  os_die_with_parent();
   catch_faults();
-  raise_file_limit();
+  os_raise_file_limit(); /* the program may have used up its descriptors */
   scan.result->pagemap = scan.from.pagemaps.copy = mapping_pagemap_open();
   if (!roots_load()) give_up(EIO);
   if (!found_prepare(ledger_moves())) give_up(ENOMEM);
   atomic_store(&scan.result->phase, PHASE_SCANNING);
-  wake();
+  os_futex_wake_all(&scan.result->phase, true);
 }
 
 /* Not inlined: its own variables must lie below the stack pointer that was captured. */
@@ -187,8 +159,7 @@ static _Noreturn __attribute__((noinline)) void run_scan(void) {
     give_up(ENOMEM);
   found_each(tell);
   atomic_store(&scan.result->phase, PHASE_DONE);
-  syscall(SYS_exit_group, 0);
-  __builtin_unreachable();
+  os_exit(0);
 }
 
 /* ---- the program --------------------------------------------------------------- */
@@ -199,18 +170,16 @@ static void fail(int error) {
 }
 
 /* Address space for all rows there can be; the pages come as they are used. */
-static bool map_result(uint32_t sites) {
+static int map_result(uint32_t sites) {
   size_t rows = (size_t)sites * (UL_VERDICTS - 1);
-  job.bytes = (sizeof *job.result + rows * sizeof(struct ul_leak) + PAGE - 1) &
-              ~(size_t)(PAGE - 1);
-  if (os_injected(OS_OP_MMAP)) return false;
-  void *p = mmap(NULL, job.bytes, PROT_READ | PROT_WRITE,
-                 MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (p == MAP_FAILED) return false;
+  job.bytes = os_whole_pages(sizeof *job.result + rows * sizeof(struct ul_leak));
+  void *p;
+  int error = os_map_shared(&p, job.bytes);
+  if (error) return error;
   job.result = p;
   job.result->rows_capacity = (uint32_t)rows;
   job.result->pagemap = -1;
-  return true;
+  return 0;
 }
 
 /* The copy shares our descriptors (CLONE_FILES): not before it has ended. */
@@ -219,20 +188,14 @@ static void let_go(void) {
   if (*original >= 0) os_close(*original);
   *original = -1;
   if (job.result->pagemap >= 0) os_close(job.result->pagemap);
-  munmap(job.result, job.bytes);
-}
-
-static bool has_ended(int child) {
-  siginfo_t info = {0};
-  int r = waitid(P_PID, (id_t)child, &info, WEXITED | WNOHANG | WNOWAIT | __WALL);
-  return r != 0 || info.si_pid == child;
+  os_unmap_file(job.result, job.bytes);
 }
 
 /* Until the copy no longer looks at what the program shares with it, or is dead. */
 static void wait_for_copy(int child) {
   const struct timespec slice = {.tv_nsec = 20 * 1000000};
-  while (atomic_load(&job.result->phase) == PHASE_COPYING && !has_ended(child))
-    syscall(SYS_futex, &job.result->phase, FUTEX_WAIT, PHASE_COPYING, &slice, NULL, 0);
+  while (atomic_load(&job.result->phase) == PHASE_COPYING && !os_has_ended(child))
+    os_futex_wait(&job.result->phase, PHASE_COPYING, &slice, true);
 }
 
 struct registers {
@@ -247,30 +210,22 @@ struct registers {
                    : "=m"((r).rbx), "=m"((r).rbp), "=m"((r).r12), "=m"((r).r13),         \
                      "=m"((r).r14), "=m"((r).r15), "=m"((r).sp))
 
-static uintptr_t thread_pointer(void) {
-  uintptr_t tcb = 0;
-  syscall(SYS_arch_prctl, 0x1003 /* ARCH_GET_FS */, &tcb);
-  return tcb;
-}
-
 /* The clone's pid, or -errno. In the copy it does not return. */
-static __attribute__((noinline)) long clone_and_scan(const struct thread_set *threads,
-                                                     uint32_t sites) {
+static __attribute__((noinline)) int clone_and_scan(const struct thread_set *threads,
+                                                    uint32_t sites) {
   volatile struct registers registers;
   CAPTURE(registers);
   scan.result = job.result;
   scan.from = (struct mark_from){
       .threads = threads,
       .sp = registers.sp,
-      .tcb = thread_pointer(),
+      .tcb = os_thread_pointer(),
       .pagemaps = {.copy = -1, .original = mapping_pagemap_open()},
       .sites = sites,
   };
-  if (os_injected(OS_OP_FORK)) return -EAGAIN;
-  long child = syscall(SYS_clone, CLONE_FILES, 0, 0, 0, 0);
+  int child = os_copy_process();
   if (child == 0) run_scan();
-  long result = child < 0 ? -errno : child;
-  return result;
+  return child;
 }
 
 static int begin(const struct thread_set *threads) {
@@ -279,16 +234,19 @@ static int begin(const struct thread_set *threads) {
   job.begun_ns = os_monotonic_ns();
   recording->scan = (struct ul_scan){
       .state = UL_SCAN_RUNNING,
-      .at_ms = (job.begun_ns - recording->start_mono_ns) / 1000000,
+      .at_ms = recording_ms(),
   };
-  if (!map_result(sites)) {
-    fail(ENOMEM);
+  int error = map_result(sites);
+  if (error) {
+    fail(-error);
     return 0;
   }
-  long child = clone_and_scan(threads, sites);
-  if (child > 0) wait_for_copy((int)child);
-  if (child > 0) return (int)child;
-  fail((int)-child);
+  int child = clone_and_scan(threads, sites);
+  if (child > 0) {
+    wait_for_copy(child);
+    return child;
+  }
+  fail(-child);
   let_go();
   return 0;
 }
@@ -296,16 +254,14 @@ static int begin(const struct thread_set *threads) {
 /* No signal handler of the program may run in the copy. */
 int reach_begin(const struct thread_set *threads) {
   if (!recording) return 0;
-  int saved = errno;
-  uint64_t all = ~UINT64_C(0), mask = 0;
-  syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, &mask, sizeof mask);
+  uint64_t mask = 0;
+  os_block_signals(~UINT64_C(0), &mask);
   int child = begin(threads);
-  syscall(SYS_rt_sigprocmask, SIG_SETMASK, &mask, NULL, sizeof mask);
+  os_block_signals(mask, NULL);
   if (child) {
     recording->scan.threads = 1 + threads->stopped + threads->unstopped;
     recording->scan.threads_unstopped = threads->unstopped;
   }
-  errno = saved;
   return child;
 }
 
@@ -329,25 +285,19 @@ enum { PATIENCE_MS = 3000 };
 /* The program is otherwise done, so whoever waits for it should know what for. */
 static void say_if_it_takes_long(int child) {
   static bool said;
-  struct pollfd end = {.fd = (int)syscall(SYS_pidfd_open, child, 0), .events = POLLIN};
-  if (end.fd < 0) return;
-  if (poll(&end, 1, PATIENCE_MS) == 0)
+  if (os_wait_at_most(child, PATIENCE_MS) == -ETIMEDOUT)
     say_once(
         &said,
         "the program has ended; still looking for leaks (ULLAGE_SCAN=no does without)");
-  os_close(end.fd);
 }
 
 void reach_end(int child) {
   if (!child) return;
-  int saved = errno;
   say_if_it_takes_long(child);
-  while (syscall(SYS_wait4, child, NULL, __WALL, NULL) < 0 && errno == EINTR)
-    ;
+  os_wait(child);
   if (atomic_load(&job.result->phase) == PHASE_DONE)
     store_results();
   else
     fail(job.result->error ? job.result->error : ECHILD);
   let_go();
-  errno = saved;
 }

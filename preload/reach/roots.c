@@ -30,7 +30,6 @@
 #include <ucontext.h>
 
 enum {
-  PAGE = 4096,
   BATCH = 512,
   RED_ZONE = 128,
   TCB_ALIGN = 64,
@@ -108,7 +107,7 @@ bool roots_load(void) {
   if (!text || bytes == 0) return false;
   const char *end = text + bytes;
   size_t need = count_lines(text, end) * sizeof *regions;
-  regions = os_map((need + PAGE - 1) & ~(size_t)(PAGE - 1), PAGE, OS_TOOL);
+  regions = os_map(os_whole_pages(need), OS_PAGE, OS_TOOL);
   if (!regions || !mapping_ours(&ours)) return false;
   region_count = 0;
   loader_start = loader_end = 0;
@@ -210,7 +209,7 @@ static bool worth_a_look(const struct region *r, uint64_t bits) {
 }
 
 static uintptr_t page_end(uintptr_t address, uintptr_t end) {
-  uintptr_t next = (address | (PAGE - 1)) + 1;
+  uintptr_t next = (address | (OS_PAGE - 1)) + 1;
   return next < end ? next : end;
 }
 
@@ -230,9 +229,9 @@ static void scan_touched(const struct region *r, uintptr_t start, uintptr_t end,
                          int pagemap, scan_function *scan) {
   uint64_t bits[BATCH];
   while (start < end) {
-    uintptr_t base = start & ~(uintptr_t)(PAGE - 1);
-    uintptr_t stop = end - base > BATCH * PAGE ? base + BATCH * PAGE : end;
-    size_t pages = (stop - base + PAGE - 1) / PAGE;
+    uintptr_t base = start & ~(uintptr_t)(OS_PAGE - 1);
+    uintptr_t stop = end - base > BATCH * OS_PAGE ? base + BATCH * OS_PAGE : end;
+    size_t pages = (stop - base + OS_PAGE - 1) / OS_PAGE;
     if (mapping_pages(pagemap, base, pages, bits))
       scan_batch(r, bits, start, stop, scan);
     else
@@ -257,14 +256,14 @@ static uintptr_t scan_sparse(const struct region *r, uintptr_t start, uintptr_t 
                              int pagemap, scan_function *scan) {
   struct page_run runs[RUNS];
   struct page_scan request = {.size = sizeof request,
-                              .end = (end + PAGE - 1) & ~(uintptr_t)(PAGE - 1),
+                              .end = os_whole_pages(end),
                               .runs = (uintptr_t)runs,
                               .runs_length = RUNS,
                               .any_of = IS_PRESENT | IS_SWAPPED,
                               .wanted = IS_PRESENT | IS_SWAPPED | IS_FILE};
   while (start < end) {
-    request.start = start & ~(uintptr_t)(PAGE - 1);
-    int n = ioctl(pagemap, PAGEMAP_SCAN_REQUEST, &request);
+    request.start = start & ~(uintptr_t)(OS_PAGE - 1);
+    int n = os_ioctl(pagemap, PAGEMAP_SCAN_REQUEST, &request);
     if (n < 0 || request.walk_end <= request.start) break;
     for (int i = 0; i < n; i++) {
       if (runs[i].categories & IS_FILE && !r->shared) continue;

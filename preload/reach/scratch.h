@@ -3,13 +3,11 @@
 #define ULLAGE_SCRATCH_H
 
 #include "base/os.h"
-#include "format.h"
 
 #include <stddef.h>
 
 /* At least `bytes` bytes, zeroed, from a page's start. NULL: no memory. */
 static inline void *scratch(size_t bytes) {
-  return os_map((bytes + UL_PAGE_BYTES) & ~(size_t)(UL_PAGE_BYTES - 1), UL_PAGE_BYTES,
-                OS_TOOL);
+  return os_map(os_whole_pages(bytes + 1), OS_PAGE, OS_TOOL);
 }
 #endif

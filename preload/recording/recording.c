@@ -1,23 +1,20 @@
 #include "recording/recording.h"
 
 #include "base/os.h"
-#include "process/process.h"
+#include "base/page.h"
+#include "base/text.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdatomic.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 /* What a fork may copy: about 2 million live blocks, some milliseconds. */
-enum { COPY_MAX = 16 << 20, PAGE = 4096 };
+enum { COPY_MAX = 16 << 20 };
 
 static char path[PATH_MAX];
-static dev_t device;
-static ino_t inode;
+static struct os_file identity;
 static bool in_file;
 static _Atomic bool stopped;
 static uint64_t start_ms;
@@ -60,17 +57,14 @@ static uint64_t process_start(void) {
   const char *p = strrchr(line, ')');
   for (int field = 2; p && field < 22; field++)
     p = strchr(p + 1, ' ');
-  uint64_t value = 0;
-  for (p = p ? p + 1 : ""; *p >= '0' && *p <= '9'; p++)
-    value = value * 10 + (uint64_t)(*p - '0');
-  return value;
+  if (!p) return 0;
+  p++;
+  return text_decimal(&p, NULL);
 }
 
 static uint32_t text_of_link(const char *link) {
   char target[PATH_MAX];
-  int saved = errno;
-  ssize_t n = readlink(link, target, sizeof target);
-  errno = saved;
+  ssize_t n = os_link_target(link, target, sizeof target);
   return n > 0 ? table_text(target, (size_t)n) : 0;
 }
 
@@ -88,7 +82,7 @@ static void identify_command(void) {
 
 void recording_identify(void) {
   recording->pid = os_pid();
-  recording->ppid = (int32_t)getppid();
+  recording->ppid = os_parent();
   recording->pid_start = process_start();
   if (recording->command_count) return; /* a fork: the same program */
   recording->program = text_of_link("/proc/self/exe");
@@ -106,62 +100,56 @@ static int allocate(int fd, uint64_t offset, size_t bytes) {
   static const char zeros[65536];
   for (size_t done = 0; done < bytes;) {
     size_t n = bytes - done < sizeof zeros ? bytes - done : sizeof zeros;
-    if (!os_write_all(fd, zeros, n, offset + done)) return -ENOSPC;
+    error = os_write_all(fd, zeros, n, offset + done);
+    if (error) return error;
     done += n;
   }
   return 0;
 }
 
-static bool write_out(int fd) {
-  if (!os_write_all(fd, recording, UL_HEADER_BYTES, 0)) return false;
-  for (unsigned i = 0; i < recording->segment_count; i++) {
+static int write_out(int fd) {
+  int error = os_write_all(fd, recording, UL_HEADER_BYTES, 0);
+  for (unsigned i = 0; !error && i < recording->segment_count; i++) {
     const struct ul_segment *s = &recording->segments[i];
-    if (!os_write_all(fd, table_segment_address(i), table_segment_used(i),
-                      s->file_offset))
-      return false;
+    error =
+        os_write_all(fd, table_segment_address(i), table_segment_used(i), s->file_offset);
   }
-  return true;
+  return error;
 }
 
 /* From the first mapping on there is no way back: an error stops the recording. */
 static void map_all(int fd) {
   size_t together = recording->segments[UL_TABLES - 1].file_offset +
                     recording->segments[UL_TABLES - 1].bytes;
-  bool done = os_map_file(recording, fd, 0, together) != NULL;
-  for (unsigned i = UL_TABLES; i < recording->segment_count; i++) {
+  int error = os_map_file(&(void *){recording}, fd, 0, together);
+  for (unsigned i = UL_TABLES; !error && i < recording->segment_count; i++) {
     const struct ul_segment *s = &recording->segments[i];
-    done &= os_map_file(table_segment_address(i), fd, s->file_offset, s->bytes) != NULL;
+    error =
+        os_map_file(&(void *){table_segment_address(i)}, fd, s->file_offset, s->bytes);
   }
-  if (!done) recording_stop(UL_STOP_MEMORY, ENOMEM);
+  if (error) recording_stop(UL_STOP_MEMORY, -error);
   os_uncount(recording->file_bytes, OS_TOOL);
 }
 
 static int fill(int fd) {
-  struct stat status;
   int error = allocate(fd, 0, recording->file_bytes);
-  if (error) return error;
-  if (!write_out(fd)) return -EIO;
-  if (fstat(fd, &status) != 0) return -errno;
-  device = status.st_dev;
-  inode = status.st_ino;
-  return 0;
+  if (!error) error = write_out(fd);
+  return error ? error : os_identify(fd, &identity);
 }
 
 int recording_open(const char *file) {
   if (strlen(file) >= sizeof path) return -ENAMETOOLONG;
-  int saved = errno;
   int fd = os_open(file, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0666);
   if (fd < 0) return fd;
   int error = fill(fd);
   if (error) {
-    unlink(file);
+    os_unlink(file);
   } else {
     map_all(fd);
     strcpy(path, file);
     in_file = true;
   }
   os_close(fd);
-  errno = saved;
   return error;
 }
 
@@ -171,7 +159,7 @@ bool recording_in_file(void) {
 
 void recording_stop(enum ul_stop why, int error) {
   if (atomic_exchange(&stopped, true)) return;
-  __atomic_store_n(&process_guard->recording, 0, __ATOMIC_RELAXED);
+  page_set_recording(false);
   recording->stop_errno = error;
   recording->stop_ms = recording_ms();
   recording->stop = why;
@@ -182,26 +170,22 @@ bool recording_stopped(void) {
 }
 
 void recording_discard(void) {
-  int saved = errno;
-  if (in_file) unlink(path);
-  errno = saved;
+  if (in_file) os_unlink(path);
 }
 
 static int reopen(void) {
-  struct stat status;
+  struct os_file found;
   int fd = os_open(path, O_RDWR | O_NOFOLLOW, 0);
   if (fd < 0) return fd;
-  int saved = errno;
-  bool same =
-      fstat(fd, &status) == 0 && status.st_dev == device && status.st_ino == inode;
-  errno = saved;
-  if (same) return fd;
+  if (os_identify(fd, &found) == 0 && found.device == identity.device &&
+      found.inode == identity.inode)
+    return fd;
   os_close(fd);
   return -ESTALE;
 }
 
 static void *map_private(size_t bytes) {
-  void *at = os_map(bytes, PAGE, OS_TOOL);
+  void *at = os_map(bytes, OS_PAGE, OS_TOOL);
   if (!at) recording_stop(UL_STOP_MEMORY, ENOMEM);
   return at;
 }
@@ -218,8 +202,8 @@ void *recording_map(size_t bytes) {
   if (error) {
     recording_stop(UL_STOP_NO_SPACE, -error);
   } else {
-    at = os_map_file(NULL, fd, recording->file_bytes, bytes);
-    if (!at) recording_stop(UL_STOP_MEMORY, ENOMEM);
+    error = os_map_file(&at, fd, recording->file_bytes, bytes);
+    if (error) recording_stop(UL_STOP_MEMORY, -error);
   }
   os_close(fd);
   return at;
@@ -263,14 +247,10 @@ bool recording_chunk(uint32_t chunk, uint32_t heap, uint32_t first_site) {
 
 /* ---- fork ---------------------------------------------------------------------- */
 
-static size_t whole_pages(size_t bytes) {
-  return (bytes + PAGE - 1) & ~(size_t)(PAGE - 1);
-}
-
 static size_t copy_size(void) {
   size_t total = UL_HEADER_BYTES;
   for (unsigned i = 0; i < recording->segment_count; i++)
-    total += whole_pages(table_segment_used(i));
+    total += os_whole_pages(table_segment_used(i));
   return total;
 }
 
@@ -279,26 +259,23 @@ static void copy_all(char *to) {
   to += UL_HEADER_BYTES;
   for (unsigned i = 0; i < recording->segment_count; i++) {
     memcpy(to, table_segment_address(i), table_segment_used(i));
-    to += whole_pages(table_segment_used(i));
+    to += os_whole_pages(table_segment_used(i));
   }
 }
 
-void recording_fork_prepare(bool child_records) {
-  table_lock();
-  fork_copy = NULL;
-  if (!recording || !in_file || !child_records || stopped) return;
+void recording_copy(void) {
+  if (!recording || !in_file || stopped) return;
   fork_copy_bytes = copy_size();
-  if (fork_copy_bytes <= COPY_MAX) fork_copy = os_map(fork_copy_bytes, PAGE, OS_TOOL);
+  if (fork_copy_bytes <= COPY_MAX) fork_copy = os_map(fork_copy_bytes, OS_PAGE, OS_TOOL);
   if (fork_copy)
     copy_all(fork_copy);
   else
     fallback(UL_FB_CHILD_UNRECORDED);
 }
 
-void recording_fork_parent(void) {
+void recording_drop_copy(void) {
   if (fork_copy) os_unmap(fork_copy, fork_copy_bytes, OS_TOOL);
   fork_copy = NULL;
-  table_unlock();
 }
 
 /* Blank memory over the shared file. The header is needed to know the segments,
@@ -315,14 +292,13 @@ static void blank(void) {
 static void restore(void) {
   char *from = fork_copy + UL_HEADER_BYTES;
   for (unsigned i = 0; i < recording->segment_count; i++) {
-    size_t used = whole_pages(table_segment_used(i));
+    size_t used = os_whole_pages(table_segment_used(i));
     if (used) os_move_over(from, used, table_segment_address(i), used, OS_TOOL);
     from += used;
   }
 }
 
-bool recording_fork_child(void) {
-  table_fork_child();
+bool recording_become_copy(void) {
   if (!recording || !in_file) return recording != NULL;
   bool copied = fork_copy != NULL;
   blank();

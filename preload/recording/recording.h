@@ -36,12 +36,13 @@ void recording_heap_owner(uint32_t index, int tid);
 void recording_heap_quarantined(uint32_t index);
 bool recording_chunk(uint32_t chunk, uint32_t heap, uint32_t first_site);
 
-/* Around fork. prepare copies what the child will need, if it is not too much (COPY_MAX
- * in recording.c; else it is counted, CHILD_UNRECORDED): the parent goes on writing into
- * the shared file. */
-void recording_fork_prepare(bool child_records);
-void recording_fork_parent(void);
-/* Put the copy in place of the shared file. false: there is none; the child's tables are
- * blank private memory. */
-bool recording_fork_child(void);
+/* Around fork, under the table lock. Copy what a child that records will need, if it is
+ * not too much (COPY_MAX in recording.c; else it is counted, CHILD_UNRECORDED): the
+ * parent goes on writing into the shared file. */
+void recording_copy(void);
+/* In the parent. */
+void recording_drop_copy(void);
+/* In the child: put the copy in place of the shared file. false: there is none; the
+ * child's tables are blank private memory. */
+bool recording_become_copy(void);
 #endif

@@ -16,7 +16,7 @@ struct piece {
   uint64_t bytes;
   char *at;
 };
-enum { PIECES = 64, PAGE = 4096, GRAIN = 65536 };
+enum { PIECES = 64, GRAIN = 65536 };
 
 static const struct shape {
   uint32_t element_bytes;
@@ -89,7 +89,7 @@ bool table_begin(void) {
   size_t total = UL_HEADER_BYTES;
   for (int t = 0; t < UL_TABLES; t++)
     total += shapes[t].first_segment;
-  char *at = os_map(total, PAGE, OS_TOOL);
+  char *at = os_map(total, OS_PAGE, OS_TOOL);
   if (!at) return false;
   struct ul_header *h = (struct ul_header *)at;
   h->header_bytes = UL_HEADER_BYTES;
@@ -103,7 +103,13 @@ bool table_begin(void) {
   h->table[UL_NODES].count = UL_NODE_RESERVED;
   h->table[UL_SITES].count = UL_SITE_RESERVED;
   h->table[UL_SNAPSHOTS].count = UL_SNAPSHOT_SLOTS;
+  count_adopt(h->fallbacks);
   return true;
+}
+
+void table_abandon(void) {
+  recording = NULL;
+  count_disown();
 }
 
 /* ---- elements ------------------------------------------------------------------ */
@@ -194,10 +200,6 @@ size_t table_segment_used(unsigned i) {
     if (recording->segments[k].table == s->table) before += recording->segments[k].bytes;
   if (used <= before) return 0;
   return used - before < s->bytes ? used - before : s->bytes;
-}
-
-void fallback(enum ul_fallback which) {
-  if (recording) __atomic_fetch_add(&recording->fallbacks[which], 1, __ATOMIC_RELAXED);
 }
 
 void table_lock(void) {

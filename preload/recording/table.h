@@ -6,6 +6,7 @@
 #ifndef ULLAGE_TABLE_H
 #define ULLAGE_TABLE_H
 
+#include "base/count.h"
 #include "format.h"
 #include <stdbool.h>
 #include <stddef.h>
@@ -18,6 +19,8 @@ extern struct ul_header *recording; /* NULL until the tables exist */
 /* Make the header and each table's first segment, all in private memory. false: no
  * memory; nothing is recorded. */
 bool table_begin(void);
+/* There is no recording any more; its memory stays as it is (it is another process's). */
+void table_abandon(void);
 
 /* Address of element i. Any thread, no lock. */
 void *table_at(enum ul_table table, uint64_t i);
@@ -45,7 +48,6 @@ void *table_replace_rows(enum ul_table table, size_t n);
 void *table_segment_address(unsigned i);
 /* Bytes of the segment that hold elements in use. */
 size_t table_segment_used(unsigned i);
-void fallback(enum ul_fallback which); /* count one; any thread, any moment */
 
 void table_lock(void);
 void table_unlock(void);

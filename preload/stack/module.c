@@ -1,5 +1,5 @@
 #include "stack/module.h"
-#include "base/guard.h"
+#include "base/lock.h"
 #include "base/os.h"
 #include "recording/table.h"
 
@@ -37,7 +37,7 @@ static _Atomic uint32_t count;
 /* Where a module was last found; a wrong hint only costs the scan. */
 static _Atomic uint16_t hints[HINTS];
 static _Atomic uint64_t generation;
-static struct guard guard = GUARD_INIT;
+static pthread_mutex_t guard = PTHREAD_MUTEX_INITIALIZER;
 
 static struct record *record_at(uint32_t i) {
   return &atomic_load_explicit(&chunks[i / CHUNK_RECORDS],
@@ -227,10 +227,10 @@ static struct record *find(uint64_t address) {
             !recording))
     return r;
   sigset_t saved;
-  guard_enter(&guard, &saved);
+  lock_take_masked(&guard, &saved);
   r = meet(&o);
   if (r && atomic_load(&r->index) == UL_NO_MODULE) publish(r, o.dlfo_link_map);
-  guard_leave(&guard, &saved);
+  lock_give_masked(&guard, &saved);
   return r;
 }
 
@@ -254,7 +254,7 @@ bool module_find(uint64_t address, struct module_unwind *found) {
 static bool close_one(uint32_t *next, uint64_t *start, uint64_t *end) {
   bool closed = false;
   sigset_t saved;
-  guard_enter(&guard, &saved);
+  lock_take_masked(&guard, &saved);
   for (uint32_t n = atomic_load(&count); *next < n && !closed; ++*next) {
     struct record *r = record_at(*next);
     struct dl_find_object o;
@@ -266,7 +266,7 @@ static bool close_one(uint32_t *next, uint64_t *start, uint64_t *end) {
     *end = r->end;
     closed = true;
   }
-  guard_leave(&guard, &saved);
+  lock_give_masked(&guard, &saved);
   return closed;
 }
 
@@ -313,13 +313,13 @@ int module_iterate(int (*visit)(struct dl_phdr_info *, size_t, void *), void *da
 }
 
 void module_fork_prepare(void) {
-  pthread_mutex_lock(&guard.mutex);
+  lock_take(&guard);
 }
 
 void module_fork_parent(void) {
-  pthread_mutex_unlock(&guard.mutex);
+  lock_give(&guard);
 }
 
 void module_fork_child(void) {
-  guard_reset(&guard);
+  lock_renew(&guard);
 }

@@ -1,5 +1,5 @@
 #include "stack/rule.h"
-#include "base/guard.h"
+#include "base/lock.h"
 #include "base/os.h"
 #include "format.h"
 #include "stack/module.h"
@@ -24,7 +24,7 @@ static struct sized sizes[SLOTS_LOG_MAX + 1] = {
 struct rule_table *_Atomic rule_table = &sizes[SLOTS_LOG_MIN].table[0];
 
 /* Under the lock. */
-static struct guard guard = GUARD_INIT;
+static pthread_mutex_t guard = PTHREAD_MUTEX_INITIALIZER;
 static uint64_t used;  /* keys in the table */
 static uint64_t blank; /* of these, without a rule */
 
@@ -143,7 +143,7 @@ rule rule_learn(uint64_t ip) {
   /* Code of no module comes and goes unnoticed: nothing is kept about it. */
   if (module_find(code, &at)) {
     sigset_t saved;
-    guard_enter(&guard, &saved);
+    lock_take_masked(&guard, &saved);
     r = rule_find(atomic_load(&rule_table), ip);
     if (!r) {
       struct unwind_frame f = {.kind = UNWIND_END};
@@ -151,7 +151,7 @@ rule rule_learn(uint64_t ip) {
       r = encode(&f);
       keep(ip, r);
     }
-    guard_leave(&guard, &saved);
+    lock_give_masked(&guard, &saved);
   }
   errno = saved_errno;
   return r;
@@ -159,7 +159,7 @@ rule rule_learn(uint64_t ip) {
 
 void rule_forget(uint64_t start, uint64_t end) {
   sigset_t saved;
-  guard_enter(&guard, &saved);
+  lock_take_masked(&guard, &saved);
   struct rule_table *t = atomic_load(&rule_table);
   for (uint64_t i = 0; i <= t->mask; i++) {
     struct rule_slot *slot = &t->slots[i];
@@ -168,33 +168,33 @@ void rule_forget(uint64_t start, uint64_t end) {
     atomic_store_explicit(&slot->rule, 0, memory_order_relaxed);
     blank++;
   }
-  guard_leave(&guard, &saved);
+  lock_give_masked(&guard, &saved);
 }
 
 uint64_t rule_count(void) {
   sigset_t saved;
-  guard_enter(&guard, &saved);
+  lock_take_masked(&guard, &saved);
   uint64_t n = used - blank;
-  guard_leave(&guard, &saved);
+  lock_give_masked(&guard, &saved);
   return n;
 }
 
 void rule_lock(sigset_t *saved) {
-  guard_enter(&guard, saved);
+  lock_take_masked(&guard, saved);
 }
 
 void rule_unlock(const sigset_t *saved) {
-  guard_leave(&guard, saved);
+  lock_give_masked(&guard, saved);
 }
 
 void rule_fork_prepare(void) {
-  pthread_mutex_lock(&guard.mutex);
+  lock_take(&guard);
 }
 
 void rule_fork_parent(void) {
-  pthread_mutex_unlock(&guard.mutex);
+  lock_give(&guard);
 }
 
 void rule_fork_child(void) {
-  guard_reset(&guard);
+  lock_renew(&guard);
 }

@@ -285,9 +285,9 @@ void stack_start(void) {
   int chosen = wish && strcmp(wish, "libunwind") == 0 ? MODE_LIBUNWIND
                : wish && strcmp(wish, "check") == 0   ? MODE_CHECK
                                                       : MODE_RULES;
-  thread_state.busy++;
+  unsigned before = busy_enter(BUSY_LOADING);
   if (unwind_start(chosen != MODE_RULES)) atomic_store(&mode, chosen);
-  thread_state.busy--;
+  busy_leave(before);
   errno = saved;
 }
 
@@ -326,9 +326,9 @@ uint64_t stack_generation(void) {
 
 void stack_forget_unloaded(void) {
   int saved = errno;
-  thread_state.busy++;
+  unsigned before = busy_enter(BUSY_LOADING);
   module_poll(rule_forget);
-  thread_state.busy--;
+  busy_leave(before);
   errno = saved;
 }
 

@@ -2,22 +2,20 @@
  * pools, remote frees, spans, large blocks, segments, with the invariants of types.h
  * checked as they go, and with each mmap failing in turn. The blocks are ullage's own
  * heap beside this program's malloc; process.c is stubbed. */
+#include "account/residency.h"
+#include "account/snapshot.h"
+#include "base/os.h"
+#include "base/say.h"
 #include "heap/arena.h"
 #include "heap/class.h"
 #include "heap/heap.h"
 #include "heap/large.h"
-#include "ledger/ledger.h"
-#include "ledger/strip.h"
 #include "heap/map.h"
 #include "heap/retain.h"
-#include "base/os.h"
+#include "ledger/ledger.h"
+#include "ledger/strip.h"
 #include "process/process.h"
 #include "recording/recording.h"
-#include "account/residency.h"
-#include "base/say.h"
-#include "process/settings.h"
-#include "account/snapshot.h"
-#include "stack/stack.h"
 #include "recording/table.h"
 
 #include <errno.h>
@@ -35,21 +33,11 @@
 
 /* ---- what process.c would give ------------------------------------------------- */
 
-static struct process_guard guard = {1, 1};
-struct process_guard *process_guard = &guard;
-bool process_started = true;
-struct settings settings;
-
 uint64_t residency_rss(void) {
   return 4096;
 }
 bool residency_mark_writes(void) {
   return false;
-}
-void process_settle(void) {}
-void stack_forget_unloaded(void) {}
-bool process_checking(void) {
-  return true;
 }
 void process_begin(void) {}
 void process_check_fork(void) {}
@@ -245,7 +233,8 @@ static void test_spans_resize(void **state) {
   assert_true(arena_resize_span(p, 40000));
   assert_int_equal(p->units, units);
   assert_true(take(&b, 40000));
-  if (b.p == a.p + units * UL_UNIT_BYTES) assert_false(arena_resize_span(p, (units + 1) * UL_UNIT_BYTES));
+  if (b.p == a.p + units * UL_UNIT_BYTES)
+    assert_false(arena_resize_span(p, (units + 1) * UL_UNIT_BYTES));
   check_all();
   put(&a);
   put(&b);
@@ -393,7 +382,10 @@ static uint32_t class_size(unsigned class) {
 static int set_up(void **state) {
   (void)state;
   strip_watch();
-  return recording_begin(class_size) ? 0 : -1;
+  if (!page_begin() || !recording_begin(class_size)) return -1;
+  page_set_recording(true);
+  snapshot_begin(&(struct snapshot_wishes){.interval_ms = 10, .check = true});
+  return 0;
 }
 
 int main(void) {

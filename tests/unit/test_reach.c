@@ -13,7 +13,7 @@
 #include "base/os.h"
 #include "reach/reach.h"
 #include "account/residency.h"
-#include "recording/table.h"
+#include "recording/recording.h"
 #include "base/thread.h"
 #include "heap/types.h"
 
@@ -40,8 +40,6 @@
 
 enum { PAGE = 4096, SITES = 64, MAPPINGS = 20000, ROWS = 512, TEXT = 1 << 20 };
 enum { ROOT_WORDS = 4096 };
-
-_Thread_local struct thread_state thread_state; /* for meta.c's lock */
 
 /* ---- the recording's tables ---------------------------------------------------- */
 
@@ -93,6 +91,9 @@ void *table_replace_rows(enum ul_table t, size_t n) {
 void *table_segment_address(unsigned i) {
   (void)i;
   return NULL; /* there are none */
+}
+uint64_t recording_ms(void) {
+  return os_ms();
 }
 void fallback(enum ul_fallback which) {
   header.fallbacks[which]++;
@@ -1264,6 +1265,14 @@ static void test_mappings_without_pagemap(void **state) {
   assert_int_equal(larges[0]->record->resident_end, 1 << 20);
 }
 
+static void test_pages_that_cannot_be_told(void **state) {
+  (void)state;
+  large(4 << 20, A);
+  os_inject_faults("pread:1,mincore:1");
+  residency_collect();
+  assert_int_equal(header.residency, UL_EVIDENCE_NONE);
+}
+
 static void test_mappings_that_cannot_be_read(void **state) {
   (void)state;
   os_inject_faults("open:2");
@@ -1338,6 +1347,7 @@ int main(void) {
       TEST(test_second_scan_replaces_the_first),
       TEST(test_mappings),
       TEST(test_mappings_without_pagemap),
+      TEST(test_pages_that_cannot_be_told),
       TEST(test_mappings_that_cannot_be_read),
       TEST(test_writes),
   };

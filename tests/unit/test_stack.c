@@ -36,8 +36,6 @@
 #endif
 #define AFTER_CALL __asm__ volatile("" ::: "memory")
 
-_Thread_local struct thread_state thread_state;
-
 static _Thread_local uint64_t ips[STACK_DEPTH_MAX], hash;
 static _Thread_local uint32_t depth, end, limit = 256;
 static _Atomic uint64_t walks;

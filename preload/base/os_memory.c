@@ -1,0 +1,143 @@
+/* os_memory.c - mappings, and how many bytes of them there are for each use. */
+#include "base/os.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <sys/mman.h>
+
+static _Atomic size_t mapped[OS_USES];
+
+static void count(enum os_use use, size_t bytes) {
+  atomic_fetch_add_explicit(&mapped[use], bytes, memory_order_relaxed);
+}
+
+static bool failed(long result) {
+  return result < 0 && result >= -4095;
+}
+
+static void *map_raw(void *hint, size_t bytes, int protection, int flags) {
+  long p = os_call(SYS_mmap, hint, bytes, protection, flags | MAP_PRIVATE | MAP_ANONYMOUS,
+                   -1, 0);
+  return failed(p) ? NULL : (void *)p;
+}
+
+static void unmap_raw(void *p, size_t bytes) {
+  if (bytes) os_call(SYS_munmap, p, bytes);
+}
+
+static void *trim_to_alignment(char *p, size_t bytes, size_t align) {
+  char *start = (char *)(((uintptr_t)p + align - 1) & ~(uintptr_t)(align - 1));
+  unmap_raw(p, (size_t)(start - p));
+  unmap_raw(start + bytes, (size_t)(p + align - start));
+  return start;
+}
+
+/* The kernel places mappings downwards: just below the last one an aligned hole
+ * is likely, and a hint that is taken saves the two unmaps of the excess. */
+static void *map_aligned(size_t bytes, size_t align, int protection) {
+  static _Atomic uintptr_t last;
+  uintptr_t hint = atomic_load_explicit(&last, memory_order_relaxed);
+  hint = hint > bytes + align ? (hint - bytes) & ~(uintptr_t)(align - 1) : 0;
+  char *p = map_raw((void *)hint, bytes, protection, 0);
+  if (!p) return NULL;
+  if ((uintptr_t)p & (align - 1)) {
+    unmap_raw(p, bytes);
+    if (bytes + align < bytes) return NULL;
+    p = map_raw(NULL, bytes + align, protection, 0);
+    if (!p) return NULL;
+    p = trim_to_alignment(p, bytes, align);
+  }
+  atomic_store_explicit(&last, (uintptr_t)p, memory_order_relaxed);
+  return p;
+}
+
+void *os_map(size_t bytes, size_t align, enum os_use use) {
+  if (os_injected(OS_OP_MMAP)) return NULL;
+  const int access = PROT_READ | PROT_WRITE;
+  void *p = align > OS_PAGE ? map_aligned(bytes, align, access)
+                            : map_raw(NULL, bytes, access, 0);
+  if (p) count(use, bytes);
+  return p;
+}
+
+void os_unmap(void *p, size_t bytes, enum os_use use) {
+  unmap_raw(p, bytes);
+  count(use, -bytes);
+}
+
+bool os_resize(void *p, size_t old_bytes, size_t new_bytes, enum os_use use) {
+  if (os_injected(OS_OP_MREMAP)) return false;
+  if (failed(os_call(SYS_mremap, p, old_bytes, new_bytes, 0))) return false;
+  count(use, new_bytes - old_bytes);
+  return true;
+}
+
+bool os_discard(void *p, size_t bytes) {
+  return os_call(SYS_madvise, p, bytes, MADV_DONTNEED) == 0;
+}
+
+/* 0 or -errno; where it is, in *at. */
+static int map_at(void **at, size_t bytes, int protection, int flags, int fd,
+                  uint64_t offset) {
+  long p = os_call(SYS_mmap, *at, bytes, protection, flags, fd, offset);
+  if (failed(p)) return (int)p;
+  *at = (void *)p;
+  return 0;
+}
+
+int os_map_over(void *at, size_t bytes) {
+  if (os_injected(OS_OP_MMAP)) return -ENOMEM;
+  return map_at(&at, bytes, PROT_READ | PROT_WRITE,
+                MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+}
+
+int os_map_zeros(void *at, size_t bytes) {
+  if (os_injected(OS_OP_MMAP)) return -ENOMEM;
+  return map_at(&at, bytes, PROT_READ,
+                MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0);
+}
+
+int os_map_shared(void **at, size_t bytes) {
+  if (os_injected(OS_OP_MMAP)) return -ENOMEM;
+  *at = NULL;
+  return map_at(at, bytes, PROT_READ | PROT_WRITE,
+                MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+}
+
+int os_in_memory(uintptr_t start, size_t bytes, unsigned char *pages) {
+  if (os_injected(OS_OP_MINCORE)) return -EAGAIN;
+  return (int)os_call(SYS_mincore, start, bytes, pages);
+}
+
+bool os_move_over(void *from, size_t bytes, void *at, size_t new_bytes, enum os_use use) {
+  if (os_injected(OS_OP_MREMAP)) return false;
+  if (failed(
+          os_call(SYS_mremap, from, bytes, new_bytes, MREMAP_MAYMOVE | MREMAP_FIXED, at)))
+    return false;
+  count(use, -bytes);
+  return true;
+}
+
+int os_map_file(void **at, int fd, uint64_t offset, size_t bytes) {
+  if (os_injected(OS_OP_MMAP)) return -ENOMEM;
+  int fixed = *at ? MAP_FIXED : 0;
+  return map_at(at, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | fixed, fd, offset);
+}
+
+void os_unmap_file(void *p, size_t bytes) {
+  unmap_raw(p, bytes);
+}
+
+void os_uncount(size_t bytes, enum os_use use) {
+  count(use, -bytes);
+}
+
+void *os_map_wiped_in_children(size_t bytes) {
+  void *p = map_raw(NULL, bytes, PROT_READ | PROT_WRITE, 0);
+  if (p) os_call(SYS_madvise, p, bytes, MADV_WIPEONFORK);
+  return p;
+}
+
+size_t os_mapped(enum os_use use) {
+  return atomic_load_explicit(&mapped[use], memory_order_relaxed);
+}

@@ -1,0 +1,116 @@
+#include "base/os_thread.h"
+
+#include <errno.h>
+#include <linux/membarrier.h>
+#include <poll.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+
+enum { KERNEL_SA_RESTORER = 0x04000000 };
+
+/* ---- signals ------------------------------------------------------------------- */
+
+int os_action(int sig, const struct os_action *set, struct os_action *old) {
+  if (os_injected(OS_OP_SIGNAL)) return -EAGAIN;
+  return (int)os_call(SYS_rt_sigaction, sig, set, old, sizeof set->mask);
+}
+
+/* The bytes that unwinders know as the way out of a signal handler. */
+static __attribute__((naked)) void restorer(void) {
+  __asm__ volatile("movq $15, %rax\n\tsyscall");
+}
+
+int os_handle(int sig, os_handler *handler) {
+  const struct os_action action = {.handler = handler,
+                                   .flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK |
+                                            KERNEL_SA_RESTORER,
+                                   .restorer = restorer,
+                                   .mask = ~UINT64_C(0)};
+  return os_action(sig, &action, NULL);
+}
+
+void os_block_signals(uint64_t mask, uint64_t *before) {
+  os_call(SYS_rt_sigprocmask, SIG_SETMASK, &mask, before, sizeof mask);
+}
+
+uint64_t os_pending_signals(void) {
+  uint64_t pending = 0;
+  os_call(SYS_rt_sigpending, &pending, sizeof pending);
+  return pending;
+}
+
+int os_signal_stack(void *stack, size_t bytes) {
+  stack_t s = {.ss_sp = stack, .ss_size = bytes};
+  return (int)os_call(SYS_sigaltstack, &s, NULL);
+}
+
+int os_send(int tid, int sig, void *value) {
+  siginfo_t info;
+  if (os_injected(OS_OP_SIGNAL)) return -EAGAIN;
+  memset(&info, 0, sizeof info);
+  info.si_signo = sig;
+  info.si_code = SI_QUEUE;
+  info.si_pid = os_pid();
+  info.si_value.sival_ptr = value;
+  return (int)os_call(SYS_rt_tgsigqueueinfo, info.si_pid, tid, sig, &info);
+}
+
+/* ---- copies of the process ----------------------------------------------------- */
+
+int os_copy_process(void) {
+  if (os_injected(OS_OP_FORK)) return -EAGAIN;
+  return (int)os_call(SYS_clone, CLONE_FILES, 0, 0, 0, 0);
+}
+
+void os_die_with_parent(void) {
+  os_call(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL);
+}
+
+void os_raise_file_limit(void) {
+  struct rlimit limit;
+  if (os_call(SYS_prlimit64, 0, RLIMIT_NOFILE, NULL, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  os_call(SYS_prlimit64, 0, RLIMIT_NOFILE, &limit, NULL);
+}
+
+bool os_has_ended(int pid) {
+  siginfo_t info;
+  memset(&info, 0, sizeof info);
+  long r =
+      os_call(SYS_waitid, P_PID, pid, &info, WEXITED | WNOHANG | WNOWAIT | __WALL, NULL);
+  return r != 0 || info.si_pid == pid;
+}
+
+int os_wait(int pid) {
+  long r;
+  do
+    r = os_call(SYS_wait4, pid, NULL, __WALL, NULL);
+  while (r == -EINTR);
+  return r < 0 ? (int)r : 0;
+}
+
+int os_wait_at_most(int pid, int ms) {
+  struct pollfd end = {.fd = (int)os_call(SYS_pidfd_open, pid, 0), .events = POLLIN};
+  if (end.fd < 0) return end.fd;
+  long n = os_call(SYS_poll, &end, 1, ms);
+  os_close(end.fd);
+  if (n < 0) return (int)n;
+  return n ? 0 : -ETIMEDOUT;
+}
+
+int os_exec(const char *path, char *const arguments[], char *const environment[]) {
+  return (int)os_call(SYS_execve, path, arguments, environment);
+}
+
+/* ---- barriers ------------------------------------------------------------------ */
+
+bool os_barrier_register(void) {
+  return os_call(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0;
+}
+
+bool os_barrier_all_threads(void) {
+  return os_call(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0;
+}

@@ -1,0 +1,29 @@
+/* page.h - the page that the kernel wipes in every forked child (MADV_WIPEONFORK), so
+ * that even the child of a raw clone, for which no handler runs, cannot go on writing
+ * into its parent's recording. */
+#ifndef ULLAGE_PAGE_H
+#define ULLAGE_PAGE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct process_guard {
+  uint32_t alive;     /* 0: this is a child that nobody has told us of */
+  uint32_t recording; /* allocations go to the ledger */
+};
+extern struct process_guard *process_guard;
+
+static inline bool process_recording(void) {
+  return __atomic_load_n(&process_guard->recording, __ATOMIC_RELAXED);
+}
+
+/* Make the page; nothing is recorded yet. false: no memory, so nothing ever will be. */
+bool page_begin(void);
+bool page_begun(void);
+/* Has it been wiped, that is: are we in a child and have not been told? */
+bool page_wiped(void);
+/* Now we know of the child. */
+void page_renew(void);
+/* Without a page, nothing happens. */
+void page_set_recording(bool on);
+#endif

@@ -1,0 +1,15 @@
+/* file.h - which file this process records into: `settings.file` is the main process's,
+ * others take `settings.file`.PID. */
+#ifndef ULLAGE_FILE_H
+#define ULLAGE_FILE_H
+
+#include <stdbool.h>
+
+/* Open the recording's file for this process. A file of this very process, from before an
+ * exec, is renamed FILE.1, FILE.2, ... 0, or -errno. */
+int file_open(void);
+/* Is this process the one that `settings.file` belongs to? */
+bool file_is_main(void);
+/* strcat for PATH_MAX bytes; false when there is no room. */
+bool file_name_append(char *to, const char *s);
+#endif
