@@ -5,11 +5,11 @@
  * it was saved. The CFA only ever rises, but over a signal frame.
  *
  * Bounds. Nobody tells where a thread's stack ends (coroutines, alternate signal
- * stacks, stacks lent by the program), so it is found out: `span` is a run of
+ * stacks, stacks lent by the program), so it is found out: a span is a run of
  * pages around the stack pointer that were readable when last asked. It is
- * extended page by page, one system call each, when a walk gets to its edge, and
- * thrown away when the stack pointer is somewhere else. So a walk on a stack
- * seen before makes no system call, and never reads over a guard page. */
+ * extended page by page, one system call each, when a walk gets to its edge. Each
+ * thread keeps the spans of some stacks, so that a walk on a stack seen not long
+ * ago makes no system call, and never reads over a guard page. */
 #include "stack/stack.h"
 #include "base/thread.h"
 #include "format.h"
@@ -29,6 +29,7 @@
 #define PAGE ((uint64_t)UL_PAGE_BYTES)
 /* Beyond this, a frame is not believed. */
 #define FRAME_MAX ((uint64_t)16 << 20)
+#define LOWER_MAX (16 * PAGE)
 
 /* Below RSP, where an interrupted epilogue has just popped RBP from. */
 #define RED_ZONE 128u
@@ -43,25 +44,47 @@ struct span {
   uint64_t low, high; /* readable */
   uint64_t limit;     /* not readable, or 0: nobody has asked */
 };
-static _Thread_local struct span span __attribute__((tls_model("initial-exec")));
 
-static void span_start(struct span *s, uint64_t rsp) {
-  uint64_t page = rsp & ~(PAGE - 1);
-  *s = (struct span){page, page + PAGE, 0};
+/* Of the stacks walked last, for a thread that goes from one to another. */
+#define SPANS 8u
+struct spans {
+  struct span of[SPANS];
+  uint32_t current; /* where the last walk ended */
+  uint32_t oldest;
+};
+static _Thread_local struct spans spans __attribute__((tls_model("initial-exec")));
+
+static bool span_holds(const struct span *s, uint64_t rsp) {
+  return rsp - s->low < s->high - s->low;
 }
 
-/* A stack that grows down below the span is the same stack. */
+/* A stack that grows down below a span is the same stack, if it is near: looking
+ * at each page in between costs a system call. */
 static bool span_lower(struct span *s, uint64_t rsp) {
   uint64_t page = rsp & ~(PAGE - 1);
-  if (rsp >= s->low || s->low - page > FRAME_MAX) return false;
+  if (rsp >= s->low || s->low - page > LOWER_MAX) return false;
   for (uint64_t p = s->low - PAGE; p > page; p -= PAGE)
     if (!unwind_readable(p)) return false;
   s->low = page;
   return true;
 }
 
-static void span_enter(struct span *s, uint64_t rsp) {
-  if (!span_lower(s, rsp)) span_start(s, rsp);
+static uint32_t span_find(uint64_t rsp) {
+  for (uint32_t i = 0; i < SPANS; i++)
+    if (span_holds(&spans.of[i], rsp)) return i;
+  for (uint32_t i = 0; i < SPANS; i++)
+    if (span_lower(&spans.of[i], rsp)) return i;
+  uint32_t i = spans.oldest++ % SPANS;
+  uint64_t page = rsp & ~(PAGE - 1);
+  spans.of[i] = (struct span){page, page + PAGE, 0};
+  return i;
+}
+
+/* From `s`, the walk's copy of the current span, to that of the stack at `rsp`. */
+static __attribute__((noinline)) void span_enter(struct span *s, uint64_t rsp) {
+  spans.of[spans.current] = *s;
+  spans.current = span_find(rsp);
+  *s = spans.of[spans.current];
 }
 
 static bool span_raise(struct span *s, uint64_t top) {
@@ -140,7 +163,7 @@ static bool step_signal(struct span *s, struct frame *f) {
   if (!below(s, f->rsp, (uint64_t)(&u->uc_mcontext + 1))) return false;
   const greg_t *r = u->uc_mcontext.gregs;
   *f = (struct frame){(uint64_t)r[REG_RIP], (uint64_t)r[REG_RSP], (uint64_t)r[REG_RBP]};
-  if (f->rsp < s->low || f->rsp >= s->high) {
+  if (!span_holds(s, f->rsp)) {
     if (!unwind_readable(f->rsp)) return false;
     span_enter(s, f->rsp);
   }
@@ -201,10 +224,10 @@ static __attribute__((noinline)) enum outcome step_special(struct span *s,
 static uint32_t walk_by_rule(uint64_t cfa, struct frame from, uint64_t *ips,
                              uint32_t limit, uint32_t *end, uint64_t *hash) {
   const struct rule_table *table = rule_current();
-  struct span s = span;
+  struct span s = spans.of[spans.current];
   uint64_t key = from.ip, rsp = from.rsp, rbp = from.rbp, h = HASH_SEED;
   uint32_t depth = 0;
-  if (UNLIKELY(rsp - s.low >= s.high - s.low)) span_enter(&s, rsp);
+  if (UNLIKELY(!span_holds(&s, rsp))) span_enter(&s, rsp);
   *end = UL_NODE_BROKEN;
   for (;;) {
     rule r = rule_find(table, key);
@@ -249,7 +272,7 @@ static uint32_t walk_by_rule(uint64_t cfa, struct frame from, uint64_t *ips,
     }
     break;
   }
-  span = s;
+  spans.of[spans.current] = s;
   *hash = hash_end(h, *end);
   return depth;
 }

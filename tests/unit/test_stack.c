@@ -1,12 +1,12 @@
 /* Walks by rule against libunwind's own, over every shape of frame; and what a
  * walk must not do to the program. */
+#include "base/thread.h"
 #include "stack/module.h"
 #include "stack/rule.h"
 #include "stack/stack.h"
+#include "stack/unwind.h"
 #include "stack_shapes.h"
 #include "stub_table.h"
-#include "base/thread.h"
-#include "stack/unwind.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -49,6 +49,15 @@ static NOINLINE void entry(void) {
   depth = stack_capture(__builtin_frame_address(0), ips, limit, &end, &hash);
   thread_state.busy--;
   walks++;
+}
+
+/* The system calls of the walks, by --wrap. */
+static _Thread_local uint64_t probes;
+bool __real_unwind_readable(uint64_t address);
+bool __wrap_unwind_readable(uint64_t address);
+bool __wrap_unwind_readable(uint64_t address) {
+  probes++;
+  return __real_unwind_readable(address);
 }
 
 static uint64_t mismatches(void) {
@@ -305,6 +314,54 @@ static void test_coroutine(void **state) {
   munmap(stack, bytes + 8192);
 }
 
+/* Coroutines in turn, each on a stack of its own between guard pages. */
+#define STACKS 8
+#define STACK_BYTES ((size_t)64 * 1024)
+static ucontext_t routines[STACKS];
+static int routine;
+
+static void in_turn(void) {
+  for (;;) {
+    recurse(40, entry);
+    swapcontext(&routines[routine], &outside);
+  }
+}
+
+static void make_routines(char *stacks) {
+  for (int i = 0; i < STACKS; i++) {
+    char *stack = stacks + (size_t)i * (STACK_BYTES + 4096) + 4096;
+    assert_int_equal(mprotect(stack, STACK_BYTES, PROT_READ | PROT_WRITE), 0);
+    getcontext(&routines[i]);
+    routines[i].uc_stack.ss_sp = stack;
+    routines[i].uc_stack.ss_size = STACK_BYTES;
+    routines[i].uc_link = &outside;
+    makecontext(&routines[i], in_turn, 0);
+  }
+}
+
+static void take_turns(int rounds) {
+  for (int i = 0; i < rounds; i++) {
+    routine = i % STACKS;
+    swapcontext(&outside, &routines[routine]);
+    assert_int_equal(end, UL_NODE_ROOT);
+    assert_true(depth > 40);
+  }
+}
+
+static void test_coroutines_in_turn(void **state) {
+  (void)state;
+  size_t bytes = STACKS * (STACK_BYTES + 4096) + 4096;
+  char *stacks = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  make_routines(stacks);
+  take_turns(STACKS);
+  uint64_t before = probes;
+  take_turns(10000);
+  print_message("%lu probes\n", probes - before);
+  assert_true(probes - before < 100);
+  assert_int_equal(mismatches(), 0);
+  munmap(stacks, bytes);
+}
+
 static inner *code(const unsigned char *bytes, size_t n) {
   void *page =
       mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -513,6 +570,7 @@ int main(void) {
       cmocka_unit_test(test_signal_anywhere),
       cmocka_unit_test(test_threads),
       cmocka_unit_test(test_coroutine),
+      cmocka_unit_test(test_coroutines_in_turn),
       cmocka_unit_test(test_code_without_tables),
       cmocka_unit_test(test_modules),
       cmocka_unit_test(test_plugins_come_and_go),
