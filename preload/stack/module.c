@@ -2,6 +2,7 @@
 #include "base/guard.h"
 #include "base/os.h"
 #include "recording/table.h"
+#include "stack/unwind.h"
 
 #include <dlfcn.h>
 #include <elf.h>
@@ -68,15 +69,50 @@ static void read_build_id(struct record *r, const char *note, size_t bytes) {
   }
 }
 
-/* The object is on a stack, so it stays mapped while it is read. */
-static void read_headers(struct record *r) {
+/* The object is on a stack, so it stays mapped while it is read; but not all of
+ * what its headers name need be mapped. */
+static bool lies_within(const struct record *r, uint64_t at, uint64_t bytes) {
+  if (at < r->start || at > r->end || bytes > r->end - at) return false;
+  for (uint64_t p = at; p < at + bytes; p = (p | (UL_PAGE_BYTES - 1)) + 1)
+    if (!unwind_readable(p & ~(uint64_t)7)) return false;
+  return true;
+}
+
+/* Are these the headers that the loader followed? They can lie anywhere in the
+ * file, and what is mapped at their offset be something else. */
+static bool describes(const struct record *r, const ElfW(Phdr) * p, unsigned n) {
+  bool starts = false, table = !r->eh_frame_hdr;
+  for (unsigned i = 0; i < n; i++) {
+    uint64_t at = r->bias + p[i].p_vaddr, align = p[i].p_align;
+    if (p[i].p_type == PT_GNU_EH_FRAME && at == r->eh_frame_hdr) table = true;
+    if (p[i].p_type != PT_LOAD) continue;
+    if (at < r->start || at > r->end || p[i].p_memsz > r->end - at) return false;
+    if (at - r->start < (align > UL_PAGE_BYTES ? align : UL_PAGE_BYTES)) starts = true;
+  }
+  return starts && table;
+}
+
+static const ElfW(Phdr) * find_headers(const struct record *r, unsigned *n) {
   const ElfW(Ehdr) *e = (const void *)r->start;
-  if (memcmp(e->e_ident, ELFMAG, SELFMAG) != 0 || e->e_phentsize != sizeof(ElfW(Phdr)))
-    return;
+  if (!lies_within(r, r->start, sizeof *e) || memcmp(e->e_ident, ELFMAG, SELFMAG) != 0 ||
+      e->e_phentsize != sizeof(ElfW(Phdr)) || e->e_phoff > r->end - r->start ||
+      e->e_phoff % _Alignof(ElfW(Phdr)))
+    return NULL;
   const ElfW(Phdr) *p = (const void *)(r->start + e->e_phoff);
-  for (unsigned i = 0; i < e->e_phnum; i++) {
-    if (p[i].p_type == PT_NOTE && !r->build_id_bytes)
-      read_build_id(r, (const char *)(r->bias + p[i].p_vaddr), p[i].p_memsz);
+  *n = e->e_phnum;
+  if (!lies_within(r, (uint64_t)p, *n * sizeof *p) || !describes(r, p, *n)) return NULL;
+  return p;
+}
+
+/* An object whose headers are not found goes without build id. */
+static void read_headers(struct record *r) {
+  unsigned n;
+  const ElfW(Phdr) *p = find_headers(r, &n);
+  if (!p) return;
+  for (unsigned i = 0; i < n; i++) {
+    uint64_t at = r->bias + p[i].p_vaddr;
+    if (p[i].p_type == PT_NOTE && !r->build_id_bytes && lies_within(r, at, p[i].p_memsz))
+      read_build_id(r, (const char *)at, p[i].p_memsz);
     bool wanted = p[i].p_type == PT_LOAD || p[i].p_type == PT_GNU_EH_FRAME ||
                   p[i].p_type == PT_DYNAMIC;
     if (wanted && r->phdrs_count < PHDRS) r->phdrs[r->phdrs_count++] = p[i];
