@@ -24,7 +24,7 @@
  * `map` (the loader's object, NULL while unloaded) and `index`. `map` is only
  * compared, never followed: the loader may have freed it. */
 struct record {
-  uint64_t start, end, bias, eh_frame_hdr;
+  uint64_t start, end, bias, eh_frame_hdr, table_start, table_end;
   _Atomic(const struct link_map *) map;
   _Atomic uint16_t index; /* in UL_MODULES */
   uint16_t phdrs_count;
@@ -104,6 +104,11 @@ static const ElfW(Phdr) * find_headers(const struct record *r, unsigned *n) {
   return p;
 }
 
+static bool holds_table(const struct record *r, const ElfW(Phdr) * p) {
+  return p->p_type == PT_LOAD && p->p_flags & PF_R &&
+         r->eh_frame_hdr - (r->bias + p->p_vaddr) < p->p_filesz;
+}
+
 /* An object whose headers are not found goes without build id. */
 static void read_headers(struct record *r) {
   unsigned n;
@@ -113,6 +118,10 @@ static void read_headers(struct record *r) {
     uint64_t at = r->bias + p[i].p_vaddr;
     if (p[i].p_type == PT_NOTE && !r->build_id_bytes && lies_within(r, at, p[i].p_memsz))
       read_build_id(r, (const char *)at, p[i].p_memsz);
+    if (holds_table(r, &p[i])) {
+      r->table_start = at;
+      r->table_end = at + p[i].p_filesz;
+    }
     bool wanted = p[i].p_type == PT_LOAD || p[i].p_type == PT_GNU_EH_FRAME ||
                   p[i].p_type == PT_DYNAMIC;
     if (wanted && r->phdrs_count < PHDRS) r->phdrs[r->phdrs_count++] = p[i];
@@ -282,7 +291,8 @@ bool module_find(uint64_t address, struct module_unwind *found) {
   struct record *r = find(address);
   errno = saved;
   if (!r) return false;
-  *found = (struct module_unwind){r->start, r->end, r->eh_frame_hdr};
+  *found = (struct module_unwind){r->start, r->end, r->eh_frame_hdr, r->table_start,
+                                  r->table_end};
   return true;
 }
 

@@ -34,13 +34,14 @@ struct memory {
   const struct unwind_registers *registers; /* NULL: a made-up frame */
   uint64_t ip;                              /* of the made-up frame */
   bool informed;                            /* unwind information was found */
-  struct module_unwind module;              /* on the stack, so mapped */
+  struct module_unwind module;              /* of the frame asked about last */
   uint64_t readable[PAGES];                 /* pages, by the low bits of their number */
 };
 
 static bool read_word(struct memory *m, uint64_t address, uint64_t *value) {
   uint64_t page = address & PAGE_MASK;
-  if (address - m->module.start < m->module.end - m->module.start) {
+  uint64_t bytes = m->module.table_end - m->module.table_start;
+  if (bytes >= 8 && address - m->module.table_start <= bytes - 8) {
     memcpy(value, (const void *)address, 8);
     return true;
   }
@@ -133,6 +134,7 @@ static int find_proc_info(unw_addr_space_t as, unw_word_t ip, unw_proc_info_t *i
   struct memory *m = arg;
   struct module_unwind at;
   if (!module_find(ip, &at) || !at.eh_frame_hdr) return -UNW_ENOINFO;
+  m->module = at; /* its code is on the stack, so it stays mapped */
   const struct eh_frame_hdr *h = (const void *)at.eh_frame_hdr;
   if (h->version != 1 || h->eh_frame_encoding != PCREL_SDATA4 ||
       h->count_encoding != UDATA4 || h->table_encoding != DATAREL_SDATA4)
