@@ -221,17 +221,19 @@ static int access_reg(unw_addr_space_t as, unw_regnum_t number, unw_word_t *valu
 }
 
 /* The local library checks addresses by its pipe, which pipe2() below denies it;
- * like it, this remembers pages. */
+ * like it, this remembers pages, but for one walk only: stacks go. */
+static _Thread_local struct memory oracle_memory
+    __attribute__((tls_model("initial-exec")));
+
 static int access_local(unw_addr_space_t as, unw_word_t address, unw_word_t *value,
                         int writing, void *arg) {
-  static _Thread_local struct memory seen __attribute__((tls_model("initial-exec")));
   uint64_t word;
   (void)as, (void)arg;
   if (writing) { /* to its own copy of the registers */
     memcpy((void *)address, value, sizeof *value);
     return 0;
   }
-  if (!read_word(&seen, address, &word)) return -UNW_EINVAL;
+  if (!read_word(&oracle_memory, address, &word)) return -UNW_EINVAL;
   *value = word;
   return 0;
 }
@@ -315,6 +317,7 @@ static bool module_was_new(void *const *ips, int n) {
 uint32_t unwind_oracle(uint64_t caller, uint64_t *ips, uint32_t limit, uint32_t *end) {
   void *all[limit + OWN_FRAMES + 1];
   int n, first = 0, wanted = (int)(limit + OWN_FRAMES + 1);
+  oracle_memory = (struct memory){0};
   do
     n = oracle(all, wanted);
   while (module_was_new(all, n));
