@@ -8,6 +8,7 @@
 #include <elf.h>
 #include <errno.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/syscall.h>
@@ -128,6 +129,36 @@ static void read_headers(struct record *r) {
   }
 }
 
+#define MAPS_BYTES ((size_t)256 * 1024)
+
+/* The file mapped at `address`, by the kernel's account, into `name`. */
+static void read_mapped_name(const char *maps, uint64_t address, char *name) {
+  for (const char *line = maps; line; line = strchr(line, '\n')) {
+    char *rest;
+    line += *line == '\n';
+    uint64_t start = strtoull(line, &rest, 16);
+    if (*rest != '-' || start > address || strtoull(rest + 1, &rest, 16) <= address)
+      continue;
+    size_t bytes = strcspn(rest, "\n"), before = strcspn(rest, "/\n");
+    if (before == bytes || bytes - before >= NAME_BYTES) return;
+    memcpy(name, rest + before, bytes - before);
+    name[bytes - before] = '\0';
+    return;
+  }
+}
+
+static void read_program_name(const struct record *r, char *name) {
+  ssize_t n = syscall(SYS_readlink, "/proc/self/exe", name, NAME_BYTES - 1);
+  name[n > 0 ? n : 0] = '\0';
+  /* The kernel knows of no loader: it was itself asked to run the program. */
+  if (getauxval(AT_BASE) != 0) return;
+  char *maps = os_map(MAPS_BYTES, UL_PAGE_BYTES, OS_TOOL);
+  if (!maps) return;
+  if (os_slurp("/proc/self/maps", maps, MAPS_BYTES) > 0)
+    read_mapped_name(maps, r->start, name);
+  os_unmap(maps, MAPS_BYTES, OS_TOOL);
+}
+
 static void read_name(const struct record *r, const struct link_map *map, char *name) {
   if (r->start == getauxval(AT_SYSINFO_EHDR)) {
     strcpy(name, "[vdso]");
@@ -135,9 +166,8 @@ static void read_name(const struct record *r, const struct link_map *map, char *
   }
   const char *given = map->l_name;
   size_t bytes = 0;
-  if (!*given) { /* the program itself */
-    ssize_t n = syscall(SYS_readlink, "/proc/self/exe", name, NAME_BYTES - 1);
-    name[n > 0 ? n : 0] = '\0';
+  if (!*given) {
+    read_program_name(r, name);
     return;
   }
   if (*given != '/') {
@@ -326,6 +356,10 @@ bool module_poll(void (*gone)(uint64_t start, uint64_t end)) {
   }
   if (any) atomic_fetch_add_explicit(&generation, 1, memory_order_release);
   return any;
+}
+
+uint64_t module_loader(void) {
+  return _r_debug.r_ldbase;
 }
 
 uint64_t module_generation(void) {

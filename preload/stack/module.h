@@ -28,6 +28,9 @@ struct module_unwind {
 };
 bool module_find(uint64_t address, struct module_unwind *found);
 
+/* Where the loader lies. (AT_BASE is 0 if it runs as a command.) */
+uint64_t module_loader(void);
+
 /* Close the records of modules that are no longer there; true if there were
  * any. `gone` is called for each, with no lock held. */
 bool module_poll(void (*gone)(uint64_t start, uint64_t end));

@@ -34,7 +34,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/auxv.h>
 #include <ucontext.h>
 
 #define PAGE ((uint64_t)UL_PAGE_BYTES)
@@ -376,7 +375,7 @@ void stack_start(void) {
 static bool may_start(uint64_t caller) {
   struct dl_find_object o;
   if (_dl_find_object((void *)caller, &o) != 0 ||
-      (uint64_t)o.dlfo_map_start == getauxval(AT_BASE))
+      (uint64_t)o.dlfo_map_start == module_loader())
     return false;
   stack_start();
   return atomic_load(&mode) != MODE_OFF;

@@ -9,7 +9,6 @@
 #include <libunwind.h>
 #include <stddef.h>
 #include <string.h>
-#include <sys/auxv.h>
 #include <sys/syscall.h>
 #include <ucontext.h>
 #include <unistd.h>
@@ -244,7 +243,7 @@ static int access_local(unw_addr_space_t as, unw_word_t address, unw_word_t *val
  * there the stacks of libraries' constructors end. */
 static bool in_loader(uint64_t ip) {
   struct module_unwind m;
-  return module_find(ip, &m) && m.start == getauxval(AT_BASE);
+  return module_find(ip, &m) && m.start == module_loader();
 }
 
 struct unwind_frame unwind_learn(uint64_t ip) {
