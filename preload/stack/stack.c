@@ -19,8 +19,8 @@
  * thread comes to a span from another, its upper end is asked for again, unless the
  * same frame as last time leads out of the page at the stack pointer. What remains
  * would need a system call a walk: a smaller stack in the place of a larger one, on
- * which a walk gets lost, when no other stack was walked in between, or with the
- * upper end mapped again and a hole below it. (Threads start with no spans.) */
+ * which a walk gets lost, when no other stack was walked (nor a walk lost) in between, or
+ * with the upper end mapped again and a hole below it. (Threads start with no spans.) */
 #include "stack/stack.h"
 #include "base/thread.h"
 #include "format.h"
@@ -163,16 +163,17 @@ static __attribute__((noinline)) bool span_raise(struct span *s, uint64_t rsp,
   return true;
 }
 
-/* After a walk that was sure of the stack's frames up to `rsp`; `whole`: up to its
- * end. */
-static inline void span_settle(struct span *s, uint64_t rsp, bool whole) {
-  uint64_t top = last_page(rsp) + PAGE;
-  if (LIKELY(whole)) {
-    s->high = s->kept = top;
-    return;
-  }
-  if (s->kept < top) s->kept = top;
-  if (s->high > s->kept) s->high = s->kept;
+/* After a walk that was sure of the stack's frames up to `rsp`, and that they end
+ * there. */
+static inline void span_settle(struct span *s, uint64_t rsp) {
+  s->high = s->kept = last_page(rsp) + PAGE;
+}
+
+/* After a walk that lost its way above `rsp`: the next one asks again. */
+static __attribute__((noinline)) void span_doubt(struct span *s, uint64_t rsp) {
+  s->high = last_page(rsp) + PAGE;
+  if (s->kept < s->high) s->kept = s->high;
+  s->way = 0;
 }
 
 /* ---- one frame ----------------------------------------------------------------- */
@@ -276,7 +277,7 @@ static uint32_t walk_by_rule(uint64_t cfa, struct frame from, uint64_t *ips,
   struct span s = spans.of[spans.current];
   uint64_t key = from.ip, rsp = from.rsp, rbp = from.rbp, h = HASH_SEED;
   uint64_t sure = rsp; /* of the last frame that had a caller */
-  bool whole = false;
+  enum outcome outcome = BROKEN;
   uint32_t depth = 0;
   if (UNLIKELY(!span_holds(&s, rsp))) span_enter(&s, rsp);
   *end = UL_NODE_BROKEN;
@@ -285,12 +286,15 @@ static uint32_t walk_by_rule(uint64_t cfa, struct frame from, uint64_t *ips,
     if (UNLIKELY(r == 0)) {
       if (key == 0) { /* nobody to return to: as good as an end */
         *end = UL_NODE_ROOT;
+        /* ... if it was read from the stack, not from beyond its top */
+        if (last_page(rsp) == last_page(sure)) outcome = LAST;
         break;
       }
       r = rule_learn(key);
       table = rule_current();
     }
     if (UNLIKELY(depth == limit)) {
+      outcome = NEXT;
       *end = UL_NODE_CUT;
       break;
     }
@@ -312,22 +316,27 @@ static uint32_t walk_by_rule(uint64_t cfa, struct frame from, uint64_t *ips,
     }
     struct frame f = {ip, rsp, rbp};
     sure = rsp;
-    enum outcome o = step_special(&s, &f, r);
-    key = o == INTERRUPTED ? f.ip | RULE_EXACT : f.ip;
+    outcome = step_special(&s, &f, r);
+    key = outcome == INTERRUPTED ? f.ip | RULE_EXACT : f.ip;
     rsp = f.rsp;
     rbp = f.rbp;
-    if (o == INTERRUPTED) sure = rsp; /* on another stack, perhaps */
-    if (o == NEXT || o == INTERRUPTED) continue;
-    if (o == SLOW) {
+    if (outcome == INTERRUPTED) sure = rsp; /* on another stack, perhaps */
+    if (outcome == NEXT || outcome == INTERRUPTED) {
+      outcome = BROKEN;
+      continue;
+    }
+    if (outcome == SLOW) {
       depth = walk_by_libunwind(cfa, ips, limit, end);
       h = hash_all(ips, depth);
-    } else if (o == LAST) {
-      whole = true;
+    } else if (outcome == LAST) {
       *end = UL_NODE_ROOT;
     }
     break;
   }
-  if (LIKELY(*end != UL_NODE_CUT)) span_settle(&s, sure, whole);
+  if (LIKELY(outcome == LAST))
+    span_settle(&s, rsp);
+  else if (outcome == BROKEN)
+    span_doubt(&s, sure);
   spans.of[spans.current] = s;
   *hash = hash_end(h, *end);
   return depth;
