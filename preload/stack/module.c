@@ -2,11 +2,13 @@
 #include "base/lock.h"
 #include "base/os.h"
 #include "recording/table.h"
+#include "stack/unwind.h"
 
 #include <dlfcn.h>
 #include <elf.h>
 #include <errno.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/syscall.h>
@@ -23,7 +25,7 @@
  * `map` (the loader's object, NULL while unloaded) and `index`. `map` is only
  * compared, never followed: the loader may have freed it. */
 struct record {
-  uint64_t start, end, bias, eh_frame_hdr;
+  uint64_t start, end, bias, eh_frame_hdr, table_start, table_end;
   _Atomic(const struct link_map *) map;
   _Atomic uint16_t index; /* in UL_MODULES */
   uint16_t phdrs_count;
@@ -68,19 +70,93 @@ static void read_build_id(struct record *r, const char *note, size_t bytes) {
   }
 }
 
-/* The object is on a stack, so it stays mapped while it is read. */
-static void read_headers(struct record *r) {
+/* The object is on a stack, so it stays mapped while it is read; but not all of
+ * what its headers name need be mapped. */
+static bool lies_within(const struct record *r, uint64_t at, uint64_t bytes) {
+  if (at < r->start || at > r->end || bytes > r->end - at) return false;
+  for (uint64_t p = at; p < at + bytes; p = (p | (UL_PAGE_BYTES - 1)) + 1)
+    if (!unwind_readable(p & ~(uint64_t)7)) return false;
+  return true;
+}
+
+/* Are these the headers that the loader followed? They can lie anywhere in the
+ * file, and what is mapped at their offset be something else. */
+static bool describes(const struct record *r, const ElfW(Phdr) * p, unsigned n) {
+  bool starts = false, table = !r->eh_frame_hdr;
+  for (unsigned i = 0; i < n; i++) {
+    uint64_t at = r->bias + p[i].p_vaddr, align = p[i].p_align;
+    if (p[i].p_type == PT_GNU_EH_FRAME && at == r->eh_frame_hdr) table = true;
+    if (p[i].p_type != PT_LOAD) continue;
+    if (at < r->start || at > r->end || p[i].p_memsz > r->end - at) return false;
+    if (at - r->start < (align > UL_PAGE_BYTES ? align : UL_PAGE_BYTES)) starts = true;
+  }
+  return starts && table;
+}
+
+static const ElfW(Phdr) * find_headers(const struct record *r, unsigned *n) {
   const ElfW(Ehdr) *e = (const void *)r->start;
-  if (memcmp(e->e_ident, ELFMAG, SELFMAG) != 0 || e->e_phentsize != sizeof(ElfW(Phdr)))
-    return;
+  if (!lies_within(r, r->start, sizeof *e) || memcmp(e->e_ident, ELFMAG, SELFMAG) != 0 ||
+      e->e_phentsize != sizeof(ElfW(Phdr)) || e->e_phoff > r->end - r->start ||
+      e->e_phoff % _Alignof(ElfW(Phdr)))
+    return NULL;
   const ElfW(Phdr) *p = (const void *)(r->start + e->e_phoff);
-  for (unsigned i = 0; i < e->e_phnum; i++) {
-    if (p[i].p_type == PT_NOTE && !r->build_id_bytes)
-      read_build_id(r, (const char *)(r->bias + p[i].p_vaddr), p[i].p_memsz);
+  *n = e->e_phnum;
+  if (!lies_within(r, (uint64_t)p, *n * sizeof *p) || !describes(r, p, *n)) return NULL;
+  return p;
+}
+
+static bool holds_table(const struct record *r, const ElfW(Phdr) * p) {
+  return p->p_type == PT_LOAD && p->p_flags & PF_R &&
+         r->eh_frame_hdr - (r->bias + p->p_vaddr) < p->p_filesz;
+}
+
+/* An object whose headers are not found goes without build id. */
+static void read_headers(struct record *r) {
+  unsigned n;
+  const ElfW(Phdr) *p = find_headers(r, &n);
+  if (!p) return;
+  for (unsigned i = 0; i < n; i++) {
+    uint64_t at = r->bias + p[i].p_vaddr;
+    if (p[i].p_type == PT_NOTE && !r->build_id_bytes && lies_within(r, at, p[i].p_memsz))
+      read_build_id(r, (const char *)at, p[i].p_memsz);
+    if (holds_table(r, &p[i])) {
+      r->table_start = at;
+      r->table_end = at + p[i].p_filesz;
+    }
     bool wanted = p[i].p_type == PT_LOAD || p[i].p_type == PT_GNU_EH_FRAME ||
                   p[i].p_type == PT_DYNAMIC;
     if (wanted && r->phdrs_count < PHDRS) r->phdrs[r->phdrs_count++] = p[i];
   }
+}
+
+#define MAPS_BYTES ((size_t)256 * 1024)
+
+/* The file mapped at `address`, by the kernel's account, into `name`. */
+static void read_mapped_name(const char *maps, uint64_t address, char *name) {
+  for (const char *line = maps; line; line = strchr(line, '\n')) {
+    char *rest;
+    line += *line == '\n';
+    uint64_t start = strtoull(line, &rest, 16);
+    if (*rest != '-' || start > address || strtoull(rest + 1, &rest, 16) <= address)
+      continue;
+    size_t bytes = strcspn(rest, "\n"), before = strcspn(rest, "/\n");
+    if (before == bytes || bytes - before >= NAME_BYTES) return;
+    memcpy(name, rest + before, bytes - before);
+    name[bytes - before] = '\0';
+    return;
+  }
+}
+
+static void read_program_name(const struct record *r, char *name) {
+  ssize_t n = syscall(SYS_readlink, "/proc/self/exe", name, NAME_BYTES - 1);
+  name[n > 0 ? n : 0] = '\0';
+  /* The kernel knows of no loader: it was itself asked to run the program. */
+  if (getauxval(AT_BASE) != 0) return;
+  char *maps = os_map(MAPS_BYTES, UL_PAGE_BYTES, OS_TOOL);
+  if (!maps) return;
+  if (os_slurp("/proc/self/maps", maps, MAPS_BYTES) > 0)
+    read_mapped_name(maps, r->start, name);
+  os_unmap(maps, MAPS_BYTES, OS_TOOL);
 }
 
 static void read_name(const struct record *r, const struct link_map *map, char *name) {
@@ -90,9 +166,8 @@ static void read_name(const struct record *r, const struct link_map *map, char *
   }
   const char *given = map->l_name;
   size_t bytes = 0;
-  if (!*given) { /* the program itself */
-    ssize_t n = syscall(SYS_readlink, "/proc/self/exe", name, NAME_BYTES - 1);
-    name[n > 0 ? n : 0] = '\0';
+  if (!*given) {
+    read_program_name(r, name);
     return;
   }
   if (*given != '/') {
@@ -246,7 +321,8 @@ bool module_find(uint64_t address, struct module_unwind *found) {
   struct record *r = find(address);
   errno = saved;
   if (!r) return false;
-  *found = (struct module_unwind){r->start, r->end, r->eh_frame_hdr};
+  *found = (struct module_unwind){r->start, r->end, r->eh_frame_hdr, r->table_start,
+                                  r->table_end};
   return true;
 }
 
@@ -280,6 +356,10 @@ bool module_poll(void (*gone)(uint64_t start, uint64_t end)) {
   }
   if (any) atomic_fetch_add_explicit(&generation, 1, memory_order_release);
   return any;
+}
+
+uint64_t module_loader(void) {
+  return _r_debug.r_ldbase;
 }
 
 uint64_t module_generation(void) {

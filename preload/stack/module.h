@@ -22,8 +22,14 @@ uint16_t module_of(uint64_t address);
 struct module_unwind {
   uint64_t start, end;   /* span of the module */
   uint64_t eh_frame_hdr; /* its PT_GNU_EH_FRAME, 0 if it has none */
+  /* What is mapped around that, readable as long as the module is; empty if not
+   * known. */
+  uint64_t table_start, table_end;
 };
 bool module_find(uint64_t address, struct module_unwind *found);
+
+/* Where the loader lies. (AT_BASE is 0 if it runs as a command.) */
+uint64_t module_loader(void);
 
 /* Close the records of modules that are no longer there; true if there were
  * any. `gone` is called for each, with no lock held. */

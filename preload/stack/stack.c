@@ -5,11 +5,22 @@
  * it was saved. The CFA only ever rises, but over a signal frame.
  *
  * Bounds. Nobody tells where a thread's stack ends (coroutines, alternate signal
- * stacks, stacks lent by the program), so it is found out: `span` is a run of
+ * stacks, stacks lent by the program), so it is found out: a span is a run of
  * pages around the stack pointer that were readable when last asked. It is
- * extended page by page, one system call each, when a walk gets to its edge, and
- * thrown away when the stack pointer is somewhere else. So a walk on a stack
- * seen before makes no system call, and never reads over a guard page. */
+ * extended page by page, one system call each, when a walk gets to its edge. Each
+ * thread keeps the spans of some stacks, so that a walk on a stack seen not long
+ * ago makes no system call, and never reads over a guard page.
+ *
+ * Memory can go after it was asked about. What the frames of a stack lie in is there
+ * as long as they are, so only walks that leave the stack can fault: past an end
+ * that no table tells, or by a guess (frame pointers). Hence a span keeps only what
+ * walks have come through; what a walk found beyond the last frame that it knew is
+ * asked for each time. And another stack may take the place of one that is gone: when the
+ * thread comes to a span from another, its upper end is asked for again, unless the
+ * same frame as last time leads out of the page at the stack pointer. What remains
+ * would need a system call a walk: a smaller stack in the place of a larger one, on
+ * which a walk gets lost, when no other stack was walked (nor a walk lost) in between, or
+ * with the upper end mapped again and a hole below it. (Threads start with no spans.) */
 #include "stack/stack.h"
 #include "base/thread.h"
 #include "format.h"
@@ -23,12 +34,12 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/auxv.h>
 #include <ucontext.h>
 
 #define PAGE ((uint64_t)UL_PAGE_BYTES)
 /* Beyond this, a frame is not believed. */
 #define FRAME_MAX ((uint64_t)16 << 20)
+#define LOWER_MAX (16 * PAGE)
 
 /* Below RSP, where an interrupted epilogue has just popped RBP from. */
 #define RED_ZONE 128u
@@ -36,46 +47,6 @@
 enum mode { MODE_OFF, MODE_RULES, MODE_LIBUNWIND, MODE_CHECK };
 static _Atomic int mode = MODE_OFF;
 static _Atomic bool started;
-
-/* ---- bounds -------------------------------------------------------------------- */
-
-struct span {
-  uint64_t low, high; /* readable */
-  uint64_t limit;     /* not readable, or 0: nobody has asked */
-};
-static _Thread_local struct span span __attribute__((tls_model("initial-exec")));
-
-static void span_start(struct span *s, uint64_t rsp) {
-  uint64_t page = rsp & ~(PAGE - 1);
-  *s = (struct span){page, page + PAGE, 0};
-}
-
-/* A stack that grows down below the span is the same stack. */
-static bool span_lower(struct span *s, uint64_t rsp) {
-  uint64_t page = rsp & ~(PAGE - 1);
-  if (rsp >= s->low || s->low - page > FRAME_MAX) return false;
-  for (uint64_t p = s->low - PAGE; p > page; p -= PAGE)
-    if (!unwind_readable(p)) return false;
-  s->low = page;
-  return true;
-}
-
-static void span_enter(struct span *s, uint64_t rsp) {
-  if (!span_lower(s, rsp)) span_start(s, rsp);
-}
-
-static bool span_raise(struct span *s, uint64_t top) {
-  if (top < s->high || (s->limit && top > s->limit) || top - s->high > FRAME_MAX)
-    return false;
-  while (s->high < top) {
-    if (!unwind_readable(s->high)) {
-      s->limit = s->high;
-      return false;
-    }
-    s->high += PAGE;
-  }
-  return true;
-}
 
 /* ---- hash ---------------------------------------------------------------------- */
 
@@ -99,6 +70,112 @@ static uint64_t hash_end(uint64_t hash, uint32_t end) {
   return hash ? hash : 1;
 }
 
+static inline uint64_t word_at(uint64_t address) {
+  return *(const uint64_t *)address;
+}
+
+/* ---- bounds -------------------------------------------------------------------- */
+
+struct span {
+  uint64_t low, high; /* readable */
+  uint64_t kept;      /* where `high` was after the last walk */
+  uint64_t limit;     /* not readable, or 0: nobody has asked */
+  uint64_t way;       /* by which frame a walk came to believe `kept` */
+};
+
+/* Of the stacks walked last, for a thread that goes from one to another. */
+#define SPANS 8u
+struct spans {
+  struct span of[SPANS];
+  uint32_t current; /* where the last walk ended */
+  uint32_t oldest;
+};
+static _Thread_local struct spans spans __attribute__((tls_model("initial-exec")));
+
+/* What is certain of a stack with frames up to `rsp`: the page of the return address
+ * below. At the top of a stack, nothing need be mapped at `rsp` itself. */
+static inline uint64_t last_page(uint64_t rsp) {
+  return (rsp - 8) & ~(PAGE - 1);
+}
+
+static inline bool span_holds(const struct span *s, uint64_t rsp) {
+  return rsp - 8 - s->low < s->high - s->low;
+}
+
+/* A stack that grows down below a span is the same stack, if it is near: looking
+ * at each page in between costs a system call. */
+static bool span_lower(struct span *s, uint64_t rsp) {
+  uint64_t page = last_page(rsp);
+  if (page >= s->low || s->low - page > LOWER_MAX) return false;
+  for (uint64_t p = s->low - PAGE; p > page; p -= PAGE)
+    if (!unwind_readable(p)) return false;
+  s->low = page;
+  return true;
+}
+
+static uint32_t span_find(uint64_t rsp) {
+  for (uint32_t i = 0; i < SPANS; i++)
+    if (rsp - 8 - spans.of[i].low < spans.of[i].kept - spans.of[i].low) return i;
+  for (uint32_t i = 0; i < SPANS; i++)
+    if (span_lower(&spans.of[i], rsp)) return i;
+  uint32_t i = spans.oldest++ % SPANS;
+  uint64_t page = last_page(rsp);
+  spans.of[i] = (struct span){.low = page, .kept = page + PAGE};
+  return i;
+}
+
+/* From `s`, the walk's copy of the current span, to that of the stack at `rsp`: of
+ * that, only the page at `rsp` is certain. */
+static __attribute__((noinline)) void span_enter(struct span *s, uint64_t rsp) {
+  if (s->kept < s->high) s->kept = s->high;
+  spans.of[spans.current] = *s;
+  spans.current = span_find(rsp);
+  *s = spans.of[spans.current];
+  s->high = last_page(rsp) + PAGE;
+  s->limit = 0;
+}
+
+/* Is what was kept still there? It is if the stack is left by the same frame as when
+ * it was asked last; else one question, about its end. */
+static void span_believe(struct span *s, uint64_t rsp, uint64_t top) {
+  uint64_t way = mix(mix(HASH_SEED, rsp), top);
+  if (rsp % PAGE) way = mix(way, word_at(rsp - 8));
+  if (s->way != way && !unwind_readable(s->kept - PAGE)) {
+    s->kept = s->high;
+    return;
+  }
+  s->way = way;
+  s->high = s->kept;
+}
+
+static __attribute__((noinline)) bool span_raise(struct span *s, uint64_t rsp,
+                                                 uint64_t top) {
+  if (top > s->high && s->high < s->kept) span_believe(s, rsp, top);
+  if (top <= s->high) return true;
+  if ((s->limit && top > s->limit) || top - s->high > FRAME_MAX) return false;
+  while (s->high < top) {
+    if (!unwind_readable(s->high)) {
+      s->limit = s->high;
+      return false;
+    }
+    s->high += PAGE;
+  }
+  return true;
+}
+
+/* After a walk that was sure of the stack's frames up to `rsp`, and that they end
+ * there. */
+static inline void span_settle(struct span *s, uint64_t rsp) {
+  s->high = s->kept = last_page(rsp) + PAGE;
+}
+
+/* After a walk that lost its way above `rsp`: the next one asks again. */
+static __attribute__((noinline)) void span_doubt(struct span *s, uint64_t rsp) {
+  s->high = last_page(rsp) + PAGE;
+  if (s->kept < s->high) s->kept = s->high;
+  s->way = 0;
+}
+
 /* ---- one frame ----------------------------------------------------------------- */
 
 struct frame {
@@ -107,11 +184,7 @@ struct frame {
 
 /* May [rsp, top) be read? */
 static inline bool below(struct span *s, uint64_t rsp, uint64_t top) {
-  return LIKELY(top - rsp - 1 < s->high - rsp) || (top > rsp && span_raise(s, top));
-}
-
-static inline uint64_t word_at(uint64_t address) {
-  return *(const uint64_t *)address;
+  return LIKELY(top - rsp - 1 < s->high - rsp) || (top > rsp && span_raise(s, rsp, top));
 }
 
 static bool step_pointer(struct span *s, struct frame *f) {
@@ -140,8 +213,8 @@ static bool step_signal(struct span *s, struct frame *f) {
   if (!below(s, f->rsp, (uint64_t)(&u->uc_mcontext + 1))) return false;
   const greg_t *r = u->uc_mcontext.gregs;
   *f = (struct frame){(uint64_t)r[REG_RIP], (uint64_t)r[REG_RSP], (uint64_t)r[REG_RBP]};
-  if (f->rsp < s->low || f->rsp >= s->high) {
-    if (!unwind_readable(f->rsp)) return false;
+  if (!span_holds(s, f->rsp)) {
+    if (!unwind_readable(f->rsp - 8)) return false;
     span_enter(s, f->rsp);
   }
   return true;
@@ -201,22 +274,27 @@ static __attribute__((noinline)) enum outcome step_special(struct span *s,
 static uint32_t walk_by_rule(uint64_t cfa, struct frame from, uint64_t *ips,
                              uint32_t limit, uint32_t *end, uint64_t *hash) {
   const struct rule_table *table = rule_current();
-  struct span s = span;
+  struct span s = spans.of[spans.current];
   uint64_t key = from.ip, rsp = from.rsp, rbp = from.rbp, h = HASH_SEED;
+  uint64_t sure = rsp; /* of the last frame that had a caller */
+  enum outcome outcome = BROKEN;
   uint32_t depth = 0;
-  if (UNLIKELY(rsp - s.low >= s.high - s.low)) span_enter(&s, rsp);
+  if (UNLIKELY(!span_holds(&s, rsp))) span_enter(&s, rsp);
   *end = UL_NODE_BROKEN;
   for (;;) {
     rule r = rule_find(table, key);
     if (UNLIKELY(r == 0)) {
       if (key == 0) { /* nobody to return to: as good as an end */
         *end = UL_NODE_ROOT;
+        /* ... if it was read from the stack, not from beyond its top */
+        if (last_page(rsp) == last_page(sure)) outcome = LAST;
         break;
       }
       r = rule_learn(key);
       table = rule_current();
     }
     if (UNLIKELY(depth == limit)) {
+      outcome = NEXT;
       *end = UL_NODE_CUT;
       break;
     }
@@ -232,24 +310,34 @@ static uint32_t walk_by_rule(uint64_t cfa, struct frame from, uint64_t *ips,
         if (UNLIKELY(saved - rsp + RED_ZONE > caller - rsp + RED_ZONE - 8)) break;
         rbp = word_at(saved);
       }
+      sure = rsp;
       rsp = caller;
       continue;
     }
     struct frame f = {ip, rsp, rbp};
-    enum outcome o = step_special(&s, &f, r);
-    key = o == INTERRUPTED ? f.ip | RULE_EXACT : f.ip;
+    sure = rsp;
+    outcome = step_special(&s, &f, r);
+    key = outcome == INTERRUPTED ? f.ip | RULE_EXACT : f.ip;
     rsp = f.rsp;
     rbp = f.rbp;
-    if (o == NEXT || o == INTERRUPTED) continue;
-    if (o == SLOW) {
+    if (outcome == INTERRUPTED) sure = rsp; /* on another stack, perhaps */
+    if (outcome == NEXT || outcome == INTERRUPTED) {
+      outcome = BROKEN;
+      continue;
+    }
+    if (outcome == SLOW) {
       depth = walk_by_libunwind(cfa, ips, limit, end);
       h = hash_all(ips, depth);
-    } else if (o == LAST) {
+    } else if (outcome == LAST) {
       *end = UL_NODE_ROOT;
     }
     break;
   }
-  span = s;
+  if (LIKELY(outcome == LAST))
+    span_settle(&s, rsp);
+  else if (outcome == BROKEN)
+    span_doubt(&s, sure);
+  spans.of[spans.current] = s;
   *hash = hash_end(h, *end);
   return depth;
 }
@@ -296,7 +384,7 @@ void stack_start(void) {
 static bool may_start(uint64_t caller) {
   struct dl_find_object o;
   if (_dl_find_object((void *)caller, &o) != 0 ||
-      (uint64_t)o.dlfo_map_start == getauxval(AT_BASE))
+      (uint64_t)o.dlfo_map_start == module_loader())
     return false;
   stack_start();
   return atomic_load(&mode) != MODE_OFF;

@@ -9,7 +9,6 @@
 #include <libunwind.h>
 #include <stddef.h>
 #include <string.h>
-#include <sys/auxv.h>
 #include <sys/syscall.h>
 #include <ucontext.h>
 #include <unistd.h>
@@ -34,13 +33,14 @@ struct memory {
   const struct unwind_registers *registers; /* NULL: a made-up frame */
   uint64_t ip;                              /* of the made-up frame */
   bool informed;                            /* unwind information was found */
-  struct module_unwind module;              /* on the stack, so mapped */
+  struct module_unwind module;              /* of the frame asked about last */
   uint64_t readable[PAGES];                 /* pages, by the low bits of their number */
 };
 
 static bool read_word(struct memory *m, uint64_t address, uint64_t *value) {
   uint64_t page = address & PAGE_MASK;
-  if (address - m->module.start < m->module.end - m->module.start) {
+  uint64_t bytes = m->module.table_end - m->module.table_start;
+  if (bytes >= 8 && address - m->module.table_start <= bytes - 8) {
     memcpy(value, (const void *)address, 8);
     return true;
   }
@@ -133,6 +133,7 @@ static int find_proc_info(unw_addr_space_t as, unw_word_t ip, unw_proc_info_t *i
   struct memory *m = arg;
   struct module_unwind at;
   if (!module_find(ip, &at) || !at.eh_frame_hdr) return -UNW_ENOINFO;
+  m->module = at; /* its code is on the stack, so it stays mapped */
   const struct eh_frame_hdr *h = (const void *)at.eh_frame_hdr;
   if (h->version != 1 || h->eh_frame_encoding != PCREL_SDATA4 ||
       h->count_encoding != UDATA4 || h->table_encoding != DATAREL_SDATA4)
@@ -219,17 +220,19 @@ static int access_reg(unw_addr_space_t as, unw_regnum_t number, unw_word_t *valu
 }
 
 /* The local library checks addresses by its pipe, which pipe2() below denies it;
- * like it, this remembers pages. */
+ * like it, this remembers pages, but for one walk only: stacks go. */
+static _Thread_local struct memory oracle_memory
+    __attribute__((tls_model("initial-exec")));
+
 static int access_local(unw_addr_space_t as, unw_word_t address, unw_word_t *value,
                         int writing, void *arg) {
-  static _Thread_local struct memory seen __attribute__((tls_model("initial-exec")));
   uint64_t word;
   (void)as, (void)arg;
   if (writing) { /* to its own copy of the registers */
     memcpy((void *)address, value, sizeof *value);
     return 0;
   }
-  if (!read_word(&seen, address, &word)) return -UNW_EINVAL;
+  if (!read_word(&oracle_memory, address, &word)) return -UNW_EINVAL;
   *value = word;
   return 0;
 }
@@ -240,7 +243,7 @@ static int access_local(unw_addr_space_t as, unw_word_t address, unw_word_t *val
  * there the stacks of libraries' constructors end. */
 static bool in_loader(uint64_t ip) {
   struct module_unwind m;
-  return module_find(ip, &m) && m.start == getauxval(AT_BASE);
+  return module_find(ip, &m) && m.start == module_loader();
 }
 
 struct unwind_frame unwind_learn(uint64_t ip) {
@@ -313,6 +316,7 @@ static bool module_was_new(void *const *ips, int n) {
 uint32_t unwind_oracle(uint64_t caller, uint64_t *ips, uint32_t limit, uint32_t *end) {
   void *all[limit + OWN_FRAMES + 1];
   int n, first = 0, wanted = (int)(limit + OWN_FRAMES + 1);
+  oracle_memory = (struct memory){0};
   do
     n = oracle(all, wanted);
   while (module_was_new(all, n));

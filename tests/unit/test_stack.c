@@ -1,12 +1,12 @@
 /* Walks by rule against libunwind's own, over every shape of frame; and what a
  * walk must not do to the program. */
+#include "base/thread.h"
 #include "stack/module.h"
 #include "stack/rule.h"
 #include "stack/stack.h"
+#include "stack/unwind.h"
 #include "stack_shapes.h"
 #include "stub_table.h"
-#include "base/thread.h"
-#include "stack/unwind.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -47,6 +47,15 @@ static NOINLINE void entry(void) {
   depth = stack_capture(__builtin_frame_address(0), ips, limit, &end, &hash);
   thread_state.busy--;
   walks++;
+}
+
+/* The system calls of the walks, by --wrap. */
+static _Thread_local uint64_t probes;
+bool __real_unwind_readable(uint64_t address);
+bool __wrap_unwind_readable(uint64_t address);
+bool __wrap_unwind_readable(uint64_t address) {
+  probes++;
+  return __real_unwind_readable(address);
 }
 
 static uint64_t mismatches(void) {
@@ -112,7 +121,7 @@ static void test_limit(void **state) {
 static void test_hash(void **state) {
   (void)state;
   uint64_t hashes[2][2];
-  for (int i = 0; i < 4; i++) {
+  for (volatile int i = 0; i < 4; i++) { /* not unrolled: one call */
     recurse(i / 2, entry);
     hashes[i / 2][i % 2] = hash;
   }
@@ -301,6 +310,54 @@ static void test_coroutine(void **state) {
     assert_whole();
   }
   munmap(stack, bytes + 8192);
+}
+
+/* Coroutines in turn, each on a stack of its own between guard pages. */
+#define STACKS 8
+#define STACK_BYTES ((size_t)64 * 1024)
+static ucontext_t routines[STACKS];
+static int routine;
+
+static void in_turn(void) {
+  for (;;) {
+    recurse(40, entry);
+    swapcontext(&routines[routine], &outside);
+  }
+}
+
+static void make_routines(char *stacks) {
+  for (int i = 0; i < STACKS; i++) {
+    char *stack = stacks + (size_t)i * (STACK_BYTES + 4096) + 4096;
+    assert_int_equal(mprotect(stack, STACK_BYTES, PROT_READ | PROT_WRITE), 0);
+    getcontext(&routines[i]);
+    routines[i].uc_stack.ss_sp = stack;
+    routines[i].uc_stack.ss_size = STACK_BYTES;
+    routines[i].uc_link = &outside;
+    makecontext(&routines[i], in_turn, 0);
+  }
+}
+
+static void take_turns(int rounds) {
+  for (int i = 0; i < rounds; i++) {
+    routine = i % STACKS;
+    swapcontext(&outside, &routines[routine]);
+    assert_int_equal(end, UL_NODE_ROOT);
+    assert_true(depth > 40);
+  }
+}
+
+static void test_coroutines_in_turn(void **state) {
+  (void)state;
+  size_t bytes = STACKS * (STACK_BYTES + 4096) + 4096;
+  char *stacks = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  make_routines(stacks);
+  take_turns(STACKS);
+  uint64_t before = probes;
+  take_turns(10000);
+  print_message("%lu probes\n", probes - before);
+  assert_true(probes - before < 100);
+  assert_int_equal(mismatches(), 0);
+  munmap(stacks, bytes);
 }
 
 static inner *code(const unsigned char *bytes, size_t n) {
@@ -494,9 +551,127 @@ static void test_fork(void **state) {
   pthread_join(t, NULL);
 }
 
+/* ---- memory that goes from under a walk ------------------------------------------
+ *
+ * Without the oracle, which reads what it likes. */
+
+/* Calls `f` with the stack pointer at `top`. Its table knows nothing of that: a walk
+ * finds the return address 8 bytes above `top`. */
+void on_stack(char *top, inner *f);
+__asm__(".text\n"
+        ".type on_stack, @function\n"
+        "on_stack:\n"
+        "  .cfi_startproc\n"
+        "  push %rbx\n"
+        "  .cfi_adjust_cfa_offset 8\n"
+        "  mov %rsp, %rbx\n"
+        "  mov %rdi, %rsp\n"
+        "  call *%rsi\n"
+        "  mov %rbx, %rsp\n"
+        "  pop %rbx\n"
+        "  .cfi_adjust_cfa_offset -8\n"
+        "  ret\n"
+        "  .cfi_endproc\n"
+        ".size on_stack, .-on_stack\n");
+
+static char *map_stack(void *at, size_t bytes) {
+  int flags = MAP_PRIVATE | MAP_ANONYMOUS | (at ? MAP_FIXED : 0);
+  char *p = mmap(at, bytes, PROT_READ | PROT_WRITE, flags, -1, 0);
+  assert_true(p != MAP_FAILED);
+  return p;
+}
+
+static NOINLINE void entry_deep(void) {
+  recurse(100, entry);
+  AFTER_CALL;
+}
+
+static void neighbour_goes(int byte) {
+  size_t bytes = 32 * 1024;
+  char *stack = map_stack(NULL, 2 * bytes), *top = stack + bytes;
+  memset(top, byte, bytes);
+  for (int i = 0; i < 4; i++) {
+    on_stack(top, i % 2 ? entry_deep : entry);
+    assert_int_equal(end, byte ? UL_NODE_BROKEN : UL_NODE_ROOT);
+  }
+  assert_int_equal(munmap(top, bytes), 0);
+  for (int i = 0; i < 4; i++) {
+    on_stack(top, i % 2 ? entry_deep : entry);
+    assert_int_equal(end, UL_NODE_BROKEN);
+    assert_true(depth >= 1);
+  }
+  munmap(stack, bytes);
+}
+
+static void test_neighbour_goes(void **state) {
+  (void)state;
+  neighbour_goes(0);
+  neighbour_goes(0x55);
+}
+
+static void whole_once(void) {
+  recurse(200, entry);
+  depth_inside = depth;
+  end_inside = end;
+}
+
+/* The large stack is walked whole; the small one in its place has no end. */
+static void test_stack_shrinks(void **state) {
+  (void)state;
+  size_t large = 64 * 1024, small = 16 * 1024;
+  for (int round = 0; round < 3; round++) {
+    char *stack = map_stack(NULL, large);
+    getcontext(&inside);
+    inside.uc_stack.ss_sp = stack;
+    inside.uc_stack.ss_size = large;
+    inside.uc_link = &outside;
+    makecontext(&inside, whole_once, 0);
+    swapcontext(&outside, &inside);
+    assert_int_equal(end_inside, UL_NODE_ROOT);
+    assert_true(depth_inside > 200);
+    entry();
+    assert_int_equal(munmap(stack, large), 0);
+    stack = map_stack(stack + large - (size_t)(round + 2) * small, small);
+    on_stack(stack + small, entry);
+    on_stack(stack + small, entry_deep);
+    assert_int_equal(end, UL_NODE_BROKEN);
+    munmap(stack, small);
+  }
+}
+
+/* What could not be read is asked for again. */
+static void test_stack_grows(void **state) {
+  (void)state;
+  size_t bytes = 32 * 1024;
+  char *stack = map_stack(NULL, 2 * bytes), *top = stack + bytes;
+  assert_int_equal(munmap(top, bytes), 0);
+  on_stack(top, entry);
+  assert_int_equal(end, UL_NODE_BROKEN);
+  entry();
+  map_stack(top, bytes);
+  on_stack(top, entry);
+  assert_int_equal(end, UL_NODE_ROOT);
+  munmap(stack, 2 * bytes);
+}
+
 /* ---- main ---------------------------------------------------------------------- */
 
-int main(void) {
+static int run_without_oracle(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_coroutines_in_turn),
+      cmocka_unit_test(test_neighbour_goes),
+      cmocka_unit_test(test_stack_shrinks),
+      cmocka_unit_test(test_stack_grows),
+  };
+  unsetenv("ULLAGE_UNWIND");
+  stack_start();
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
+
+int main(int argc, char **argv) {
+  (void)argv;
+  if (argc > 1) return run_without_oracle();
+
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_recursion),
       cmocka_unit_test(test_limit),
@@ -511,6 +686,7 @@ int main(void) {
       cmocka_unit_test(test_signal_anywhere),
       cmocka_unit_test(test_threads),
       cmocka_unit_test(test_coroutine),
+      cmocka_unit_test(test_coroutines_in_turn),
       cmocka_unit_test(test_code_without_tables),
       cmocka_unit_test(test_modules),
       cmocka_unit_test(test_plugins_come_and_go),

@@ -1,0 +1,53 @@
+"""Call stacks where they are hard to walk, or hard to name."""
+
+import struct
+from pathlib import Path
+
+import pytest
+
+from harness import find, marked_line, program
+from recording import Recording
+
+
+def move_headers(source, target, distance):
+    """The same library with its program headers `distance` beyond the file's end, or
+    at its end: the loader reads them from the file, nothing maps them."""
+    data = bytearray(source.read_bytes())
+    at, = struct.unpack_from("<Q", data, 32)
+    size, count = struct.unpack_from("<HH", data, 54)
+    headers = bytes(data[at:at + size * count])
+    place = (len(data) + distance + 4095) & ~4095
+    struct.pack_into("<Q", data, 32, place)
+    with open(target, "wb") as f:
+        f.write(data)
+        f.seek(place)
+        f.write(headers)
+
+
+@pytest.mark.short
+@pytest.mark.parametrize("distance", [0, 1 << 30])
+def test_library_whose_headers_lie_elsewhere(recorder, tmp_path, distance):
+    far = tmp_path / "far.so"
+    move_headers(Path(program("plugin.so")), far, distance)
+    r = recorder.same(program("stacks"), "library", far)
+    assert (r.status, r.stdout) == (0, b"done\n")
+    sites = recorder.answer("report", "--all")["sites"]
+    site, = find(sites, "plugin_hold", "plugin.cc", marked_line("plugin.cc", "plugin_hold"))
+    assert [f.get("function") for f in site["stack"]][1:3] == ["in_library", "main"]
+
+
+@pytest.mark.short
+@pytest.mark.parametrize("name", ["stacks", "leaks_nopie"])
+def test_loader_run_as_a_command(recorder, name):
+    """/proc/self/exe is the loader then, not the program."""
+    loader = Path("/lib64/ld-linux-x86-64.so.2")
+    if not loader.exists():
+        pytest.skip(f"no {loader}")
+    r = recorder.run(loader, program(name), "plain")
+    assert r.status == 0
+    sites = recorder.answer("report", "--all")["sites"]
+    mains = [f for s in sites for f in s["stack"] if f.get("function") == "main"]
+    assert mains and all(Path(f["module"]).name == name for f in mains)
+    if name == "stacks":
+        assert find(sites, "leave_one", "stacks.c", marked_line("stacks.c", "plain"))
+    assert Recording(recorder.file).fallbacks["STACK_BROKEN"] == 0
