@@ -15,12 +15,13 @@
  * as long as they are, so only walks that leave the stack can fault: past an end
  * that no table tells, or by a guess (frame pointers). Hence a span keeps only what
  * walks have come through; what a walk found beyond the last frame that it knew is
- * asked for each time. And another stack may take the place of one that is gone: when the
- * thread comes to a span from another, its upper end is asked for again, unless the
- * same frame as last time leads out of the page at the stack pointer. What remains
- * would need a system call a walk: a smaller stack in the place of a larger one, on
- * which a walk gets lost, when no other stack was walked (nor a walk lost) in between, or
- * with the upper end mapped again and a hole below it. (Threads start with no spans.) */
+ * asked for each time. And another stack may take the place of one that is gone:
+ * when the thread comes to a span from another, its upper end is asked for again,
+ * unless the same frame as last time leads out of the page at the stack pointer.
+ * What remains would need a system call a walk: a smaller stack in the place of a
+ * larger one, on which a walk gets lost, when no other stack was walked (nor a walk
+ * lost) in between, or with the upper end mapped again and a hole below it. (Threads
+ * start with no spans.) */
 #include "stack/stack.h"
 #include "base/thread.h"
 #include "format.h"
