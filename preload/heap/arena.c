@@ -336,12 +336,14 @@ static void give_back(struct arena *a) {
       discard_free_units(a);
 }
 
-void arena_give(struct pool *p) {
+bool arena_give(struct pool *p) {
   arena_lock();
   struct arena *a = arena_of(p);
   pool_close(a, p);
   give_back(a);
+  bool too_much = retain_too_much(block_units * UL_UNIT_BYTES);
   arena_unlock();
+  return !too_much;
 }
 
 static bool grow_span(struct arena *a, unsigned first, unsigned old, unsigned units) {

@@ -17,8 +17,9 @@ struct pool *arena_take(struct heap *h, unsigned class);
  * UL_SPAN_MAX; a power of two), its block live. */
 struct pool *arena_take_span(struct heap *h, size_t bytes, size_t align);
 /* Back from its heap, which has unlinked it; no block of it is live but a span's, which
- * is thereby freed. Memory goes back to the OS as far as retain.h wants it. */
-void arena_give(struct pool *p);
+ * is thereby freed. Memory goes back to the OS as far as retain.h wants it; false: of the
+ * arenas all has gone, and that is not enough. */
+bool arena_give(struct pool *p);
 /* Make the span p longer or shorter where it lies; false: the units behind it are not
  * free. The caller holds its block. */
 bool arena_resize_span(struct pool *p, size_t bytes);

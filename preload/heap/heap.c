@@ -75,6 +75,10 @@ void heap_pool_has_room(struct heap *h, struct pool *p) {
   link_used(h, p);
 }
 
+void heap_give(struct pool *p) {
+  if (!arena_give(p)) large_relieve();
+}
+
 static unsigned spares_most(void) {
   unsigned n = atomic_load_explicit(&heap_count, memory_order_relaxed);
   unsigned most = n ? SPARES / n : SPARES_MOST;
@@ -92,7 +96,7 @@ static void give_spares(struct heap *h) {
     if (!is_spare(h, class)) continue;
     struct pool *p = h->used[class];
     unlink_used(h, p);
-    arena_give(p);
+    heap_give(p);
   }
 }
 
@@ -108,7 +112,7 @@ void heap_pool_empty(struct heap *h, struct pool *p) {
     return;
   }
   unlink_used(h, p);
-  arena_give(p);
+  heap_give(p);
 }
 
 static struct block *remote_block(uint64_t remote) {

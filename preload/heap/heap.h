@@ -58,7 +58,7 @@ static inline void *heap_take(struct heap *h, unsigned class, struct spot *s,
     *zeroed = false;
   } else {
     b = (struct block *)(p->base + p->virgin);
-    p->virgin += p->size;
+    __atomic_store_n(&p->virgin, p->virgin + p->size, __ATOMIC_RELAXED); /* heap_spot */
     *zeroed = p->zeroed;
   }
   p->live++;
@@ -86,6 +86,8 @@ static inline void heap_put(struct heap *h, struct pool *p, void *block) {
   heap_leave(h, was);
 }
 
+/* A pool that its heap has unlinked, or a span: back to its arena. */
+void heap_give(struct pool *p);
 /* Give a block back to the heap that owns its pool. */
 void heap_put_remote(struct pool *p, void *block);
 

@@ -22,7 +22,8 @@ static inline struct spot heap_spot(const void *p, map_slot slot) {
   struct pool *pool = arena_pool(a, p);
   uint64_t offset = (uint64_t)((const char *)p - pool->base);
   uint64_t index = offset * pool->recip >> 32;
-  bool start = index * pool->size == offset && offset < pool->virgin && pool->heap;
+  bool start = index * pool->size == offset &&
+               offset < __atomic_load_n(&pool->virgin, __ATOMIC_RELAXED) && pool->heap;
   return (struct spot){start ? pool : NULL, NULL};
 }
 
@@ -30,7 +31,7 @@ static inline void heap_put_any(struct heap *h, struct spot s, void *p) {
   if (UNLIKELY(s.large))
     large_put(s.large);
   else if (UNLIKELY(s.pool->class == UL_SPAN))
-    arena_give(s.pool); /* one block: whoever frees it holds the whole pool */
+    heap_give(s.pool); /* one block: whoever frees it holds the whole pool */
   else if (LIKELY(s.pool->heap == h))
     heap_put(h, s.pool, p);
   else

@@ -201,17 +201,30 @@ struct large *large_take(size_t bytes, size_t align) {
   return l;
 }
 
+static void destroy_all(struct large *leave) {
+  while (leave) {
+    struct large *next = leave->next;
+    destroy(leave);
+    leave = next;
+  }
+}
+
+void large_relieve(void) {
+  struct large *leave = NULL;
+  arena_lock();
+  for (int i = 0; i < CACHE_BLOCKS && retain_too_much(0); i++)
+    if (cache[i]) cache_evict(i, &leave);
+  arena_unlock();
+  destroy_all(leave);
+}
+
 void large_put(struct large *l) {
   arena_lock();
   link_out(l);
   drop_reserve(l);
   struct large *leave = cache_insert(l);
   arena_unlock();
-  while (leave) {
-    struct large *next = leave->next;
-    destroy(leave);
-    leave = next;
-  }
+  destroy_all(leave);
 }
 
 /* A block that is in the list, or just out of the cache. */

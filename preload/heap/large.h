@@ -10,6 +10,8 @@
 /* A block of at least `bytes`; NULL: no memory. */
 struct large *large_take(size_t bytes, size_t align);
 void large_put(struct large *l);
+/* Give up freed blocks that were kept, as far as retain.h wants it. */
+void large_relieve(void);
 /* The block may move; its content moves along, what is new is undefined. l itself may be
  * another one afterwards. NULL: no memory, nothing changed. */
 struct large *large_resize(struct large *l, size_t bytes);

@@ -1,0 +1,391 @@
+/* The heap by itself: base/ and heap/ and nothing above them, nobody watching. Threads
+ * that allocate, free, resize and hand blocks to each other against a model (each block
+ * is filled with what only it can hold), under the sanitizers too; and the worst cases of
+ * an allocator, judged by what can be counted: page faults, mappings, bytes that stay.
+ *
+ * ULLAGE_STRESS_S: seconds for the stress (default 2). */
+#include "base/os.h"
+#include "base/say.h"
+#include "heap/arena.h"
+#include "heap/class.h"
+#include "heap/heap.h"
+#include "heap/large.h"
+#include "heap/retain.h"
+
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+enum { MIB = 1 << 20 };
+
+/* ---- malloc over the heap ------------------------------------------------------ */
+
+static void *take(size_t bytes, size_t align, bool *zeroed) {
+  struct spot s = {NULL, NULL};
+  *zeroed = false;
+  return heap_take_any(heap_mine(), bytes, align, &s, zeroed);
+}
+
+static void *get(size_t bytes) {
+  bool zeroed;
+  void *p = take(bytes, 0, &zeroed);
+  assert_non_null(p);
+  return p;
+}
+
+static struct spot spot_of(void *p) {
+  struct spot s = heap_spot(p, map_lookup(p));
+  assert_true(s.pool || s.large);
+  return s;
+}
+
+static void put(void *p) {
+  heap_put_any(heap_mine(), spot_of(p), p);
+}
+
+static void *resize(void *p, size_t old, size_t bytes) {
+  struct spot s = spot_of(p);
+  enum heap_resizing how = heap_resizing(s, bytes);
+  if (how == HEAP_STAYS) return p;
+  void *q = how == HEAP_RESIZES ? heap_resize(&s, bytes) : NULL;
+  if (q) return q;
+  q = get(bytes);
+  memcpy(q, p, old < bytes ? old : bytes);
+  put(p);
+  return q;
+}
+
+static void check_all(void) {
+  arena_lock();
+  arena_check();
+  heap_check(heap_mine());
+  arena_unlock();
+}
+
+/* ---- stress -------------------------------------------------------------------- */
+
+enum { SLOTS = 4096, THREADS = 6 };
+
+struct model {
+  size_t bytes;
+  uint64_t mark;
+};
+static struct slot {
+  pthread_mutex_t lock;
+  struct model *block; /* its head and, if it is long enough, its end say what it is */
+} slots[SLOTS];
+static _Atomic bool stop;
+static _Atomic uint64_t operations;
+
+static uint64_t next_random(uint64_t *state) {
+  *state ^= *state << 13;
+  *state ^= *state >> 7;
+  return *state ^= *state << 17;
+}
+
+static size_t random_size(uint64_t *state) {
+  uint64_t r = next_random(state), shift = r % 100 < 90 ? 10 : r % 100 < 99 ? 17 : 22;
+  return sizeof(struct model) + 8 + (r >> 8) % (UINT64_C(1) << shift);
+}
+
+static void mark(struct model *m, size_t bytes, uint64_t value) {
+  *m = (struct model){bytes, value};
+  memcpy((char *)m + bytes - 8, &value, 8);
+}
+
+static void verify(const struct model *m) {
+  uint64_t end;
+  memcpy(&end, (const char *)m + m->bytes - 8, 8);
+  if (end != m->mark)
+    say_invariant("a block holds what was put there", __FILE__, __LINE__);
+}
+
+static struct model *fresh(uint64_t *state) {
+  size_t bytes = random_size(state), align = 0;
+  uint64_t r = next_random(state);
+  if (r % 8 == 0) align = (size_t)32 << (r >> 8) % 13;
+  bool zeroed;
+  char *p = take(bytes, align, &zeroed);
+  if (!p || (align && (uintptr_t)p % align))
+    say_invariant("a block is there and aligned", __FILE__, __LINE__);
+  for (size_t i = 0; zeroed && i < bytes; i += 1 + i / 2)
+    if (p[i]) say_invariant("a fresh block is zero", __FILE__, __LINE__);
+  struct model *m = (struct model *)p;
+  mark(m, bytes, r);
+  return m;
+}
+
+static struct model *grown(struct model *m, uint64_t *state) {
+  size_t bytes = random_size(state), old = m->bytes;
+  uint64_t was = m->mark;
+  m = resize(m, old, bytes);
+  if (m->mark != was) say_invariant("content moves along", __FILE__, __LINE__);
+  mark(m, bytes, was);
+  return m;
+}
+
+static void *stress(void *argument) {
+  uint64_t state = 88172645463325252u * (1 + (uintptr_t)argument);
+  while (!stop) {
+    struct slot *s = &slots[next_random(&state) % SLOTS];
+    pthread_mutex_lock(&s->lock);
+    if (s->block) verify(s->block);
+    if (s->block && next_random(&state) % 4 == 0) {
+      s->block = grown(s->block, &state);
+    } else if (s->block) {
+      put(s->block);
+      s->block = NULL;
+    } else {
+      s->block = fresh(&state);
+    }
+    pthread_mutex_unlock(&s->lock);
+    uint64_t n = atomic_fetch_add(&operations, 1);
+    if (n % 65536 == 0) heap_trim_all(heap_mine());
+    if (next_random(&state) % 32768 == 0) break; /* threads end, and others come */
+  }
+  return NULL;
+}
+
+static double seconds(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static void test_stress(void **state) {
+  (void)state;
+  const char *wish = getenv("ULLAGE_STRESS_S");
+  double end = seconds() + (wish ? atof(wish) : 2);
+  for (int i = 0; i < SLOTS; i++)
+    pthread_mutex_init(&slots[i].lock, NULL);
+  pthread_t threads[THREADS];
+  uintptr_t made = 0;
+  for (int i = 0; i < THREADS; i++)
+    assert_int_equal(pthread_create(&threads[i], NULL, stress, (void *)made++), 0);
+  for (int i = 0; seconds() < end; i = (i + 1) % THREADS) {
+    pthread_join(threads[i], NULL);
+    assert_int_equal(pthread_create(&threads[i], NULL, stress, (void *)made++), 0);
+  }
+  stop = true;
+  for (int i = 0; i < THREADS; i++)
+    pthread_join(threads[i], NULL);
+  for (int i = 0; i < SLOTS; i++)
+    if (slots[i].block) put(slots[i].block);
+  check_all();
+  heap_trim_all(heap_mine());
+  check_all();
+  assert_true(operations > 10000);
+}
+
+/* ---- what others freed does not wait for a thread that sleeps ------------------- */
+
+static struct sleeper {
+  pthread_t thread;
+  pthread_barrier_t allocated, freed;
+  size_t bytes;
+  int blocks;
+  void **block;
+} sleepers[4];
+
+static void *allocate_and_sleep(void *argument) {
+  struct sleeper *s = argument;
+  for (int i = 0; i < s->blocks; i++)
+    memset(s->block[i] = get(s->bytes), 1, s->bytes);
+  pthread_barrier_wait(&s->allocated);
+  pthread_barrier_wait(&s->freed);
+  return NULL;
+}
+
+static uint64_t pool_bytes(void) {
+  arena_lock();
+  struct arena_totals t = arena_totals();
+  arena_unlock();
+  return t.pool_bytes;
+}
+
+static void free_of_sleepers(size_t bytes) {
+  uint64_t before = pool_bytes();
+  for (int i = 0; i < 4; i++) {
+    struct sleeper *s = &sleepers[i];
+    s->bytes = bytes;
+    s->blocks = (int)(16 * MIB / bytes);
+    s->block = calloc((size_t)s->blocks, sizeof *s->block);
+    pthread_barrier_init(&s->allocated, NULL, 2);
+    pthread_barrier_init(&s->freed, NULL, 2);
+    assert_int_equal(pthread_create(&s->thread, NULL, allocate_and_sleep, s), 0);
+  }
+  for (int i = 0; i < 4; i++)
+    pthread_barrier_wait(&sleepers[i].allocated);
+  assert_true(pool_bytes() > before + 60 * MIB);
+  for (int i = 0; i < 4; i++)
+    for (int k = 0; k < sleepers[i].blocks; k++)
+      put(sleepers[i].block[k]);
+  assert_true(pool_bytes() <= before + 8 * MIB);
+  assert_false(retain_too_much(pool_bytes()));
+  for (int i = 0; i < 4; i++) {
+    pthread_barrier_wait(&sleepers[i].freed);
+    pthread_join(sleepers[i].thread, NULL);
+    free(sleepers[i].block);
+  }
+}
+
+static void test_sleeping_owners(void **state) {
+  (void)state;
+  for (size_t bytes = 1000; bytes <= 32768; bytes = bytes * 2 + 333)
+    free_of_sleepers(bytes);
+}
+
+/* ---- worst cases, by what can be counted ---------------------------------------- */
+
+/* A sanitizer's shadow has faults of its own. */
+#ifdef __has_feature
+#if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
+#define SHADOWED true
+#endif
+#endif
+#ifndef SHADOWED
+#define SHADOWED false
+#endif
+
+static long faults(void) {
+  struct rusage r;
+  getrusage(RUSAGE_SELF, &r);
+  return r.ru_minflt;
+}
+
+static void touch(char *p, size_t bytes) {
+  for (size_t i = 0; i < bytes; i += OS_PAGE)
+    p[i] = 1;
+}
+
+/* Made, touched, freed, again: pages are fetched a few times, not each time. */
+static void test_batches(void **state) {
+  (void)state;
+  if (SHADOWED) skip();
+  enum { N = 600, BYTES = 24000, ROUNDS = 100 };
+  static void *blocks[N];
+  void *wall = NULL;
+  long before = faults();
+  for (int round = 0; round < ROUNDS; round++) {
+    for (int i = 0; i < N; i++)
+      touch(blocks[i] = get(BYTES), BYTES);
+    if (!wall) wall = get(100);
+    for (int i = 0; i < N; i++)
+      put(blocks[i]);
+  }
+  put(wall);
+  assert_in_range(faults() - before, 0, 6 * (long)N * (BYTES / OS_PAGE + 1));
+}
+
+static void test_large_in_turn(void **state) {
+  (void)state;
+  if (SHADOWED) skip();
+  long before = faults();
+  for (int round = 0; round < 40; round++)
+    for (size_t bytes = 5 * MIB; bytes <= 25 * MIB; bytes += 5 * MIB) {
+      char *p = get(bytes);
+      touch(p, bytes);
+      put(p);
+    }
+  assert_in_range(faults() - before, 0, 8 * 75 * MIB / OS_PAGE);
+}
+
+static void test_untouched_stays_untouched(void **state) {
+  (void)state;
+  if (SHADOWED) skip();
+  enum { N = 500, BYTES = 200000 };
+  static void *blocks[N];
+  heap_trim_all(heap_mine());
+  arena_trim();
+  long before = faults();
+  for (int i = 0; i < N; i++) {
+    bool zeroed;
+    assert_non_null(blocks[i] = take(BYTES, 0, &zeroed));
+    assert_true(zeroed);
+  }
+  assert_in_range(faults() - before, 0, N); /* descriptors, no blocks */
+  for (int i = 0; i < N; i++)
+    put(blocks[i]);
+}
+
+static int mappings(void) {
+  int n = 0;
+  FILE *f = fopen("/proc/self/maps", "r");
+  for (int c; (c = getc(f)) != EOF;)
+    n += c == '\n';
+  fclose(f);
+  return n;
+}
+
+static void test_growing_stays_one_mapping(void **state) {
+  (void)state;
+  size_t bytes = 600 * 1024;
+  char *p = get(bytes), *wall = get(bytes);
+  int before = mappings();
+  for (; bytes < 32 * MIB; bytes += 64 * 1024) {
+    p = resize(p, bytes, bytes + 64 * 1024);
+    p[bytes] = 1;
+  }
+  assert_in_range(mappings(), 0, before + 6);
+  put(p);
+  put(wall);
+}
+
+static void test_many_blocks_few_mappings(void **state) {
+  (void)state;
+  enum { N = 20000 };
+  void **blocks = calloc(N, sizeof *blocks);
+  int before = mappings();
+  for (int i = 0; i < N; i++)
+    blocks[i] = get(300000);
+  assert_in_range(mappings(), 0, before + N / 100);
+  for (int i = 0; i < N; i++)
+    put(blocks[i]);
+  for (int i = 0; i < N; i++) {
+    bool zeroed;
+    blocks[i] = take(100, 32768, &zeroed);
+    assert_int_equal((uintptr_t)blocks[i] % 32768, 0);
+  }
+  assert_in_range(mappings(), 0, before + N / 100);
+  for (int i = 0; i < N; i++)
+    put(blocks[i]);
+  free(blocks);
+}
+
+static void test_no_more_than_an_eighth(void **state) {
+  (void)state;
+  for (size_t bytes = 1024; bytes <= 2 * MIB; bytes += bytes / 50) {
+    void *p = get(bytes);
+    assert_in_range(heap_usable(spot_of(p)) - bytes, 0, bytes / 8);
+    put(p);
+  }
+}
+
+static void test_says_no(void **state) {
+  (void)state;
+  bool zeroed;
+  assert_null(take((size_t)1 << 46, 0, &zeroed));
+  check_all();
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_untouched_stays_untouched),
+      cmocka_unit_test(test_batches),
+      cmocka_unit_test(test_large_in_turn),
+      cmocka_unit_test(test_sleeping_owners),
+      cmocka_unit_test(test_growing_stays_one_mapping),
+      cmocka_unit_test(test_many_blocks_few_mappings),
+      cmocka_unit_test(test_no_more_than_an_eighth),
+      cmocka_unit_test(test_says_no),
+      cmocka_unit_test(test_stress),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
