@@ -23,7 +23,7 @@ static void look_at_objects() {
   }
 }
 static void throw_here() {
-  for (int i = 0; !stopping; i++) {
+  while (!stopping) {
     try {
       throw std::runtime_error(std::string(100, 't'));
     } catch (const std::exception &e) {
