@@ -100,6 +100,7 @@ static void check(void) {
   arena_unlock();
 }
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   input = data;
   left = size;
