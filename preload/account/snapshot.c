@@ -271,6 +271,18 @@ static void watch_writes(uint64_t now) {
   if (!residency_mark_writes()) next = UINT64_MAX;
 }
 
+/* Inside, so that nobody takes the heap over meanwhile; before the arena lock, which who
+ * has taken it over may want. */
+static void check(struct heap *h) {
+  uint32_t was = heap_enter(h);
+  arena_lock();
+  arena_check();
+  heap_check(h);
+  ledger_check(h);
+  arena_unlock();
+  heap_leave(h, was);
+}
+
 static void take_locked(struct heap *h, enum ul_snapshot_kind kind) {
   uint64_t begin = os_monotonic_ns(), now = recording_ms();
   uint32_t i = slot_for(kind, now);
@@ -282,13 +294,7 @@ static void take_locked(struct heap *h, enum ul_snapshot_kind kind) {
     peak_bytes = (int64_t)slot->live_bytes;
     recording->peak_slot = i;
   }
-  if (wishes.check) {
-    arena_lock();
-    arena_check();
-    heap_check(h);
-    ledger_check(h);
-    arena_unlock();
-  }
+  if (wishes.check) check(h);
   if (kind == UL_SNAPSHOT_TIMED && wishes.writes) watch_writes(now);
   if (kind == UL_SNAPSHOT_TIMED) schedule(now, os_monotonic_ns() - begin);
 }

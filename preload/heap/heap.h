@@ -129,7 +129,8 @@ struct heap_totals {
   unsigned heaps;
 };
 struct heap_totals heap_totals(void);
-/* Aborts with a line if an invariant of h (the calling thread's) does not hold. */
+/* Aborts with a line if an invariant of h (the calling thread's) does not hold. Inside,
+ * and under the arena lock. */
 void heap_check(struct heap *h);
 
 void heap_fork_prepare(void);
