@@ -136,6 +136,7 @@ static void test_classes(void **state) {
       assert_true(class_bytes(c) - n <= UL_SLACK_MAX);
     }
   assert_int_equal(class_of_aligned(1, UL_UNIT_BYTES), UL_SPAN);
+  assert_int_equal(class_of_aligned(0, 8192), UL_SPAN); /* slack 8192 has 14 bits */
 }
 
 static void test_births(void **state) {
@@ -287,6 +288,25 @@ static void test_memory_fails(void **state) {
   os_inject_faults("mmap:0");
 }
 
+/* A block for whose site there is no counter is live, not freed. */
+static void test_no_room_for_a_counter(void **state) {
+  (void)state;
+  struct held b = {.bytes = 100};
+  struct heap *h = heap_mine();
+  bool zeroed;
+  size_t requested;
+  b.p = heap_take_any(h, b.bytes, 0, &b.spot, &zeroed);
+  os_inject_faults("mmap:1");
+  ledger_enter(h, b.spot, b.p, b.bytes, UL_SITES_MAX - 1, UL_FAMILY_MALLOC, 5);
+  os_inject_faults("mmap:0");
+  assert_true(ledger_look(b.spot, b.p, &requested) != 0);
+  assert_int_equal(recording->fallbacks[UL_FB_UNCOUNTED], 1);
+  os_inject_faults("mmap:1");
+  assert_true(ledger_clear(h, b.spot, b.p, 9));
+  os_inject_faults("mmap:0");
+  heap_put_any(h, b.spot, b.p);
+}
+
 static void test_tables(void **state) {
   (void)state;
   uint32_t odd = table_append(UL_ENTRIES, 8);
@@ -390,11 +410,17 @@ static int set_up(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_classes),      cmocka_unit_test(test_births),
-      cmocka_unit_test(test_random_life),  cmocka_unit_test(test_arenas_go_back),
-      cmocka_unit_test(test_remote_frees), cmocka_unit_test(test_spans_resize),
-      cmocka_unit_test(test_large_resize), cmocka_unit_test(test_memory_fails),
-      cmocka_unit_test(test_tables),       cmocka_unit_test(test_rows_are_replaced),
+      cmocka_unit_test(test_classes),
+      cmocka_unit_test(test_births),
+      cmocka_unit_test(test_random_life),
+      cmocka_unit_test(test_arenas_go_back),
+      cmocka_unit_test(test_remote_frees),
+      cmocka_unit_test(test_spans_resize),
+      cmocka_unit_test(test_large_resize),
+      cmocka_unit_test(test_memory_fails),
+      cmocka_unit_test(test_no_room_for_a_counter),
+      cmocka_unit_test(test_tables),
+      cmocka_unit_test(test_rows_are_replaced),
       cmocka_unit_test(test_file), /* last: it stops */
   };
   return cmocka_run_group_tests(tests, set_up, NULL);
