@@ -1,17 +1,23 @@
-"""The rooms of preload/, bottom to top, use only what is below them."""
+"""The rooms of preload/ and of analyzer/, bottom to top, use only what is below them."""
 
 import re
 import subprocess
 from collections import defaultdict
 
+import pytest
+
 from harness import BUILD, ROOT
 
-ROOMS = ["base", "heap", "recording", "stack", "ledger", "account", "reach", "process"]
+ROOMS = {
+    "preload": ["base", "heap", "recording", "stack", "ledger", "account", "reach", "process"],
+    "analyzer": ["read", "names", "answers", "show", "command"],
+}
+OBJECTS = {"preload": "libullage.so.p", "analyzer": "libanalyzer.a.p"}
 
 
-def symbols(*options):
-    """(object file, symbol) of the built preload."""
-    objects = sorted((BUILD / "preload" / "libullage.so.p").glob("*.o"))
+def symbols(side, *options):
+    """(object file, symbol) of what was built."""
+    objects = sorted((BUILD / side / OBJECTS[side]).glob("*.o"))
     assert objects
     lines = subprocess.run(["nm", "-A", "-P", *options, *objects], text=True, check=True,
                            stdout=subprocess.PIPE).stdout.splitlines()
@@ -20,29 +26,31 @@ def symbols(*options):
         yield path.rstrip(":").rpartition("/")[2], symbol
 
 
-def floor(name):
+def floor(side, name):
     """The entry points, in no room, are at the top."""
     room = re.split("[_/]", name, maxsplit=1)[0]
-    return ROOMS.index(room) if room in ROOMS else len(ROOMS)
+    return ROOMS[side].index(room) if room in ROOMS[side] else len(ROOMS[side])
 
 
-def test_rooms_use_only_lower_ones():
+@pytest.mark.parametrize("side", ROOMS)
+def test_rooms_use_only_lower_ones(side):
     homes = defaultdict(list)
-    for name, symbol in symbols("--defined-only", "--extern-only"):
-        homes[symbol].append(floor(name))
+    for name, symbol in symbols(side, "--defined-only", "--extern-only"):
+        homes[symbol].append(floor(side, name))
+    assert len(set(map(min, homes.values()))) >= len(ROOMS[side])
     upward = {(name.removesuffix(".o").replace("_", "/", 1), symbol)
-              for name, symbol in symbols("--undefined-only")
-              if symbol in homes and min(homes[symbol]) > floor(name)}
+              for name, symbol in symbols(side, "--undefined-only")
+              if symbol in homes and min(homes[symbol]) > floor(side, name)}
     assert not upward
 
 
-def test_rooms_include_only_lower_ones():
-    preload = ROOT / "preload"
+@pytest.mark.parametrize("side", ROOMS)
+def test_rooms_include_only_lower_ones(side):
     upward = set()
-    for path in preload.glob("*/*.[ch]"):
-        name = str(path.relative_to(preload))
+    for path in (ROOT / side).glob("*/*.[ch]"):
+        name = str(path.relative_to(ROOT / side))
         for header in re.findall(r'^#include "(\w+/\w+\.h)"', path.read_text(), flags=re.M):
-            if floor(header) > floor(name):
+            if floor(side, header) > floor(side, name):
                 upward.add((name, header))
     assert not upward
 
@@ -56,6 +64,6 @@ OPEN_SYSTEM = {("stack/module.c", "syscall"), ("stack/unwind.c", "syscall")}
 
 def test_base_alone_calls_the_system():
     calls = {(name.removesuffix(".o").replace("_", "/", 1), symbol)
-             for name, symbol in symbols("--undefined-only")
-             if symbol in SYSTEM and floor(name) > 0}
+             for name, symbol in symbols("preload", "--undefined-only")
+             if symbol in SYSTEM and floor("preload", name) > 0}
     assert calls == OPEN_SYSTEM

@@ -3,9 +3,9 @@
  *
  * A recording is mostly zeros, where blind changes find nothing: most mutations
  * here change one word among those in use. */
-#include "frame.h"
-#include "recording.h"
-#include "verbs.h"
+#include "names/frame.h"
+#include "read/recording.h"
+#include "show/verbs.h"
 
 #include <stdlib.h>
 #include <string.h>

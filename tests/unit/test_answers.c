@@ -1,14 +1,14 @@
 /* The models behind the answers, and every verb's output on a built recording: sums
  * that must balance, JSON that must parse, text that must stay on its terminal. */
-#include "answers.h"
-#include "balance.h"
-#include "blocks.h"
+#include "answers/answers.h"
+#include "answers/balance.h"
+#include "read/blocks.h"
 #include "build_recording.h"
-#include "frame.h"
-#include "json.h"
-#include "sites.h"
-#include "text.h"
-#include "timeline.h"
+#include "names/frame.h"
+#include "show/json.h"
+#include "answers/sites.h"
+#include "show/text.h"
+#include "read/timeline.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,6 @@
 /* What lies beside a recording: children's recordings and the folded ones. */
-#include "children.h"
+#include "answers/children.h"
+#include "show/verbs.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

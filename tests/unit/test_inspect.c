@@ -1,5 +1,5 @@
 /* Programs that cannot be recorded, made up byte by byte. */
-#include "inspect.h"
+#include "command/inspect.h"
 
 #include <elf.h>
 #include <setjmp.h>

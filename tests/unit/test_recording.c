@@ -1,7 +1,7 @@
 /* The reader: what a valid recording gives, and that each kind of damage is noticed,
  * with a message that says so. */
 #include "build_recording.h"
-#include "recording.h"
+#include "read/recording.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

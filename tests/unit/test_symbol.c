@@ -1,10 +1,10 @@
 /* Symbols and frames, tested on this very program: it knows where its functions are
  * and on which line they call each other. */
 #include "build_recording.h"
-#include "demangle.h"
-#include "frame.h"
-#include "recording.h"
-#include "symbol.h"
+#include "names/demangle.h"
+#include "names/frame.h"
+#include "read/recording.h"
+#include "names/symbol.h"
 
 #include <fcntl.h>
 #include <limits.h>

@@ -1,5 +1,5 @@
 /* The statistics of growth: known values, then verdicts on series of known habit. */
-#include "trend.h"
+#include "answers/trend.h"
 
 #include <math.h>
 #include <setjmp.h>

@@ -1,5 +1,6 @@
 /* The model of unused: sums that are exact to the byte. */
-#include "answers.h"
+#include "answers/answers.h"
+#include "show/verbs.h"
 #include "build_recording.h"
 
 #include <setjmp.h>

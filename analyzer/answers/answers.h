@@ -1,0 +1,57 @@
+/* answers.h - the answers as models, without a word of text. */
+#ifndef ULLAGE_ANSWERS_H
+#define ULLAGE_ANSWERS_H
+
+#include "answers/trend.h"
+#include "read/recording.h"
+
+/* ---- growth -------------------------------------------------------------------- */
+
+struct growth_site {
+  uint32_t site;
+  struct trend trend;
+  uint64_t first_bytes, last_bytes; /* at the first and last measurement */
+  uint64_t blocks;                  /* live now */
+  unsigned generations;             /* 16ths of the run with blocks that live now */
+};
+struct growth {
+  struct growth_site *sites; /* growing first, steepest first; then unsure, ... */
+  size_t count;
+  size_t verdicts[4];  /* sites for each enum trend_verdict */
+  size_t measurements; /* snapshots, and the ledger of a process without a last one */
+  struct trend all;    /* of all live bytes together */
+  bool unsure_matter;  /* the unsure ones hold, or held, a share worth mentioning */
+};
+/* NULL: no memory. */
+struct growth *growth_load(const struct recording *r);
+void growth_free(struct growth *g);
+
+/* ---- unused -------------------------------------------------------------------- */
+
+/* Bytes. Free space counts where its pages are resident (if that is known): what was
+ * never touched costs nothing and nobody. */
+struct unused_site {
+  uint32_t site;
+  uint64_t blocks, live_bytes;
+  uint64_t pinned_pool;  /* free blocks of used pools, shared by the pool's live blocks */
+  uint64_t pinned_arena; /* empty pools, shared by the live blocks of the arena */
+  uint64_t sole;         /* of both, what this site alone keeps from going back */
+  uint64_t slack;
+  uint64_t untouched; /* requested, on pages never made resident */
+  uint64_t tail;      /* of it, behind the last resident page of a large block */
+  uint64_t unwritten; /* resident, older than writes_ms, not written since */
+};
+struct unused {
+  struct unused_site *sites; /* most unused first */
+  size_t count;
+  struct unused_site total;  /* the sums over the sites */
+  uint64_t empty_pool_bytes; /* all empty pools, pinned or not */
+  uint64_t unpinned_bytes;   /* of it, in arenas without any live block */
+  enum ul_evidence residency, writes;
+};
+struct unused *unused_load(const struct recording *r);
+void unused_free(struct unused *u);
+/* pinned + slack + untouched: what a site is sorted by. */
+uint64_t unused_sum(const struct unused_site *s);
+
+#endif

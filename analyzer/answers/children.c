@@ -1,0 +1,151 @@
+#include "answers/children.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define FIELDS 9 /* of a line: pid ppid kind status ms allocations peak lost command */
+
+/* ---- files --------------------------------------------------------------------- */
+
+static const char *skip_number(const char *at) {
+  if (*at++ != '.' || !isdigit((unsigned char)*at)) return NULL;
+  while (isdigit((unsigned char)*at))
+    at++;
+  return at;
+}
+
+bool children_is_name(const char *name, const char *base) {
+  size_t length = strlen(base);
+  if (strncmp(name, base, length) != 0) return false;
+  const char *end = skip_number(name + length);
+  if (end && *end) end = skip_number(end);
+  return end && !*end;
+}
+
+static int by_number(const struct dirent **a, const struct dirent **b) {
+  return strverscmp((*a)->d_name, (*b)->d_name);
+}
+
+static void add_file(struct children *children, const char *directory, const char *name) {
+  char **files = reallocarray(children->files, children->count + 1, sizeof *files);
+  if (!files) return;
+  children->files = files;
+  if (asprintf(&files[children->count], "%s%s", directory, name) >= 0) children->count++;
+}
+
+static void find_files(struct children *children, const char *path) {
+  const char *slash = strrchr(path, '/');
+  const char *base = slash ? slash + 1 : path;
+  char *directory = strndup(path, (size_t)(base - path));
+  struct dirent **names = NULL;
+  int count =
+      directory ? scandir(*directory ? directory : ".", &names, NULL, by_number) : -1;
+  for (int i = 0; i < count; i++) {
+    if (children_is_name(names[i]->d_name, base))
+      add_file(children, directory, names[i]->d_name);
+    free(names[i]);
+  }
+  free(names);
+  free(directory);
+}
+
+/* ---- folded lines -------------------------------------------------------------- */
+
+/* The program of a command line: its first word without directories. */
+static char *program_of(const char *command) {
+  size_t length = strcspn(command, " \n");
+  const char *name = command;
+  for (size_t i = 0; i < length; i++)
+    if (command[i] == '/' && i + 1 < length) name = command + i + 1;
+  return strndup(name, length - (size_t)(name - command));
+}
+
+static void count_program(struct children *children, const char *command) {
+  char *name = program_of(command);
+  struct children_program *program;
+  if (!name) return;
+  HASH_FIND_STR(children->programs, name, program);
+  if (program || !(program = calloc(1, sizeof *program))) {
+    if (program) program->count++;
+    free(name);
+    return;
+  }
+  *program = (struct children_program){.name = name, .count = 1};
+  HASH_ADD_KEYPTR(hh, children->programs, name, strlen(name), program);
+}
+
+/* Lines that are not as described are left out. */
+static void add_line(struct children *children, char *line) {
+  char *fields[FIELDS];
+  for (size_t i = 0; i < FIELDS; i++) {
+    fields[i] = i + 1 < FIELDS ? strsep(&line, "\t") : line;
+    if (!fields[i]) return;
+  }
+  uint64_t peak = strtoull(fields[6], NULL, 10);
+  children->folded++;
+  children->folded_allocations += strtoull(fields[5], NULL, 10);
+  children->folded_lost += strtoull(fields[7], NULL, 10);
+  if (peak > children->folded_peak) children->folded_peak = peak;
+  count_program(children, fields[8]);
+}
+
+static FILE *open_regular(const char *path) {
+  struct stat st;
+  int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
+  if (fd < 0) return NULL;
+  FILE *file = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) ? fdopen(fd, "r") : NULL;
+  if (!file) close(fd);
+  return file;
+}
+
+static int by_count(const struct children_program *x, const struct children_program *y) {
+  if (x->count != y->count) return x->count > y->count ? -1 : 1;
+  return strcmp(x->name, y->name);
+}
+
+static void read_folded(struct children *children, const char *path) {
+  char *name, *line = NULL;
+  size_t size = 0;
+  if (asprintf(&name, "%s.children", path) < 0) return;
+  FILE *file = open_regular(name);
+  free(name);
+  if (!file) return;
+  while (getline(&line, &size, file) > 0)
+    add_line(children, line);
+  free(line);
+  fclose(file);
+  HASH_SORT(children->programs, by_count);
+}
+
+struct children *children_find(const char *path) {
+  struct children *children = calloc(1, sizeof *children);
+  if (!children) return NULL;
+  find_files(children, path);
+  read_folded(children, path);
+  return children;
+}
+
+void children_free(struct children *children) {
+  if (!children) return;
+  for (size_t i = 0; i < children->count; i++)
+    free(children->files[i]);
+  struct children_program *program, *next;
+  HASH_ITER(hh, children->programs, program, next) {
+    HASH_DEL(children->programs, program);
+    free(program->name);
+    free(program);
+  }
+  free(children->files);
+  free(children);
+}
+
+/* Each that was worth a recording is counted, those beyond the limit as well. */
+uint64_t children_beyond(const struct children *c, uint64_t worth) {
+  return c->folded && worth > c->count ? worth - c->count : 0;
+}

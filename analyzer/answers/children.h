@@ -1,0 +1,36 @@
+/* children.h - the other processes of a run: those with recordings of their own
+ * (FILE.PID, earlier programs of a process as FILE.PID.N), and those with nothing to
+ * tell, or too many to keep, one line each in FILE.children. */
+#ifndef ULLAGE_CHILDREN_H
+#define ULLAGE_CHILDREN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <uthash.h>
+
+struct children {
+  char **files; /* recordings, in order of number */
+  size_t count;
+  uint64_t folded; /* lines in FILE.children */
+  uint64_t folded_allocations, folded_lost;
+  uint64_t folded_peak; /* the largest */
+  struct children_program {
+    char *name;
+    uint64_t count;
+    UT_hash_handle hh;
+  } * programs; /* of the folded ones, by name; in order: most frequent first */
+};
+
+/* Looks beside the recording `path`. NULL: no memory. */
+struct children *children_find(const char *path);
+void children_free(struct children *);
+
+/* Whether `name` is `base`, a dot and a number, perhaps followed by another dot and
+ * number: what the files of children and of earlier programs are called. */
+bool children_is_name(const char *name, const char *base);
+
+/* Of the folded ones, how many are only because the limit was reached. `worth` is what
+ * the main recording counts: header.children_kept. */
+uint64_t children_beyond(const struct children *, uint64_t worth);
+#endif

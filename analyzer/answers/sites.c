@@ -1,0 +1,111 @@
+#include "answers/sites.h"
+
+#include "read/blocks.h"
+#include "read/timeline.h"
+
+#include <stdlib.h>
+
+struct loading {
+  struct sites *sites;
+  uint64_t start, duration;
+};
+
+static unsigned generation(const struct loading *l, uint64_t ms) {
+  if (ms < l->start) return 0;
+  uint64_t g = (ms - l->start) / (l->duration / SITE_GENERATIONS + 1);
+  return g < SITE_GENERATIONS ? (unsigned)g : SITE_GENERATIONS - 1;
+}
+
+static void add_block(const struct live_block *b, void *context) {
+  struct loading *l = context;
+  struct site_sum *s = &l->sites->sum[ul_entry_site(b->entry)];
+  uint64_t ms = ul_birth_ms(ul_entry_birth(b->entry));
+  if (s->blocks == 0 || ms < s->oldest_ms) s->oldest_ms = ms;
+  if (s->blocks == 0 || ms > s->newest_ms) s->newest_ms = ms;
+  s->generations |= (uint16_t)(1u << generation(l, ms));
+  s->blocks++;
+  s->bytes += b->requested;
+  s->slack += b->usable - b->requested;
+  l->sites->blocks++;
+  l->sites->bytes += b->requested;
+}
+
+static void add_counter(struct ul_counter *to, const struct ul_counter *c) {
+  to->allocations += c->allocations;
+  to->allocated_bytes += c->allocated_bytes;
+  to->frees += c->frees;
+  to->freed_bytes += c->freed_bytes;
+  to->temporary += c->temporary;
+  to->lifetime_ms += c->lifetime_ms;
+}
+
+static void add_counters(const struct recording *r, struct sites *s) {
+  const struct ul_chunk *chunk;
+  for (uint64_t i = 0; (chunk = recording_at(r, UL_CHUNKS, i)); i++)
+    for (uint64_t k = 0; k < UL_CHUNK_SITES; k++) {
+      const struct ul_counter *c = recording_at(r, UL_COUNTERS, i * UL_CHUNK_SITES + k);
+      uint64_t site = chunk->first_site + k;
+      if (site < s->count) add_counter(&s->sum[site].count, c);
+    }
+  for (size_t i = 0; i < s->count; i++) {
+    const struct ul_counter *c = &s->sum[i].count;
+    add_counter(&s->total, c);
+    if (c->allocations - c->frees != s->sum[i].blocks ||
+        c->allocated_bytes - c->freed_bytes != s->sum[i].bytes)
+      s->disagreeing++;
+  }
+}
+
+static void add_peak(const struct recording *r, struct sites *s) {
+  const struct ul_snapshot *peak = timeline_peak(r);
+  for (uint32_t i = 0; peak && i < peak->rows; i++) {
+    const struct ul_row *row = recording_row(r, peak->row + i);
+    s->sum[row->site].peak_blocks += row->blocks;
+    s->sum[row->site].peak_bytes += row->bytes;
+  }
+}
+
+struct sites *sites_load(const struct recording *r) {
+  struct sites *s = calloc(1, sizeof *s);
+  if (!s) return NULL;
+  s->count = recording_count(r, UL_SITES);
+  s->sum = calloc(s->count + 1, sizeof *s->sum);
+  if (!s->sum) {
+    free(s);
+    return NULL;
+  }
+  for (size_t i = 0; i < s->count; i++)
+    s->sum[i].site = (uint32_t)i;
+  struct loading l = {s, timeline_start_ms(r), 0};
+  uint64_t end = recording_duration_ms(r);
+  l.duration = end > l.start ? end - l.start : 0;
+  blocks_each(r, add_block, &l);
+  add_counters(r, s);
+  add_peak(r, s);
+  return s;
+}
+
+void sites_free(struct sites *s) {
+  if (!s) return;
+  free(s->sum);
+  free(s);
+}
+
+static int compare(const void *a, const void *b, void *key) {
+  const struct site_sum *x = *(const struct site_sum *const *)a;
+  const struct site_sum *y = *(const struct site_sum *const *)b;
+  uint64_t kx = (*(sites_key **)key)(x), ky = (*(sites_key **)key)(y);
+  if (kx != ky) return kx > ky ? -1 : 1;
+  return x->site < y->site ? -1 : x->site > y->site;
+}
+
+const struct site_sum **sites_sorted(const struct sites *s, sites_key *key,
+                                     size_t *count) {
+  const struct site_sum **list = malloc((s->count + 1) * sizeof *list);
+  *count = 0;
+  if (!list) return NULL;
+  for (size_t i = 0; i < s->count; i++)
+    if (key(&s->sum[i])) list[(*count)++] = &s->sum[i];
+  qsort_r(list, *count, sizeof *list, compare, &key);
+  return list;
+}

@@ -1,0 +1,37 @@
+/* sites.h - what each call site holds and did, over the whole run. */
+#ifndef ULLAGE_SITES_H
+#define ULLAGE_SITES_H
+
+#include "read/recording.h"
+
+#define SITE_GENERATIONS 16u
+
+struct site_sum {
+  uint32_t site;
+  uint16_t generations;          /* bit g: blocks born in the g-th 16th of the run live */
+  uint64_t blocks, bytes;        /* live, from the ledger; requested bytes */
+  uint64_t slack;                /* usable minus requested, of the live blocks */
+  uint64_t oldest_ms, newest_ms; /* births of the live blocks */
+  uint64_t peak_blocks, peak_bytes; /* at the peak snapshot */
+  struct ul_counter count;          /* summed over all heaps */
+};
+
+struct sites {
+  struct site_sum *sum; /* indexed by site */
+  size_t count;
+  struct ul_counter total;
+  uint64_t blocks, bytes; /* live in the ledger */
+  /* Sites whose counters and ledger disagree: none when the program was at rest. */
+  uint64_t disagreeing;
+};
+
+/* NULL: no memory. */
+struct sites *sites_load(const struct recording *r);
+void sites_free(struct sites *s);
+
+/* The sites for which key is not 0, largest first (equal: lowest site first);
+ * *count of them. The caller frees the array; NULL if there is no memory. */
+typedef uint64_t sites_key(const struct site_sum *s);
+const struct site_sum **sites_sorted(const struct sites *s, sites_key *key,
+                                     size_t *count);
+#endif

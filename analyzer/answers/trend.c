@@ -1,0 +1,340 @@
+#include "answers/trend.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+static int by_value(const void *a, const void *b) {
+  double x = *(const double *)a, y = *(const double *)b;
+  return (x > y) - (x < y);
+}
+
+double trend_slope(const struct trend_point *points, size_t n) {
+  double *slopes = n > 1 ? malloc(n * (n - 1) / 2 * sizeof *slopes) : NULL, median = 0;
+  size_t count = 0;
+  if (!slopes) return 0;
+  for (size_t i = 0; i < n; i++)
+    for (size_t k = i + 1; k < n; k++)
+      if (points[k].t != points[i].t)
+        slopes[count++] = (points[k].y - points[i].y) / (points[k].t - points[i].t);
+  if (count) {
+    qsort(slopes, count, sizeof *slopes, by_value);
+    median = (slopes[(count - 1) / 2] + slopes[count / 2]) / 2;
+  }
+  free(slopes);
+  return median;
+}
+
+/* Var(S) = (n(n-1)(2n+5) - sum over groups of g tied values g(g-1)(2g+5)) / 18. */
+static double weight(double n) {
+  return n * (n - 1) * (2 * n + 5);
+}
+
+/* Sums over the groups of equal y: of weight(), and of the pairs in each. */
+static void tied(const struct trend_point *points, size_t n, double *weights,
+                 double *pairs) {
+  *weights = *pairs = 0;
+  for (size_t i = 0; i < n; i++) {
+    bool first = true;
+    double group = 1;
+    for (size_t k = 0; k < i && first; k++)
+      first = points[k].y != points[i].y;
+    for (size_t k = i + 1; first && k < n; k++)
+      group += points[k].y == points[i].y;
+    if (!first) continue;
+    *weights += weight(group);
+    *pairs += group * (group - 1) / 2;
+  }
+}
+
+struct trend_kendall trend_kendall(const struct trend_point *points, size_t n) {
+  struct trend_kendall k = {.p = 1};
+  double weights, ties, all = (double)n * ((double)n - 1) / 2;
+  for (size_t i = 0; i < n; i++)
+    for (size_t j = i + 1; j < n; j++)
+      k.s += (points[j].y > points[i].y) - (points[j].y < points[i].y);
+  tied(points, n, &weights, &ties);
+  if (all > ties) k.tau = k.s / sqrt(all * (all - ties));
+  double variance = (weight((double)n) - weights) / 18;
+  if (variance > 0 && k.s != 0) k.z = (k.s - copysign(1, k.s)) / sqrt(variance);
+  k.p = erfc(fabs(k.z) / sqrt(2));
+  return k;
+}
+
+/* ---- verdict ------------------------------------------------------------------- */
+
+/* Limits of the verdict, all relative, so that they hold for any program:
+ * a trend is a trend if chance gives it once in a hundred times and at least 70 % of
+ * the pairs that differ agree (tau 0.4); it has stopped when the last quarter of the
+ * time brought nothing, it may have when the last eighth did; a rise within 2 % of
+ * the range is nothing, a tenth at once is a step; a fall of half the range undoes the
+ * growth before it. What lives is from the start if the last three quarters of the run
+ * added nothing to it; it survives a short run if it is from three 16ths of it. */
+#define SIGNIFICANT 0.01
+#define TAU 0.4
+#define STOPPED 0.25
+#define PAUSED 0.125
+#define NOTHING 0.02
+#define STEP 0.1
+#define UNDONE 0.5
+#define FLAT_END 0.1
+#define TIDYING 0.1
+#define SLOW_END 0.25
+#define START 0.25
+#define SURVIVING 3
+
+typedef size_t bin_of(const struct trend_point *points, size_t n, size_t i);
+
+static size_t bin_by_time(const struct trend_point *points, size_t n, size_t i) {
+  double start = points[0].t, width = (points[n - 1].t - start) / TREND_BINS;
+  size_t bin = width > 0 ? (size_t)((points[i].t - start) / width) : 0;
+  return bin < TREND_BINS ? bin : TREND_BINS - 1;
+}
+
+/* The last point is alone in its bin: it may be of much later. */
+static size_t bin_by_number(const struct trend_point *points, size_t n, size_t i) {
+  (void)points;
+  return i + 1 < n ? i * (TREND_BINS - 1) / (n - 1) : TREND_BINS - 1;
+}
+
+static void copy_extremes(const struct trend_point *points, size_t n, bin_of *bin_by,
+                          double sign, struct trend_point *bins, size_t *count) {
+  size_t last = TREND_BINS;
+  *count = 0;
+  for (size_t i = 0; i < n; i++) {
+    size_t bin = bin_by(points, n, i);
+    double y = sign * points[i].y;
+    if (bin != last)
+      bins[(*count)++] = (struct trend_point){points[i].t, y};
+    else if (y < bins[*count - 1].y)
+      bins[*count - 1] = (struct trend_point){points[i].t, y};
+    last = bin;
+  }
+}
+
+/* How a series that should be rising does it. */
+struct shape {
+  double low, high, range;
+  double began;     /* last time at the low */
+  double reached;   /* first time at the high */
+  double span;      /* of time */
+  unsigned steps;   /* of STEP the range at once, to a new high */
+  double pause;     /* between steps, the longest */
+  unsigned falls;   /* of UNDONE the range */
+  double fell;      /* when, the last time */
+  double early_low; /* of the first third of the time */
+  double late_low;  /* of the last third */
+};
+
+static void shape_range(struct shape *s, const struct trend_point *p, size_t n) {
+  s->low = s->high = p[0].y;
+  for (size_t i = 1; i < n; i++) {
+    if (p[i].y < s->low) s->low = p[i].y;
+    if (p[i].y > s->high) s->high = p[i].y;
+  }
+  s->range = s->high - s->low;
+  s->span = p[n - 1].t - p[0].t;
+}
+
+static void shape_rises(struct shape *s, const struct trend_point *p, size_t n) {
+  s->began = s->reached = p[0].t;
+  for (size_t i = 0; i < n; i++) {
+    if (p[i].y <= s->low + NOTHING * s->range) s->began = p[i].t;
+    if (p[i].y < s->high - NOTHING * s->range) continue;
+    s->reached = p[i].t;
+    break;
+  }
+}
+
+static void shape_steps(struct shape *s, const struct trend_point *p, size_t n) {
+  double top = p[0].y, stepped = 0;
+  for (size_t i = 1; i < n; i++) {
+    if (p[i].y <= top) continue;
+    top = p[i].y;
+    if (s->range <= 0 || top - p[i - 1].y < STEP * s->range) continue;
+    if (s->steps++ && p[i].t - stepped > s->pause) s->pause = p[i].t - stepped;
+    stepped = p[i].t;
+  }
+}
+
+static void shape_falls(struct shape *s, const struct trend_point *p, size_t n) {
+  double top = p[0].y;
+  s->early_low = s->late_low = s->high;
+  for (size_t i = 0; i < n; i++) {
+    double at = p[i].t - p[0].t;
+    if (at <= s->span / 3 && p[i].y < s->early_low) s->early_low = p[i].y;
+    if (at >= s->span * 2 / 3 && p[i].y < s->late_low) s->late_low = p[i].y;
+    if (p[i].y > top) top = p[i].y;
+    if (s->range <= 0 || top - p[i].y < UNDONE * s->range) continue;
+    s->falls++;
+    s->fell = p[i].t;
+    top = p[i].y;
+  }
+}
+
+static struct shape shape_of(const struct trend_point *points, size_t n) {
+  struct shape s = {0};
+  shape_range(&s, points, n);
+  shape_rises(&s, points, n);
+  shape_steps(&s, points, n);
+  shape_falls(&s, points, n);
+  return s;
+}
+
+static double late_slope(const struct trend_point *points, size_t n) {
+  double from = points[0].t + (points[n - 1].t - points[0].t) * 2 / 3;
+  size_t first = 0;
+  while (points[first].t < from)
+    first++;
+  return trend_slope(points + first, n - first);
+}
+
+/* The series rises significantly: does it still, and is that growth? */
+static enum trend_reason rising(const struct trend_point *p, size_t n,
+                                const struct shape *s, struct trend *t) {
+  size_t first = 0;
+  while (p[first].t < s->began)
+    first++;
+  t->slope = trend_slope(p + first, n - first);
+  t->at = s->began;
+  if (s->falls) {
+    t->at = s->fell;
+    return s->falls > 1 && s->late_low - s->early_low < UNDONE / 2 * s->range
+               ? TREND_SWINGS
+               : TREND_FELL;
+  }
+  double idle = p[n - 1].t - s->reached, late = late_slope(p, n);
+  bool stepping = s->steps >= 3 && idle <= 2 * s->pause;
+  if (idle >= STOPPED * s->span || late < FLAT_END * t->slope) {
+    t->at = s->reached;
+    return stepping ? TREND_STEPS : TREND_STOPPED;
+  }
+  if (idle >= PAUSED * s->span && !stepping) {
+    t->at = s->reached;
+    return TREND_PAUSED;
+  }
+  if (n - first < TREND_FEWEST / 2 + 1) return TREND_LATE;
+  return late < SLOW_END * t->slope ? TREND_SLOWS : TREND_RISES;
+}
+
+static enum trend_verdict verdict_for(enum trend_reason reason) {
+  switch (reason) {
+  case TREND_RISES:
+  case TREND_FREED:
+    return TREND_GROWING;
+  case TREND_FALLS:
+    return TREND_SHRINKING;
+  case TREND_NONE:
+  case TREND_STOPPED:
+  case TREND_SWINGS:
+  case TREND_SETTLED:
+  case TREND_START:
+    return TREND_STEADY;
+  default:
+    return TREND_UNSURE;
+  }
+}
+
+/* The reasons of rising(), for a series that was turned upside down. */
+static enum trend_reason mirrored(enum trend_reason reason) {
+  switch (reason) {
+  case TREND_SWINGS:
+    return TREND_SWINGS;
+  case TREND_STOPPED:
+  case TREND_PAUSED:
+  case TREND_STEPS:
+    return TREND_SETTLED;
+  case TREND_FELL:
+    return TREND_NONE;
+  default:
+    return TREND_FALLS;
+  }
+}
+
+static struct trend judge(const struct trend_point *points, size_t n) {
+  struct trend t = {.verdict = TREND_UNSURE, .reason = TREND_FEW};
+  struct trend_point floor[TREND_BINS], ceiling[TREND_BINS];
+  size_t count;
+  if (n == 0) return t;
+  copy_extremes(points, n, bin_by_time, 1, floor, &count);
+  bin_of *bins = count < TREND_FEWEST ? bin_by_number : bin_by_time;
+  copy_extremes(points, n, bins, -1, ceiling, &count);
+  copy_extremes(points, n, bins, 1, floor, &count);
+  struct shape up = shape_of(floor, count), down = shape_of(ceiling, count);
+  t.points = count;
+  t.low = up.low;
+  t.high = -down.low;
+  t.slope = trend_slope(floor, count);
+  t.kendall = trend_kendall(floor, count);
+  if (count < TREND_FEWEST) return t;
+  struct trend_kendall fall = trend_kendall(ceiling, count);
+  t.reason = up.falls > 1 ? TREND_SWINGS : TREND_NONE;
+  if (t.kendall.p < SIGNIFICANT && t.kendall.tau >= TAU) {
+    t.reason = rising(floor, count, &up, &t);
+  } else if (fall.p < SIGNIFICANT && fall.tau >= TAU) {
+    t.reason = mirrored(rising(ceiling, count, &down, &t));
+    t.slope = -t.slope;
+  }
+  t.verdict = verdict_for(t.reason);
+  return t;
+}
+
+/* The tidying up may be in several steps. */
+static struct trend judge_before(const struct trend_point *points, size_t n,
+                                 double tidying) {
+  struct trend t = judge(points, n);
+  while (t.reason == TREND_FELL && t.at >= tidying) {
+    size_t before = 0;
+    while (points[before].t < t.at)
+      before++;
+    double freed = t.at;
+    struct trend until = judge(points, before);
+    if (until.reason == TREND_FEW) break;
+    t = until;
+    if (t.reason != TREND_RISES) continue;
+    t.reason = TREND_FREED;
+    t.at = freed;
+  }
+  return t;
+}
+
+struct trend trend_judge(const struct trend_point *points, size_t n, bool ended) {
+  if (!ended || n == 0) return judge(points, n);
+  double end = points[n - 1].t;
+  return judge_before(points, n, end - TIDYING * (end - points[0].t));
+}
+
+/* ---- what the blocks know ------------------------------------------------------ */
+
+/* Neither more, that was freed since, nor less: a block may have been resized. */
+static bool flat_since(const struct trend *t, const struct trend_point *points, size_t n,
+                       double since) {
+  for (size_t i = 0; i < n; i++)
+    if (points[i].t >= since && fabs(points[i].y - points[n - 1].y) > NOTHING * t->high)
+      return false;
+  return true;
+}
+
+static void set_reason(struct trend *t, enum trend_reason reason) {
+  t->reason = reason;
+  t->verdict = verdict_for(reason);
+}
+
+void trend_consider(struct trend *t, const struct trend_point *points, size_t n,
+                    const struct trend_life *life) {
+  double run = life->end - life->start;
+  if (n == 0) return;
+  if (run < TREND_SHORTEST) {
+    bool freed = points[n - 1].y < t->low + UNDONE * (t->high - t->low);
+    if (t->verdict == TREND_GROWING && freed && life->generations < SURVIVING)
+      set_reason(t, TREND_SHORT);
+    return;
+  }
+  if (t->verdict != TREND_UNSURE && t->verdict != TREND_GROWING) return;
+  double start = life->start + START * run;
+  if (life->holds && life->newest <= start && flat_since(t, points, n, start)) {
+    set_reason(t, TREND_START);
+    t->at = life->newest;
+  } else if (!life->holds && !life->ended && t->reason == TREND_FEW) {
+    set_reason(t, TREND_NONE);
+  }
+}

@@ -1,0 +1,244 @@
+/* waste.c - the model of unused: who keeps memory that nobody uses (answers.h).
+ *
+ * A pool's free blocks cannot be given back while one block of it lives; an arena's
+ * empty pools cannot while one block of the arena does. So the space is charged to
+ * those survivors, in equal parts, to the byte: the i-th of n blocks that share b bytes
+ * gets b / n, and one more if i < b % n. Therefore
+ *
+ *   sum over sites of pinned_pool  = resident free bytes of all pools with live blocks
+ *   sum over sites of pinned_arena = empty_pool_bytes - unpinned_bytes
+ *
+ * Each arena is visited twice: to count, then to charge. */
+#include "answers/answers.h"
+#include "read/blocks.h"
+
+#include <stdlib.h>
+
+struct load {
+  const struct recording *r;
+  const struct ul_header *h;
+  struct unused *u;
+  struct unused_site *by_site;
+};
+
+/* Who shares something: how many blocks, of which site if all are of one. */
+struct sharers {
+  uint64_t blocks, site;
+  bool several;
+  uint64_t used; /* resident bytes of the blocks themselves */
+};
+
+/* ---- pages --------------------------------------------------------------------- */
+
+static bool bit(const uint64_t *bits, uint64_t page) {
+  return bits[page / 64] >> page % 64 & 1;
+}
+
+/* Bytes of [start, end) of an arena on pages that are resident, and not written if
+ * `unwritten`; everything counts as resident when that was not looked at. */
+static uint64_t on_pages(const struct load *l, const struct ul_arena *a, uint64_t start,
+                         uint64_t end, bool unwritten) {
+  uint64_t bytes = 0;
+  while (start < end) {
+    uint64_t page = start / UL_PAGE_BYTES, next = (page + 1) * UL_PAGE_BYTES;
+    bool counts = l->h->residency == UL_EVIDENCE_NONE || bit(a->resident, page);
+    if (unwritten && bit(a->written, page)) counts = false;
+    if (next > end) next = end;
+    if (counts) bytes += next - start;
+    start = next;
+  }
+  return bytes;
+}
+
+static uint64_t resident(const struct load *l, const struct ul_arena *a, uint64_t start,
+                         uint64_t end) {
+  return on_pages(l, a, start, end, false);
+}
+
+/* ---- a block by itself --------------------------------------------------------- */
+
+static bool old_enough(const struct load *l, uint64_t entry) {
+  return l->h->writes != UL_EVIDENCE_NONE &&
+         ul_birth_ms(ul_entry_birth(entry)) <= l->h->writes_ms;
+}
+
+static void small_pages(const struct load *l, const struct live_block *b,
+                        struct unused_site *s) {
+  uint64_t start = b->address - b->arena->base, end = start + b->requested;
+  s->untouched += b->requested - resident(l, b->arena, start, end);
+  if (old_enough(l, b->entry)) s->unwritten += on_pages(l, b->arena, start, end, true);
+}
+
+/* Of a large block only sums are known; the slack is behind the requested bytes, on the
+ * last page. */
+static void large_pages(const struct load *l, const struct live_block *b,
+                        struct unused_site *s) {
+  const struct ul_large *large = b->large;
+  uint64_t in_slack = large->resident_end > b->requested &&
+                              large->resident_bytes >= large->resident_end - b->requested
+                          ? large->resident_end - b->requested
+                          : 0;
+  uint64_t touched = large->resident_bytes - in_slack;
+  if (l->h->residency != UL_EVIDENCE_NONE) {
+    if (b->requested > touched) s->untouched += b->requested - touched;
+    if (b->requested > large->resident_end) s->tail += b->requested - large->resident_end;
+  }
+  if (old_enough(l, b->entry) && touched > large->written_bytes)
+    s->unwritten += touched - large->written_bytes;
+}
+
+static void block_alone(const struct live_block *b, void *context) {
+  struct load *l = context;
+  struct unused_site *s = &l->by_site[ul_entry_site(b->entry)];
+  s->blocks++;
+  s->live_bytes += b->requested;
+  s->slack += b->usable - b->requested;
+  if (b->large)
+    large_pages(l, b, s);
+  else
+    small_pages(l, b, s);
+}
+
+/* ---- what blocks share --------------------------------------------------------- */
+
+struct counting {
+  const struct load *l;
+  struct sharers *of;
+};
+
+static void count_block(const struct live_block *b, void *context) {
+  const struct counting *c = context;
+  uint32_t site = ul_entry_site(b->entry);
+  uint64_t start = b->address - b->arena->base;
+  if (c->of->blocks++ && c->of->site != site) c->of->several = true;
+  c->of->site = site;
+  c->of->used += resident(c->l, b->arena, start, start + b->usable);
+}
+
+static struct sharers pool_sharers(const struct load *l, const struct ul_arena *a,
+                                   const struct ul_pool *p) {
+  struct sharers of = {0};
+  blocks_each_in_pool(l->r, a, p, count_block, &(struct counting){l, &of});
+  return of;
+}
+
+/* Running number of the next block, among those that share. */
+struct charging {
+  const struct load *l;
+  uint64_t pool_bytes, pool_blocks, pool_next;
+  uint64_t arena_bytes, arena_blocks, arena_next;
+};
+
+static uint64_t part(uint64_t bytes, uint64_t n, uint64_t i) {
+  return bytes / n + (i < bytes % n);
+}
+
+static void charge_block(const struct live_block *b, void *context) {
+  struct charging *c = context;
+  struct unused_site *s = &c->l->by_site[ul_entry_site(b->entry)];
+  s->pinned_pool += part(c->pool_bytes, c->pool_blocks, c->pool_next++);
+  s->pinned_arena += part(c->arena_bytes, c->arena_blocks, c->arena_next++);
+}
+
+static uint64_t pool_free(const struct load *l, const struct ul_arena *a,
+                          const struct ul_pool *p, const struct sharers *of) {
+  uint64_t start = (uint64_t)(p - a->pools) * UL_UNIT_BYTES;
+  uint64_t end = start + recording_pool_blocks(l->r, p) * recording_block_bytes(l->r, p);
+  return resident(l, a, start, end) - of->used;
+}
+
+static void keep_alone(const struct load *l, const struct sharers *of, uint64_t bytes) {
+  if (of->blocks && !of->several) l->by_site[of->site].sole += bytes;
+}
+
+static void each_arena(struct load *l, const struct ul_arena *a) {
+  struct sharers arena = {0}, of[UL_UNITS] = {{0}};
+  uint64_t free_bytes[UL_UNITS] = {0};
+  uint64_t empty = resident(l, a, 0, UL_ARENA_BYTES);
+  for (unsigned u = 0; u < UL_UNITS; u++) {
+    const struct ul_pool *p = &a->pools[u];
+    if (!p->units) continue;
+    of[u] = pool_sharers(l, a, p);
+    if (!of[u].blocks) continue;
+    free_bytes[u] = pool_free(l, a, p, &of[u]);
+    empty -= resident(l, a, u * UL_UNIT_BYTES, (u + p->units) * UL_UNIT_BYTES);
+    if (arena.blocks && (of[u].several || of[u].site != arena.site)) arena.several = true;
+    if (of[u].several) arena.several = true;
+    arena.site = of[u].site;
+    arena.blocks += of[u].blocks;
+    keep_alone(l, &of[u], free_bytes[u]);
+  }
+  l->u->empty_pool_bytes += empty;
+  if (!arena.blocks) l->u->unpinned_bytes += empty;
+  keep_alone(l, &arena, empty);
+  struct charging c = {.l = l, .arena_bytes = empty, .arena_blocks = arena.blocks};
+  for (unsigned u = 0; u < UL_UNITS; u++) {
+    if (!of[u].blocks) continue;
+    c.pool_bytes = free_bytes[u];
+    c.pool_blocks = of[u].blocks;
+    c.pool_next = 0;
+    blocks_each_in_pool(l->r, a, &a->pools[u], charge_block, &c);
+  }
+}
+
+/* ---- the whole ----------------------------------------------------------------- */
+
+uint64_t unused_sum(const struct unused_site *s) {
+  return s->pinned_pool + s->pinned_arena + s->slack + s->untouched;
+}
+
+static int compare(const void *a, const void *b) {
+  const struct unused_site *x = a, *y = b;
+  uint64_t sx = unused_sum(x), sy = unused_sum(y);
+  if (sx != sy) return sx > sy ? -1 : 1;
+  return x->site < y->site ? -1 : x->site > y->site;
+}
+
+static void add_site(struct unused_site *to, const struct unused_site *s) {
+  to->blocks += s->blocks;
+  to->live_bytes += s->live_bytes;
+  to->pinned_pool += s->pinned_pool;
+  to->pinned_arena += s->pinned_arena;
+  to->sole += s->sole;
+  to->slack += s->slack;
+  to->untouched += s->untouched;
+  to->tail += s->tail;
+  to->unwritten += s->unwritten;
+}
+
+/* Only the sites with live blocks stay. */
+static void finish(struct unused *u, size_t sites) {
+  for (size_t i = 0; i < sites; i++) {
+    struct unused_site s = u->sites[i];
+    if (!s.blocks) continue;
+    s.site = (uint32_t)i;
+    add_site(&u->total, &s);
+    u->sites[u->count++] = s;
+  }
+  qsort(u->sites, u->count, sizeof *u->sites, compare);
+}
+
+struct unused *unused_load(const struct recording *r) {
+  struct unused *u = calloc(1, sizeof *u);
+  size_t sites = recording_count(r, UL_SITES);
+  if (u) u->sites = calloc(sites + 1, sizeof *u->sites);
+  if (!u || !u->sites) {
+    free(u);
+    return NULL;
+  }
+  struct load l = {r, recording_header(r), u, u->sites};
+  const struct ul_arena *a;
+  u->residency = l.h->residency;
+  u->writes = l.h->writes;
+  blocks_each(r, block_alone, &l);
+  for (uint64_t i = 0; (a = recording_arena(r, i)); i++)
+    if (a->base) each_arena(&l, a);
+  finish(u, sites);
+  return u;
+}
+
+void unused_free(struct unused *u) {
+  if (!u) return;
+  free(u->sites);
+  free(u);
+}

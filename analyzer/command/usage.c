@@ -1,0 +1,62 @@
+#include "command/usage.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+__attribute__((format(printf, 1, 0), nonnull)) static void
+say_list(const char *format, va_list arguments, const char *end) {
+  fputs("ullage: ", stderr);
+  vfprintf(stderr, format, arguments);
+  fputs(end, stderr);
+}
+
+void say(const char *format, ...) {
+  va_list arguments;
+  va_start(arguments, format);
+  say_list(format, arguments, "\n");
+  va_end(arguments);
+}
+
+int say_failed(const char *format, ...) {
+  va_list arguments;
+  va_start(arguments, format);
+  say_list(format, arguments, "\n");
+  va_end(arguments);
+  return EXIT_FAILED;
+}
+
+int say_usage(const char *verb, const char *format, ...) {
+  va_list arguments;
+  va_start(arguments, format);
+  say_list(format, arguments, "; see 'ullage ");
+  fprintf(stderr, "%s%s--help'\n", verb ? verb : "", verb ? " " : "");
+  va_end(arguments);
+  return EXIT_USAGE;
+}
+
+int say_bad_option(const char *verb, char *const argv[], int result,
+                   const struct option *options) {
+  const char *word = argv[optind - 1];
+  bool is_long = strncmp(word, "--", 2) == 0;
+  if (result == ':') return say_usage(verb, "option %s needs a value", word);
+  if (!is_long && optopt) return say_usage(verb, "unknown option -%c", optopt);
+  for (; options->name; options++)
+    if (optopt && options->val == optopt)
+      return say_usage(verb, "option --%s takes no value", options->name);
+  return say_usage(verb, "unknown option %s", word);
+}
+
+bool parse_yes_no(const char *text, bool *value) {
+  *value = strcmp(text, "yes") == 0;
+  return *value || strcmp(text, "no") == 0;
+}
+
+bool parse_number(const char *text, unsigned least, unsigned most, unsigned *value) {
+  char *end;
+  if (*text < '0' || *text > '9') return false;
+  unsigned long n = strtoul(text, &end, 10);
+  *value = (unsigned)n;
+  return !*end && n >= least && n <= most;
+}

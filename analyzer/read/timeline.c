@@ -1,0 +1,58 @@
+#include "read/timeline.h"
+
+#include <stdlib.h>
+
+uint64_t timeline_start_ms(const struct recording *r) {
+  const struct ul_header *h = recording_header(r);
+  return h->forked ? h->forked_ms : 0;
+}
+
+static bool used(const struct ul_snapshot *s, bool peaks) {
+  return s->kind != UL_SNAPSHOT_FREE && (peaks || s->kind != UL_SNAPSHOT_PEAK);
+}
+
+const struct ul_snapshot *timeline_peak(const struct recording *r) {
+  const struct ul_snapshot *best = NULL, *s;
+  for (uint64_t i = 0; (s = recording_snapshot(r, i)); i++)
+    if (used(s, true) && (!best || s->live_bytes > best->live_bytes)) best = s;
+  return best;
+}
+
+const struct ul_snapshot *timeline_last(const struct recording *r) {
+  const struct ul_snapshot *best = NULL, *s;
+  for (uint64_t i = 0; (s = recording_snapshot(r, i)); i++)
+    if (used(s, true) && (!best || s->ms >= best->ms)) best = s;
+  return best;
+}
+
+/* At the same millisecond the final one is last. */
+static int by_time(const void *a, const void *b) {
+  const struct ul_snapshot *x = *(const struct ul_snapshot *const *)a;
+  const struct ul_snapshot *y = *(const struct ul_snapshot *const *)b;
+  if (x->ms != y->ms) return x->ms < y->ms ? -1 : 1;
+  bool fx = x->kind == UL_SNAPSHOT_FINAL, fy = y->kind == UL_SNAPSHOT_FINAL;
+  if (fx != fy) return fx - fy;
+  return x < y ? -1 : x > y;
+}
+
+struct timeline timeline_load(const struct recording *r, bool peaks) {
+  struct timeline t = {0};
+  const struct ul_snapshot *s;
+  t.at = malloc((recording_count(r, UL_SNAPSHOTS) + 1) * sizeof *t.at);
+  for (uint64_t i = 0; t.at && (s = recording_snapshot(r, i)); i++)
+    if (used(s, peaks)) t.at[t.count++] = s;
+  if (t.count) qsort(t.at, t.count, sizeof *t.at, by_time);
+  return t;
+}
+
+void timeline_free(struct timeline *t) {
+  free(t->at);
+  *t = (struct timeline){0};
+}
+
+uint64_t timeline_unseen(const struct ul_snapshot *s) {
+  if (s->omitted_sites == 0) return 0;
+  if (s->rows == 0) return s->omitted_bytes; /* there was no room for rows */
+  uint64_t limit = s->live_bytes / UL_ROW_SHARE;
+  return limit < s->omitted_bytes ? limit : s->omitted_bytes;
+}

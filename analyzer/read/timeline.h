@@ -1,0 +1,27 @@
+/* timeline.h - the snapshots of a recording in order of time, and what single sites
+ * held at each. */
+#ifndef ULLAGE_TIMELINE_H
+#define ULLAGE_TIMELINE_H
+
+#include "read/recording.h"
+
+/* When the process began: 0, but for a fork, whose ms 0 is its parent's. */
+uint64_t timeline_start_ms(const struct recording *r);
+/* The snapshot with the most live bytes; NULL if there are none. */
+const struct ul_snapshot *timeline_peak(const struct recording *r);
+/* The newest; NULL if there are none. */
+const struct ul_snapshot *timeline_last(const struct recording *r);
+
+struct timeline {
+  const struct ul_snapshot **at; /* by time */
+  size_t count;
+};
+/* Snapshots of all kinds; those of kind PEAK only if `peaks`. Free with
+ * timeline_free(); at is NULL when there is no memory. */
+struct timeline timeline_load(const struct recording *r, bool peaks);
+void timeline_free(struct timeline *t);
+
+/* A snapshot leaves out sites holding less than live / UL_ROW_SHARE: what a site
+ * without a row may have held there at most. 0: it held nothing. */
+uint64_t timeline_unseen(const struct ul_snapshot *s);
+#endif

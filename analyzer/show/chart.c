@@ -1,0 +1,105 @@
+#include "show/chart.h"
+
+#include "read/timeline.h"
+#include "show/text.h"
+
+#include <string.h>
+
+#define ROWS 8u
+#define COLUMNS_MAX 120u
+#define MARGIN 14u
+#define TALL 4 /* RSS above so many times the peak is not drawn to scale */
+
+struct column {
+  uint64_t live, rss;
+  bool peak;
+};
+
+struct chart {
+  struct column column[COLUMNS_MAX];
+  unsigned columns;
+  uint64_t start, span; /* ms */
+  uint64_t top, live_top, rss_top;
+};
+
+static unsigned column_of(const struct chart *c, uint64_t ms) {
+  double part = (double)(ms > c->start ? ms - c->start : 0) / (double)c->span;
+  return part < 1 ? (unsigned)(part * c->columns) : c->columns - 1;
+}
+
+/* A column shows the most of its time, or what was last before. */
+static void fill(struct chart *c, const struct timeline *t,
+                 const struct ul_snapshot *peak) {
+  uint64_t live = 0, rss = 0;
+  size_t next = 0;
+  for (unsigned x = 0; x < c->columns; x++) {
+    c->column[x] = (struct column){live, rss, false};
+    while (next < t->count && column_of(c, t->at[next]->ms) <= x) {
+      const struct ul_snapshot *s = t->at[next++];
+      live = s->live_bytes;
+      if (s->rss_bytes) rss = s->rss_bytes;
+      if (live > c->column[x].live) c->column[x].live = live;
+      if (rss > c->column[x].rss) c->column[x].rss = rss;
+      if (s == peak) c->column[x].peak = true;
+    }
+    if (c->column[x].live > c->live_top) c->live_top = c->column[x].live;
+    if (c->column[x].rss > c->rss_top) c->rss_top = c->column[x].rss;
+  }
+  c->top = c->live_top;
+  if (c->rss_top > c->top && c->rss_top / TALL <= c->live_top) c->top = c->rss_top;
+}
+
+/* Rows that a value fills, rounded, at least one for anything. */
+static unsigned height(const struct chart *c, uint64_t bytes) {
+  if (!bytes || !c->top) return 0;
+  if (bytes > c->top) return ROWS + 1;
+  unsigned rows = (unsigned)((double)bytes / (double)c->top * ROWS + 0.5);
+  return rows ? rows : 1;
+}
+
+static void draw_row(const struct chart *c, const struct view_options *o, unsigned row) {
+  char line[COLUMNS_MAX + 1] = "";
+  for (unsigned x = 0; x < c->columns; x++) {
+    unsigned live = height(c, c->column[x].live), rss = height(c, c->column[x].rss);
+    line[x] = live >= row ? '#' : rss == row ? '.' : ' ';
+    if (c->column[x].peak && live + 1 == row) line[x] = 'v';
+    if (c->column[x].peak && live == ROWS && row == ROWS) line[x] = '^';
+  }
+  unsigned end = c->columns;
+  while (end && line[end - 1] == ' ')
+    line[--end] = 0;
+  fprintf(o->out, "%*s |%s\n", (int)MARGIN - 2, row == ROWS ? text_size(o, c->top) : "",
+          line);
+}
+
+static void draw(const struct chart *c, const struct view_options *o,
+                 const struct ul_snapshot *peak) {
+  text_heading(o, "MEMORY OVER TIME", "  # live, . resident, peak of %s at %s",
+               text_size(o, peak->live_bytes), text_time(peak->ms - c->start));
+  for (unsigned row = ROWS; row > 0; row--)
+    draw_row(c, o, row);
+  char axis[COLUMNS_MAX + 1];
+  memset(axis, '-', sizeof axis);
+  const char *end = text_time(c->span);
+  fprintf(o->out, "%*s +%.*s\n%*s0%*s\n", (int)MARGIN - 2, "0", (int)c->columns, axis,
+          (int)MARGIN, "", (int)c->columns - 1, end);
+  if (c->rss_top > c->top)
+    fprintf(o->out, "%*s(resident: up to %s, off the scale)\n", (int)MARGIN, "",
+            text_size(o, c->rss_top));
+}
+
+void chart_draw(const struct recording *r, const struct view_options *o) {
+  struct timeline t = timeline_load(r, true);
+  const struct ul_snapshot *peak = timeline_peak(r);
+  struct chart c = {.start = timeline_start_ms(r)};
+  uint64_t end = recording_duration_ms(r), columns = o->columns ? o->columns : 80;
+  if (t.count && t.at[t.count - 1]->ms > end) end = t.at[t.count - 1]->ms;
+  c.columns = columns > MARGIN + 20 ? (unsigned)columns - MARGIN - 2 : 20;
+  if (c.columns > COLUMNS_MAX) c.columns = COLUMNS_MAX;
+  c.span = end > c.start ? end - c.start : 0;
+  if (t.count >= 2 && c.span && peak->live_bytes) {
+    fill(&c, &t, peak);
+    draw(&c, o, peak);
+  }
+  timeline_free(&t);
+}

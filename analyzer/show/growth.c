@@ -1,0 +1,247 @@
+/* growth.c - `ullage growth`: which call sites hold more and more, in words. */
+#include "answers/answers.h"
+#include "answers/sites.h"
+#include "read/timeline.h"
+#include "show/json.h"
+#include "show/text.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+#define TOP_TEXT 10u
+#define TOP_JSON 1000u
+
+static const char *const names[] = {[TREND_GROWING] = "growing",
+                                    [TREND_UNSURE] = "unsure",
+                                    [TREND_SHRINKING] = "shrinking",
+                                    [TREND_STEADY] = "steady"};
+
+/* ---- words --------------------------------------------------------------------- */
+
+static uint64_t ms_of(double seconds) {
+  return seconds > 0 ? (uint64_t)(seconds * 1000) : 0;
+}
+
+static uint64_t whole(double bytes) {
+  return bytes > 0 ? bytes < 9e18 ? (uint64_t)bytes : INT64_MAX : 0;
+}
+
+static void print_reason(FILE *f, const struct recording *r, const struct trend *t,
+                         const struct view_options *o) {
+  uint64_t at = ms_of(t->at), start = timeline_start_ms(r);
+  const char *when = text_time(at > start ? at - start : 0);
+  switch (t->reason) {
+  case TREND_FEW:
+    fprintf(f, "only %zu measurements, %u are needed: too short a run", t->points,
+            TREND_FEWEST);
+    return;
+  case TREND_NONE:
+    fprintf(f, "no trend between %s and %s", text_size(o, whole(t->low)),
+            text_size(o, whole(t->high)));
+    return;
+  case TREND_RISES:
+    fprintf(f, "has been rising since %s, in %.0f %% of all comparisons", when,
+            50 + 50 * t->kendall.tau);
+    return;
+  case TREND_FREED:
+    fprintf(f, "rose until %s, then was freed as the program ended", when);
+    return;
+  case TREND_LATE:
+    fprintf(f, "began to rise only at %s", when);
+    return;
+  case TREND_STOPPED:
+    fprintf(f, "rose, but no more since %s: filled", when);
+    return;
+  case TREND_PAUSED:
+    fprintf(f, "rose, but not since %s, which is not long", when);
+    return;
+  case TREND_STEPS:
+    fprintf(f, "rises in steps, the last before %s; the next may be due", when);
+    return;
+  case TREND_SLOWS:
+    fprintf(f, "rises ever more slowly");
+    return;
+  case TREND_SWINGS:
+    fprintf(f, "goes up and down between %s and %s, and its floor does not rise",
+            text_size(o, whole(t->low)), text_size(o, whole(t->high)));
+    return;
+  case TREND_FELL:
+    fprintf(f, "rises, but fell by half or more at %s", when);
+    return;
+  case TREND_FALLS:
+    fprintf(f, "has been falling since %s", when);
+    return;
+  case TREND_SETTLED:
+    fprintf(f, "fell, but no more since %s", when);
+    return;
+  case TREND_START:
+    fprintf(f, "what lives is from the start, until %s, and nothing was added since",
+            when);
+    return;
+  case TREND_SHORT:
+    fprintf(f,
+            "rose and was freed before the end of a run of less than %.0f s: too short "
+            "to tell work from growth",
+            TREND_SHORTEST);
+    return;
+  }
+}
+
+static const char *rate(const struct view_options *o, double slope) {
+  static char text[64];
+  double size = slope < 0 ? -slope : slope;
+  if (o->bytes || size < 1024)
+    snprintf(text, sizeof text, "%s%.4g bytes/s", slope < 0 ? "-" : "", size);
+  else
+    snprintf(text, sizeof text, "%s%s/s", slope < 0 ? "-" : "",
+             text_size(o, whole(size)));
+  return text;
+}
+
+/* ---- JSON ---------------------------------------------------------------------- */
+
+static const char *reason_text(const struct recording *r, const struct trend *t,
+                               const struct view_options *o, char *text, size_t n) {
+  FILE *f = fmemopen(text, n, "w");
+  text[0] = 0;
+  if (!f) return text;
+  print_reason(f, r, t, o);
+  fclose(f);
+  text[n - 1] = 0;
+  return text;
+}
+
+static json_t *trend_object(const struct recording *r, const struct trend *t,
+                            const struct view_options *o) {
+  char reason[256];
+  json_t *object = json_object();
+  json_put(object, "verdict", json_text(names[t->verdict]));
+  json_put(object, "reason", json_text(reason_text(r, t, o, reason, sizeof reason)));
+  json_put(object, "bytes_per_second", json_real(t->slope));
+  json_put(object, "tau", json_real(t->kendall.tau));
+  json_put(object, "p", json_real(t->kendall.p));
+  json_put(object, "low_bytes", json_bytes(whole(t->low)));
+  json_put(object, "high_bytes", json_bytes(whole(t->high)));
+  return object;
+}
+
+static json_t *site_object(const struct recording *r, const struct growth_site *g,
+                           const struct view_options *o) {
+  json_t *object = trend_object(r, &g->trend, o);
+  json_put(object, "generations", json_integer(g->generations));
+  json_put(object, "first_bytes", json_bytes(g->first_bytes));
+  json_put(object, "last_bytes", json_bytes(g->last_bytes));
+  json_put(object, "live_blocks", json_bytes(g->blocks));
+  json_put(object, "site", json_bytes(g->site));
+  json_put(object, "stack", json_stack(o, g->site));
+  return object;
+}
+
+static json_t *snapshots_array(const struct recording *r) {
+  static const char *const kinds[] = {"free", "timed", "peak", "final"};
+  struct timeline t = timeline_load(r, true);
+  uint64_t start = timeline_start_ms(r);
+  json_t *array = json_array();
+  for (size_t i = 0; i < t.count; i++) {
+    const struct ul_snapshot *s = t.at[i];
+    json_t *object = json_object();
+    json_put(object, "seconds", json_seconds(s->ms > start ? s->ms - start : 0));
+    json_put(object, "live_bytes", json_bytes(s->live_bytes));
+    json_put(object, "live_blocks", json_bytes(s->live_blocks));
+    json_put(object, "rss_bytes", json_bytes(s->rss_bytes));
+    json_put(object, "mapped_bytes", json_bytes(s->mapped_bytes));
+    json_put(object, "allocations", json_bytes(s->allocations));
+    json_put(object, "kind", json_text(kinds[s->kind]));
+    json_array_append_new(array, object);
+  }
+  timeline_free(&t);
+  return array;
+}
+
+static int print_json(const struct recording *r, const struct growth *g,
+                      const struct view_options *o) {
+  json_t *root = json_object(), *sites = json_array();
+  size_t most = o->top ? o->top : o->all ? SIZE_MAX : TOP_JSON;
+  json_put(root, "snapshots", snapshots_array(r));
+  json_put(root, "total", trend_object(r, &g->all, o));
+  for (size_t i = 0; i < g->count && i < most; i++)
+    json_array_append_new(sites, site_object(r, &g->sites[i], o));
+  json_put(root, "sites", sites);
+  return json_finish(o, root);
+}
+
+/* ---- text ---------------------------------------------------------------------- */
+
+static void print_first_line(const struct growth *g, const struct view_options *o) {
+  if (g->verdicts[TREND_GROWING])
+    fprintf(o->out, "%s%s%s; most: %s%s%s", text_on(o, TEXT_BAD),
+            text_plural(g->verdicts[TREND_GROWING], "call site grows", "call sites grow"),
+            text_off(o), rate(o, g->sites[0].trend.slope), o->symbols ? " at " : "",
+            text_guilty(o, g->sites[0].site));
+  else if (g->measurements < TREND_FEWEST && g->unsure_matter)
+    fprintf(o->out, "what grows is not known: only %s, %u are needed",
+            text_plural(g->measurements, "measurement", "measurements"), TREND_FEWEST);
+  else
+    fprintf(o->out, "%snothing grows%s", text_on(o, TEXT_GOOD), text_off(o));
+  if (g->unsure_matter && g->measurements >= TREND_FEWEST)
+    fprintf(o->out, "; %s unsure", text_plural(g->verdicts[TREND_UNSURE], "is", "are"));
+}
+
+static void print_site(const struct recording *r, const struct growth_site *g,
+                       size_t rank, const struct view_options *o) {
+  fprintf(o->out, "\n %3zu   %s%s", rank,
+          text_on(o, g->trend.verdict == TREND_GROWING ? TEXT_BAD : TEXT_STRONG),
+          names[g->trend.verdict]);
+  if (g->trend.verdict != TREND_STEADY) fprintf(o->out, " %s", rate(o, g->trend.slope));
+  fprintf(o->out, "%s: from %s to %s", text_off(o), text_size(o, g->first_bytes),
+          text_size(o, g->last_bytes));
+  if (g->blocks)
+    fprintf(o->out, ", %s from %u of %u parts of the run",
+            text_plural(g->blocks, "block", "blocks"), g->generations, SITE_GENERATIONS);
+  fprintf(o->out, "\n       ");
+  print_reason(o->out, r, &g->trend, o);
+  fputc('\n', o->out);
+  text_stack(o, g->site);
+}
+
+/* Without --all: what grows, may grow or shrinks; of the steady ones only how many. */
+static int print_text(const struct recording *r, const struct growth *g,
+                      const struct view_options *o) {
+  size_t most = o->top ? o->top : o->all ? SIZE_MAX : TOP_TEXT, shown = 0;
+  print_first_line(g, o);
+  fprintf(o->out, "\n\nAll live bytes together: %s; ", names[g->all.verdict]);
+  print_reason(o->out, r, &g->all, o);
+  fprintf(o->out, ".\nOf %s: %zu growing, %zu unsure, %zu shrinking, %zu steady.\n",
+          text_plural(g->count, "call site", "call sites"), g->verdicts[TREND_GROWING],
+          g->verdicts[TREND_UNSURE], g->verdicts[TREND_SHRINKING],
+          g->verdicts[TREND_STEADY]);
+  for (size_t i = 0; i < g->count && shown < most; i++) {
+    if (g->sites[i].trend.verdict == TREND_STEADY && !o->all && !o->top) break;
+    print_site(r, &g->sites[i], ++shown, o);
+  }
+  if (shown < g->count && !o->all)
+    fprintf(o->out, "\n%s not shown (--all)\n",
+            text_plural(g->count - shown, "call site", "call sites"));
+  text_hints(o);
+  return text_finish(o);
+}
+
+void growth_brief(struct recording *r, const struct view_options *o) {
+  struct growth *g = growth_load(r);
+  if (!g) return;
+  fprintf(o->out, "  growth   ");
+  print_first_line(g, o);
+  fputc('\n', o->out);
+  growth_free(g);
+}
+
+int growth_main(struct recording *r, const struct view_options *o) {
+  struct growth *g = growth_load(r);
+  if (!g) {
+    fprintf(stderr, "ullage: out of memory\n");
+    return 1;
+  }
+  int status = o->json ? print_json(r, g, o) : print_text(r, g, o);
+  growth_free(g);
+  return status;
+}

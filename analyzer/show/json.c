@@ -1,0 +1,81 @@
+#include "show/json.h"
+
+#include "names/frame.h"
+#include "show/text.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Length of the valid UTF-8 character at s, or 0. */
+static size_t character(const unsigned char *s) {
+  if (s[0] < 0x80) return 1;
+  size_t n = s[0] >= 0xf0 && s[0] < 0xf5 ? 4 : s[0] >= 0xe0 ? 3 : s[0] >= 0xc2 ? 2 : 0;
+  if (s[0] >= 0xf5) return 0;
+  for (size_t i = 1; i < n; i++)
+    if ((s[i] & 0xc0) != 0x80) return 0;
+  if (s[0] == 0xe0 && s[1] < 0xa0) return 0;
+  if (s[0] == 0xed && s[1] > 0x9f) return 0; /* surrogates */
+  if (s[0] == 0xf0 && s[1] < 0x90) return 0;
+  if (s[0] == 0xf4 && s[1] > 0x8f) return 0;
+  return n;
+}
+
+json_t *json_text(const char *s) {
+  json_t *text = json_string(s);
+  if (text) return text;
+  char *clean = malloc(strlen(s) * 3 + 1), *to = clean;
+  if (!clean) return NULL;
+  for (const unsigned char *p = (const unsigned char *)s; *p;) {
+    size_t n = character(p);
+    memcpy(to, n ? (const char *)p : "\xef\xbf\xbd", n ? n : 3);
+    to += n ? n : 3;
+    p += n ? n : 1;
+  }
+  *to = 0;
+  text = json_string(clean);
+  free(clean);
+  return text;
+}
+
+json_t *json_bytes(uint64_t n) {
+  return json_integer(n > INT64_MAX ? INT64_MAX : (json_int_t)n);
+}
+
+json_t *json_seconds(uint64_t ms) {
+  return json_real((double)ms / 1000);
+}
+
+void json_put(json_t *object, const char *key, json_t *value) {
+  if (value) json_object_set_new(object, key, value);
+}
+
+static json_t *frame_object(const struct frame *f) {
+  json_t *object = json_object();
+  char address[24];
+  snprintf(address, sizeof address, "0x%" PRIx64, f->address);
+  json_put(object, "function", json_text(f->function ? f->function : ""));
+  json_put(object, "file", json_text(f->file ? f->file : ""));
+  json_put(object, "line", json_integer(f->line));
+  json_put(object, "module", json_text(f->module ? f->module : ""));
+  json_put(object, "address", json_text(address));
+  json_put(object, "inlined", json_boolean(f->inlined));
+  return object;
+}
+
+json_t *json_stack(const struct view_options *o, uint32_t site) {
+  const struct frame *frames;
+  size_t n = frame_stack(o->symbols, site, &frames);
+  json_t *stack = json_array();
+  for (size_t i = 0; i < n; i++)
+    if (!frames[i].hidden || o->all)
+      json_array_append_new(stack, frame_object(&frames[i]));
+  return stack;
+}
+
+int json_finish(const struct view_options *o, json_t *root) {
+  json_dumpf(root, o->out, JSON_INDENT(1));
+  fputc('\n', o->out);
+  json_decref(root);
+  return text_finish(o);
+}

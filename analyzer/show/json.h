@@ -1,0 +1,18 @@
+/* json.h - the answers as JSON, by jansson (docs/json.md is the schema). */
+#ifndef ULLAGE_JSON_H
+#define ULLAGE_JSON_H
+
+#include "show/verbs.h"
+
+#include <jansson.h>
+
+/* Never NULL for valid arguments: what is not UTF-8 becomes U+FFFD. */
+json_t *json_text(const char *s);
+json_t *json_bytes(uint64_t n); /* saturated at 2^63-1 */
+json_t *json_seconds(uint64_t ms);
+json_t *json_stack(const struct view_options *o, uint32_t site); /* [FRAME] */
+/* object[key] = value; takes the value, tolerates NULL (out of memory) */
+void json_put(json_t *object, const char *key, json_t *value);
+/* Print and free; as text_finish(). */
+int json_finish(const struct view_options *o, json_t *root);
+#endif

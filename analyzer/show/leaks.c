@@ -1,0 +1,330 @@
+/* leaks.c - `ullage leaks`: what the scan at the end could not reach. */
+#include "answers/answers.h"
+#include "answers/sites.h"
+#include "show/json.h"
+#include "show/text.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define TOP_TEXT 20u
+#define TOP_JSON 1000u
+
+static const char *const names[UL_VERDICTS] = {"none", "definite", "indirect", "possible",
+                                               "reachable"};
+static const char *const titles[UL_VERDICTS] = {"", "DEFINITELY LOST", "INDIRECTLY LOST",
+                                                "POSSIBLY LOST", "STILL REACHABLE"};
+static const char *const meanings[UL_VERDICTS] = {
+    "", "nothing points to it", "only lost blocks point to it",
+    "only pointers into its middle", "in use, or kept to the end"};
+static const char *const heuristics[UL_HEURISTICS] = {"stdstring", "length64", "newarray",
+                                                      "multipleinheritance"};
+/* In this order of interest. */
+static const enum ul_verdict order[] = {UL_DEFINITE, UL_POSSIBLE, UL_INDIRECT,
+                                        UL_REACHABLE};
+#define VERDICTS (sizeof order / sizeof *order)
+
+/* ---- what there is ------------------------------------------------------------- */
+
+static bool scanned(const struct recording *r) {
+  return recording_header(r)->scan.state == UL_SCAN_DONE;
+}
+
+static const char *why_not_scanned(const struct recording *r) {
+  const struct ul_scan *scan = &recording_header(r)->scan;
+  static char reason[128];
+  if (recording_end(r) == RECORDING_RUNNING)
+    return "the process is still running; the scan comes at its end";
+  if (scan->state == UL_SCAN_RUNNING) return "the scan did not finish";
+  if (scan->state == UL_SCAN_FAILED) {
+    snprintf(reason, sizeof reason, "the scan failed: %s", strerror(scan->error));
+    return reason;
+  }
+  switch (recording_end(r)) {
+  case RECORDING_KILLED:
+  case RECORDING_SIGNALED:
+    return "the process was killed before it could scan";
+  case RECORDING_EXECED:
+    return "the process replaced itself by another program before it could scan";
+  case RECORDING_ABORTED:
+    return "the process aborted before it could scan";
+  default:
+    return "no scan was asked for (ULLAGE_SCAN=no), or it could not start";
+  }
+}
+
+static unsigned wanted(const struct view_options *o) {
+  if (o->show) return o->show;
+  return o->all ? ~0u : ~(1u << UL_REACHABLE);
+}
+
+static int by_bytes(const void *a, const void *b) {
+  const struct ul_leak *x = *(const struct ul_leak *const *)a;
+  const struct ul_leak *y = *(const struct ul_leak *const *)b;
+  uint64_t sx = x->bytes + x->indirect_bytes, sy = y->bytes + y->indirect_bytes;
+  if (sx != sy) return sx > sy ? -1 : 1;
+  return x < y ? -1 : x > y;
+}
+
+/* The leaks of a verdict, most bytes first; the caller frees. NULL: none. */
+static const struct ul_leak **leaks_of(const struct recording *r, enum ul_verdict verdict,
+                                       size_t *count) {
+  const struct ul_leak **list = malloc((recording_count(r, UL_LEAKS) + 1) * sizeof *list);
+  const struct ul_leak *leak;
+  *count = 0;
+  for (uint64_t i = 0; list && (leak = recording_leak(r, i)); i++)
+    if (leak->verdict == verdict && leak->blocks) list[(*count)++] = leak;
+  if (*count) qsort(list, *count, sizeof *list, by_bytes);
+  return list;
+}
+
+static uint64_t age_ms(const struct recording *r, uint32_t birth) {
+  uint64_t at = recording_header(r)->scan.at_ms, born = ul_birth_ms(birth);
+  return at > born ? at - born : 0;
+}
+
+static uint64_t live_bytes(const struct site_sum *s) {
+  return s->bytes;
+}
+
+/* ---- JSON ---------------------------------------------------------------------- */
+
+static json_t *amount(uint64_t bytes, uint64_t blocks) {
+  json_t *object = json_object();
+  json_put(object, "bytes", json_bytes(bytes));
+  json_put(object, "blocks", json_bytes(blocks));
+  return object;
+}
+
+static json_t *leak_object(const struct recording *r, const struct ul_leak *leak,
+                           const struct view_options *o) {
+  json_t *object = amount(leak->bytes, leak->blocks);
+  char address[24];
+  snprintf(address, sizeof address, "0x%llx", (unsigned long long)leak->example);
+  json_put(object, "verdict", json_text(names[leak->verdict]));
+  json_put(object, "indirect_bytes", json_bytes(leak->indirect_bytes));
+  json_put(object, "indirect_blocks", json_bytes(leak->indirect_blocks));
+  json_put(object, "oldest_seconds", json_seconds(age_ms(r, leak->oldest_birth)));
+  json_put(object, "newest_seconds", json_seconds(age_ms(r, leak->newest_birth)));
+  json_put(object, "example", json_text(address));
+  json_put(object, "site", json_bytes(leak->site));
+  json_put(object, "stack", json_stack(o, leak->site));
+  return object;
+}
+
+static json_t *leaks_array(const struct recording *r, const struct view_options *o) {
+  json_t *array = json_array();
+  size_t most = o->top ? o->top : o->all ? SIZE_MAX : TOP_JSON;
+  for (size_t v = 0; v < VERDICTS; v++) {
+    if (!(wanted(o) & 1u << order[v])) continue;
+    size_t n;
+    const struct ul_leak **list = leaks_of(r, order[v], &n);
+    for (size_t i = 0; i < n && i < most; i++)
+      json_array_append_new(array, leak_object(r, list[i], o));
+    free(list);
+  }
+  return array;
+}
+
+static json_t *live_array(const struct sites *s, const struct view_options *o) {
+  json_t *array = json_array();
+  size_t n, most = o->top ? o->top : o->all ? SIZE_MAX : TOP_JSON;
+  const struct site_sum **list = sites_sorted(s, live_bytes, &n);
+  for (size_t i = 0; i < n && i < most; i++) {
+    json_t *object = amount(list[i]->bytes, list[i]->blocks);
+    json_put(object, "site", json_bytes(list[i]->site));
+    json_put(object, "stack", json_stack(o, list[i]->site));
+    json_array_append_new(array, object);
+  }
+  free(list);
+  return array;
+}
+
+static json_t *scan_object(const struct recording *r) {
+  static const char *const states[] = {"none", "running", "done", "failed"};
+  const struct ul_scan *scan = &recording_header(r)->scan;
+  json_t *object = json_object();
+  json_put(object, "state", json_text(states[scan->state < 4 ? scan->state : 0]));
+  if (!scanned(r)) json_put(object, "reason", json_text(why_not_scanned(r)));
+  json_put(object, "seconds", json_real((double)scan->took_us / 1e6));
+  json_put(object, "root_bytes", json_bytes(scan->root_bytes));
+  json_put(object, "heap_bytes", json_bytes(scan->heap_bytes));
+  json_put(object, "threads", json_integer(scan->threads));
+  json_put(object, "threads_unstopped", json_integer(scan->threads_unstopped));
+  json_put(object, "unreadable_pages", json_bytes(scan->unreadable_pages));
+  return object;
+}
+
+static int print_json(const struct recording *r, const struct sites *s,
+                      const struct view_options *o) {
+  const struct ul_scan *scan = &recording_header(r)->scan;
+  json_t *root = json_object(), *totals = json_object(), *rescued = json_object();
+  for (int v = UL_DEFINITE; v < UL_VERDICTS; v++)
+    json_put(totals, names[v], amount(scan->totals[v].bytes, scan->totals[v].blocks));
+  for (int h = 0; h < UL_HEURISTICS; h++)
+    json_put(rescued, heuristics[h],
+             amount(scan->rescued[h].bytes, scan->rescued[h].blocks));
+  json_put(root, "scan", scan_object(r));
+  json_put(root, "totals", totals);
+  json_put(root, "rescued", rescued);
+  json_put(root, "leaks", leaks_array(r, o));
+  if (!scanned(r)) json_put(root, "still_live", live_array(s, o));
+  return json_finish(o, root);
+}
+
+/* ---- text ---------------------------------------------------------------------- */
+
+static void print_leak(const struct recording *r, const struct ul_leak *leak, size_t rank,
+                       const struct view_options *o) {
+  uint64_t oldest = age_ms(r, leak->oldest_birth), newest = age_ms(r, leak->newest_birth);
+  fprintf(o->out, "\n %3zu   %s%s in %s%s", rank, text_on(o, TEXT_STRONG),
+          text_size(o, leak->bytes), text_plural(leak->blocks, "block", "blocks"),
+          text_off(o));
+  if (leak->indirect_blocks)
+    fprintf(o->out, ", dragging along %s in %s", text_size(o, leak->indirect_bytes),
+            text_count(leak->indirect_blocks));
+  if (oldest == newest)
+    fprintf(o->out, "; %s old\n", text_time(oldest));
+  else
+    fprintf(o->out, "; %s to %s old\n", text_time(newest), text_time(oldest));
+  text_stack(o, leak->site);
+}
+
+static void print_verdict(const struct recording *r, enum ul_verdict verdict,
+                          const struct view_options *o) {
+  size_t n, most = o->top ? o->top : o->all ? SIZE_MAX : TOP_TEXT;
+  const struct ul_leak **list = leaks_of(r, verdict, &n);
+  if (n)
+    text_heading(o, titles[verdict], "  %s%s", meanings[verdict],
+                 n > most ? " (more: --all)" : "");
+  for (size_t i = 0; i < n && i < most; i++)
+    print_leak(r, list[i], i + 1, o);
+  free(list);
+}
+
+/* The verdict that the first line is about; 0: nothing is lost. */
+static enum ul_verdict worst(const struct ul_scan *scan) {
+  if (scan->totals[UL_DEFINITE].blocks) return UL_DEFINITE;
+  return scan->totals[UL_POSSIBLE].blocks ? UL_POSSIBLE : UL_NO_VERDICT;
+}
+
+/* A few lost bytes must not hide that far more may be. */
+static void print_possible(const struct ul_scan *scan, const struct view_options *o) {
+  uint64_t lost = scan->totals[UL_DEFINITE].bytes + scan->totals[UL_INDIRECT].bytes;
+  if (scan->totals[UL_POSSIBLE].bytes > lost)
+    fprintf(o->out, "; possibly lost: %s in %s",
+            text_size(o, scan->totals[UL_POSSIBLE].bytes),
+            text_plural(scan->totals[UL_POSSIBLE].blocks, "block", "blocks"));
+}
+
+static void print_first_line(const struct recording *r, const struct view_options *o) {
+  const struct ul_scan *scan = &recording_header(r)->scan;
+  enum ul_verdict v = worst(scan);
+  size_t n;
+  if (!v) {
+    fprintf(o->out, "%snothing is lost%s: all %s (%s) can be reached",
+            text_on(o, TEXT_GOOD), text_off(o),
+            text_plural(scan->totals[UL_REACHABLE].blocks, "live block", "live blocks"),
+            text_size(o, scan->totals[UL_REACHABLE].bytes));
+    return;
+  }
+  const struct ul_leak **list = leaks_of(r, v, &n);
+  fprintf(o->out, "%s%s lost: %s in %s%s", text_on(o, TEXT_BAD),
+          v == UL_DEFINITE ? "definitely" : "possibly",
+          text_size(o, scan->totals[v].bytes),
+          text_plural(scan->totals[v].blocks, "block", "blocks"), text_off(o));
+  if (scan->totals[UL_INDIRECT].blocks && v == UL_DEFINITE)
+    fprintf(o->out, ", and %s in %s through them",
+            text_size(o, scan->totals[UL_INDIRECT].bytes),
+            text_count(scan->totals[UL_INDIRECT].blocks));
+  if (n && o->symbols) fprintf(o->out, "; most: %s", text_guilty(o, list[0]->site));
+  free(list);
+  if (v == UL_DEFINITE) print_possible(scan, o);
+}
+
+static void print_totals(const struct ul_scan *scan, const struct view_options *o) {
+  for (size_t i = 0; i < VERDICTS; i++)
+    fprintf(o->out, "  %-10s %14s  %14s   %s\n", names[order[i]],
+            text_size(o, scan->totals[order[i]].bytes),
+            text_plural(scan->totals[order[i]].blocks, "block ", "blocks"),
+            meanings[order[i]]);
+  for (int h = 0; h < UL_HEURISTICS; h++)
+    if (scan->rescued[h].blocks)
+      fprintf(o->out, "  %s (%s) count as reachable by the heuristic %s\n",
+              text_plural(scan->rescued[h].blocks, "block", "blocks"),
+              text_size(o, scan->rescued[h].bytes), heuristics[h]);
+}
+
+static void print_scan(const struct ul_scan *scan, const struct view_options *o) {
+  fprintf(o->out, "\nScanned %s of heap and %s of roots in %.1f ms, %s.\n",
+          text_size(o, scan->heap_bytes), text_size(o, scan->root_bytes),
+          (double)scan->took_us / 1000, text_plural(scan->threads, "thread", "threads"));
+  if (scan->threads_unstopped)
+    fprintf(o->out,
+            "The registers of %s could not be had: what only they held may be "
+            "called lost.\n",
+            text_plural(scan->threads_unstopped, "thread", "threads"));
+  if (scan->unreadable_pages)
+    fprintf(o->out, "%s could not be read.\n",
+            text_plural(scan->unreadable_pages, "page", "pages"));
+  if (scan->totals[UL_REACHABLE].blocks && !(wanted(o) & 1u << UL_REACHABLE))
+    fprintf(o->out, "Reachable blocks are not listed: --show=reachable.\n");
+}
+
+static void print_live(const struct recording *r, const struct sites *s,
+                       const struct view_options *o) {
+  char title[64];
+  size_t n, most = o->top ? o->top : o->all ? SIZE_MAX : TOP_TEXT;
+  const struct site_sum **list = sites_sorted(s, live_bytes, &n);
+  snprintf(title, sizeof title, "STILL LIVE %s", text_moment(r));
+  if (n)
+    text_heading(o, title,
+                 "  not leaks: what was allocated and not "
+                 "freed so far%s",
+                 n > most ? " (more: --all)" : "");
+  for (size_t i = 0; i < n && i < most; i++) {
+    fprintf(o->out, "\n %3zu   %s%s in %s%s\n", i + 1, text_on(o, TEXT_STRONG),
+            text_size(o, list[i]->bytes), text_plural(list[i]->blocks, "block", "blocks"),
+            text_off(o));
+    text_stack(o, list[i]->site);
+  }
+  free(list);
+}
+
+static int print_text(const struct recording *r, const struct sites *s,
+                      const struct view_options *o) {
+  const struct ul_scan *scan = &recording_header(r)->scan;
+  if (scanned(r)) {
+    print_first_line(r, o);
+    fprintf(o->out, "\n\n");
+    print_totals(scan, o);
+    for (size_t v = 0; v < VERDICTS; v++)
+      if (wanted(o) & 1u << order[v]) print_verdict(r, order[v], o);
+    print_scan(scan, o);
+  } else {
+    fprintf(o->out, "what leaks is not known: %s\n", why_not_scanned(r));
+    print_live(r, s, o);
+  }
+  text_hints(o);
+  return text_finish(o);
+}
+
+void leaks_brief(struct recording *r, const struct view_options *o) {
+  fprintf(o->out, "  leaks    ");
+  if (scanned(r))
+    print_first_line(r, o);
+  else
+    fprintf(o->out, "not known: %s", why_not_scanned(r));
+  fputc('\n', o->out);
+}
+
+int leaks_main(struct recording *r, const struct view_options *o) {
+  struct sites *s = sites_load(r);
+  if (!s) {
+    fprintf(stderr, "ullage: out of memory\n");
+    return 1;
+  }
+  int status = o->json ? print_json(r, s, o) : print_text(r, s, o);
+  sites_free(s);
+  return status;
+}

@@ -1,0 +1,394 @@
+/* report.c - `ullage report`: everything about a recording on one page. */
+#include "answers/answers.h"
+#include "answers/balance.h"
+#include "answers/children.h"
+#include "answers/sites.h"
+#include "read/live.h"
+#include "read/timeline.h"
+#include "show/chart.h"
+#include "show/json.h"
+#include "show/text.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TOP_TEXT 5u
+#define TOP_JSON 100u
+#define COMMAND_BYTES 300
+
+static const char *const fallback_texts[] = {
+#define X(name, text) text,
+    UL_FALLBACKS(X)
+#undef X
+};
+static const char *const fallback_names[] = {
+#define X(name, text) #name,
+    UL_FALLBACKS(X)
+#undef X
+};
+
+static uint64_t peak_bytes(const struct recording *r, const struct sites *s) {
+  const struct ul_snapshot *peak = timeline_peak(r);
+  return peak && peak->live_bytes > s->bytes ? peak->live_bytes : s->bytes;
+}
+
+static uint64_t run_ms(const struct recording *r) {
+  uint64_t end = recording_duration_ms(r), start = timeline_start_ms(r);
+  return end > start ? end - start : 0;
+}
+
+static uint64_t key_live(const struct site_sum *s) {
+  return s->bytes;
+}
+static uint64_t key_peak(const struct site_sum *s) {
+  return s->peak_bytes;
+}
+static uint64_t key_count(const struct site_sum *s) {
+  return s->count.allocations;
+}
+/* A site is in the ranking if it is its habit, not once in a while. */
+static uint64_t key_temporary(const struct site_sum *s) {
+  return s->count.temporary * 10 >= s->count.allocations ? s->count.temporary : 0;
+}
+/* What makes a site worth listing at all: what it holds or held, then what it did. */
+static uint64_t key_any(const struct site_sum *s) {
+  uint64_t held = s->bytes > s->peak_bytes ? s->bytes : s->peak_bytes;
+  return held ? held + UINT32_MAX : s->count.allocations;
+}
+
+/* ---- JSON ---------------------------------------------------------------------- */
+
+static json_t *exit_object(const struct recording *r) {
+  static const char *const kinds[] = {
+      [RECORDING_RUNNING] = "running", [RECORDING_KILLED] = "killed",
+      [RECORDING_EXITED] = "exited",   [RECORDING_SIGNALED] = "signaled",
+      [RECORDING_EXECED] = "execed",   [RECORDING_ABORTED] = "aborted"};
+  json_t *object = json_object();
+  json_put(object, "kind", json_text(kinds[recording_end(r)]));
+  json_put(object, "status", json_integer(recording_header(r)->status));
+  return object;
+}
+
+static json_t *program_object(const struct recording *r) {
+  const struct ul_header *h = recording_header(r);
+  json_t *object = json_object(), *command = json_array();
+  const char *word;
+  for (uint32_t i = 0; (word = recording_argument(r, i)); i++)
+    json_array_append_new(command, json_text(word));
+  json_put(object, "command", command);
+  json_put(object, "path", json_text(recording_text(r, h->program)));
+  json_put(object, "directory", json_text(recording_text(r, h->directory)));
+  json_put(object, "pid", json_integer(h->pid));
+  json_put(object, "ppid", json_integer(h->ppid));
+  json_put(object, "forked", json_boolean(h->forked));
+  json_put(object, "seconds", json_seconds(run_ms(r)));
+  json_put(object, "started", json_real((double)h->start_real_ns / 1e9));
+  json_put(object, "exit", exit_object(r));
+  return object;
+}
+
+static json_t *heap_object(const struct recording *r, const struct sites *s) {
+  const struct ul_snapshot *peak = timeline_peak(r);
+  json_t *object = json_object();
+  json_put(object, "live_bytes", json_bytes(s->bytes));
+  json_put(object, "live_blocks", json_bytes(s->blocks));
+  json_put(object, "peak_bytes", json_bytes(peak_bytes(r, s)));
+  json_put(object, "peak_seconds", json_seconds(peak ? peak->ms : 0));
+  json_put(object, "allocated_bytes", json_bytes(s->total.allocated_bytes));
+  json_put(object, "allocations", json_bytes(s->total.allocations));
+  json_put(object, "frees", json_bytes(s->total.frees));
+  json_put(object, "temporary", json_bytes(s->total.temporary));
+  return object;
+}
+
+static json_t *balance_array(const struct balance *b) {
+  json_t *array = json_array();
+  for (size_t i = 0; i < b->rows; i++) {
+    json_t *row = json_object();
+    json_put(row, "what", json_text(b->row[i].what));
+    json_put(row, "bytes", json_integer(b->row[i].bytes));
+    json_array_append_new(array, row);
+  }
+  return array;
+}
+
+static json_t *site_object(const struct site_sum *s, const struct view_options *o) {
+  json_t *object = json_object();
+  json_put(object, "site", json_bytes(s->site));
+  json_put(object, "live_bytes", json_bytes(s->bytes));
+  json_put(object, "live_blocks", json_bytes(s->blocks));
+  json_put(object, "peak_bytes", json_bytes(s->peak_bytes));
+  json_put(object, "peak_blocks", json_bytes(s->peak_blocks));
+  json_put(object, "allocations", json_bytes(s->count.allocations));
+  json_put(object, "allocated_bytes", json_bytes(s->count.allocated_bytes));
+  json_put(object, "frees", json_bytes(s->count.frees));
+  json_put(object, "temporary", json_bytes(s->count.temporary));
+  json_put(object, "lifetime_seconds", json_seconds(s->count.lifetime_ms));
+  json_put(object, "stack", json_stack(o, s->site));
+  return object;
+}
+
+static json_t *sites_array(const struct sites *s, const struct view_options *o) {
+  json_t *array = json_array();
+  size_t n, most = o->top ? o->top : o->all ? SIZE_MAX : TOP_JSON;
+  const struct site_sum **list = sites_sorted(s, key_any, &n);
+  for (size_t i = 0; i < n && i < most; i++)
+    json_array_append_new(array, site_object(list[i], o));
+  free(list);
+  return array;
+}
+
+static json_t *fallbacks_object(const struct recording *r) {
+  const struct ul_header *h = recording_header(r);
+  json_t *object = json_object();
+  char name[24];
+  for (int i = 0; i < UL_FB_SLOTS; i++) {
+    snprintf(name, sizeof name, "FALLBACK_%d", i);
+    if (h->fallbacks[i])
+      json_put(object, i < UL_FB_COUNT ? fallback_names[i] : name,
+               json_bytes(h->fallbacks[i]));
+  }
+  return object;
+}
+
+static json_t *children_object(const struct recording *r) {
+  struct children *c = children_find(recording_path(r));
+  json_t *object = json_object(), *files = json_array();
+  for (size_t i = 0; c && i < c->count; i++)
+    json_array_append_new(files, json_text(c->files[i]));
+  json_put(object, "recordings", files);
+  json_put(object, "folded", json_bytes(c ? c->folded : 0));
+  json_put(object, "folded_allocations", json_bytes(c ? c->folded_allocations : 0));
+  json_put(object, "folded_peak_bytes", json_bytes(c ? c->folded_peak : 0));
+  json_put(object, "folded_lost_bytes", json_bytes(c ? c->folded_lost : 0));
+  json_put(object, "beyond_limit",
+           json_bytes(c ? children_beyond(c, recording_header(r)->children_kept) : 0));
+  children_free(c);
+  return object;
+}
+
+static int print_json(const struct recording *r, const struct sites *s,
+                      const struct view_options *o) {
+  struct balance b = balance_of(r);
+  json_t *root = json_object();
+  json_put(root, "program", program_object(r));
+  json_put(root, "heap", heap_object(r, s));
+  json_put(root, "rss_bytes", json_bytes(b.rss_bytes));
+  json_put(root, "balance", balance_array(&b));
+  json_put(root, "sites", sites_array(s, o));
+  json_put(root, "sites_count", json_bytes(s->count));
+  json_put(root, "fallbacks", fallbacks_object(r));
+  json_put(root, "children", children_object(r));
+  json_put(root, "unsettled", json_bytes(recording_unsettled(r)));
+  json_put(root, "stopped", json_integer(recording_header(r)->stop));
+  return json_finish(o, root);
+}
+
+/* ---- text: totals, balance ----------------------------------------------------- */
+
+static void print_title(const struct recording *r, const struct sites *s,
+                        const struct view_options *o) {
+  /* As the user called it: the executable may have another name (a symbolic link). */
+  const char *path = recording_argument(r, 0);
+  if (!path || !*path) path = recording_text(r, recording_header(r)->program);
+  const char *name = strrchr(path, '/');
+  fprintf(o->out, "%s%s%s %s after %s: %s live, %s at the peak\n",
+          text_on(o, TEXT_STRONG), text_escaped(name ? name + 1 : path), text_off(o),
+          text_end(r), text_time(run_ms(r)), text_size(o, s->bytes),
+          text_size(o, peak_bytes(r, s)));
+}
+
+static void print_answers(struct recording *r, const struct view_options *o) {
+  fputc('\n', o->out);
+  growth_brief(r, o);
+  leaks_brief(r, o);
+  unused_brief(r, o);
+}
+
+static void print_stop(const struct recording *r, const struct view_options *o) {
+  static const char *const reasons[] = {
+      [UL_STOP_NO_SPACE] = "the file could not be extended",
+      [UL_STOP_REOPEN] = "the file could not be opened again",
+      [UL_STOP_FULL] = "a limit of the format was reached",
+      [UL_STOP_MEMORY] = "there was no memory for ullage itself"};
+  const struct ul_header *h = recording_header(r);
+  if (h->stop == UL_STOP_NONE) return;
+  bool known = h->stop < sizeof reasons / sizeof *reasons;
+  fprintf(o->out, "  %sThe recording stops at %s%s: %s%s%s\n", text_on(o, TEXT_BAD),
+          text_time(h->stop_ms), text_off(o), known ? reasons[h->stop] : "unknown reason",
+          h->stop_errno ? ", " : "", h->stop_errno ? strerror(h->stop_errno) : "");
+}
+
+static void print_totals(const struct recording *r, const struct sites *s,
+                         const struct view_options *o) {
+  const struct ul_header *h = recording_header(r);
+  fprintf(o->out, "\n  command      %s\n", text_command(r, COMMAND_BYTES));
+  fprintf(o->out, "  process      %" PRId32 "%s\n", h->pid,
+          h->forked ? ", forked without exec" : "");
+  fprintf(o->out, "  recording    %s (%s)\n", text_escaped(recording_path(r)),
+          text_size(o, recording_file_bytes(r)));
+  fprintf(o->out, "  allocations  %s of %s, %s frees, %s temporary (%s)\n",
+          text_count(s->total.allocations), text_size(o, s->total.allocated_bytes),
+          text_count(s->total.frees), text_count(s->total.temporary),
+          text_percent(s->total.temporary, s->total.allocations));
+  fprintf(o->out, "  live         %s of %s\n", text_plural(s->blocks, "block", "blocks"),
+          text_size(o, s->bytes));
+  print_stop(r, o);
+}
+
+static void print_row(const struct view_options *o, int64_t bytes, const char *what) {
+  fprintf(o->out, "  %14s  %s\n", text_size_signed(o, bytes), what);
+}
+
+static void print_balance(const struct recording *r, const struct view_options *o) {
+  struct balance b = balance_of(r);
+  if (b.basis == BALANCE_NONE) return;
+  const char *moment = b.basis == BALANCE_SNAPSHOT             ? "in the last snapshot"
+                       : recording_end(r) == RECORDING_RUNNING ? "now"
+                                                               : "at the end";
+  text_heading(o, "WHERE THE RESIDENT MEMORY IS", "  %s, %s", moment,
+               text_time(b.ms > timeline_start_ms(r) ? b.ms - timeline_start_ms(r) : 0));
+  for (size_t i = 0; i < b.rows; i++) {
+    print_row(o, b.row[i].bytes, b.row[i].what);
+    if (i + 1 == b.heap_rows) {
+      fprintf(o->out, "  %s= %12s  mapped by the heap%s\n", text_on(o, TEXT_FAINT),
+              text_size(o, b.heap_bytes), text_off(o));
+    }
+  }
+  fprintf(o->out, "  %s= %12s  resident (RSS)%s\n", text_on(o, TEXT_STRONG),
+          text_size(o, b.rss_bytes), text_off(o));
+}
+
+/* ---- text: sites --------------------------------------------------------------- */
+
+struct ranking {
+  const char *title;
+  sites_key *key;
+  void (*line)(const struct site_sum *s, const struct sites *all,
+               const struct view_options *o);
+};
+
+static void line_live(const struct site_sum *s, const struct sites *all,
+                      const struct view_options *o) {
+  fprintf(o->out, "%s in %s (%s)", text_size(o, s->bytes),
+          text_plural(s->blocks, "block", "blocks"), text_percent(s->bytes, all->bytes));
+}
+
+static void line_peak(const struct site_sum *s, const struct sites *all,
+                      const struct view_options *o) {
+  (void)all;
+  fprintf(o->out, "%s in %s", text_size(o, s->peak_bytes),
+          text_plural(s->peak_blocks, "block", "blocks"));
+}
+
+static void line_count(const struct site_sum *s, const struct sites *all,
+                       const struct view_options *o) {
+  fprintf(o->out, "%s of %s (%s of all)",
+          text_plural(s->count.allocations, "allocation", "allocations"),
+          text_size(o, s->count.allocated_bytes),
+          text_percent(s->count.allocations, all->total.allocations));
+}
+
+static void line_temporary(const struct site_sum *s, const struct sites *all,
+                           const struct view_options *o) {
+  (void)all;
+  fprintf(o->out, "%s (%s of its allocations)",
+          text_plural(s->count.temporary, "temporary", "temporary"),
+          text_percent(s->count.temporary, s->count.allocations));
+}
+
+static void print_ranking(const struct ranking *ranking, const struct sites *s,
+                          const struct view_options *o) {
+  size_t n, most = o->top ? o->top : o->all ? SIZE_MAX : TOP_TEXT;
+  const struct site_sum **list = sites_sorted(s, ranking->key, &n);
+  size_t shown = n < most ? n : most;
+  if (n) text_heading(o, ranking->title, "  (%zu of %zu sites)", shown, n);
+  for (size_t i = 0; i < shown; i++) {
+    fprintf(o->out, "\n %3zu   %s", i + 1, text_on(o, TEXT_STRONG));
+    ranking->line(list[i], s, o);
+    fprintf(o->out, "%s\n", text_off(o));
+    text_stack(o, list[i]->site);
+  }
+  free(list);
+}
+
+static void print_rankings(const struct recording *r, const struct sites *s,
+                           const struct view_options *o) {
+  char title[64];
+  const struct ranking at_last = {title, key_live, line_live};
+  static const struct ranking others[] = {
+      {"LIVE AT THE PEAK", key_peak, line_peak},
+      {"MOST ALLOCATIONS", key_count, line_count},
+      {"MOST TEMPORARY ALLOCATIONS  freed within 4 further ones", key_temporary,
+       line_temporary}};
+  bool at_peak = s->bytes >= peak_bytes(r, s) / 100 * 99; /* the same picture twice */
+  if (!at_peak) print_ranking(&others[0], s, o);
+  snprintf(title, sizeof title, "LIVE %s", text_moment(r));
+  print_ranking(&at_last, s, o);
+  print_ranking(&others[1], s, o);
+  print_ranking(&others[2], s, o);
+}
+
+/* ---- text: what did not go as it should ---------------------------------------- */
+
+static void print_fallbacks(const struct recording *r, const struct sites *s,
+                            const struct view_options *o) {
+  const struct ul_header *h = recording_header(r);
+  bool any = recording_unsettled(r) || s->disagreeing;
+  for (int i = 0; i < UL_FB_SLOTS; i++)
+    any = any || h->fallbacks[i];
+  if (!any) return;
+  text_heading(o, "NOT DONE THE EXACT WAY", "  counted");
+  for (int i = 0; i < UL_FB_SLOTS; i++)
+    if (h->fallbacks[i])
+      fprintf(o->out, "  %14s  %s\n", text_count(h->fallbacks[i]),
+              i < UL_FB_COUNT ? fallback_texts[i]
+                              : "of a kind this version does not know");
+  if (recording_unsettled(r))
+    fprintf(o->out, "  %14s  elements skipped: the process was in the middle of them\n",
+            text_count(recording_unsettled(r)));
+  if (s->disagreeing)
+    fprintf(o->out,
+            "  %14s  call sites whose counters and ledger differ: threads were busy\n",
+            text_count(s->disagreeing));
+}
+
+/* ---- entry points -------------------------------------------------------------- */
+
+static int print_text(struct recording *r, const struct sites *s,
+                      const struct view_options *o) {
+  print_title(r, s, o);
+  print_answers(r, o);
+  print_totals(r, s, o);
+  chart_draw(r, o);
+  print_balance(r, o);
+  print_rankings(r, s, o);
+  print_fallbacks(r, s, o);
+  text_hints(o);
+  return text_finish(o);
+}
+
+static int no_memory(void) {
+  fprintf(stderr, "ullage: out of memory\n");
+  return 1;
+}
+
+int report_main(struct recording *r, const struct view_options *o) {
+  live_look(r);
+  struct sites *s = sites_load(r);
+  if (!s) return no_memory();
+  int status = o->json ? print_json(r, s, o) : print_text(r, s, o);
+  sites_free(s);
+  return status;
+}
+
+int report_summary(struct recording *r, const struct view_options *o) {
+  struct sites *s = sites_load(r);
+  if (!s) return no_memory();
+  print_title(r, s, o);
+  print_answers(r, o);
+  print_stop(r, o);
+  sites_free(s);
+  return text_finish(o);
+}

@@ -1,0 +1,301 @@
+#include "show/text.h"
+
+#include "names/frame.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <string.h>
+
+#define RING 16
+#define RING_BYTES 1664
+#define FRAMES_SHOWN 8
+#define FRAMES_INNER 2 /* shown above the guilty one if that is far out */
+#define ESCAPED_BYTES 400
+
+static char *ring_next(void) {
+  static char ring[RING][RING_BYTES];
+  static unsigned next;
+  char *buffer = ring[next++ % RING];
+  buffer[0] = 0;
+  return buffer;
+}
+
+const char *text_count(uint64_t n) {
+  char digits[24], *out = ring_next(), *to = out;
+  int count = snprintf(digits, sizeof digits, "%" PRIu64, n);
+  for (int i = 0; i < count; i++) {
+    if (i && (count - i) % 3 == 0) *to++ = ',';
+    *to++ = digits[i];
+  }
+  *to = 0;
+  return out;
+}
+
+const char *text_plural(uint64_t n, const char *singular, const char *plural) {
+  char *out = ring_next();
+  snprintf(out, RING_BYTES, "%s %s", text_count(n), n == 1 ? singular : plural);
+  return out;
+}
+
+const char *text_size(const struct view_options *o, uint64_t bytes) {
+  static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
+  if (o->bytes) return text_count(bytes);
+  char *out = ring_next();
+  double value = (double)bytes;
+  unsigned unit = 0;
+  while (value >= 1023.95 && unit < 6) {
+    value /= 1024;
+    unit++;
+  }
+  snprintf(out, RING_BYTES, unit ? "%.1f %s" : "%.0f %s", value, units[unit]);
+  return out;
+}
+
+const char *text_size_signed(const struct view_options *o, int64_t bytes) {
+  if (bytes >= 0) return text_size(o, (uint64_t)bytes);
+  char *out = ring_next();
+  snprintf(out, RING_BYTES, "-%s", text_size(o, -(uint64_t)bytes));
+  return out;
+}
+
+const char *text_time(uint64_t ms) {
+  char *out = ring_next();
+  uint64_t s = ms / 1000;
+  if (ms < 1000)
+    snprintf(out, RING_BYTES, "%" PRIu64 " ms", ms);
+  else if (s < 100)
+    snprintf(out, RING_BYTES, "%.2f s", (double)ms / 1000);
+  else if (s < 7200)
+    snprintf(out, RING_BYTES, "%" PRIu64 " min %02" PRIu64 " s", s / 60, s % 60);
+  else
+    snprintf(out, RING_BYTES, "%" PRIu64 " h %02" PRIu64 " min", s / 3600, s / 60 % 60);
+  return out;
+}
+
+const char *text_percent(uint64_t part, uint64_t whole) {
+  char *out = ring_next();
+  double percent = whole ? 100.0 * (double)part / (double)whole : 0;
+  snprintf(out, RING_BYTES, percent < 10 ? "%.1f %%" : "%.0f %%", percent);
+  return out;
+}
+
+/* C1 controls are two bytes in UTF-8: c2 80..9f. */
+const char *text_escaped(const char *s) {
+  char *out = ring_next();
+  size_t n = 0;
+  for (const unsigned char *p = (const unsigned char *)s; *p && n < ESCAPED_BYTES; p++) {
+    bool control = *p < 0x20 || *p == 0x7f || (*p == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0);
+    if (control)
+      n += (size_t)snprintf(out + n, 5, "\\x%02x", *p);
+    else
+      out[n++] = (char)*p;
+  }
+  out[n] = 0;
+  return out;
+}
+
+const char *text_on(const struct view_options *o, enum text_style style) {
+  static const char *const codes[] = {[TEXT_PLAIN] = "",
+                                      [TEXT_STRONG] = "\033[1m",
+                                      [TEXT_FAINT] = "\033[2m",
+                                      [TEXT_BAD] = "\033[1;31m",
+                                      [TEXT_GOOD] = "\033[32m"};
+  return o->color ? codes[style] : "";
+}
+
+const char *text_off(const struct view_options *o) {
+  return o->color ? "\033[0m" : "";
+}
+
+void text_heading(const struct view_options *o, const char *what, const char *format,
+                  ...) {
+  va_list list;
+  va_start(list, format);
+  fprintf(o->out, "\n%s%s%s", text_on(o, TEXT_STRONG), what, text_off(o));
+  vfprintf(o->out, format, list);
+  fputc('\n', o->out);
+  va_end(list);
+}
+
+/* ---- stacks -------------------------------------------------------------------- */
+
+static const char *frame_line(const struct frame *f) {
+  char line[ESCAPED_BYTES + 1];
+  frame_text(f, line, sizeof line);
+  return text_escaped(line);
+}
+
+struct stack {
+  const struct frame *frames;
+  size_t count, guilty;
+};
+
+/* What takes one line: a frame, or several of the standard library in a row. */
+struct line {
+  size_t first, frames;
+};
+
+/* The line that begins at frame i or later; no frames: there is none. Gives the index
+ * behind it. */
+static size_t next_line(const struct view_options *o, const struct stack *s, size_t i,
+                        struct line *line) {
+  *line = (struct line){.first = i};
+  for (; i < s->count; i++) {
+    if (s->frames[i].hidden && !o->all) continue;
+    bool folds = !o->all && i != s->guilty && frame_is_library(&s->frames[i]);
+    if (line->frames && !folds) break;
+    if (!line->frames++) line->first = i;
+    if (!folds) return i + 1;
+  }
+  return i;
+}
+
+static void print_frame(const struct view_options *o, const struct stack *s, size_t i,
+                        bool first) {
+  fprintf(o->out, "       %s %s%s%s%s\n", first ? "at" : "by",
+          text_on(o, i == s->guilty ? TEXT_STRONG : TEXT_PLAIN),
+          frame_line(&s->frames[i]), i == s->guilty ? text_off(o) : "",
+          s->frames[i].inlined ? " [inlined]" : "");
+}
+
+static void print_folded(const struct view_options *o, size_t frames, const char *of) {
+  fprintf(o->out, "       %s... %s %s%s\n", text_on(o, TEXT_FAINT), text_count(frames),
+          of, text_off(o));
+}
+
+static void print_line(const struct view_options *o, const struct stack *s,
+                       const struct line *line, bool first) {
+  if (line->frames == 1)
+    print_frame(o, s, line->first, first);
+  else
+    print_folded(o, line->frames, "frames of the standard library");
+}
+
+/* Lines before the guilty frame's, and all. */
+static size_t count_lines(const struct view_options *o, const struct stack *s,
+                          size_t *before) {
+  size_t lines = 0;
+  struct line line;
+  *before = 0;
+  for (size_t i = 0; (i = next_line(o, s, i, &line)), line.frames; lines++)
+    if (line.first == s->guilty) *before = lines;
+  return lines;
+}
+
+/* Of a long stack: the innermost frames, the guilty one and its callers. Nothing is
+ * left out where a line would say only that. */
+void text_frames(const struct view_options *o, const struct frame *frames, size_t n) {
+  struct stack s = {frames, n, n ? frame_guilty(frames, n) : 0};
+  size_t guilty, lines = count_lines(o, &s, &guilty), number = 0, skipped = 0;
+  size_t inner = o->all || guilty < FRAMES_SHOWN ? guilty : FRAMES_INNER;
+  size_t end = guilty + FRAMES_SHOWN - inner;
+  if (o->all || end + 1 >= lines) end = lines;
+  struct line line;
+  bool first = true;
+  for (size_t i = 0; (i = next_line(o, &s, i, &line)), line.frames; number++) {
+    if ((number >= inner && number < guilty) || number >= end) {
+      skipped += line.frames;
+      continue;
+    }
+    if (skipped) print_folded(o, skipped, "more frames (--all)");
+    skipped = 0;
+    print_line(o, &s, &line, first);
+    first = first && line.frames > 1;
+  }
+  if (skipped) print_folded(o, skipped, "more frames (--all)");
+}
+
+void text_stack(const struct view_options *o, uint32_t site) {
+  const struct frame *frames;
+  size_t n = frame_stack(o->symbols, site, &frames);
+  text_frames(o, frames, n);
+}
+
+const char *text_guilty(const struct view_options *o, uint32_t site) {
+  if (!o->symbols) return "";
+  const struct frame *frames;
+  size_t n = frame_stack(o->symbols, site, &frames);
+  return n ? frame_line(&frames[frame_guilty(frames, n)]) : "?";
+}
+
+void text_hints(const struct view_options *o) {
+  const char *hint;
+  for (size_t i = 0; o->symbols && (hint = symbols_hint(o->symbols, i)); i++)
+    fprintf(o->out, "%s%s%s\n", i ? "" : "\n", "hint: ", text_escaped(hint));
+}
+
+/* ---- the program --------------------------------------------------------------- */
+
+static bool plain_word(const char *s) {
+  for (const char *p = s; *p; p++)
+    if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                "_-./=:,+@%^",
+                *p))
+      return false;
+  return *s != 0;
+}
+
+const char *text_command(const struct recording *r, size_t max) {
+  char out[RING_BYTES] = ""; /* text_escaped() may go round the ring */
+  size_t n = 0;
+  if (max > RING_BYTES - 8) max = RING_BYTES - 8;
+  const char *word;
+  for (uint32_t i = 0; n < max && (word = recording_argument(r, i)); i++) {
+    const char *quote = plain_word(word) ? "" : "'";
+    n += (size_t)snprintf(out + n, RING_BYTES - n, "%s%s%s%s", i ? " " : "", quote,
+                          text_escaped(word), quote);
+  }
+  if (n > max) snprintf(out + max, 8, " ...");
+  if (!n) return text_escaped(recording_text(r, recording_header(r)->program));
+  return strcpy(ring_next(), out);
+}
+
+const char *text_end(const struct recording *r) {
+  const struct ul_header *h = recording_header(r);
+  char *out = ring_next();
+  switch (recording_end(r)) {
+  case RECORDING_RUNNING:
+    return "is still running";
+  case RECORDING_KILLED:
+    return "was killed";
+  case RECORDING_EXITED:
+    snprintf(out, RING_BYTES, "exited with status %" PRId32, h->status);
+    return out;
+  case RECORDING_SIGNALED: {
+    const char *name = sigdescr_np(h->status);
+    snprintf(out, RING_BYTES, "was ended by signal %" PRId32 " (%s)", h->status,
+             name ? name : "unknown");
+    return out;
+  }
+  case RECORDING_EXECED:
+    snprintf(out, RING_BYTES, "replaced itself by %s",
+             text_escaped(recording_text(r, h->exec)));
+    return out;
+  case RECORDING_ABORTED:
+    return "aborted";
+  }
+  return "ended";
+}
+
+const char *text_moment(const struct recording *r) {
+  switch (recording_end(r)) {
+  case RECORDING_RUNNING:
+    return "NOW";
+  case RECORDING_KILLED:
+  case RECORDING_SIGNALED:
+    return "WHEN IT WAS KILLED";
+  case RECORDING_EXECED:
+    return "WHEN IT REPLACED ITSELF";
+  case RECORDING_ABORTED:
+    return "WHEN IT ABORTED";
+  default:
+    return "AT THE END";
+  }
+}
+
+int text_finish(const struct view_options *o) {
+  if (fflush(o->out) == 0 && !ferror(o->out)) return 0;
+  fprintf(stderr, "ullage: the answer could not be written: %s\n", strerror(errno));
+  return 1;
+}

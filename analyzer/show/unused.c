@@ -1,0 +1,210 @@
+/* unused.c - `ullage unused`: retained, but not used (the model is in waste.c). */
+#include "answers/answers.h"
+#include "read/live.h"
+#include "show/json.h"
+#include "show/text.h"
+
+#include <inttypes.h>
+
+#define TOP_TEXT 10u
+#define TOP_JSON 1000u
+#define UNPINNED "free, in arenas without any live block"
+
+static uint64_t pinned(const struct unused_site *s) {
+  return s->pinned_pool + s->pinned_arena;
+}
+
+static const char *evidence_name(enum ul_evidence e) {
+  static const char *const names[] = {"none", "pagemap", "mincore"};
+  return names[(unsigned)e < 3 ? e : 0];
+}
+
+static size_t shown(const struct unused *u, const struct view_options *o, size_t most) {
+  if (o->top) most = o->top;
+  return o->all || u->count < most ? u->count : most;
+}
+
+/* ---- JSON ---------------------------------------------------------------------- */
+
+static json_t *site_object(const struct unused_site *s) {
+  json_t *object = json_object();
+  json_put(object, "pinned_bytes", json_bytes(pinned(s)));
+  json_put(object, "pinned_pool_bytes", json_bytes(s->pinned_pool));
+  json_put(object, "pinned_arena_bytes", json_bytes(s->pinned_arena));
+  json_put(object, "sole_pinned_bytes", json_bytes(s->sole));
+  json_put(object, "slack_bytes", json_bytes(s->slack));
+  json_put(object, "untouched_bytes", json_bytes(s->untouched));
+  json_put(object, "untouched_tail_bytes", json_bytes(s->tail));
+  json_put(object, "unwritten_bytes", json_bytes(s->unwritten));
+  json_put(object, "live_bytes", json_bytes(s->live_bytes));
+  json_put(object, "live_blocks", json_bytes(s->blocks));
+  return object;
+}
+
+static json_t *totals_object(const struct unused *u) {
+  json_t *totals = site_object(&u->total);
+  json_put(totals, "empty_pool_bytes", json_bytes(u->empty_pool_bytes));
+  json_put(totals, "unpinned_bytes", json_bytes(u->unpinned_bytes));
+  return totals;
+}
+
+/* What the sites left out come to, so that sums stay exact. */
+static json_t *rest_object(const struct unused *u, size_t from) {
+  struct unused_site rest = {0};
+  for (size_t i = from; i < u->count; i++) {
+    const struct unused_site *s = &u->sites[i];
+    rest.blocks += s->blocks;
+    rest.live_bytes += s->live_bytes;
+    rest.pinned_pool += s->pinned_pool;
+    rest.pinned_arena += s->pinned_arena;
+    rest.sole += s->sole;
+    rest.slack += s->slack;
+    rest.untouched += s->untouched;
+    rest.tail += s->tail;
+    rest.unwritten += s->unwritten;
+  }
+  json_t *object = site_object(&rest);
+  json_put(object, "sites", json_bytes(u->count - from));
+  return object;
+}
+
+static int print_json(const struct recording *r, const struct unused *u,
+                      const struct view_options *o) {
+  json_t *root = json_object(), *sites = json_array(), *evidence = json_object();
+  size_t n = shown(u, o, TOP_JSON);
+  for (size_t i = 0; i < n; i++) {
+    json_t *site = site_object(&u->sites[i]);
+    json_put(site, "site", json_bytes(u->sites[i].site));
+    json_put(site, "stack", json_stack(o, u->sites[i].site));
+    json_array_append_new(sites, site);
+  }
+  json_put(evidence, "resident", json_text(evidence_name(u->residency)));
+  json_put(evidence, "written", json_text(evidence_name(u->writes)));
+  json_put(evidence, "written_since_seconds",
+           json_seconds(recording_header(r)->writes_ms));
+  json_put(root, "totals", totals_object(u));
+  json_put(root, "evidence", evidence);
+  json_put(root, "sites", sites);
+  json_put(root, "rest", rest_object(u, n));
+  return json_finish(o, root);
+}
+
+/* ---- text ---------------------------------------------------------------------- */
+
+static void print_site(const struct unused_site *s, size_t rank,
+                       const struct view_options *o) {
+  fprintf(o->out, "\n %3zu   %s%s", rank, text_on(o, TEXT_STRONG),
+          text_plural(s->blocks, "block", "blocks"));
+  fprintf(o->out, " of %s%s", text_size(o, s->live_bytes), text_off(o));
+  if (pinned(s))
+    fprintf(o->out, "; pin %s (%s alone)", text_size(o, pinned(s)),
+            text_size(o, s->sole));
+  if (s->slack) fprintf(o->out, "; slack %s", text_size(o, s->slack));
+  if (s->untouched) fprintf(o->out, "; untouched %s", text_size(o, s->untouched));
+  if (s->unwritten) fprintf(o->out, "; unwritten %s", text_size(o, s->unwritten));
+  fputc('\n', o->out);
+  text_stack(o, s->site);
+}
+
+static void print_row(const struct view_options *o, uint64_t bytes, const char *what) {
+  fprintf(o->out, "  %14s  %s\n", text_size(o, bytes), what);
+}
+
+static void print_totals(const struct unused *u, const struct view_options *o) {
+  print_row(o, u->total.pinned_pool,
+            "pinned in pools: free blocks beside a few that live");
+  print_row(o, u->total.pinned_arena,
+            "pinned in arenas: empty pools beside pools in use");
+  print_row(o, u->unpinned_bytes,
+            UNPINNED
+            " (kept by heaps of idle or\n"
+            "                  ended threads; malloc_trim gives back the latter's)");
+  print_row(o, u->total.slack, "slack: usable but not requested");
+  print_row(o, u->total.untouched, "untouched: requested, but never made resident");
+  if (u->writes != UL_EVIDENCE_NONE)
+    print_row(o, u->total.unwritten, "unwritten: old, resident, not written since");
+}
+
+static void print_evidence(const struct recording *r, const struct unused *u,
+                           const struct view_options *o) {
+  if (u->residency == UL_EVIDENCE_NONE)
+    fprintf(o->out, "\nEvidence: which pages are resident is not known (the process did "
+                    "not come to its end);\nall free space counts as pinned, nothing as "
+                    "untouched.\n");
+  else
+    fprintf(o->out,
+            "\nEvidence: resident pages from %s%s; free space that is not "
+            "resident is not counted.\n",
+            evidence_name(u->residency),
+            recording_end(r) == RECORDING_RUNNING ? ", now" : ", at the end");
+  if (u->writes != UL_EVIDENCE_NONE)
+    fprintf(o->out, "Written pages from %s (soft-dirty), since %s.\n",
+            evidence_name(u->writes), text_time(recording_header(r)->writes_ms));
+  else
+    fprintf(o->out, "Which old blocks are still written is not known: no page-level "
+                    "evidence in this recording.\n");
+}
+
+/* Worth a word where it is more than what survivors pin. */
+static void print_unpinned(const struct unused *u, const struct view_options *o) {
+  if (u->unpinned_bytes > pinned(&u->total))
+    fprintf(o->out, ", %s " UNPINNED, text_size(o, u->unpinned_bytes));
+}
+
+/* The first to blame: ullage's own blocks are not what the user looks for. */
+static const struct unused_site *worst(const struct unused *u) {
+  for (size_t i = 0; i < u->count; i++)
+    if (u->sites[i].site != UL_SITE_ULLAGE)
+      return unused_sum(&u->sites[i]) ? &u->sites[i] : NULL;
+  return NULL;
+}
+
+void unused_brief(struct recording *r, const struct view_options *o) {
+  struct unused *u = unused_load(r);
+  if (!u) return;
+  const struct unused_site *t = &u->total;
+  fprintf(o->out, "  unused   %s pinned, %s slack, %s untouched", text_size(o, pinned(t)),
+          text_size(o, t->slack), text_size(o, t->untouched));
+  print_unpinned(u, o);
+  const struct unused_site *most = worst(u);
+  if (most && o->symbols)
+    fprintf(o->out, "; most: %s by %s", text_size(o, unused_sum(most)),
+            text_guilty(o, most->site));
+  fputc('\n', o->out);
+  unused_free(u);
+}
+
+static int print_text(const struct recording *r, const struct unused *u,
+                      const struct view_options *o) {
+  const struct unused_site *t = &u->total;
+  size_t n = shown(u, o, TOP_TEXT);
+  while (n && !unused_sum(&u->sites[n - 1]))
+    n--;
+  fprintf(o->out, "%s%s retained but not used%s", text_on(o, TEXT_STRONG),
+          text_size(o, pinned(t) + u->unpinned_bytes + t->slack), text_off(o));
+  fprintf(o->out, ", and %s requested but never touched", text_size(o, t->untouched));
+  const struct unused_site *most = worst(u);
+  if (most) fprintf(o->out, "; most: %s", text_guilty(o, most->site));
+  fprintf(o->out, "\n\n");
+  print_totals(u, o);
+  if (n)
+    text_heading(o, "BY CALL SITE", "  (%zu of %zu with live blocks%s)", n, u->count,
+                 n < u->count && !o->all ? "; --all shows the rest" : "");
+  for (size_t i = 0; i < n; i++)
+    print_site(&u->sites[i], i + 1, o);
+  print_evidence(r, u, o);
+  text_hints(o);
+  return text_finish(o);
+}
+
+int unused_main(struct recording *r, const struct view_options *o) {
+  live_look(r);
+  struct unused *u = unused_load(r);
+  if (!u) {
+    fprintf(stderr, "ullage: out of memory\n");
+    return 1;
+  }
+  int status = o->json ? print_json(r, u, o) : print_text(r, u, o);
+  unused_free(u);
+  return status;
+}
