@@ -87,16 +87,17 @@ static void print_reason(FILE *f, const struct recording *r, const struct trend 
   }
 }
 
-static const char *rate(const struct view_options *o, double slope) {
-  static char text[64];
+static const char *rate_in(struct text_short *to, const struct view_options *o,
+                           double slope) {
   double size = slope < 0 ? -slope : slope;
   if (o->bytes || size < 1024)
-    snprintf(text, sizeof text, "%s%.4g bytes/s", slope < 0 ? "-" : "", size);
+    snprintf(to->s, sizeof to->s, "%s%.4g bytes/s", slope < 0 ? "-" : "", size);
   else
-    snprintf(text, sizeof text, "%s%s/s", slope < 0 ? "-" : "",
+    snprintf(to->s, sizeof to->s, "%s%s/s", slope < 0 ? "-" : "",
              text_size(o, whole(size)));
-  return text;
+  return to->s;
 }
+#define rate(o, slope) rate_in(TEXT_SHORT, o, slope)
 
 /* ---- JSON ---------------------------------------------------------------------- */
 

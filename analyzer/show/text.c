@@ -7,22 +7,12 @@
 #include <stdarg.h>
 #include <string.h>
 
-#define RING 16
-#define RING_BYTES 1664
 #define FRAMES_SHOWN 8
 #define FRAMES_INNER 2 /* shown above the guilty one if that is far out */
 #define ESCAPED_BYTES 400
 
-static char *ring_next(void) {
-  static char ring[RING][RING_BYTES];
-  static unsigned next;
-  char *buffer = ring[next++ % RING];
-  buffer[0] = 0;
-  return buffer;
-}
-
-const char *text_count(uint64_t n) {
-  char digits[24], *out = ring_next(), *to = out;
+const char *text_count_in(struct text_short *buffer, uint64_t n) {
+  char digits[24], *out = buffer->s, *to = out;
   int count = snprintf(digits, sizeof digits, "%" PRIu64, n);
   for (int i = 0; i < count; i++) {
     if (i && (count - i) % 3 == 0) *to++ = ',';
@@ -32,57 +22,56 @@ const char *text_count(uint64_t n) {
   return out;
 }
 
-const char *text_plural(uint64_t n, const char *singular, const char *plural) {
-  char *out = ring_next();
-  snprintf(out, RING_BYTES, "%s %s", text_count(n), n == 1 ? singular : plural);
-  return out;
+const char *text_plural_in(struct text_short *to, uint64_t n, const char *singular,
+                           const char *plural) {
+  snprintf(to->s, sizeof to->s, "%s %s", text_count(n), n == 1 ? singular : plural);
+  return to->s;
 }
 
-const char *text_size(const struct view_options *o, uint64_t bytes) {
+const char *text_size_in(struct text_short *to, const struct view_options *o,
+                         uint64_t bytes) {
   static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
-  if (o->bytes) return text_count(bytes);
-  char *out = ring_next();
+  if (o->bytes) return text_count_in(to, bytes);
   double value = (double)bytes;
   unsigned unit = 0;
   while (value >= 1023.95 && unit < 6) {
     value /= 1024;
     unit++;
   }
-  snprintf(out, RING_BYTES, unit ? "%.1f %s" : "%.0f %s", value, units[unit]);
-  return out;
+  snprintf(to->s, sizeof to->s, unit ? "%.1f %s" : "%.0f %s", value, units[unit]);
+  return to->s;
 }
 
-const char *text_size_signed(const struct view_options *o, int64_t bytes) {
-  if (bytes >= 0) return text_size(o, (uint64_t)bytes);
-  char *out = ring_next();
-  snprintf(out, RING_BYTES, "-%s", text_size(o, -(uint64_t)bytes));
-  return out;
+const char *text_size_signed_in(struct text_short *to, const struct view_options *o,
+                                int64_t bytes) {
+  if (bytes >= 0) return text_size_in(to, o, (uint64_t)bytes);
+  snprintf(to->s, sizeof to->s, "-%s", text_size(o, -(uint64_t)bytes));
+  return to->s;
 }
 
-const char *text_time(uint64_t ms) {
-  char *out = ring_next();
+const char *text_time_in(struct text_short *to, uint64_t ms) {
   uint64_t s = ms / 1000;
   if (ms < 1000)
-    snprintf(out, RING_BYTES, "%" PRIu64 " ms", ms);
+    snprintf(to->s, sizeof to->s, "%" PRIu64 " ms", ms);
   else if (s < 100)
-    snprintf(out, RING_BYTES, "%.2f s", (double)ms / 1000);
+    snprintf(to->s, sizeof to->s, "%.2f s", (double)ms / 1000);
   else if (s < 7200)
-    snprintf(out, RING_BYTES, "%" PRIu64 " min %02" PRIu64 " s", s / 60, s % 60);
+    snprintf(to->s, sizeof to->s, "%" PRIu64 " min %02" PRIu64 " s", s / 60, s % 60);
   else
-    snprintf(out, RING_BYTES, "%" PRIu64 " h %02" PRIu64 " min", s / 3600, s / 60 % 60);
-  return out;
+    snprintf(to->s, sizeof to->s, "%" PRIu64 " h %02" PRIu64 " min", s / 3600,
+             s / 60 % 60);
+  return to->s;
 }
 
-const char *text_percent(uint64_t part, uint64_t whole) {
-  char *out = ring_next();
+const char *text_percent_in(struct text_short *to, uint64_t part, uint64_t whole) {
   double percent = whole ? 100.0 * (double)part / (double)whole : 0;
-  snprintf(out, RING_BYTES, percent < 10 ? "%.1f %%" : "%.0f %%", percent);
-  return out;
+  snprintf(to->s, sizeof to->s, percent < 10 ? "%.1f %%" : "%.0f %%", percent);
+  return to->s;
 }
 
 /* C1 controls are two bytes in UTF-8: c2 80..9f. */
-const char *text_escaped(const char *s) {
-  char *out = ring_next();
+const char *text_escaped_in(struct text_long *to, const char *s) {
+  char *out = to->s;
   size_t n = 0;
   for (const unsigned char *p = (const unsigned char *)s; *p && n < ESCAPED_BYTES; p++) {
     bool control = *p < 0x20 || *p == 0x7f || (*p == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0);
@@ -120,10 +109,10 @@ void text_heading(const struct view_options *o, const char *what, const char *fo
 
 /* ---- stacks -------------------------------------------------------------------- */
 
-static const char *frame_line(const struct frame *f) {
+static const char *frame_line(struct text_long *to, const struct frame *f) {
   char line[ESCAPED_BYTES + 1];
   frame_text(f, line, sizeof line);
-  return text_escaped(line);
+  return text_escaped_in(to, line);
 }
 
 struct stack {
@@ -155,7 +144,7 @@ static void print_frame(const struct view_options *o, const struct stack *s, siz
                         bool first) {
   fprintf(o->out, "       %s %s%s%s%s\n", first ? "at" : "by",
           text_on(o, i == s->guilty ? TEXT_STRONG : TEXT_PLAIN),
-          frame_line(&s->frames[i]), i == s->guilty ? text_off(o) : "",
+          frame_line(TEXT_LONG, &s->frames[i]), i == s->guilty ? text_off(o) : "",
           s->frames[i].inlined ? " [inlined]" : "");
 }
 
@@ -212,11 +201,12 @@ void text_stack(const struct view_options *o, uint32_t site) {
   text_frames(o, frames, n);
 }
 
-const char *text_guilty(const struct view_options *o, uint32_t site) {
+const char *text_guilty_in(struct text_long *to, const struct view_options *o,
+                           uint32_t site) {
   if (!o->symbols) return "";
   const struct frame *frames;
   size_t n = frame_stack(o->symbols, site, &frames);
-  return n ? frame_line(&frames[frame_guilty(frames, n)]) : "?";
+  return n ? frame_line(to, &frames[frame_guilty(frames, n)]) : "?";
 }
 
 void text_hints(const struct view_options *o) {
@@ -236,42 +226,42 @@ static bool plain_word(const char *s) {
   return *s != 0;
 }
 
-const char *text_command(const struct recording *r, size_t max) {
-  char out[RING_BYTES] = ""; /* text_escaped() may go round the ring */
+const char *text_command_in(struct text_long *to, const struct recording *r, size_t max) {
+  char *out = to->s;
+  out[0] = 0;
   size_t n = 0;
-  if (max > RING_BYTES - 8) max = RING_BYTES - 8;
+  if (max > sizeof to->s - 8) max = sizeof to->s - 8;
   const char *word;
   for (uint32_t i = 0; n < max && (word = recording_argument(r, i)); i++) {
     const char *quote = plain_word(word) ? "" : "'";
-    n += (size_t)snprintf(out + n, RING_BYTES - n, "%s%s%s%s", i ? " " : "", quote,
+    n += (size_t)snprintf(out + n, sizeof to->s - n, "%s%s%s%s", i ? " " : "", quote,
                           text_escaped(word), quote);
   }
   if (n > max) snprintf(out + max, 8, " ...");
-  if (!n) return text_escaped(recording_text(r, recording_header(r)->program));
-  return strcpy(ring_next(), out);
+  if (!n) return text_escaped_in(to, recording_text(r, recording_header(r)->program));
+  return out;
 }
 
-const char *text_end(const struct recording *r) {
+const char *text_end_in(struct text_long *to, const struct recording *r) {
   const struct ul_header *h = recording_header(r);
-  char *out = ring_next();
   switch (recording_end(r)) {
   case RECORDING_RUNNING:
     return "is still running";
   case RECORDING_KILLED:
     return "was killed";
   case RECORDING_EXITED:
-    snprintf(out, RING_BYTES, "exited with status %" PRId32, h->status);
-    return out;
+    snprintf(to->s, sizeof to->s, "exited with status %" PRId32, h->status);
+    return to->s;
   case RECORDING_SIGNALED: {
     const char *name = sigdescr_np(h->status);
-    snprintf(out, RING_BYTES, "was ended by signal %" PRId32 " (%s)", h->status,
+    snprintf(to->s, sizeof to->s, "was ended by signal %" PRId32 " (%s)", h->status,
              name ? name : "unknown");
-    return out;
+    return to->s;
   }
   case RECORDING_EXECED:
-    snprintf(out, RING_BYTES, "replaced itself by %s",
+    snprintf(to->s, sizeof to->s, "replaced itself by %s",
              text_escaped(recording_text(r, h->exec)));
-    return out;
+    return to->s;
   case RECORDING_ABORTED:
     return "aborted";
   }

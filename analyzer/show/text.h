@@ -1,21 +1,44 @@
 /* text.h - how the answers look as text: sizes, counts, times, stacks.
  *
- * The functions that return a string use a ring of buffers: good for 16 further
- * calls, not for several threads. Text from a recording is escaped before it
- * reaches a terminal. */
+ * A function that makes a string writes it into a buffer handed in and returns that, or a
+ * constant. The macros of the same name hand in one of the calling block: the string is
+ * good until the end of the block that the call stands in. Text from a recording is
+ * escaped before it reaches a terminal. */
 #ifndef ULLAGE_TEXT_H
 #define ULLAGE_TEXT_H
 
 #include "show/verbs.h"
 
-const char *text_size(const struct view_options *o, uint64_t bytes); /* "1.5 MiB" */
-const char *text_size_signed(const struct view_options *o, int64_t bytes);
-const char *text_count(uint64_t n); /* "1,234,567" */
+struct text_short {
+  char s[96];
+};
+struct text_long {
+  char s[1664];
+};
+#define TEXT_SHORT (&(struct text_short){.s = ""})
+#define TEXT_LONG (&(struct text_long){.s = ""})
+
+/* "1.5 MiB" */
+const char *text_size_in(struct text_short *to, const struct view_options *o,
+                         uint64_t bytes);
+#define text_size(o, bytes) text_size_in(TEXT_SHORT, o, bytes)
+const char *text_size_signed_in(struct text_short *to, const struct view_options *o,
+                                int64_t bytes);
+#define text_size_signed(o, bytes) text_size_signed_in(TEXT_SHORT, o, bytes)
+const char *text_count_in(struct text_short *to, uint64_t n); /* "1,234,567" */
+#define text_count(n) text_count_in(TEXT_SHORT, n)
 /* "1 block", "1,234 blocks" */
-const char *text_plural(uint64_t n, const char *singular, const char *plural);
-const char *text_time(uint64_t ms); /* "12 ms", "3.21 s", "2 h 03 min" */
-const char *text_percent(uint64_t part, uint64_t whole);
-const char *text_escaped(const char *s); /* no control characters; cut at 400 bytes */
+const char *text_plural_in(struct text_short *to, uint64_t n, const char *singular,
+                           const char *plural);
+#define text_plural(n, singular, plural) text_plural_in(TEXT_SHORT, n, singular, plural)
+/* "12 ms", "3.21 s", "2 h 03 min" */
+const char *text_time_in(struct text_short *to, uint64_t ms);
+#define text_time(ms) text_time_in(TEXT_SHORT, ms)
+const char *text_percent_in(struct text_short *to, uint64_t part, uint64_t whole);
+#define text_percent(part, whole) text_percent_in(TEXT_SHORT, part, whole)
+/* No control characters; cut at 400 bytes. */
+const char *text_escaped_in(struct text_long *to, const char *s);
+#define text_escaped(s) text_escaped_in(TEXT_LONG, s)
 
 enum text_style { TEXT_PLAIN, TEXT_STRONG, TEXT_FAINT, TEXT_BAD, TEXT_GOOD };
 /* Escape sequences around what follows; "" without color. */
@@ -33,14 +56,18 @@ void text_frames(const struct view_options *o, const struct frame *frames, size_
 /* The frames of a site. */
 void text_stack(const struct view_options *o, uint32_t site);
 /* One line: the frame to blame; "" without symbols. */
-const char *text_guilty(const struct view_options *o, uint32_t site);
+const char *text_guilty_in(struct text_long *to, const struct view_options *o,
+                           uint32_t site);
+#define text_guilty(o, site) text_guilty_in(TEXT_LONG, o, site)
 /* What the symbols want to tell: how to get lines. */
 void text_hints(const struct view_options *o);
 
 /* The command line as a shell would take it, escaped. Cut at `max` bytes. */
-const char *text_command(const struct recording *r, size_t max);
+const char *text_command_in(struct text_long *to, const struct recording *r, size_t max);
+#define text_command(r, max) text_command_in(TEXT_LONG, r, max)
 /* "exited with status 3", "killed by signal 11 (Segmentation fault)" ... */
-const char *text_end(const struct recording *r);
+const char *text_end_in(struct text_long *to, const struct recording *r);
+#define text_end(r) text_end_in(TEXT_LONG, r)
 /* When what the ledger says was so, for a heading: "NOW", "AT THE END" ... */
 const char *text_moment(const struct recording *r);
 

@@ -2,13 +2,13 @@
  * that must balance, JSON that must parse, text that must stay on its terminal. */
 #include "answers/answers.h"
 #include "answers/balance.h"
-#include "read/blocks.h"
+#include "answers/sites.h"
 #include "build_recording.h"
 #include "names/frame.h"
-#include "show/json.h"
-#include "answers/sites.h"
-#include "show/text.h"
+#include "read/blocks.h"
 #include "read/timeline.h"
+#include "show/json.h"
+#include "show/text.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -400,8 +400,23 @@ static void data_of_the_start_does_not_drown_the_headline(void **state) {
   assert_true(says(growth_main, idle(100000), false, "what grows is not known: only 4"));
 }
 
+/* However many there are in one expression. */
+static void test_texts_do_not_share(void **state) {
+  (void)state;
+  char all[256];
+  snprintf(all, sizeof all, "%s %s %s %s %s %s %s %s %s %s %s %s %s %s %s %s %s %s ",
+           text_count(1000), text_count(2000), text_count(3000), text_count(4000),
+           text_count(5000), text_count(6000), text_count(7000), text_count(8000),
+           text_count(9000), text_count(10000), text_count(11000), text_count(12000),
+           text_count(13000), text_count(14000), text_count(15000), text_count(16000),
+           text_count(17000), text_count(18000));
+  assert_string_equal(all, "1,000 2,000 3,000 4,000 5,000 6,000 7,000 8,000 9,000 10,000 "
+                           "11,000 12,000 13,000 14,000 15,000 16,000 17,000 18,000 ");
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_texts_do_not_share),
       cmocka_unit_test(ledger_adds_up),
       cmocka_unit_test(sites_agree_with_counters),
       cmocka_unit_test(balance_adds_up),
