@@ -1,0 +1,95 @@
+/* life.c - the process of a recording: does it run, how did it end, how long was it. */
+#include "read/parts.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/* Does the process still run: same pid and same start time (field 22 of its stat;
+ * field 2, the name in parentheses, may hold anything). */
+bool part_process_runs(int32_t pid, uint64_t start) {
+  char name[64], line[1024];
+  snprintf(name, sizeof name, "/proc/%" PRId32 "/stat", pid);
+  FILE *f = fopen(name, "re");
+  if (!f) return false;
+  size_t n = fread(line, 1, sizeof line - 1, f);
+  fclose(f);
+  line[n] = 0;
+  const char *p = strrchr(line, ')');
+  if (!p || p[1] == 0) return false;
+  char state = p[2];
+  for (int field = 2; field < 22 && p; field++)
+    p = strchr(p + 1, ' ');
+  return p && strtoull(p, NULL, 10) == start && state != 'Z' && state != 'X';
+}
+
+static void later(uint64_t *ms, uint64_t other) {
+  if (other > *ms) *ms = other;
+}
+
+static uint64_t last_known_ms(const struct recording *r) {
+  uint64_t ms = r->header.stop_ms;
+  for (uint64_t i = 0; i < r->tables[UL_SNAPSHOTS].count; i++) {
+    const struct ul_snapshot *s = part_at(r, UL_SNAPSHOTS, i);
+    if (s->kind != UL_SNAPSHOT_FREE) later(&ms, s->ms);
+  }
+  for (uint64_t i = 0; i < r->tables[UL_SITES].count; i++)
+    later(&ms, ((const struct ul_site *)part_at(r, UL_SITES, i))->first_ms);
+  for (uint64_t i = 0; i < r->tables[UL_LARGES].count; i++)
+    later(&ms, ul_birth_ms(ul_entry_birth(
+                   ((const struct ul_large *)part_at(r, UL_LARGES, i))->entry)));
+  for (uint64_t i = 0; i < r->tables[UL_ARENAS].count; i++) {
+    const struct ul_arena *a = part_at(r, UL_ARENAS, i);
+    for (unsigned u = 0; a->base && u < UL_UNITS; u++) {
+      if (a->pools[u].units == 0) continue;
+      uint64_t blocks = recording_pool_blocks(r, &a->pools[u]);
+      for (uint64_t k = 0; k < blocks; k++)
+        later(&ms,
+              ul_birth_ms(ul_entry_birth(recording_entry(r, a->pools[u].entry + k))));
+    }
+  }
+  return ms;
+}
+
+void part_find_duration(struct recording *r) {
+  struct timespec now;
+  r->duration_ms = r->header.end_ms ? r->header.end_ms : last_known_ms(r);
+  if (r->header.end_ms || !r->alive) return;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  uint64_t ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+  if (ns > r->header.start_mono_ns)
+    later(&r->duration_ms, (ns - r->header.start_mono_ns) / 1000000);
+}
+
+bool recording_runs(const struct recording *r) {
+  return r->alive && part_process_runs(r->header.pid, r->header.pid_start);
+}
+
+void recording_observe(struct recording *r, struct ul_mapping *mappings, uint64_t count,
+                       uint64_t rss_bytes) {
+  free(r->tables[UL_MAPPINGS].data);
+  r->tables[UL_MAPPINGS] = (struct table){(char *)mappings, count};
+  r->header.residency = UL_EVIDENCE_PAGEMAP;
+  r->header.end_rss_bytes = rss_bytes;
+}
+
+enum recording_end recording_end(const struct recording *r) {
+  switch (r->header.state) {
+  case UL_STATE_EXITED:
+    return RECORDING_EXITED;
+  case UL_STATE_SIGNALED:
+    return RECORDING_SIGNALED;
+  case UL_STATE_EXECED:
+    return RECORDING_EXECED;
+  case UL_STATE_ABORTED:
+    return RECORDING_ABORTED;
+  default:
+    return r->alive ? RECORDING_RUNNING : RECORDING_KILLED;
+  }
+}
+
+uint64_t recording_duration_ms(const struct recording *r) {
+  return r->duration_ms;
+}
