@@ -26,6 +26,19 @@ struct growth {
 struct growth *growth_load(const struct recording *r);
 void growth_free(struct growth *g);
 
+/* ---- leaks --------------------------------------------------------------------- */
+
+/* Did the scan come to its end? */
+bool leaks_known(const struct recording *r);
+/* The leaks of a verdict, most bytes first, dragged ones included; the caller frees the
+ * list, not what it points to. NULL: no memory, and *count is 0. */
+const struct ul_leak **leaks_of(const struct recording *r, enum ul_verdict verdict,
+                                size_t *count);
+/* How old what was born then was at the scan, milliseconds. */
+uint64_t leaks_age_ms(const struct recording *r, uint32_t birth);
+/* The verdict that matters most; UL_NO_VERDICT: nothing is lost. */
+enum ul_verdict leaks_worst(const struct recording *r);
+
 /* ---- unused -------------------------------------------------------------------- */
 
 /* Bytes. Free space counts where its pages are resident (if that is known): what was

@@ -26,10 +26,6 @@ static const enum ul_verdict order[] = {UL_DEFINITE, UL_POSSIBLE, UL_INDIRECT,
 
 /* ---- what there is ------------------------------------------------------------- */
 
-static bool scanned(const struct recording *r) {
-  return recording_header(r)->scan.state == UL_SCAN_DONE;
-}
-
 static const char *why_not_scanned(const struct recording *r) {
   const struct ul_scan *scan = &recording_header(r)->scan;
   static char reason[128];
@@ -58,31 +54,6 @@ static unsigned wanted(const struct view_options *o) {
   return o->all ? ~0u : ~(1u << UL_REACHABLE);
 }
 
-static int by_bytes(const void *a, const void *b) {
-  const struct ul_leak *x = *(const struct ul_leak *const *)a;
-  const struct ul_leak *y = *(const struct ul_leak *const *)b;
-  uint64_t sx = x->bytes + x->indirect_bytes, sy = y->bytes + y->indirect_bytes;
-  if (sx != sy) return sx > sy ? -1 : 1;
-  return x < y ? -1 : x > y;
-}
-
-/* The leaks of a verdict, most bytes first; the caller frees. NULL: none. */
-static const struct ul_leak **leaks_of(const struct recording *r, enum ul_verdict verdict,
-                                       size_t *count) {
-  const struct ul_leak **list = malloc((recording_count(r, UL_LEAKS) + 1) * sizeof *list);
-  const struct ul_leak *leak;
-  *count = 0;
-  for (uint64_t i = 0; list && (leak = recording_leak(r, i)); i++)
-    if (leak->verdict == verdict && leak->blocks) list[(*count)++] = leak;
-  if (*count) qsort(list, *count, sizeof *list, by_bytes);
-  return list;
-}
-
-static uint64_t age_ms(const struct recording *r, uint32_t birth) {
-  uint64_t at = recording_header(r)->scan.at_ms, born = ul_birth_ms(birth);
-  return at > born ? at - born : 0;
-}
-
 static uint64_t live_bytes(const struct site_sum *s) {
   return s->bytes;
 }
@@ -104,8 +75,8 @@ static json_t *leak_object(const struct recording *r, const struct ul_leak *leak
   json_put(object, "verdict", json_text(names[leak->verdict]));
   json_put(object, "indirect_bytes", json_bytes(leak->indirect_bytes));
   json_put(object, "indirect_blocks", json_bytes(leak->indirect_blocks));
-  json_put(object, "oldest_seconds", json_seconds(age_ms(r, leak->oldest_birth)));
-  json_put(object, "newest_seconds", json_seconds(age_ms(r, leak->newest_birth)));
+  json_put(object, "oldest_seconds", json_seconds(leaks_age_ms(r, leak->oldest_birth)));
+  json_put(object, "newest_seconds", json_seconds(leaks_age_ms(r, leak->newest_birth)));
   json_put(object, "example", json_text(address));
   json_put(object, "site", json_bytes(leak->site));
   json_put(object, "stack", json_stack(o, leak->site));
@@ -145,7 +116,7 @@ static json_t *scan_object(const struct recording *r) {
   const struct ul_scan *scan = &recording_header(r)->scan;
   json_t *object = json_object();
   json_put(object, "state", json_text(states[scan->state < 4 ? scan->state : 0]));
-  if (!scanned(r)) json_put(object, "reason", json_text(why_not_scanned(r)));
+  if (!leaks_known(r)) json_put(object, "reason", json_text(why_not_scanned(r)));
   json_put(object, "seconds", json_real((double)scan->took_us / 1e6));
   json_put(object, "root_bytes", json_bytes(scan->root_bytes));
   json_put(object, "heap_bytes", json_bytes(scan->heap_bytes));
@@ -168,7 +139,7 @@ static int print_json(const struct recording *r, const struct sites *s,
   json_put(root, "totals", totals);
   json_put(root, "rescued", rescued);
   json_put(root, "leaks", leaks_array(r, o));
-  if (!scanned(r)) json_put(root, "still_live", live_array(s, o));
+  if (!leaks_known(r)) json_put(root, "still_live", live_array(s, o));
   return json_finish(o, root);
 }
 
@@ -176,7 +147,8 @@ static int print_json(const struct recording *r, const struct sites *s,
 
 static void print_leak(const struct recording *r, const struct ul_leak *leak, size_t rank,
                        const struct view_options *o) {
-  uint64_t oldest = age_ms(r, leak->oldest_birth), newest = age_ms(r, leak->newest_birth);
+  uint64_t oldest = leaks_age_ms(r, leak->oldest_birth),
+           newest = leaks_age_ms(r, leak->newest_birth);
   fprintf(o->out, "\n %3zu   %s%s in %s%s", rank, text_on(o, TEXT_STRONG),
           text_size(o, leak->bytes), text_plural(leak->blocks, "block", "blocks"),
           text_off(o));
@@ -202,12 +174,6 @@ static void print_verdict(const struct recording *r, enum ul_verdict verdict,
   free(list);
 }
 
-/* The verdict that the first line is about; 0: nothing is lost. */
-static enum ul_verdict worst(const struct ul_scan *scan) {
-  if (scan->totals[UL_DEFINITE].blocks) return UL_DEFINITE;
-  return scan->totals[UL_POSSIBLE].blocks ? UL_POSSIBLE : UL_NO_VERDICT;
-}
-
 /* A few lost bytes must not hide that far more may be. */
 static void print_possible(const struct ul_scan *scan, const struct view_options *o) {
   uint64_t lost = scan->totals[UL_DEFINITE].bytes + scan->totals[UL_INDIRECT].bytes;
@@ -219,7 +185,7 @@ static void print_possible(const struct ul_scan *scan, const struct view_options
 
 static void print_first_line(const struct recording *r, const struct view_options *o) {
   const struct ul_scan *scan = &recording_header(r)->scan;
-  enum ul_verdict v = worst(scan);
+  enum ul_verdict v = leaks_worst(r);
   size_t n;
   if (!v) {
     fprintf(o->out, "%snothing is lost%s: all %s (%s) can be reached",
@@ -294,7 +260,7 @@ static void print_live(const struct recording *r, const struct sites *s,
 static int print_text(const struct recording *r, const struct sites *s,
                       const struct view_options *o) {
   const struct ul_scan *scan = &recording_header(r)->scan;
-  if (scanned(r)) {
+  if (leaks_known(r)) {
     print_first_line(r, o);
     fprintf(o->out, "\n\n");
     print_totals(scan, o);
@@ -311,7 +277,7 @@ static int print_text(const struct recording *r, const struct sites *s,
 
 void leaks_brief(struct recording *r, const struct view_options *o) {
   fprintf(o->out, "  leaks    ");
-  if (scanned(r))
+  if (leaks_known(r))
     print_first_line(r, o);
   else
     fprintf(o->out, "not known: %s", why_not_scanned(r));

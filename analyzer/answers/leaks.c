@@ -1,0 +1,38 @@
+/* leaks.c - what the scan at the end could not reach: the model (answers.h). */
+#include "answers/answers.h"
+
+#include <stdlib.h>
+
+bool leaks_known(const struct recording *r) {
+  return recording_header(r)->scan.state == UL_SCAN_DONE;
+}
+
+static int by_bytes(const void *a, const void *b) {
+  const struct ul_leak *x = *(const struct ul_leak *const *)a;
+  const struct ul_leak *y = *(const struct ul_leak *const *)b;
+  uint64_t sx = x->bytes + x->indirect_bytes, sy = y->bytes + y->indirect_bytes;
+  if (sx != sy) return sx > sy ? -1 : 1;
+  return x < y ? -1 : x > y;
+}
+
+const struct ul_leak **leaks_of(const struct recording *r, enum ul_verdict verdict,
+                                size_t *count) {
+  const struct ul_leak **list = malloc((recording_count(r, UL_LEAKS) + 1) * sizeof *list);
+  const struct ul_leak *leak;
+  *count = 0;
+  for (uint64_t i = 0; list && (leak = recording_leak(r, i)); i++)
+    if (leak->verdict == verdict && leak->blocks) list[(*count)++] = leak;
+  if (*count) qsort(list, *count, sizeof *list, by_bytes);
+  return list;
+}
+
+uint64_t leaks_age_ms(const struct recording *r, uint32_t birth) {
+  uint64_t at = recording_header(r)->scan.at_ms, born = ul_birth_ms(birth);
+  return at > born ? at - born : 0;
+}
+
+enum ul_verdict leaks_worst(const struct recording *r) {
+  const struct ul_scan *scan = &recording_header(r)->scan;
+  if (scan->totals[UL_DEFINITE].blocks) return UL_DEFINITE;
+  return scan->totals[UL_POSSIBLE].blocks ? UL_POSSIBLE : UL_NO_VERDICT;
+}
