@@ -146,30 +146,9 @@ static bool range_add(struct range_list *list, uintptr_t start, uintptr_t end,
   return true;
 }
 
-map_slot mapping_next_slot(uintptr_t *address) {
-  const uintptr_t leaf_slots = 1 << MAP_LEAF_BITS;
-  const uintptr_t slots = (uintptr_t)1 << (MAP_LEAF_BITS + MAP_ROOT_BITS);
-  uintptr_t i = *address >> MAP_SHIFT;
-  while (i < slots) {
-    _Atomic(map_slot) *leaf =
-        atomic_load_explicit(&map_root[i >> MAP_LEAF_BITS], memory_order_acquire);
-    if (!leaf) {
-      i = (i | (leaf_slots - 1)) + 1;
-      continue;
-    }
-    map_slot s = atomic_load_explicit(&leaf[i & (leaf_slots - 1)], memory_order_acquire);
-    if (s) {
-      *address = i << MAP_SHIFT;
-      return s;
-    }
-    i++;
-  }
-  return 0;
-}
-
 static bool add_heap(struct range_list *list) {
   uintptr_t at = 0;
-  for (map_slot s; (s = mapping_next_slot(&at)); at += UL_ARENA_BYTES) {
+  for (map_slot s; (s = map_next_slot(&at)); at += UL_ARENA_BYTES) {
     uintptr_t end = at + UL_ARENA_BYTES;
     if (map_is_large(s)) {
       struct large *l = map_large(s);

@@ -62,8 +62,4 @@ bool mapping_ours(struct range_list *list);
 /* One more range of RANGE_TOOL, in its place by address; false: no memory. */
 bool mapping_ours_add(struct range_list *list, uintptr_t start, uintptr_t end);
 void mapping_ours_free(struct range_list *list);
-
-/* The first slot of the map of addresses at or above *address, which becomes the start
- * of its megabyte; 0 if there is none. A large block has a slot for each megabyte. */
-map_slot mapping_next_slot(uintptr_t *address);
 #endif

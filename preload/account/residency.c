@@ -83,7 +83,7 @@ static bool collect_slot(int fd, map_slot s, uintptr_t at) {
 static void collect_heap(int fd) {
   bool read = true;
   uintptr_t at = 0;
-  for (map_slot s; read && (s = mapping_next_slot(&at)); at += UL_ARENA_BYTES)
+  for (map_slot s; read && (s = map_next_slot(&at)); at += UL_ARENA_BYTES)
     read = collect_slot(fd, s, at);
   recording->residency = !read     ? UL_EVIDENCE_NONE
                          : fd >= 0 ? UL_EVIDENCE_PAGEMAP

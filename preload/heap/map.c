@@ -24,3 +24,24 @@ bool map_enter(const void *base, size_t bytes, map_slot value) {
                           memory_order_release);
   return true;
 }
+
+map_slot map_next_slot(uintptr_t *address) {
+  const uintptr_t leaf_slots = 1 << MAP_LEAF_BITS;
+  const uintptr_t slots = (uintptr_t)1 << (MAP_LEAF_BITS + MAP_ROOT_BITS);
+  uintptr_t i = *address >> MAP_SHIFT;
+  while (i < slots) {
+    _Atomic(map_slot) *leaf =
+        atomic_load_explicit(&map_root[i >> MAP_LEAF_BITS], memory_order_acquire);
+    if (!leaf) {
+      i = (i | (leaf_slots - 1)) + 1;
+      continue;
+    }
+    map_slot s = atomic_load_explicit(&leaf[i & (leaf_slots - 1)], memory_order_acquire);
+    if (s) {
+      *address = i << MAP_SHIFT;
+      return s;
+    }
+    i++;
+  }
+  return 0;
+}

@@ -36,4 +36,8 @@ static inline map_slot map_slot_of_large(struct large *l) {
 /* Enter `value` for [base, base + bytes); base is megabyte-aligned. Under the arena lock.
  * false: no memory for the tree, nothing entered. With value 0 it cannot fail. */
 bool map_enter(const void *base, size_t bytes, map_slot value);
+
+/* The first slot of the map of addresses at or above *address, which becomes the start
+ * of its megabyte; 0 if there is none. A large block has a slot for each megabyte. */
+map_slot map_next_slot(uintptr_t *address);
 #endif

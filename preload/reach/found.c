@@ -79,7 +79,7 @@ static void each_in_arena(const struct arena *a, void (*visit)(const struct foun
 void found_each(void (*visit)(const struct found *)) {
   struct found f;
   uintptr_t at = 0;
-  for (map_slot s; (s = mapping_next_slot(&at)); at += UL_ARENA_BYTES) {
+  for (map_slot s; (s = map_next_slot(&at)); at += UL_ARENA_BYTES) {
     if (!map_is_large(s))
       each_in_arena(map_arena(s), visit);
     else if ((uintptr_t)map_large(s)->base == at && find_large(map_large(s), &f))
@@ -97,7 +97,7 @@ static void unrecorded_in_arena(const struct arena *a, found_piece *piece) {
 
 void found_unrecorded(found_piece *pool, found_piece *large) {
   uintptr_t at = 0;
-  for (map_slot s; (s = mapping_next_slot(&at)); at += UL_ARENA_BYTES) {
+  for (map_slot s; (s = map_next_slot(&at)); at += UL_ARENA_BYTES) {
     if (!map_is_large(s)) {
       unrecorded_in_arena(map_arena(s), pool);
       continue;
@@ -192,7 +192,7 @@ static bool prepare_slot(map_slot s, uintptr_t at) {
 bool found_prepare(bool ledger_moves) {
   uintptr_t at = 0, high = 0;
   moves = ledger_moves;
-  for (map_slot s; (s = mapping_next_slot(&at)); at += UL_ARENA_BYTES) {
+  for (map_slot s; (s = map_next_slot(&at)); at += UL_ARENA_BYTES) {
     if (!extent.low) extent.low = at;
     high = at + UL_ARENA_BYTES;
     if (!prepare_slot(s, at)) return false;
