@@ -82,6 +82,7 @@ INLINE void *entry_allocate(size_t size, size_t align, enum ul_family family, bo
 /* The block is about to be freed: out of the ledger. false: it was freed before. */
 bool entry_unrecord(struct heap *h, struct spot s, void *p);
 
-void entry_free(void *p); /* free, errno kept */
+/* free. Not by that name: the program may have a free of its own, in front of ours. */
+void entry_free(void *p);
 void *entry_realloc(void *p, size_t size, const void *frame);
 #endif

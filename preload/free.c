@@ -51,38 +51,38 @@ INLINE void release(void *p) {
   heap_put_any(h, s, p);
 }
 
-void entry_free(void *p) {
-  int saved = errno;
-  release(p);
-  errno = saved;
-}
-
-EXPORT void free(void *p) {
+INLINE void do_free(void *p) {
   if (UNLIKELY(!p)) return;
   int saved = errno;
   release(p);
   errno = saved;
 }
 
+void entry_free(void *p) {
+  do_free(p);
+}
+EXPORT void free(void *p) {
+  do_free(p);
+}
 EXPORT void cfree(void *p) {
-  free(p);
+  entry_free(p);
 }
 EXPORT void free_sized(void *p, size_t size) {
   (void)size;
-  free(p);
+  entry_free(p);
 }
 EXPORT void free_aligned_sized(void *p, size_t align, size_t size) {
   (void)align;
   (void)size;
-  free(p);
+  entry_free(p);
 }
 
 /* glibc's own names for them, which some programs call to get at "the real malloc". */
 EXPORT void __libc_free(void *p) {
-  free(p);
+  entry_free(p);
 }
 EXPORT void __libc_cfree(void *p) {
-  free(p);
+  entry_free(p);
 }
 
 /* ---- realloc ------------------------------------------------------------------- */
@@ -91,7 +91,7 @@ static void *move(struct heap *h, void *p, size_t usable, size_t size, uint32_t 
   void *q = entry_allocate_at(h, size, 0, UL_FAMILY_MALLOC, false, site);
   if (!q) return NULL;
   memcpy(q, p, usable < size ? usable : size);
-  free(p);
+  entry_free(p);
   return q;
 }
 
@@ -143,7 +143,7 @@ static void *reallocate(void *p, size_t size, const void *frame) {
 void *entry_realloc(void *p, size_t size, const void *frame) {
   if (!p) return entry_allocate(size, 0, UL_FAMILY_MALLOC, false, frame);
   if (size == 0) { /* as glibc */
-    free(p);
+    entry_free(p);
     return NULL;
   }
   int saved = errno;

@@ -1,6 +1,7 @@
 /* malloc.c - the exported allocation functions.
  *
  * Arguments are checked as glibc's manual ("Replacing malloc") and POSIX want it. */
+#include "base/os.h"
 #include "entry.h"
 
 #include <malloc.h>
@@ -77,9 +78,13 @@ EXPORT void *valloc(size_t size) {
   return do_memalign(UL_PAGE_BYTES, size, HERE);
 }
 
+INLINE void *do_pvalloc(size_t size, const void *frame) {
+  size_t pages = os_whole_pages(size);
+  return do_memalign(UL_PAGE_BYTES, pages < size ? SIZE_MAX : pages, frame);
+}
+
 EXPORT void *pvalloc(size_t size) {
-  size_t pages = (size + UL_PAGE_BYTES - 1) & ~(size_t)(UL_PAGE_BYTES - 1);
-  return do_memalign(UL_PAGE_BYTES, pages < size ? SIZE_MAX : pages, HERE);
+  return do_pvalloc(size, HERE);
 }
 
 /* glibc's own names for them, which some programs call to get at "the real malloc". */
@@ -96,5 +101,5 @@ EXPORT void *__libc_valloc(size_t size) {
   return do_memalign(UL_PAGE_BYTES, size, HERE);
 }
 EXPORT void *__libc_pvalloc(size_t size) {
-  return pvalloc(size);
+  return do_pvalloc(size, HERE);
 }

@@ -24,10 +24,6 @@ void _ZdaPvmSt11align_val_t(void *, size_t, size_t);
 void _ZdlPvSt11align_val_tRKSt9nothrow_t(void *, size_t, const void *);
 void _ZdaPvSt11align_val_tRKSt9nothrow_t(void *, size_t, const void *);
 
-static inline void put(void *p) {
-  if (p) entry_free(p);
-}
-
 /* Out of memory is libstdc++'s to handle: its operator new calls the new handler and
  * throws; it allocates by malloc, so it fails again as we did, in the proper way. */
 INLINE void *do_new(size_t size, size_t align, enum ul_family family, const char *name,
@@ -74,54 +70,54 @@ EXPORT void *_ZnamSt11align_val_tRKSt9nothrow_t(size_t n, size_t align,
 }
 
 EXPORT void _ZdlPv(void *p) {
-  put(p);
+  entry_free(p);
 }
 EXPORT void _ZdaPv(void *p) {
-  put(p);
+  entry_free(p);
 }
 EXPORT void _ZdlPvm(void *p, size_t n) {
   (void)n;
-  put(p);
+  entry_free(p);
 }
 EXPORT void _ZdaPvm(void *p, size_t n) {
   (void)n;
-  put(p);
+  entry_free(p);
 }
 EXPORT void _ZdlPvRKSt9nothrow_t(void *p, const void *nothrow) {
   (void)nothrow;
-  put(p);
+  entry_free(p);
 }
 EXPORT void _ZdaPvRKSt9nothrow_t(void *p, const void *nothrow) {
   (void)nothrow;
-  put(p);
+  entry_free(p);
 }
 EXPORT void _ZdlPvSt11align_val_t(void *p, size_t align) {
   (void)align;
-  put(p);
+  entry_free(p);
 }
 EXPORT void _ZdaPvSt11align_val_t(void *p, size_t align) {
   (void)align;
-  put(p);
+  entry_free(p);
 }
 EXPORT void _ZdlPvmSt11align_val_t(void *p, size_t n, size_t align) {
   (void)n;
   (void)align;
-  put(p);
+  entry_free(p);
 }
 EXPORT void _ZdaPvmSt11align_val_t(void *p, size_t n, size_t align) {
   (void)n;
   (void)align;
-  put(p);
+  entry_free(p);
 }
 EXPORT void _ZdlPvSt11align_val_tRKSt9nothrow_t(void *p, size_t align,
                                                 const void *nothrow) {
   (void)align;
   (void)nothrow;
-  put(p);
+  entry_free(p);
 }
 EXPORT void _ZdaPvSt11align_val_tRKSt9nothrow_t(void *p, size_t align,
                                                 const void *nothrow) {
   (void)align;
   (void)nothrow;
-  put(p);
+  entry_free(p);
 }
