@@ -249,14 +249,10 @@ static unsigned units_for(size_t bytes) {
   return (unsigned)((bytes + UL_UNIT_BYTES - 1) / UL_UNIT_BYTES);
 }
 
-static size_t span_bytes(size_t bytes) {
-  return (bytes + UL_PAGE_BYTES - 1) & ~(size_t)(UL_PAGE_BYTES - 1);
-}
-
 struct pool *arena_take_span(struct heap *h, size_t bytes, size_t align) {
   unsigned units = align > UL_UNIT_BYTES ? (unsigned)(align / UL_UNIT_BYTES) : 1;
   arena_lock();
-  struct pool *p = take(h, UL_SPAN, units_for(bytes), units, span_bytes(bytes));
+  struct pool *p = take(h, UL_SPAN, units_for(bytes), units, os_whole_pages(bytes));
   arena_unlock();
   return p;
 }
@@ -281,8 +277,7 @@ static void pool_close(struct arena *a, struct pool *p) {
   units_in(a, (unsigned)(p - a->pools), units, touched);
 }
 
-/* Calls visit for each pool in use; stops when it returns true. */
-static struct pool *next_pool(struct arena *a, unsigned *unit) {
+struct pool *arena_next_pool(struct arena *a, unsigned *unit) {
   while (*unit < UL_UNITS) {
     if (a->free_units >> *unit & 1) {
       ++*unit;
@@ -322,28 +317,29 @@ static void give_up(struct arena *a) {
 }
 
 /* After units of a became free: its own go first, then whole arenas, then whatever the
- * emptiest have (only if memory has come free that nothing of a's could make up for). */
-static void give_back(struct arena *a) {
+ * emptiest have (only if memory has come free that nothing of a's could make up for).
+ * false: all has gone, and still too much is retained. */
+static bool give_back(struct arena *a) {
   uint64_t used = block_units * UL_UNIT_BYTES;
   bool hoard =
       a->free_units == ALL_FREE && whole_count * UL_ARENA_BYTES > retain_limit(used);
-  if (!retain_too_much(used) && !hoard) return;
+  if (!retain_too_much(used) && !hoard) return true;
   give_up(a);
   while (by_free[UL_UNITS] && retain_too_much(used))
     arena_unmap(by_free[UL_UNITS]);
   for (unsigned k = UL_UNITS - 1; k > 0 && retain_too_much(used); k--)
     for (a = by_free[k]; a && retain_too_much(used); a = a->next)
       discard_free_units(a);
+  return !retain_too_much(used);
 }
 
 bool arena_give(struct pool *p) {
   arena_lock();
   struct arena *a = arena_of(p);
   pool_close(a, p);
-  give_back(a);
-  bool too_much = retain_too_much(block_units * UL_UNIT_BYTES);
+  bool enough = give_back(a);
   arena_unlock();
-  return !too_much;
+  return enough;
 }
 
 static bool grow_span(struct arena *a, unsigned first, unsigned old, unsigned units) {
@@ -364,7 +360,7 @@ bool arena_resize_span(struct pool *p, size_t bytes) {
     if (units < old) units_in(a, first + units, old - units, old - units);
     p->zeroed = false;
     p->units = (uint8_t)units;
-    p->size = p->virgin = p->end = (uint32_t)span_bytes(bytes);
+    p->size = p->virgin = p->end = (uint32_t)os_whole_pages(bytes);
     heap_gets(p->heap, p);
     WATCH(span_resized(a, p));
     if (units < old) give_back(a);
@@ -409,7 +405,7 @@ uint64_t arena_free_bytes(void) {
   uint64_t bytes = 0;
   for (struct arena *a = arena_first(); a; a = arena_next(a)) {
     struct pool *p;
-    for (unsigned unit = 0; (p = next_pool(a, &unit));)
+    for (unsigned unit = 0; (p = arena_next_pool(a, &unit));)
       bytes += p->units * UL_UNIT_BYTES - (uint64_t)p->live * p->size;
   }
   return bytes;
@@ -418,7 +414,7 @@ uint64_t arena_free_bytes(void) {
 static void check_arena(struct arena *a, uint64_t *free_units, uint64_t *dirty) {
   unsigned used = 0;
   struct pool *p;
-  for (unsigned unit = 0; (p = next_pool(a, &unit));) {
+  for (unsigned unit = 0; (p = arena_next_pool(a, &unit));) {
     used += p->units;
     invariant(p->base == a->base + (p - a->pools) * UL_UNIT_BYTES, "pool base");
     invariant(p->virgin <= p->end && p->end <= p->units * UL_UNIT_BYTES, "pool extent");

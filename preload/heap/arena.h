@@ -35,6 +35,9 @@ size_t arena_trim(void);
 /* Descriptors in use, newest first. Under the lock, or when nothing else runs. */
 struct arena *arena_first(void);
 struct arena *arena_next(struct arena *a);
+/* The pool in use at or behind unit *unit, which becomes the unit behind it; NULL: none.
+ * As above. */
+struct pool *arena_next_pool(struct arena *a, unsigned *unit);
 
 struct arena_totals {
   uint64_t arenas, arena_bytes, empty_bytes, pool_bytes;

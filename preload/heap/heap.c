@@ -165,8 +165,7 @@ static void relief_end(uint64_t signals) {
 }
 
 /* We are inside, so once the one who has taken over is done, nobody will again. */
-void heap_wait(struct heap *h) {
-  (void)h;
+void heap_wait(void) {
   lock_take(&relief);
   lock_give(&relief);
 }
@@ -372,9 +371,9 @@ static void check_pool(struct heap *h, struct pool *p) {
 void heap_check(struct heap *h) {
   uint64_t bytes = 0, tail = 0;
   for (struct arena *a = arena_first(); a; a = arena_next(a)) {
-    for (unsigned unit = 0; unit < UL_UNITS; unit++) {
-      struct pool *p = &a->pools[unit];
-      if (a->free_units >> unit & 1 || a->head[unit] != unit || p->heap != h) continue;
+    struct pool *p;
+    for (unsigned unit = 0; (p = arena_next_pool(a, &unit));) {
+      if (p->heap != h) continue;
       check_pool(h, p);
       bytes += p->units * UL_UNIT_BYTES;
       tail += p->units * UL_UNIT_BYTES - p->end;

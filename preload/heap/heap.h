@@ -28,12 +28,12 @@ void heap_pool_empty(struct heap *h, struct pool *p);    /* live became 0 */
 
 /* The owner's work on its pools lies between these two: while `inside` nobody takes the
  * heap over. They nest, for a signal handler may come between. */
-void heap_wait(struct heap *h);
+void heap_wait(void);
 static inline uint32_t heap_enter(struct heap *h) {
   uint32_t was = atomic_load_explicit(&h->inside, memory_order_relaxed);
   atomic_store_explicit(&h->inside, 1, memory_order_relaxed);
   atomic_signal_fence(memory_order_seq_cst); /* whoever takes over makes the real one */
-  if (UNLIKELY(atomic_load_explicit(&h->taken, memory_order_acquire))) heap_wait(h);
+  if (UNLIKELY(atomic_load_explicit(&h->taken, memory_order_acquire))) heap_wait();
   return was;
 }
 static inline void heap_leave(struct heap *h, uint32_t was) {

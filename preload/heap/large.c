@@ -23,7 +23,7 @@
 #include "heap/retain.h"
 #include "heap/watch.h"
 
-enum { PAGE = 4096, CACHE_BLOCKS = 8, MANY = 16384 };
+enum { CACHE_BLOCKS = 8, MANY = 16384 };
 
 static struct large *all;     /* in use */
 static struct large *retired; /* descriptors without a mapping */
@@ -171,7 +171,7 @@ static struct large *from_cache(size_t bytes) {
 
 /* A hint: no lock. */
 static size_t mapping_size(size_t bytes) {
-  size_t grain = count < MANY ? PAGE : UL_ARENA_BYTES;
+  size_t grain = count < MANY ? OS_PAGE : UL_ARENA_BYTES;
   return ((bytes ? bytes : 1) + grain - 1) & ~(grain - 1);
 }
 

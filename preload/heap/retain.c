@@ -3,8 +3,8 @@
 enum { WINDOW = 1024 }; /* additions and takings */
 
 static uint64_t kept, extra;
-static uint64_t gone;      /* given back lately, and not fetched again */
-static uint64_t regretted; /* fetched again since extra was raised */
+static uint64_t regretted; /* given back and fetched again since extra was raised */
+static uint64_t gone;      /* given back since then, and not fetched again */
 static uint64_t low;       /* least kept in this window */
 static unsigned events;
 

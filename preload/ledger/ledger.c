@@ -165,10 +165,8 @@ static void check_pool(const struct pool *p) {
 
 void ledger_check(struct heap *h) {
   for (struct arena *a = arena_first(); a; a = arena_next(a)) {
-    for (unsigned unit = 0; unit < UL_UNITS; unit++) {
-      const struct pool *p = &a->pools[unit];
-      if (a->free_units >> unit & 1 || a->head[unit] != unit || p->heap != h) continue;
-      if (p->entries) check_pool(p);
-    }
+    const struct pool *p;
+    for (unsigned unit = 0; (p = arena_next_pool(a, &unit));)
+      if (p->heap == h && p->entries) check_pool(p);
   }
 }
