@@ -396,7 +396,9 @@ enum ul_evidence { UL_EVIDENCE_NONE, UL_EVIDENCE_PAGEMAP, UL_EVIDENCE_MINCORE };
   X(EXEC_FAILED, "exec calls that failed after the recording was closed")                \
   X(THREAD_UNSTOPPED, "threads whose registers the scan could not get")                  \
   X(CHILD_UNRECORDED, "forked children not recorded")                                    \
-  X(UNCOUNTED, "blocks without a counter for their call site: no room")
+  X(UNCOUNTED, "blocks without a counter for their call site: no room")                  \
+  X(NO_BARRIER,                                                                          \
+    "times that freed blocks had to wait for a sleeping thread: no membarrier")
 
 enum ul_fallback {
 #define X(name, text) UL_FB_##name,

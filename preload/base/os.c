@@ -11,11 +11,21 @@
 /* ---- fault injection ----------------------------------------------------------- */
 
 static const char *const op_names[OS_OPS] = {
-    [OS_OP_MMAP] = "mmap",           [OS_OP_MREMAP] = "mremap", [OS_OP_OPEN] = "open",
-    [OS_OP_FALLOCATE] = "fallocate", [OS_OP_WRITE] = "write",   [OS_OP_READ] = "read",
-    [OS_OP_FORK] = "fork",           [OS_OP_PREAD] = "pread",   [OS_OP_STAT] = "stat",
-    [OS_OP_UNLINK] = "unlink",       [OS_OP_RENAME] = "rename", [OS_OP_LINK] = "link",
-    [OS_OP_MINCORE] = "mincore",     [OS_OP_SIGNAL] = "signal",
+    [OS_OP_MMAP] = "mmap",
+    [OS_OP_MREMAP] = "mremap",
+    [OS_OP_OPEN] = "open",
+    [OS_OP_FALLOCATE] = "fallocate",
+    [OS_OP_WRITE] = "write",
+    [OS_OP_READ] = "read",
+    [OS_OP_FORK] = "fork",
+    [OS_OP_PREAD] = "pread",
+    [OS_OP_STAT] = "stat",
+    [OS_OP_UNLINK] = "unlink",
+    [OS_OP_RENAME] = "rename",
+    [OS_OP_LINK] = "link",
+    [OS_OP_MINCORE] = "mincore",
+    [OS_OP_SIGNAL] = "signal",
+    [OS_OP_MEMBARRIER] = "membarrier",
 };
 static _Atomic long fail_after[OS_OPS]; /* 0: never; n: the n-th call from now fails */
 

@@ -28,6 +28,7 @@ enum os_op {
   OS_OP_LINK,
   OS_OP_MINCORE,
   OS_OP_SIGNAL,
+  OS_OP_MEMBARRIER,
   OS_OPS
 };
 /* The system call itself, inline: no wrapper of the program's stands in front of it,

@@ -112,5 +112,6 @@ bool os_barrier_register(void) {
 }
 
 bool os_barrier_all_threads(void) {
+  if (os_injected(OS_OP_MEMBARRIER)) return false;
   return os_call(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0;
 }

@@ -21,12 +21,14 @@
  * `taken` came after, it sees 1 and waits. One of the two holds. Who gives up loses
  * nothing: an owner that is inside will drain. Only one thread takes over at a time, with
  * all signals blocked, so that no handler leaves by longjmp or waits for itself; where
- * the kernel has no membarrier, nobody does, and remote frees wait for their owner.
+ * the kernel has no membarrier, nobody does, remote frees wait for their owner, and that
+ * is counted.
  *
  * Lock order: heaps, relief, arena. fork takes them all, so in the child no heap is
  * taken. The child of a raw fork may find its own heap taken: it leaves it alone. */
 #include "heap/heap.h"
 
+#include "base/count.h"
 #include "base/lock.h"
 #include "base/meta.h"
 #include "base/os_thread.h"
@@ -142,7 +144,10 @@ struct pool *heap_refill(struct heap *h, unsigned class) {
 
 static bool owner_is_inside(struct heap *h) {
   atomic_store_explicit(&h->taken, 1, memory_order_relaxed);
-  if (!os_barrier_all_threads()) return true;
+  if (!os_barrier_all_threads()) {
+    fallback(UL_FB_NO_BARRIER);
+    return true;
+  }
   return atomic_load_explicit(&h->inside, memory_order_acquire);
 }
 
@@ -152,7 +157,10 @@ static void take_over(struct heap *h, void (*work)(struct heap *)) {
 }
 
 static bool relief_begin(uint64_t *signals) {
-  if (!atomic_load_explicit(&can_take_over, memory_order_relaxed)) return false;
+  if (!atomic_load_explicit(&can_take_over, memory_order_relaxed)) {
+    fallback(UL_FB_NO_BARRIER);
+    return false;
+  }
   os_block_signals(~UINT64_C(0), signals);
   if (lock_try(&relief) == 0) return true;
   os_block_signals(*signals, NULL);

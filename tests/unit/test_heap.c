@@ -288,6 +288,42 @@ static void test_memory_fails(void **state) {
   os_inject_faults("mmap:0");
 }
 
+/* What a thread allocates before it sleeps, and others free. */
+enum { SLEEPER_BLOCKS = 1000 };
+static struct held of_sleeper[SLEEPER_BLOCKS];
+static pthread_barrier_t sleeper_allocated, sleeper_freed;
+
+static void *allocate_and_sleep(void *unused) {
+  for (int i = 0; i < SLEEPER_BLOCKS; i++)
+    if (!take(&of_sleeper[i], 2000)) abort();
+  pthread_barrier_wait(&sleeper_allocated);
+  pthread_barrier_wait(&sleeper_freed);
+  return unused;
+}
+
+/* Without a barrier nobody takes over, and it is counted; with one the blocks come back.
+ */
+static void test_no_barrier_is_counted(void **state) {
+  (void)state;
+  pthread_t thread;
+  uint64_t before = recording->fallbacks[UL_FB_NO_BARRIER];
+  pthread_barrier_init(&sleeper_allocated, NULL, 2);
+  pthread_barrier_init(&sleeper_freed, NULL, 2);
+  assert_int_equal(pthread_create(&thread, NULL, allocate_and_sleep, NULL), 0);
+  pthread_barrier_wait(&sleeper_allocated);
+  struct heap *theirs = of_sleeper[0].spot.pool->heap;
+  uint64_t held = theirs->pool_bytes;
+  os_inject_faults("membarrier:1");
+  for (int i = 0; i < SLEEPER_BLOCKS; i++)
+    put(&of_sleeper[i]);
+  os_inject_faults("membarrier:0");
+  assert_int_equal(recording->fallbacks[UL_FB_NO_BARRIER], before + 1);
+  assert_true(theirs->pool_bytes < held / 4);
+  pthread_barrier_wait(&sleeper_freed);
+  pthread_join(thread, NULL);
+  check_all();
+}
+
 /* A block for whose site there is no counter is live, not freed. */
 static void test_no_room_for_a_counter(void **state) {
   (void)state;
@@ -418,6 +454,7 @@ int main(void) {
       cmocka_unit_test(test_spans_resize),
       cmocka_unit_test(test_large_resize),
       cmocka_unit_test(test_memory_fails),
+      cmocka_unit_test(test_no_barrier_is_counted),
       cmocka_unit_test(test_no_room_for_a_counter),
       cmocka_unit_test(test_tables),
       cmocka_unit_test(test_rows_are_replaced),
