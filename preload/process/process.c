@@ -45,15 +45,14 @@
 #include "reach/reach.h"
 #include "recording/recording.h"
 #include "recording/table.h"
+#include "stack/module.h"
 #include "stack/stack.h"
 
 #include <dlfcn.h>
 #include <errno.h>
-#include <link.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/auxv.h>
 #include <unistd.h>
 
 enum { SETTLE_MS = 20 };
@@ -348,7 +347,7 @@ static bool may_start(const void *frame_address) {
   void *address = ((void *const *)frame_address)[1];
   if (!environ || thread_state.busy || _dl_find_object(address, &caller) != 0)
     return false;
-  return caller.dlfo_link_map->l_addr != getauxval(AT_BASE);
+  return (uint64_t)caller.dlfo_map_start != module_loader();
 }
 
 bool process_start_early(const void *frame_address) {
