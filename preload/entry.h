@@ -11,6 +11,7 @@
 #include "heap/heap.h"
 #include "heap/map.h"
 #include "ledger/ledger.h"
+#include "ledger/misuse.h"
 #include "ledger/site.h"
 #include "process/process.h"
 #include "recording/recording.h"

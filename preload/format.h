@@ -390,7 +390,7 @@ enum ul_evidence { UL_EVIDENCE_NONE, UL_EVIDENCE_PAGEMAP, UL_EVIDENCE_MINCORE };
     "snapshots without their smallest sites (below 1/16384 of the heap)")                \
   X(RSS_UNKNOWN, "resident size could not be read")                                      \
   X(DOUBLE_FREE, "blocks freed twice (ignored)")                                         \
-  X(INVALID_FREE, "frees of an address inside a block or a free pool (ignored)")         \
+  X(INVALID_FREE, "frees of an address inside a block (ignored)")                        \
   X(FOREIGN_FREE, "frees passed on to another allocator")                                \
   X(QUARANTINED, "heaps of other threads set aside after fork")                          \
   X(EXEC_FAILED, "exec calls that failed after the recording was closed")                \
@@ -398,7 +398,9 @@ enum ul_evidence { UL_EVIDENCE_NONE, UL_EVIDENCE_PAGEMAP, UL_EVIDENCE_MINCORE };
   X(CHILD_UNRECORDED, "forked children not recorded")                                    \
   X(UNCOUNTED, "blocks without a counter for their call site: no room")                  \
   X(NO_BARRIER,                                                                          \
-    "times that freed blocks had to wait for a sleeping thread: no membarrier")
+    "times that freed blocks had to wait for a sleeping thread: no membarrier")          \
+  X(REALLOC_OF_FREED, "reallocs of a freed block (given another, or none)")              \
+  X(INVALID_REALLOC, "reallocs of an address inside a block (refused)")
 
 enum ul_fallback {
 #define X(name, text) UL_FB_##name,
@@ -407,6 +409,24 @@ enum ul_fallback {
       UL_FB_COUNT
 };
 #define UL_FB_SLOTS 64
+
+/* What the program did to memory that is no live block of its own, and where: for each
+ * kind the first UL_MISUSE_SITES places; all of them are in the fallbacks. */
+enum ul_misuse_kind {
+  UL_FREED_TWICE,        /* UL_FB_DOUBLE_FREE */
+  UL_FREED_INSIDE,       /* UL_FB_INVALID_FREE */
+  UL_RESIZED_AFTER_FREE, /* UL_FB_REALLOC_OF_FREED */
+  UL_RESIZED_INSIDE,     /* UL_FB_INVALID_REALLOC */
+  UL_MISUSES
+};
+#define UL_MISUSE_SITES 8
+struct ul_misuse {
+  uint32_t site; /* of the call; 0: this place is not in use */
+  uint32_t reserved;
+  uint64_t count;
+  uint64_t address; /* of the first */
+  uint64_t ms;
+}; /* 32 bytes */
 
 struct ul_header {
   char magic[8];
@@ -457,6 +477,7 @@ struct ul_header {
   uint64_t fallbacks[UL_FB_SLOTS];
   struct ul_scan scan;
   struct ul_segment segments[UL_SEGMENTS];
+  struct ul_misuse misuses[UL_MISUSES * UL_MISUSE_SITES]; /* by kind */
 };
 
 _Static_assert(sizeof(struct ul_header) <= UL_HEADER_BYTES, "header");
@@ -469,4 +490,5 @@ _Static_assert(sizeof(struct ul_large) == 64, "large");
 _Static_assert(sizeof(struct ul_snapshot) == 256, "snapshot");
 _Static_assert(sizeof(struct ul_leak) == 64, "leak");
 _Static_assert(sizeof(struct ul_mapping) == 64, "mapping");
+_Static_assert(sizeof(struct ul_misuse) == 32, "misuse");
 #endif

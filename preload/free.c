@@ -17,37 +17,47 @@ void *__libc_realloc(void *, size_t);
 
 __attribute__((noinline)) bool entry_unrecord(struct heap *h, struct spot s, void *p) {
   size_t requested;
-  if (!ledger_look(s, p, &requested)) {
-    if (!ledger_covers(s) || recording_stopped()) return true;
-    fallback(UL_FB_DOUBLE_FREE);
-    return false;
-  }
+  if (!ledger_look(s, p, &requested)) return !ledger_covers(s) || recording_stopped();
   snapshot_before_free(h, requested);
   ledger_clear(h, s, p, recording_ms());
   return true;
 }
 
-static void free_foreign(void *p) {
+static __attribute__((noinline, cold)) void misused(enum ul_misuse_kind kind,
+                                                    const void *p, const void *frame) {
+  misuse_note(kind, p, entry_site(frame));
+}
+
+/* Where there is no mapping the next allocator has nothing either. */
+static void free_foreign(void *p, const void *frame) {
   static void (*real)(void *);
+  if (heap_gave_back(p, 0)) {
+    misused(UL_FREED_TWICE, p, frame);
+    return;
+  }
   if (!real) *(void **)&real = next_symbol("free");
   fallback(UL_FB_FOREIGN_FREE);
   if (real) real(p);
 }
 
+/* HERE is the entry point's frame: asked for only where it is needed. */
 INLINE void release(void *p) {
   map_slot slot = map_lookup(p);
   if (UNLIKELY(!slot)) {
-    free_foreign(p);
+    free_foreign(p, HERE);
     return;
   }
   struct heap *h = entry_heap();
   if (UNLIKELY(!h)) return; /* no memory for a heap: the block stays */
   struct spot s = heap_spot(p, slot);
   if (UNLIKELY(!s.pool && !s.large)) {
-    fallback(UL_FB_INVALID_FREE);
+    misused(heap_gave_back(p, slot) ? UL_FREED_TWICE : UL_FREED_INSIDE, p, HERE);
     return;
   }
-  if (LIKELY(process_recording()) && !entry_unrecord(h, s, p)) return;
+  if (LIKELY(process_recording()) && UNLIKELY(!entry_unrecord(h, s, p))) {
+    misused(UL_FREED_TWICE, p, HERE);
+    return;
+  }
   heap_put_any(h, s, p);
 }
 
@@ -87,12 +97,33 @@ EXPORT void __libc_cfree(void *p) {
 
 /* ---- realloc ------------------------------------------------------------------- */
 
-static void *move(struct heap *h, void *p, size_t usable, size_t size, uint32_t site) {
+static void *copy(struct heap *h, struct spot s, const void *p, size_t size,
+                  uint32_t site) {
+  size_t usable = heap_usable(s);
   void *q = entry_allocate_at(h, size, 0, UL_FAMILY_MALLOC, false, site);
+  return q ? memcpy(q, p, usable < size ? usable : size) : NULL;
+}
+
+static void *move(struct heap *h, struct spot s, void *p, size_t size, uint32_t site) {
+  void *q = copy(h, s, p, size, site);
   if (!q) return NULL;
-  memcpy(q, p, usable < size ? usable : size);
-  entry_free(p);
+  if (process_recording() && UNLIKELY(!entry_unrecord(h, s, p)))
+    misuse_note(UL_RESIZED_AFTER_FREE, p, site);
+  else
+    heap_put_any(h, s, p);
   return q;
+}
+
+/* The block is large enough, and stays; unless it was freed: then it is, or will be,
+ * somebody else's. */
+static void *stay(struct heap *h, struct spot s, void *p, size_t size, uint32_t site) {
+  if (!site || !process_recording()) return p;
+  if (LIKELY(entry_unrecord(h, s, p))) {
+    entry_record(h, s, p, size, UL_FAMILY_MALLOC, site);
+    return p;
+  }
+  misuse_note(UL_RESIZED_AFTER_FREE, p, site);
+  return copy(h, s, p, size, site);
 }
 
 /* For the ledger the block is freed and allocated anew by the caller of realloc. */
@@ -113,8 +144,15 @@ static void *resize(struct heap *h, struct spot s, void *p, size_t size, uint32_
   return q;
 }
 
-static void *realloc_foreign(void *p, size_t size) {
+static void *refuse(void *p, map_slot slot, const void *frame) {
+  misused(heap_gave_back(p, slot) ? UL_RESIZED_AFTER_FREE : UL_RESIZED_INSIDE, p, frame);
+  errno = ENOMEM;
+  return NULL;
+}
+
+static void *realloc_foreign(void *p, size_t size, const void *frame) {
   static void *(*real)(void *, size_t);
+  if (heap_gave_back(p, 0)) return refuse(p, 0, frame);
   if (!real) *(void **)&real = next_symbol("realloc");
   fallback(UL_FB_FOREIGN_FREE);
   return real ? real(p, size) : NULL;
@@ -122,22 +160,19 @@ static void *realloc_foreign(void *p, size_t size) {
 
 static void *reallocate(void *p, size_t size, const void *frame) {
   map_slot slot = map_lookup(p);
-  if (UNLIKELY(!slot)) return realloc_foreign(p, size);
+  if (UNLIKELY(!slot)) return realloc_foreign(p, size, frame);
   struct heap *h = entry_heap();
   struct spot s = heap_spot(p, slot);
-  if (UNLIKELY(size > PTRDIFF_MAX || !h || (!s.pool && !s.large))) {
+  if (UNLIKELY(!s.pool && !s.large)) return refuse(p, slot, frame);
+  if (UNLIKELY(size > PTRDIFF_MAX || !h)) {
     errno = ENOMEM;
     return NULL;
   }
   uint32_t site = entry_site(frame);
   enum heap_resizing how = heap_resizing(s, size);
-  if (how == HEAP_STAYS) {
-    if (site && process_recording() && entry_unrecord(h, s, p))
-      entry_record(h, s, p, size, UL_FAMILY_MALLOC, site);
-    return p;
-  }
+  if (how == HEAP_STAYS) return stay(h, s, p, size, site);
   void *q = how == HEAP_RESIZES ? resize(h, s, p, size, site) : NULL;
-  return q ? q : move(h, p, heap_usable(s), size, site);
+  return q ? q : move(h, s, p, size, site);
 }
 
 void *entry_realloc(void *p, size_t size, const void *frame) {

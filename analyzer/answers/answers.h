@@ -39,6 +39,18 @@ uint64_t leaks_age_ms(const struct recording *r, uint32_t birth);
 /* The verdict that matters most; UL_NO_VERDICT: nothing is lost. */
 enum ul_verdict leaks_worst(const struct recording *r);
 
+/* ---- misuses ------------------------------------------------------------------- */
+
+/* Places of misuse: of a kind, the most frequent first. */
+struct misuses {
+  enum ul_misuse_kind kind;
+  uint64_t count; /* everywhere, also where it is not known */
+  const struct ul_misuse *places[UL_MISUSE_SITES];
+  size_t known; /* in use of `places` */
+};
+bool misuses_any(const struct recording *r);
+struct misuses misuses_of(const struct recording *r, enum ul_misuse_kind kind);
+
 /* ---- unused -------------------------------------------------------------------- */
 
 /* Bytes. Free space counts where its pages are resident (if that is known): what was

@@ -150,6 +150,16 @@ static bool check_leaks(struct recording *r) {
   return true;
 }
 
+static bool check_misuses(struct recording *r) {
+  for (int i = 0; i < UL_MISUSES * UL_MISUSE_SITES; i++) {
+    struct ul_misuse *m = &r->header.misuses[i];
+    if (site_exists(r, m->site) || m->site == UL_SITE_NONE) continue;
+    if (!part_damaged(r, "misuse %d was at site %" PRIu32, i, m->site)) return false;
+    *m = (struct ul_misuse){0};
+  }
+  return true;
+}
+
 static bool check_mappings(struct recording *r) {
   for (uint64_t i = 0; i < r->tables[UL_MAPPINGS].count; i++) {
     struct ul_mapping *m = part_at(r, UL_MAPPINGS, i);
@@ -330,6 +340,6 @@ static bool check_overlaps(struct recording *r) {
 
 bool part_check(struct recording *r) {
   return check_header_texts(r) && check_modules(r) && check_nodes(r) && check_sites(r) &&
-         check_chunks(r) && check_snapshots(r) && check_leaks(r) && check_mappings(r) &&
-         check_arenas(r) && check_larges(r) && check_overlaps(r);
+         check_chunks(r) && check_snapshots(r) && check_leaks(r) && check_misuses(r) &&
+         check_mappings(r) && check_arenas(r) && check_larges(r) && check_overlaps(r);
 }

@@ -126,6 +126,8 @@ static const char *const heuristics[] = {"stdstring", "length64", "newarray",
 static const char *const scans[] = {"none", "running", "done", "failed"};
 static const char *const mapping_kinds[] = {"anonymous", "stack",  "brk",      "code",
                                             "data",      "shared", "recording"};
+static const char *const misuses[] = {"freed_twice", "freed_inside", "resized_after_free",
+                                      "resized_inside"};
 static const char *const fallbacks[] = {
 #define X(name_, text_) #name_,
     UL_FALLBACKS(X)
@@ -225,6 +227,20 @@ static void dump_fallbacks(struct dump *d) {
     begin(d, "fallback");
     NAME(d, "name", fallbacks, i);
     number(d, "count", h->fallbacks[i]);
+    end(d);
+  }
+}
+
+static void dump_misuses(struct dump *d) {
+  for (uint64_t i = 0; i < UL_MISUSES * UL_MISUSE_SITES; i++) {
+    const struct ul_misuse *m = &recording_header(d->r)->misuses[i];
+    if (!m->count) continue;
+    begin(d, "misuse");
+    NAME(d, "kind", misuses, i / UL_MISUSE_SITES);
+    number(d, "site", m->site);
+    number(d, "count", m->count);
+    hex(d, "address", m->address);
+    number(d, "ms", m->ms);
     end(d);
   }
 }
@@ -529,6 +545,7 @@ int dump_main(struct recording *r, const struct view_options *o) {
   dump_end(&d);
   dump_directory(&d);
   dump_fallbacks(&d);
+  dump_misuses(&d);
   dump_modules(&d);
   dump_nodes(&d);
   dump_sites(&d);

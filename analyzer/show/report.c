@@ -3,6 +3,7 @@
 #include "answers/balance.h"
 #include "answers/children.h"
 #include "answers/sites.h"
+#include "names/frame.h"
 #include "read/live.h"
 #include "read/timeline.h"
 #include "show/chart.h"
@@ -178,6 +179,7 @@ static int print_json(const struct recording *r, const struct sites *s,
   json_put(root, "balance", balance_array(&b));
   json_put(root, "sites", sites_array(s, o));
   json_put(root, "sites_count", json_bytes(s->count));
+  json_put(root, "misuses", misuses_array(r, o));
   json_put(root, "fallbacks", fallbacks_object(r));
   json_put(root, "children", children_object(r));
   json_put(root, "unsettled", json_bytes(recording_unsettled(r)));
@@ -199,8 +201,19 @@ static void print_title(const struct recording *r, const struct sites *s,
           text_size(o, peak_bytes(r, s)));
 }
 
+/* The end of a run does without symbols, for they may take long; but here the place is
+ * all there is to say. */
+static void print_misuses(const struct recording *r, const struct view_options *o) {
+  struct view_options named = *o;
+  if (!misuses_any(r)) return;
+  if (!o->symbols) named.symbols = symbols_new(r, NULL);
+  misuses_brief(r, &named);
+  if (!o->symbols) symbols_free(named.symbols);
+}
+
 static void print_answers(struct recording *r, const struct view_options *o) {
   fputc('\n', o->out);
+  print_misuses(r, o);
   growth_brief(r, o);
   leaks_brief(r, o);
   unused_brief(r, o);
@@ -361,6 +374,7 @@ static int print_text(struct recording *r, const struct sites *s,
   print_title(r, s, o);
   print_answers(r, o);
   print_totals(r, s, o);
+  misuses_print(r, o);
   chart_draw(r, o);
   print_balance(r, o);
   print_rankings(r, s, o);

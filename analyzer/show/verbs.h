@@ -36,6 +36,11 @@ void growth_brief(struct recording *r, const struct view_options *o);
 void leaks_brief(struct recording *r, const struct view_options *o);
 void unused_brief(struct recording *r, const struct view_options *o);
 
+/* What was freed or resized wrongly: a line for each kind, and in full. Nothing if nothing
+ * was. */
+void misuses_brief(const struct recording *r, const struct view_options *o);
+void misuses_print(const struct recording *r, const struct view_options *o);
+
 /* For the end of a report: a heading, the recordings with their peak, loss and end, the
  * folded ones by program, and whether a limit was reached. Nothing if there were none. */
 void children_print(const struct view_options *options, const char *path, uint64_t worth);

@@ -73,6 +73,8 @@ void os_unmap(void *p, size_t bytes, enum os_use use);
 bool os_resize(void *p, size_t old_bytes, size_t new_bytes, enum os_use use);
 /* Give the pages' memory back; they read as zeros. */
 bool os_discard(void *p, size_t bytes);
+/* Is there a mapping of anything around the address? */
+bool os_is_mapped(const void *p);
 /* A private mapping that reads as zeros in a forked child (MADV_WIPEONFORK; an old kernel
  * without it gives ordinary memory). */
 void *os_map_wiped_in_children(size_t bytes);

@@ -76,6 +76,13 @@ bool os_discard(void *p, size_t bytes) {
   return os_call(SYS_madvise, p, bytes, MADV_DONTNEED) == 0;
 }
 
+/* An advice that changes nothing, by a call that malloc makes anyway: a filter of system
+ * calls lets it through. */
+bool os_is_mapped(const void *p) {
+  uintptr_t page = (uintptr_t)p & ~(uintptr_t)(OS_PAGE - 1);
+  return os_call(SYS_madvise, page, OS_PAGE, MADV_WILLNEED) != -ENOMEM;
+}
+
 /* 0 or -errno; where it is, in *at. */
 static int map_at(void **at, size_t bytes, int protection, int flags, int fd,
                   uint64_t offset) {

@@ -254,6 +254,13 @@ void *heap_take_wide(struct heap *h, size_t bytes, size_t align, struct spot *s,
   return s->large->base;
 }
 
+bool heap_gave_back(const void *p, map_slot slot) {
+  if (!slot) return !os_is_mapped(p);
+  if (map_is_large(slot)) return p == map_large(slot)->base;
+  uintptr_t unit = ((uintptr_t)p & (UL_ARENA_BYTES - 1)) / UL_UNIT_BYTES;
+  return map_arena(slot)->free_units >> unit & 1;
+}
+
 static enum heap_resizing span_resizing(size_t usable, size_t bytes) {
   if (bytes <= usable && usable - bytes <= usable / 8) return HEAP_STAYS;
   return bytes > UL_MEDIUM_MAX && bytes <= UL_SPAN_MAX ? HEAP_RESIZES : HEAP_MOVES;

@@ -159,6 +159,7 @@ static void forget_history(void) {
   }
   memset(recording->fallbacks, 0, sizeof recording->fallbacks);
   memset(&recording->scan, 0, sizeof recording->scan);
+  memset(recording->misuses, 0, sizeof recording->misuses);
   snapshot_reset();
 }
 

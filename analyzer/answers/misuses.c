@@ -1,0 +1,33 @@
+/* misuses.c - frees and reallocs of what was no live block: the model (answers.h). */
+#include "answers/answers.h"
+
+#include <stdlib.h>
+
+static int by_count(const void *a, const void *b) {
+  const struct ul_misuse *x = *(const struct ul_misuse *const *)a;
+  const struct ul_misuse *y = *(const struct ul_misuse *const *)b;
+  if (x->count != y->count) return x->count > y->count ? -1 : 1;
+  return x < y ? -1 : x > y;
+}
+
+bool misuses_any(const struct recording *r) {
+  for (int kind = 0; kind < UL_MISUSES; kind++)
+    if (misuses_of(r, kind).count) return true;
+  return false;
+}
+
+struct misuses misuses_of(const struct recording *r, enum ul_misuse_kind kind) {
+  static const enum ul_fallback counts[UL_MISUSES] = {
+      [UL_FREED_TWICE] = UL_FB_DOUBLE_FREE,
+      [UL_FREED_INSIDE] = UL_FB_INVALID_FREE,
+      [UL_RESIZED_AFTER_FREE] = UL_FB_REALLOC_OF_FREED,
+      [UL_RESIZED_INSIDE] = UL_FB_INVALID_REALLOC,
+  };
+  const struct ul_header *h = recording_header(r);
+  struct misuses m = {.kind = kind, .count = h->fallbacks[counts[kind]]};
+  const struct ul_misuse *places = h->misuses + kind * UL_MISUSE_SITES;
+  for (size_t i = 0; i < UL_MISUSE_SITES; i++)
+    if (places[i].count) m.places[m.known++] = &places[i];
+  qsort(m.places, m.known, sizeof *m.places, by_count);
+  return m;
+}

@@ -1,0 +1,36 @@
+#include "ledger/misuse.h"
+
+#include "base/count.h"
+#include "recording/recording.h"
+
+#include <stdbool.h>
+
+/* Is the place the site's, now? Who comes first gets it. */
+static bool claim(struct ul_misuse *m, uint32_t site) {
+  uint32_t found = 0;
+  return __atomic_compare_exchange_n(&m->site, &found, site, false, __ATOMIC_RELAXED,
+                                     __ATOMIC_RELAXED) ||
+         found == site;
+}
+
+static void note(struct ul_misuse *places, const void *p, uint32_t site) {
+  for (unsigned i = 0; i < UL_MISUSE_SITES; i++) {
+    struct ul_misuse *m = &places[i];
+    if (!claim(m, site)) continue;
+    if (__atomic_fetch_add(&m->count, 1, __ATOMIC_RELAXED)) return;
+    m->address = (uint64_t)(uintptr_t)p;
+    m->ms = recording_ms();
+    return;
+  }
+}
+
+void misuse_note(enum ul_misuse_kind kind, const void *p, uint32_t site) {
+  static const enum ul_fallback counts[UL_MISUSES] = {
+      [UL_FREED_TWICE] = UL_FB_DOUBLE_FREE,
+      [UL_FREED_INSIDE] = UL_FB_INVALID_FREE,
+      [UL_RESIZED_AFTER_FREE] = UL_FB_REALLOC_OF_FREED,
+      [UL_RESIZED_INSIDE] = UL_FB_INVALID_REALLOC,
+  };
+  fallback(counts[kind]);
+  if (site != UL_SITE_NONE) note(recording->misuses + kind * UL_MISUSE_SITES, p, site);
+}

@@ -1,0 +1,11 @@
+/* misuse.h - what the program hands to free and realloc and is no live block: how many of
+ * each kind, and at which places. */
+#ifndef ULLAGE_MISUSE_H
+#define ULLAGE_MISUSE_H
+
+#include "format.h"
+
+/* Count one. `site` is where it was called (site.h), or UL_SITE_NONE: not recorded. Any
+ * thread, no lock. */
+void misuse_note(enum ul_misuse_kind kind, const void *p, uint32_t site);
+#endif
