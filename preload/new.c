@@ -1,6 +1,9 @@
 /* new.c - C++: operator new and delete, by their mangled names. */
+#include "base/say.h"
 #include "entry.h"
 
+#include <dlfcn.h>
+#include <link.h>
 #include <stdlib.h>
 
 void *_Znwm(size_t);
@@ -24,50 +27,87 @@ void _ZdaPvmSt11align_val_t(void *, size_t, size_t);
 void _ZdlPvSt11align_val_tRKSt9nothrow_t(void *, size_t, const void *);
 void _ZdaPvSt11align_val_tRKSt9nothrow_t(void *, size_t, const void *);
 
-/* Out of memory is libstdc++'s to handle: its operator new calls the new handler and
- * throws; it allocates by malloc, so it fails again as we did, in the proper way. */
-INLINE void *do_new(size_t size, size_t align, enum ul_family family, const char *name,
-                    const void *frame) {
+/* ---- the runtime's own ---------------------------------------------------------- */
+
+/* With the runtime of a plugin that was opened RTLD_LOCAL nobody is acquainted but the
+ * plugin, who is the caller. */
+static void *symbol_of_caller(const char *name, const void *frame) {
+  struct dl_find_object caller;
+  if (_dl_find_object(((void *const *)frame)[1], &caller) != 0) return NULL;
+  unsigned before = busy_enter(BUSY_LOOKUP);
+  void *object = dlopen(caller.dlfo_link_map->l_name, RTLD_LAZY | RTLD_NOLOAD);
+  void *symbol = object ? dlsym(object, name) : NULL;
+  if (object) dlclose(object);
+  busy_leave(before);
+  return symbol;
+}
+
+/* operator new as the C++ runtime has it: it calls the new handler and throws. It
+ * allocates by malloc, so what failed with us fails again, in the proper way. */
+static __attribute__((noinline)) void *runtime_new(const char *name, size_t size,
+                                                   size_t align, const void *nothrow,
+                                                   const void *frame) {
+  union {
+    void *symbol;
+    void *(*plain)(size_t);
+    void *(*aligned)(size_t, size_t);
+    void *(*plain_nothrow)(size_t, const void *);
+    void *(*aligned_nothrow)(size_t, size_t, const void *);
+  } next = {.symbol = next_symbol(name)};
+  if (!next.symbol) next.symbol = symbol_of_caller(name, frame);
+  if (!next.symbol && nothrow) return NULL;
+  if (!next.symbol) {
+    static bool said;
+    say_once(&said, "operator new is out of memory, and there is nobody to throw");
+    abort();
+  }
+  if (nothrow)
+    return align ? next.aligned_nothrow(size, align, nothrow)
+                 : next.plain_nothrow(size, nothrow);
+  return align ? next.aligned(size, align) : next.plain(size);
+}
+
+/* ---- new ------------------------------------------------------------------------ */
+
+INLINE void *do_new(size_t size, size_t align, const void *nothrow, enum ul_family family,
+                    const char *name, const void *frame) {
   int saved = errno;
   void *p = entry_allocate(size, align, family, false, frame);
   if (LIKELY(p != NULL)) return p;
   errno = saved;
-  void *next = next_symbol(name);
-  if (!next) return NULL;
-  return align ? ((void *(*)(size_t, size_t))next)(size, align)
-               : ((void *(*)(size_t))next)(size);
+  return runtime_new(name, size, align, nothrow, frame);
 }
 
 EXPORT void *_Znwm(size_t n) {
-  return do_new(n, 0, UL_FAMILY_NEW, "_Znwm", HERE);
+  return do_new(n, 0, NULL, UL_FAMILY_NEW, "_Znwm", HERE);
 }
 EXPORT void *_Znam(size_t n) {
-  return do_new(n, 0, UL_FAMILY_NEW_ARRAY, "_Znam", HERE);
+  return do_new(n, 0, NULL, UL_FAMILY_NEW_ARRAY, "_Znam", HERE);
 }
 EXPORT void *_ZnwmSt11align_val_t(size_t n, size_t align) {
-  return do_new(n, align, UL_FAMILY_NEW, "_ZnwmSt11align_val_t", HERE);
+  return do_new(n, align, NULL, UL_FAMILY_NEW, "_ZnwmSt11align_val_t", HERE);
 }
 EXPORT void *_ZnamSt11align_val_t(size_t n, size_t align) {
-  return do_new(n, align, UL_FAMILY_NEW_ARRAY, "_ZnamSt11align_val_t", HERE);
+  return do_new(n, align, NULL, UL_FAMILY_NEW_ARRAY, "_ZnamSt11align_val_t", HERE);
 }
 EXPORT void *_ZnwmRKSt9nothrow_t(size_t n, const void *nothrow) {
-  (void)nothrow;
-  return entry_allocate(n, 0, UL_FAMILY_NEW, false, HERE);
+  return do_new(n, 0, nothrow, UL_FAMILY_NEW, "_ZnwmRKSt9nothrow_t", HERE);
 }
 EXPORT void *_ZnamRKSt9nothrow_t(size_t n, const void *nothrow) {
-  (void)nothrow;
-  return entry_allocate(n, 0, UL_FAMILY_NEW_ARRAY, false, HERE);
+  return do_new(n, 0, nothrow, UL_FAMILY_NEW_ARRAY, "_ZnamRKSt9nothrow_t", HERE);
 }
 EXPORT void *_ZnwmSt11align_val_tRKSt9nothrow_t(size_t n, size_t align,
                                                 const void *nothrow) {
-  (void)nothrow;
-  return entry_allocate(n, align, UL_FAMILY_NEW, false, HERE);
+  return do_new(n, align, nothrow, UL_FAMILY_NEW, "_ZnwmSt11align_val_tRKSt9nothrow_t",
+                HERE);
 }
 EXPORT void *_ZnamSt11align_val_tRKSt9nothrow_t(size_t n, size_t align,
                                                 const void *nothrow) {
-  (void)nothrow;
-  return entry_allocate(n, align, UL_FAMILY_NEW_ARRAY, false, HERE);
+  return do_new(n, align, nothrow, UL_FAMILY_NEW_ARRAY,
+                "_ZnamSt11align_val_tRKSt9nothrow_t", HERE);
 }
+
+/* ---- delete --------------------------------------------------------------------- */
 
 EXPORT void _ZdlPv(void *p) {
   entry_free(p);

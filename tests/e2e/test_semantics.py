@@ -130,6 +130,12 @@ def test_libraries_that_come_and_go_while_exceptions_fly(recorder):
     assert (r.status, r.text(), r.stderr) == (0, "done\n", b"")
 
 
+@pytest.mark.short
+def test_out_of_memory_with_a_runtime_that_only_the_plugin_sees(recorder):
+    r = recorder.same(program("runtime"), program("private.so"))
+    assert (r.status, r.text()) == (0, "0 0\n")
+
+
 def test_exceptions(recorder):
     recorder.same(program("throw"), "3000")
 

@@ -91,6 +91,14 @@ static void refusals() {
   SOFT(throws([] { return ::operator new(too_large); }));
   SOFT(handler_calls == 3);
   SOFT(std::get_new_handler() == nullptr);
+  handler_calls = 0;
+  std::set_new_handler(handler);
+  SOFT(!keep(::operator new(too_large, std::nothrow)));
+  SOFT(handler_calls == 3);
+  handler_calls = 0;
+  std::set_new_handler(handler);
+  SOFT(!keep(::operator new[](too_large, a, std::nothrow)));
+  SOFT(handler_calls == 3);
 }
 
 int main() {
