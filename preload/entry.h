@@ -20,6 +20,7 @@
 #include <errno.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define HERE __builtin_frame_address(0)
@@ -83,7 +84,24 @@ INLINE void *entry_allocate(size_t size, size_t align, enum ul_family family, bo
 /* The block is about to be freed: out of the ledger. false: it was freed before. */
 bool entry_unrecord(struct heap *h, struct spot s, void *p);
 
-/* free. Not by that name: the program may have a free of its own, in front of ours. */
+/* free and realloc. Not by these names: the program may have its own, in front of ours.
+ */
 void entry_free(void *p);
 void *entry_realloc(void *p, size_t size, const void *frame);
+/* The free that is in front: the program's, or entry_free. */
+void entry_free_first(void *p);
+
+/* ---- a program in front ---------------------------------------------------------
+ *
+ * A program that defines malloc, free, calloc and realloc itself (bash does) need not
+ * define the rest of the family, which then is ours. But what belongs together comes from
+ * one allocator: its free gets the blocks. So all the rest does what it would do without
+ * us: by the program's own functions where the real one calls them (reallocarray, new,
+ * delete), and else as the next one does it. Its functions may in turn call those behind
+ * them (RTLD_NEXT, __libc_malloc), so these names stay an allocator. */
+
+/* `free` is what the loader finds first; ours is entry_free by another name. */
+INLINE bool entry_program_in_front(void) {
+  return free != entry_free;
+}
 #endif

@@ -5,10 +5,6 @@
 
 #include <stdlib.h>
 
-/* Not, or not always, in libc's headers. */
-void cfree(void *);
-void free_sized(void *, size_t);
-void free_aligned_sized(void *, size_t, size_t);
 void __libc_free(void *);
 void __libc_cfree(void *);
 void *__libc_realloc(void *, size_t);
@@ -71,21 +67,8 @@ INLINE void do_free(void *p) {
 void entry_free(void *p) {
   do_free(p);
 }
-EXPORT void free(void *p) {
-  do_free(p);
-}
-EXPORT void cfree(void *p) {
-  entry_free(p);
-}
-EXPORT void free_sized(void *p, size_t size) {
-  (void)size;
-  entry_free(p);
-}
-EXPORT void free_aligned_sized(void *p, size_t align, size_t size) {
-  (void)align;
-  (void)size;
-  entry_free(p);
-}
+/* front.c compares the two; here a compiler would take them for the same. */
+EXPORT void free(void *p) __attribute__((alias("entry_free")));
 
 /* glibc's own names for them, which some programs call to get at "the real malloc". */
 EXPORT void __libc_free(void *p) {
@@ -192,13 +175,4 @@ EXPORT void *realloc(void *p, size_t size) {
 }
 EXPORT void *__libc_realloc(void *p, size_t size) {
   return entry_realloc(p, size, HERE);
-}
-
-EXPORT void *reallocarray(void *p, size_t n, size_t size) {
-  size_t bytes;
-  if (__builtin_mul_overflow(n, size, &bytes)) {
-    errno = ENOMEM;
-    return NULL;
-  }
-  return entry_realloc(p, bytes, HERE);
 }

@@ -57,14 +57,23 @@ INLINE void *do_memalign(size_t align, size_t size, const void *frame) {
   return entry_allocate(size, align, UL_FAMILY_ALIGNED, false, frame);
 }
 
+#define WITH_PROGRAM_IN_FRONT(name, ...)                                                 \
+  if (UNLIKELY(entry_program_in_front())) {                                              \
+    NEXT(name);                                                                          \
+    return real(__VA_ARGS__);                                                            \
+  }
+
 EXPORT void *memalign(size_t align, size_t size) {
+  WITH_PROGRAM_IN_FRONT(memalign, align, size)
   return do_memalign(align, size, HERE);
 }
 EXPORT void *aligned_alloc(size_t align, size_t size) {
+  WITH_PROGRAM_IN_FRONT(aligned_alloc, align, size)
   return do_memalign(align, size, HERE);
 }
 
 EXPORT int posix_memalign(void **result, size_t align, size_t size) {
+  WITH_PROGRAM_IN_FRONT(posix_memalign, result, align, size)
   if (!power_of_two(align) || align % sizeof(void *)) return EINVAL;
   int saved = errno;
   void *p = do_memalign(align, size, HERE);
@@ -75,6 +84,7 @@ EXPORT int posix_memalign(void **result, size_t align, size_t size) {
 }
 
 EXPORT void *valloc(size_t size) {
+  WITH_PROGRAM_IN_FRONT(valloc, size)
   return do_memalign(UL_PAGE_BYTES, size, HERE);
 }
 
@@ -84,6 +94,7 @@ INLINE void *do_pvalloc(size_t size, const void *frame) {
 }
 
 EXPORT void *pvalloc(size_t size) {
+  WITH_PROGRAM_IN_FRONT(pvalloc, size)
   return do_pvalloc(size, HERE);
 }
 

@@ -71,6 +71,8 @@ static __attribute__((noinline)) void *runtime_new(const char *name, size_t size
 
 INLINE void *do_new(size_t size, size_t align, const void *nothrow, enum ul_family family,
                     const char *name, const void *frame) {
+  if (UNLIKELY(entry_program_in_front()))
+    return runtime_new(name, size, align, nothrow, frame);
   int saved = errno;
   void *p = entry_allocate(size, align, family, false, frame);
   if (LIKELY(p != NULL)) return p;
@@ -110,54 +112,54 @@ EXPORT void *_ZnamSt11align_val_tRKSt9nothrow_t(size_t n, size_t align,
 /* ---- delete --------------------------------------------------------------------- */
 
 EXPORT void _ZdlPv(void *p) {
-  entry_free(p);
+  entry_free_first(p);
 }
 EXPORT void _ZdaPv(void *p) {
-  entry_free(p);
+  entry_free_first(p);
 }
 EXPORT void _ZdlPvm(void *p, size_t n) {
   (void)n;
-  entry_free(p);
+  entry_free_first(p);
 }
 EXPORT void _ZdaPvm(void *p, size_t n) {
   (void)n;
-  entry_free(p);
+  entry_free_first(p);
 }
 EXPORT void _ZdlPvRKSt9nothrow_t(void *p, const void *nothrow) {
   (void)nothrow;
-  entry_free(p);
+  entry_free_first(p);
 }
 EXPORT void _ZdaPvRKSt9nothrow_t(void *p, const void *nothrow) {
   (void)nothrow;
-  entry_free(p);
+  entry_free_first(p);
 }
 EXPORT void _ZdlPvSt11align_val_t(void *p, size_t align) {
   (void)align;
-  entry_free(p);
+  entry_free_first(p);
 }
 EXPORT void _ZdaPvSt11align_val_t(void *p, size_t align) {
   (void)align;
-  entry_free(p);
+  entry_free_first(p);
 }
 EXPORT void _ZdlPvmSt11align_val_t(void *p, size_t n, size_t align) {
   (void)n;
   (void)align;
-  entry_free(p);
+  entry_free_first(p);
 }
 EXPORT void _ZdaPvmSt11align_val_t(void *p, size_t n, size_t align) {
   (void)n;
   (void)align;
-  entry_free(p);
+  entry_free_first(p);
 }
 EXPORT void _ZdlPvSt11align_val_tRKSt9nothrow_t(void *p, size_t align,
                                                 const void *nothrow) {
   (void)align;
   (void)nothrow;
-  entry_free(p);
+  entry_free_first(p);
 }
 EXPORT void _ZdaPvSt11align_val_tRKSt9nothrow_t(void *p, size_t align,
                                                 const void *nothrow) {
   (void)align;
   (void)nothrow;
-  entry_free(p);
+  entry_free_first(p);
 }

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from harness import (ULLAGE, execute, find, marked_line, program, tool)
+from harness import (PRELOAD, ULLAGE, execute, find, marked_line, program, tool)
 
 
 @pytest.mark.short
@@ -210,6 +210,16 @@ def test_an_earlier_recording_is_not_silently_lost(recorder):
 def test_program_that_wraps_glibcs_own_names(recorder):
     # (The second unwinder of the strict checks allocates, by the program's malloc.)
     recorder.same(program("wrapper"), strict=False)
+
+
+@pytest.mark.short
+@pytest.mark.parametrize("argv", [("own",), ("own", "free"), ("next",)], ids="-".join)
+def test_what_belongs_together_comes_from_one_allocator(recorder, argv):
+    r = recorder.same(program("front"), *argv, strict=False)
+    assert r.status == (99 if "free" in argv else 0), r.text()
+    bare = execute([program("front"), *argv],
+                   env={"LD_PRELOAD": str(PRELOAD), "ULLAGE_RECORD": "no"})
+    assert (bare.status, bare.stdout) == (r.status, r.stdout)
 
 
 def test_a_program_with_its_own_allocator_is_named(recorder):

@@ -1,0 +1,42 @@
+/* front.c - the rest of malloc, free, calloc and realloc's family, which programs that
+ * define these themselves seldom define (entry.h).
+ *
+ * Alignment is not here: libc has the aligned functions from its own heap, whatever the
+ * program defines, and with a program in front malloc.c leaves them to it. */
+#include "entry.h"
+
+#include <stdlib.h>
+
+/* Not, or not always, in libc's headers. */
+void cfree(void *);
+void free_sized(void *, size_t);
+void free_aligned_sized(void *, size_t, size_t);
+
+void entry_free_first(void *p) {
+  if (UNLIKELY(entry_program_in_front()))
+    free(p);
+  else
+    entry_free(p);
+}
+EXPORT void cfree(void *p) {
+  entry_free_first(p);
+}
+EXPORT void free_sized(void *p, size_t size) {
+  (void)size;
+  entry_free_first(p);
+}
+EXPORT void free_aligned_sized(void *p, size_t align, size_t size) {
+  (void)align;
+  (void)size;
+  entry_free_first(p);
+}
+
+EXPORT void *reallocarray(void *p, size_t n, size_t size) {
+  size_t bytes;
+  if (__builtin_mul_overflow(n, size, &bytes)) {
+    errno = ENOMEM;
+    return NULL;
+  }
+  if (UNLIKELY(entry_program_in_front())) return realloc(p, bytes);
+  return entry_realloc(p, bytes, HERE);
+}
