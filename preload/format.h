@@ -300,7 +300,15 @@ enum ul_heuristic { /* interior pointers that keep a block reachable */
                     UL_LENGTH64,
                     UL_NEWARRAY,
                     UL_MULTIPLE_INHERITANCE,
+                    UL_CONSTANT_OFFSET,
                     UL_HEURISTICS
+};
+#define UL_HEURISTIC_NAMES                                                               \
+  {"stdstring", "length64", "newarray", "multipleinheritance", "constantoffset"}
+#define UL_HEURISTICS_OF_SCAN 4u /* these are in the scan, the others in the header */
+
+struct ul_amount {
+  uint64_t blocks, bytes;
 };
 
 /* All blocks of one site with one verdict. */
@@ -328,9 +336,7 @@ struct ul_scan {
   uint32_t threads;                /* whose stacks were roots */
   uint32_t threads_unstopped;      /* whose registers could not be had */
   uint64_t unreadable_pages;
-  struct {
-    uint64_t blocks, bytes;
-  } totals[UL_VERDICTS], rescued[UL_HEURISTICS];
+  struct ul_amount totals[UL_VERDICTS], rescued[UL_HEURISTICS_OF_SCAN];
 };
 
 enum ul_mapping_kind {
@@ -478,6 +484,7 @@ struct ul_header {
   struct ul_scan scan;
   struct ul_segment segments[UL_SEGMENTS];
   struct ul_misuse misuses[UL_MISUSES * UL_MISUSE_SITES]; /* by kind */
+  struct ul_amount rescued[12]; /* by heuristics from UL_HEURISTICS_OF_SCAN on */
 };
 
 _Static_assert(sizeof(struct ul_header) <= UL_HEADER_BYTES, "header");

@@ -34,6 +34,8 @@ bool leaks_known(const struct recording *r);
  * list, not what it points to. NULL: no memory, and *count is 0. */
 const struct ul_leak **leaks_of(const struct recording *r, enum ul_verdict verdict,
                                 size_t *count);
+/* What can be reached thanks to a heuristic only. */
+struct ul_amount leaks_rescued(const struct recording *r, enum ul_heuristic by);
 /* How old what was born then was at the scan, milliseconds. */
 uint64_t leaks_age_ms(const struct recording *r, uint32_t birth);
 /* The verdict that matters most; UL_NO_VERDICT: nothing is lost. */

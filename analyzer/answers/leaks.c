@@ -26,6 +26,12 @@ const struct ul_leak **leaks_of(const struct recording *r, enum ul_verdict verdi
   return list;
 }
 
+struct ul_amount leaks_rescued(const struct recording *r, enum ul_heuristic by) {
+  const struct ul_header *h = recording_header(r);
+  return by < UL_HEURISTICS_OF_SCAN ? h->scan.rescued[by]
+                                    : h->rescued[by - UL_HEURISTICS_OF_SCAN];
+}
+
 uint64_t leaks_age_ms(const struct recording *r, uint32_t birth) {
   uint64_t at = recording_header(r)->scan.at_ms, born = ul_birth_ms(birth);
   return at > born ? at - born : 0;

@@ -39,6 +39,7 @@ static const struct verb verbs[] = {
      "      --depth=N             frames kept of each call stack, 1 to 1024 (default: "
      "64)\n"
      "      --scan=yes|no         look for leaks at the end (default: yes)\n"
+     "      --heuristics=LIST     pointers into blocks that count: all (default), none, names\n"
      "      --python-malloc=yes|no  set PYTHONMALLOC=malloc for CPython (default: yes)\n"
      "  -q, --quiet               no summary at the end\n"
      "      --help                this text\n"

@@ -33,6 +33,7 @@ struct run {
   const char *file; /* as given; NULL: ullage.PROGRAM.PID */
   enum answer children, scan, python_malloc;
   unsigned depth; /* 0: unsaid */
+  const char *heuristics; /* NULL: unsaid */
   bool quiet;
   char **command;
   char preload[PATH_MAX];
@@ -43,13 +44,14 @@ struct run {
 
 /* ---- options ------------------------------------------------------------------- */
 
-enum { OPTION_CHILDREN = 256, OPTION_DEPTH, OPTION_SCAN, OPTION_PYTHON };
+enum { OPTION_CHILDREN = 256, OPTION_DEPTH, OPTION_SCAN, OPTION_HEURISTICS, OPTION_PYTHON };
 
 static const struct option options[] = {
     {"output", required_argument, NULL, 'o'},
     {"children", required_argument, NULL, OPTION_CHILDREN},
     {"depth", required_argument, NULL, OPTION_DEPTH},
     {"scan", required_argument, NULL, OPTION_SCAN},
+    {"heuristics", required_argument, NULL, OPTION_HEURISTICS},
     {"python-malloc", required_argument, NULL, OPTION_PYTHON},
     {"quiet", no_argument, NULL, 'q'},
     {NULL, 0, NULL, 0}};
@@ -60,6 +62,24 @@ static int parse_answer(const char *option, enum answer *answer) {
     return say_usage("run", "--%s=%s: yes or no expected", option, optarg);
   *answer = yes ? YES : NO;
   return EXIT_FINE;
+}
+
+/* As libullage.so reads it. */
+static int parse_heuristics(struct run *run, const char *list) {
+  static const char *const names[UL_HEURISTICS] = UL_HEURISTIC_NAMES;
+  run->heuristics = list;
+  if (!strcmp(list, "all") || !strcmp(list, "none")) return EXIT_FINE;
+  for (const char *name = list;; name++) {
+    size_t length = strcspn(name, ","), h = 0;
+    while (h < UL_HEURISTICS &&
+           (strlen(names[h]) != length || strncmp(name, names[h], length)))
+      h++;
+    if (h == UL_HEURISTICS)
+      return say_usage("run", "--heuristics=%s: there is no heuristic %.*s", list,
+                       (int)length, name);
+    name += length;
+    if (!*name) return EXIT_FINE;
+  }
 }
 
 static int parse_option(struct run *run, int option, char *argv[]) {
@@ -74,6 +94,8 @@ static int parse_option(struct run *run, int option, char *argv[]) {
     return parse_answer("children", &run->children);
   case OPTION_SCAN:
     return parse_answer("scan", &run->scan);
+  case OPTION_HEURISTICS:
+    return parse_heuristics(run, optarg);
   case OPTION_PYTHON:
     return parse_answer("python-malloc", &run->python_malloc);
   case OPTION_DEPTH:
@@ -284,6 +306,7 @@ static bool set_environment(const struct run *run) {
          set_number("ULLAGE_MAIN_PID", (unsigned)getpid()) &&
          set_answer("ULLAGE_CHILDREN", run->children) &&
          set_answer("ULLAGE_SCAN", run->scan) &&
+         (!run->heuristics || set("ULLAGE_HEURISTICS", run->heuristics)) &&
          (!run->depth || set_number("ULLAGE_DEPTH", run->depth)) &&
          (!run->unrecorded || set("ULLAGE_RECORD", "no"));
 }

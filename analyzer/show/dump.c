@@ -4,6 +4,7 @@
  * Nothing is symbolized, sorted or left out, but for elements that are all zero.
  * JSON is written element by element: a recording may be larger than memory for
  * its tree of objects. */
+#include "answers/answers.h"
 #include "answers/sites.h"
 #include "read/blocks.h"
 #include "show/json.h"
@@ -121,8 +122,7 @@ static const char *const families[] = {"none", "malloc", "new", "new[]", "aligne
 static const char *const kinds[] = {"free", "timed", "peak", "final"};
 static const char *const verdicts[] = {"none", "definite", "indirect", "possible",
                                        "reachable"};
-static const char *const heuristics[] = {"stdstring", "length64", "newarray",
-                                         "multipleinheritance"};
+static const char *const heuristics[] = UL_HEURISTIC_NAMES;
 static const char *const scans[] = {"none", "running", "done", "failed"};
 static const char *const mapping_kinds[] = {"anonymous", "stack",  "brk",      "code",
                                             "data",      "shared", "recording"};
@@ -497,10 +497,11 @@ static void dump_scan(struct dump *d) {
     end(d);
   }
   for (uint64_t h = 0; h < UL_HEURISTICS; h++) {
+    struct ul_amount by = leaks_rescued(d->r, (enum ul_heuristic)h);
     begin(d, "rescued");
     NAME(d, "name", heuristics, h);
-    number(d, "blocks", s->rescued[h].blocks);
-    number(d, "bytes", s->rescued[h].bytes);
+    number(d, "blocks", by.blocks);
+    number(d, "bytes", by.bytes);
     end(d);
   }
 }

@@ -17,8 +17,7 @@ static const char *const titles[UL_VERDICTS] = {"", "DEFINITELY LOST", "INDIRECT
 static const char *const meanings[UL_VERDICTS] = {
     "", "nothing points to it", "only lost blocks point to it",
     "only pointers into its middle", "in use, or kept to the end"};
-static const char *const heuristics[UL_HEURISTICS] = {"stdstring", "length64", "newarray",
-                                                      "multipleinheritance"};
+static const char *const heuristics[UL_HEURISTICS] = UL_HEURISTIC_NAMES;
 /* In this order of interest. */
 static const enum ul_verdict order[] = {UL_DEFINITE, UL_POSSIBLE, UL_INDIRECT,
                                         UL_REACHABLE};
@@ -132,9 +131,10 @@ static int print_json(const struct recording *r, const struct sites *s,
   json_t *root = json_object(), *totals = json_object(), *rescued = json_object();
   for (int v = UL_DEFINITE; v < UL_VERDICTS; v++)
     json_put(totals, names[v], amount(scan->totals[v].bytes, scan->totals[v].blocks));
-  for (int h = 0; h < UL_HEURISTICS; h++)
-    json_put(rescued, heuristics[h],
-             amount(scan->rescued[h].bytes, scan->rescued[h].blocks));
+  for (int h = 0; h < UL_HEURISTICS; h++) {
+    struct ul_amount by = leaks_rescued(r, h);
+    json_put(rescued, heuristics[h], amount(by.bytes, by.blocks));
+  }
   json_put(root, "scan", scan_object(r));
   json_put(root, "totals", totals);
   json_put(root, "rescued", rescued);
@@ -208,17 +208,20 @@ static void print_first_line(const struct recording *r, const struct view_option
   if (v == UL_DEFINITE) print_possible(scan, o);
 }
 
-static void print_totals(const struct ul_scan *scan, const struct view_options *o) {
+static void print_totals(const struct recording *r, const struct view_options *o) {
+  const struct ul_scan *scan = &recording_header(r)->scan;
   for (size_t i = 0; i < VERDICTS; i++)
     fprintf(o->out, "  %-10s %14s  %14s   %s\n", names[order[i]],
             text_size(o, scan->totals[order[i]].bytes),
             text_plural(scan->totals[order[i]].blocks, "block ", "blocks"),
             meanings[order[i]]);
-  for (int h = 0; h < UL_HEURISTICS; h++)
-    if (scan->rescued[h].blocks)
+  for (int h = 0; h < UL_HEURISTICS; h++) {
+    struct ul_amount by = leaks_rescued(r, h);
+    if (by.blocks)
       fprintf(o->out, "  %s (%s) count as reachable by the heuristic %s\n",
-              text_plural(scan->rescued[h].blocks, "block", "blocks"),
-              text_size(o, scan->rescued[h].bytes), heuristics[h]);
+              text_plural(by.blocks, "block", "blocks"), text_size(o, by.bytes),
+              heuristics[h]);
+  }
 }
 
 static void print_scan(const struct ul_scan *scan, const struct view_options *o) {
@@ -263,7 +266,7 @@ static int print_text(const struct recording *r, const struct sites *s,
   if (leaks_known(r)) {
     print_first_line(r, o);
     fprintf(o->out, "\n\n");
-    print_totals(scan, o);
+    print_totals(r, o);
     for (size_t v = 0; v < VERDICTS; v++)
       if (wanted(o) & 1u << order[v]) print_verdict(r, order[v], o);
     print_scan(scan, o);

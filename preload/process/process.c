@@ -225,6 +225,7 @@ void process_snapshot(struct heap *h) {
 /* ---- the end ------------------------------------------------------------------- */
 
 static void scan(void) {
+  reach_heuristics = settings.heuristics;
   struct thread_set threads;
   lock_all();
   freeze(&threads);

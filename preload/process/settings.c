@@ -3,6 +3,7 @@
 #include "base/os.h"
 #include "base/say.h"
 #include "base/text.h"
+#include "format.h"
 #include "stack/stack.h"
 
 #include <errno.h>
@@ -41,6 +42,34 @@ static unsigned long number(const char *name, unsigned long least, unsigned long
   say_once(&said, "%s=%s: a number from %lu to %lu expected; using %lu", name, value,
            least, most, otherwise);
   return otherwise;
+}
+
+/* The bit of the heuristic whose name begins the list; 0: no such name. */
+static unsigned heuristic_bit(const char *list, size_t length) {
+  static const char *const names[UL_HEURISTICS] = UL_HEURISTIC_NAMES;
+  for (unsigned h = 0; h < UL_HEURISTICS; h++)
+    if (strlen(names[h]) == length && !strncmp(list, names[h], length)) return 1u << h;
+  return 0;
+}
+
+static unsigned heuristics(void) {
+  enum { ALL = (1u << UL_HEURISTICS) - 1 };
+  static bool said;
+  const char *value = getenv("ULLAGE_HEURISTICS");
+  unsigned chosen = 0;
+  if (!value || !*value || !strcmp(value, "all")) return ALL;
+  if (!strcmp(value, "none")) return 0;
+  for (const char *name = value;; name++) {
+    size_t length = strcspn(name, ",");
+    unsigned bit = heuristic_bit(name, length);
+    chosen |= bit;
+    name += length;
+    if (bit && *name) continue;
+    if (bit) return chosen;
+    say_once(&said, "ULLAGE_HEURISTICS=%s: all, none, or names of heuristics expected; "
+                    "using all", value);
+    return ALL;
+  }
 }
 
 /* ---- the file name ------------------------------------------------------------- */
@@ -100,6 +129,7 @@ void settings_read(void) {
   settings.writes = yes("ULLAGE_WRITES", false);
   settings.main_pid = (int)number("ULLAGE_MAIN_PID", 0, INT_MAX, 0);
   settings.depth = (unsigned)number("ULLAGE_DEPTH", 1, STACK_DEPTH_MAX, 64);
+  settings.heuristics = heuristics();
   settings.children_max = (unsigned)number("ULLAGE_CHILDREN_MAX", 0, 1000000, 100);
   settings.snapshot_ms = number("ULLAGE_SNAPSHOT_MS", 1, 3600000, 10);
   settings.faults = getenv("ULLAGE_FAIL");

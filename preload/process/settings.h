@@ -11,6 +11,7 @@ struct settings {
   int main_pid;        /* whose recording is `file`; 0: nobody said */
   bool record, children, scan, check, writes;
   unsigned depth;
+  unsigned heuristics;   /* bit 1 << enum ul_heuristic for each that counts */
   unsigned children_max; /* recordings that children may leave */
   uint64_t snapshot_ms;
   const char *faults;

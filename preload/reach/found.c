@@ -1,7 +1,7 @@
-/* found.c - the live blocks of a frozen copy of the process, and their states.
+/* found.c - the live blocks of a frozen copy of the process, and their marks.
  *
  * All private memory is the copy's own, also our descriptors: pool->next and large->next
- * hold the states here. The recording is shared and goes on changing when the
+ * hold the marks here. The recording is shared and goes on changing when the
  * program's threads run again, so the ledger's entries are copied first, unless there
  * is nobody to change them; p->entries and l->record then lead to these copies. */
 #include "reach/found.h"
@@ -17,11 +17,11 @@ static bool moves; /* the ledger, while we look */
 
 /* ---- blocks -------------------------------------------------------------------- */
 
-static inline uint8_t *pool_states(const struct pool *p) {
-  return (uint8_t *)p->next;
+static inline struct found_marks *pool_marks(const struct pool *p) {
+  return (struct found_marks *)p->next;
 }
-static inline uint8_t *large_state(const struct large *l) {
-  return (uint8_t *)l->next;
+static inline struct found_marks *large_marks(const struct large *l) {
+  return (struct found_marks *)l->next;
 }
 
 static size_t requested_in_pool(const struct pool *p, const uint64_t *entry) {
@@ -31,8 +31,8 @@ static size_t requested_in_pool(const struct pool *p, const uint64_t *entry) {
 }
 
 static bool find_in_pool(const struct pool *p, uint32_t i, struct found *f) {
-  f->state = pool_states(p) + i;
-  if (*f->state == FOUND_DEAD) return false;
+  f->marks = pool_marks(p) + i;
+  if (f->marks->state == FOUND_DEAD) return false;
   f->start = (uintptr_t)p->base + (uintptr_t)i * p->size;
   f->entry = &p->entries[i];
   f->requested = requested_in_pool(p, f->entry);
@@ -41,8 +41,8 @@ static bool find_in_pool(const struct pool *p, uint32_t i, struct found *f) {
 }
 
 static bool find_large(const struct large *l, struct found *f) {
-  f->state = large_state(l);
-  if (!f->state || *f->state == FOUND_DEAD) return false;
+  f->marks = large_marks(l);
+  if (!f->marks || f->marks->state == FOUND_DEAD) return false;
   f->start = (uintptr_t)l->base;
   f->entry = &l->record->entry;
   f->requested =
@@ -58,7 +58,7 @@ bool found_at(uintptr_t address, struct found *f) {
   const struct arena *a = map_arena(s);
   const struct pool *p =
       &a->pools[a->head[(address & (UL_ARENA_BYTES - 1)) / UL_UNIT_BYTES]];
-  if (!pool_states(p)) return false;
+  if (!pool_marks(p)) return false;
   uint64_t offset = address - (uintptr_t)p->base;
   if (offset >= p->end) return false;
   uint32_t i = (uint32_t)(offset * p->recip >> 32);
@@ -70,7 +70,7 @@ static void each_in_arena(const struct arena *a, void (*visit)(const struct foun
   struct found f;
   for (unsigned u = 0; u < UL_UNITS; u++) {
     const struct pool *p = &a->pools[u];
-    if (a->head[u] != u || !pool_states(p)) continue;
+    if (a->head[u] != u || !pool_marks(p)) continue;
     for (uint32_t i = 0, n = p->end / p->size; i < n; i++)
       if (find_in_pool(p, i, &f)) visit(&f);
   }
@@ -107,7 +107,7 @@ void found_unrecorded(found_piece *pool, found_piece *large) {
   }
 }
 
-/* ---- the ledger's copy, and the states ----------------------------------------- */
+/* ---- the ledger's copy, and the marks ------------------------------------------ */
 
 /* Is the pool at the head unit u in order? Its owner may have been stopped anywhere. */
 static bool pool_in_use(const struct arena *a, unsigned u) {
@@ -117,12 +117,12 @@ static bool pool_in_use(const struct arena *a, unsigned u) {
   return p->base == a->base + u * UL_UNIT_BYTES && p->end <= p->units * UL_UNIT_BYTES;
 }
 
-static void note_live(uint8_t *states, const uint64_t *entries, uint32_t n) {
+static void note_live(struct found_marks *marks, const uint64_t *entries, uint32_t n) {
   for (uint32_t i = 0; i < n; i++)
-    if (entries[i]) states[i] = FOUND_LIVE;
+    if (entries[i]) marks[i].state = FOUND_LIVE;
 }
 
-/* Memory for states and copies of entries, in pieces that serve many pools. */
+/* Memory for marks and copies of entries, in pieces that serve many pools. */
 static void *carve(size_t bytes) {
   enum { PIECE = 4 << 20 };
   static char *next, *end;
@@ -148,10 +148,10 @@ static bool prepare_pool(struct pool *p) {
   uint32_t n = p->end / p->size;
   size_t bytes = (p->class == UL_SPAN ? n + 1 : n) * sizeof *p->entries;
   p->entries = settle(p->entries, bytes);
-  uint8_t *states = carve(n);
-  if (!p->entries || !states) return false;
-  note_live(states, p->entries, n);
-  p->next = (struct pool *)states;
+  struct found_marks *marks = carve(n * sizeof *marks);
+  if (!p->entries || !marks) return false;
+  note_live(marks, p->entries, n);
+  p->next = (struct pool *)marks;
   return true;
 }
 
@@ -177,10 +177,10 @@ static bool prepare_large(struct large *l) {
   l->next = NULL;
   if (!l->in_use || !l->record) return true;
   l->record = settle(l->record, sizeof *l->record);
-  uint8_t *state = carve(1);
-  if (!l->record || !state) return false;
-  note_live(state, &l->record->entry, 1);
-  l->next = (struct large *)state;
+  struct found_marks *marks = carve(sizeof *marks);
+  if (!l->record || !marks) return false;
+  note_live(marks, &l->record->entry, 1);
+  l->next = (struct large *)marks;
   return true;
 }
 

@@ -1,7 +1,7 @@
 /* found.h - the live blocks, as the scan finds them in its frozen copy of the process.
  *
- * Each has a byte of state, which belongs to whoever marks (mark.c). Only in the scan's
- * own process, which has one thread: module state, no locks. */
+ * Each has two bytes for whoever marks (mark.c). Only in the scan's own process, which
+ * has one thread: module state, no locks. */
 #ifndef ULLAGE_FOUND_H
 #define ULLAGE_FOUND_H
 
@@ -13,9 +13,14 @@
 /* What a state is at first; the others are the marker's. */
 enum { FOUND_DEAD, FOUND_LIVE };
 
+struct found_marks {
+  uint8_t state; /* never FOUND_DEAD */
+  uint8_t notes; /* 0 at first */
+};
+
 /* A live block. Valid as long as the process. */
 struct found {
-  uint8_t *state; /* never FOUND_DEAD */
+  struct found_marks *marks;
   uintptr_t start;
   const uint64_t *entry;    /* in the ledger */
   size_t requested, usable; /* bytes; requested <= usable */

@@ -1,6 +1,7 @@
 /* heuristic.c - which interior pointers C++ programs use. */
 #include "reach/heuristic.h"
 
+#include "reach/handle.h"
 #include "reach/roots.h"
 
 static READS_ANYTHING uintptr_t word_at(uintptr_t address) {
@@ -58,9 +59,14 @@ static bool is_base(const struct found *f, uintptr_t offset) {
   return is_vtable(word_at(f->start)) && is_vtable(word_at(f->start + offset));
 }
 
-enum ul_heuristic heuristic_of(const struct found *f, uintptr_t offset) {
-  if (is_stdstring(f, offset)) return UL_STDSTRING;
-  if (is_length64(f, offset)) return UL_LENGTH64;
-  if (is_newarray(f, offset)) return UL_NEWARRAY;
-  return is_base(f, offset) ? UL_MULTIPLE_INHERITANCE : UL_HEURISTICS;
+enum ul_heuristic heuristic_of(const struct found *f, uintptr_t offset,
+                               unsigned allowed) {
+  static bool (*const fits[UL_HEURISTICS])(const struct found *f, uintptr_t offset) = {
+      [UL_STDSTRING] = is_stdstring,    [UL_LENGTH64] = is_length64,
+      [UL_NEWARRAY] = is_newarray,      [UL_MULTIPLE_INHERITANCE] = is_base,
+      [UL_CONSTANT_OFFSET] = handle_is,
+  };
+  for (unsigned h = 0; h < UL_HEURISTICS; h++)
+    if (allowed >> h & 1 && fits[h](f, offset)) return (enum ul_heuristic)h;
+  return UL_HEURISTICS;
 }

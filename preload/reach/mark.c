@@ -15,7 +15,11 @@
  *   indirect, definite
  *
  * 1. From the roots: mark reachable (and possible) what can be reached.
- * 2. From each possible block: all that can be reached is held.
+ * 2. From each possible block: all that can be reached is held. Now all pointers that
+ *    count have been met, and it is known at which offsets the blocks of a site are held
+ *    (handle.c). If that tells more than step 1 knew, it goes on: what a root or a
+ *    reachable block holds by such an offset is reachable, too. No block is met there
+ * that was not met before.
  * 3. Of what is unreached find the leaders: a smallest set of blocks from which
  *    all of it can be reached. Think of the strongly connected components of the
  *    unreached blocks: each component that no other leads to (a source) needs one
@@ -37,6 +41,7 @@
 #include "reach/mark.h"
 
 #include "base/os.h"
+#include "reach/handle.h"
 #include "reach/heuristic.h"
 #include "reach/scratch.h"
 #include "recording/table.h"
@@ -58,6 +63,7 @@ static struct {
   struct found_extent heap;
   bool *holds; /* by site: blocks are roots (dynamic TLS) */
   uint64_t root_bytes;
+  uintptr_t holder; /* start of the block that is being scanned, or 0 */
   mark_leader *tell;
   uint64_t led_blocks, led_bytes; /* what the current leader drags along */
 } marking;
@@ -136,6 +142,7 @@ static READS_ANYTHING void scan_words(uintptr_t start, uintptr_t end) {
 }
 
 static void scan_block(const struct found *f) {
+  marking.holder = f->start;
   uintptr_t end = f->start + (marking.from.slack ? f->usable : f->requested);
   if (end - f->start >= UL_ARENA_BYTES)
     roots_touched(f->start, end, marking.from.pagemaps, scan_words);
@@ -150,7 +157,7 @@ static void drain_stack(void) {
 }
 
 static void scan_again(const struct found *f) {
-  if (!visited(*f->state)) return;
+  if (!visited(f->marks->state)) return;
   scan_block(f);
   drain_stack();
 }
@@ -164,7 +171,7 @@ static void drain(void) {
 }
 
 static void mark(const struct found *f, uint8_t state) {
-  *f->state = state;
+  f->marks->state = state;
   push(f->start);
 }
 
@@ -175,30 +182,32 @@ static bool is_reachable(uint8_t state) {
 }
 
 static void meet_strong(const struct found *f, uintptr_t offset) {
-  uint8_t state = *f->state;
+  uint8_t state = f->marks->state;
   if (offset == 0) {
-    if (state == UNREACHED || state == POSSIBLE)
-      mark(f, REACHABLE);
+    if (is_reachable(state))
+      f->marks->state = REACHABLE; /* not rescued after all */
     else
-      *f->state = REACHABLE; /* not rescued after all */
+      mark(f, REACHABLE);
     return;
   }
+  if (f->start != marking.holder) handle_met(f, offset, true);
   if (is_reachable(state)) return;
-  enum ul_heuristic h = heuristic_of(f, offset);
+  enum ul_heuristic h = heuristic_of(f, offset, marking.from.heuristics);
   if (h != UL_HEURISTICS)
     mark(f, (uint8_t)(REACHABLE_BY + h));
-  else
-    *f->state = POSSIBLE;
+  else if (state == UNREACHED)
+    f->marks->state = POSSIBLE;
 }
 
 static void scan_root(uintptr_t start, uintptr_t end) {
   if (end > start) marking.root_bytes += end - start;
+  marking.holder = 0;
   scan_words(start, end);
   drain();
 }
 
 static void keep(const struct found *f) {
-  if (is_reachable(*f->state)) return;
+  if (is_reachable(f->marks->state)) return;
   mark(f, REACHABLE);
   drain();
 }
@@ -257,12 +266,12 @@ static bool is_held(uint8_t state) {
 }
 
 static void meet_held(const struct found *f, uintptr_t offset) {
-  (void)offset;
-  if (*f->state == UNREACHED || *f->state == POSSIBLE) mark(f, HELD);
+  if (offset && f->start != marking.holder) handle_met(f, offset, false);
+  if (f->marks->state == UNREACHED || f->marks->state == POSSIBLE) mark(f, HELD);
 }
 
 static void hold_possible(const struct found *f) {
-  if (*f->state != POSSIBLE) return;
+  if (f->marks->state != POSSIBLE) return;
   mark(f, HELD);
   drain();
 }
@@ -271,6 +280,26 @@ static void step_possible(void) {
   meet = meet_held;
   visited = is_held;
   found_each(hold_possible);
+}
+
+static bool is_met(const struct found *f) {
+  return f->marks->state != UNREACHED;
+}
+
+static void keep_by_handle(const struct found *f) {
+  if (is_reachable(f->marks->state) || !handle_holds(f)) return;
+  mark(f, REACHABLE_BY + UL_CONSTANT_OFFSET);
+  drain();
+}
+
+static bool step_handles(void) {
+  bool any = false;
+  if (!(marking.from.heuristics >> UL_CONSTANT_OFFSET & 1)) return true;
+  if (!handle_choose(is_met, &any)) return false;
+  meet = meet_strong;
+  visited = is_reachable;
+  if (any) found_each(keep_by_handle);
+  return true;
 }
 
 /* ---- step 3: leaders ----------------------------------------------------------- */
@@ -291,7 +320,7 @@ static uint32_t bucket_of(const struct found *f) {
 }
 
 static void bound_births(const struct found *f) {
-  if (*f->state != UNREACHED) return;
+  if (f->marks->state != UNREACHED) return;
   uint32_t birth = ul_entry_birth(*f->entry);
   if (lost.count++ == 0) lost.first_birth = lost.last_birth = birth;
   if (birth < lost.first_birth) lost.first_birth = birth;
@@ -299,11 +328,11 @@ static void bound_births(const struct found *f) {
 }
 
 static void count_birth(const struct found *f) {
-  if (*f->state == UNREACHED) lost.next[bucket_of(f) + 1]++;
+  if (f->marks->state == UNREACHED) lost.next[bucket_of(f) + 1]++;
 }
 
 static void place_by_birth(const struct found *f) {
-  if (*f->state == UNREACHED) lost.blocks[lost.next[bucket_of(f)]++] = f->start;
+  if (f->marks->state == UNREACHED) lost.blocks[lost.next[bucket_of(f)]++] = f->start;
 }
 
 /* false: no memory. */
@@ -331,7 +360,7 @@ static bool is_seen(uint8_t state) {
 
 static void meet_unseen(const struct found *f, uintptr_t offset) {
   (void)offset;
-  if (*f->state == UNREACHED) mark(f, SEEN);
+  if (f->marks->state == UNREACHED) mark(f, SEEN);
 }
 
 /* Leaves the candidates, in order, at the front of lost.blocks; returns how many. */
@@ -341,7 +370,7 @@ static uint64_t find_candidates(void) {
   visited = is_seen;
   for (uint64_t i = 0; i < lost.count; i++) {
     struct found f;
-    if (!found_at(lost.blocks[i], &f) || *f.state != UNREACHED) continue;
+    if (!found_at(lost.blocks[i], &f) || f.marks->state != UNREACHED) continue;
     lost.blocks[candidates++] = f.start;
     mark(&f, SEEN);
     drain();
@@ -355,7 +384,7 @@ static bool is_lost(uint8_t state) {
 
 static void meet_lost(const struct found *f, uintptr_t offset) {
   (void)offset;
-  if (*f->state != SEEN) return;
+  if (f->marks->state != SEEN) return;
   marking.led_blocks++;
   marking.led_bytes += f->requested;
   mark(f, INDIRECT);
@@ -366,7 +395,7 @@ static void choose_leaders(uint64_t candidates) {
   visited = is_lost;
   while (candidates--) {
     struct found f;
-    if (!found_at(lost.blocks[candidates], &f) || *f.state != SEEN) continue;
+    if (!found_at(lost.blocks[candidates], &f) || f.marks->state != SEEN) continue;
     marking.led_blocks = marking.led_bytes = 0;
     mark(&f, DEFINITE);
     drain();
@@ -386,20 +415,21 @@ bool mark_blocks(const struct mark_from *from, mark_leader *tell, uint64_t *root
   marking.from = *from;
   marking.heap = found_extent();
   marking.tell = tell;
-  if (!grow_stack() || !step_roots()) return false;
+  if (!grow_stack() || !handle_prepare(from->sites) || !step_roots()) return false;
   step_possible();
+  if (!step_handles()) return false;
   *root_bytes = marking.root_bytes;
   return step_lost();
 }
 
 enum ul_verdict mark_verdict(const struct found *f) {
-  uint8_t state = *f->state;
+  uint8_t state = f->marks->state;
   if (is_reachable(state)) return UL_REACHABLE;
   if (state == POSSIBLE || state == HELD) return UL_POSSIBLE;
   return state == DEFINITE ? UL_DEFINITE : UL_INDIRECT;
 }
 
 enum ul_heuristic mark_rescuer(const struct found *f) {
-  uint8_t state = *f->state;
+  uint8_t state = f->marks->state;
   return state < REACHABLE_BY ? UL_HEURISTICS : (enum ul_heuristic)(state - REACHABLE_BY);
 }

@@ -16,6 +16,7 @@ struct mark_from {
   struct pagemaps pagemaps;
   uint32_t sites; /* in UL_SITES, at the moment of the copy; at least UL_SITE_RESERVED */
   bool slack;     /* pointers may lie behind what was requested of a block, too */
+  unsigned heuristics; /* bit 1 << enum ul_heuristic: that one counts */
 };
 /* A leader: a definite block, and what it drags along: how many indirect blocks that no
  * leader told before it leads to, and what was requested of them, in bytes. */

@@ -34,6 +34,7 @@ struct result {
   _Atomic uint32_t phase; /* a futex */
   int error;
   struct ul_scan scan;
+  struct ul_amount rescued[UL_HEURISTICS];
   int pagemap; /* of the copy; < 0: none. The original closes it, even if the copy dies */
   uint32_t rows_used, rows_capacity;
   struct ul_leak rows[];
@@ -47,6 +48,7 @@ static struct {
 } job;
 
 bool reach_scan_slack;
+unsigned reach_heuristics = ~0u;
 
 /* In the copy: the scan. What it has from the program is filled in before. */
 static struct {
@@ -99,8 +101,8 @@ static void tell(const struct found *f) {
   s->totals[verdict].bytes += f->requested;
   enum ul_heuristic by = mark_rescuer(f);
   if (by == UL_HEURISTICS) return;
-  s->rescued[by].blocks++;
-  s->rescued[by].bytes += f->requested;
+  scan.result->rescued[by].blocks++;
+  scan.result->rescued[by].bytes += f->requested;
 }
 
 /* ---- the copy ------------------------------------------------------------------ */
@@ -155,6 +157,7 @@ static _Noreturn __attribute__((noinline)) void run_scan(void) {
   size_t rows = (size_t)scan.from.sites * (UL_VERDICTS - 1);
   scan.row_of = scratch_or_give_up(rows * sizeof *scan.row_of);
   scan.from.slack = reach_scan_slack;
+  scan.from.heuristics = reach_heuristics;
   if (!mark_blocks(&scan.from, tell_leader, &scan.result->scan.root_bytes))
     give_up(ENOMEM);
   found_each(tell);
@@ -265,6 +268,12 @@ int reach_begin(const struct thread_set *threads) {
   return child;
 }
 
+static void store_rescued(const struct ul_amount *rescued) {
+  memcpy(recording->scan.rescued, rescued, sizeof recording->scan.rescued);
+  for (unsigned h = UL_HEURISTICS_OF_SCAN; h < UL_HEURISTICS; h++)
+    recording->rescued[h - UL_HEURISTICS_OF_SCAN] = rescued[h];
+}
+
 static void store_results(void) {
   const struct result *r = job.result;
   struct ul_leak *rows = table_replace_rows(UL_LEAKS, r->rows_used);
@@ -275,7 +284,7 @@ static void store_results(void) {
   s->heap_bytes = r->scan.heap_bytes;
   s->unreadable_pages = r->scan.unreadable_pages;
   memcpy(s->totals, r->scan.totals, sizeof s->totals);
-  memcpy(s->rescued, r->scan.rescued, sizeof s->rescued);
+  store_rescued(r->rescued);
   s->took_us = (os_monotonic_ns() - job.begun_ns) / 1000;
   __atomic_store_n(&s->state, UL_SCAN_DONE, __ATOMIC_RELEASE);
 }

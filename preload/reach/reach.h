@@ -11,6 +11,9 @@
 /* The program has asked how large a block really is (malloc_usable_size), so it may keep
  * pointers behind what it requested. */
 extern bool reach_scan_slack;
+/* Which interior pointers count as good as a pointer to the start: bit 1 << enum
+ * ul_heuristic for each. */
+extern unsigned reach_heuristics;
 
 /* Copy the process and start the scan in the copy; returns as soon as the frozen threads
  * may run again. They must be frozen (freeze.h) and the locks of the heap be

@@ -56,6 +56,21 @@ def test_heuristics_of_interior_pointers(recorder):
     assert rescued["length64"]["blocks"] == 12
     assert rescued["newarray"]["blocks"] == 13
     assert rescued["multipleinheritance"]["blocks"] == 14
+    assert rescued["constantoffset"]["blocks"] == 40
+
+
+def test_heuristics_can_be_chosen(recorder):
+    def rescued(*options):
+        assert recorder.run(program("heuristics"), options=options).status == 0
+        answer = recorder.answer("leaks")
+        return ({name for name, by in answer["rescued"].items() if by["blocks"]},
+                answer["totals"]["possible"]["blocks"])
+
+    assert rescued("--heuristics=none") == (set(), 125)
+    assert rescued("--heuristics=length64,newarray") == ({"length64", "newarray"}, 100)
+    assert rescued("--heuristics=all")[1] == 35
+    r = recorder.run(program("heuristics"), options=["--heuristics=length64,other"])
+    assert r.status == 2 and "other" in r.said
 
 
 @pytest.mark.short

@@ -62,14 +62,52 @@ static NOINLINE void hold_base() {
     b = new both; // MARK hold_base
 }
 
-// The same kind of pointer where no heuristic fits.
-static char *middles[15];
+// Behind a header of the program's own, which a wrapper hides: also through another place
+// that has only a few blocks, but the wrapper's frame in common.
+struct header {
+  size_t size;
+  int magic, kind;
+};
+static NOINLINE char *wrap(size_t n) {
+  header *h = static_cast<header *>(malloc(sizeof *h + n)); // MARK wrap
+  h->size = 0;
+  h->magic = h->kind = 7;
+  char *p = reinterpret_cast<char *>(h + 1);
+  memset(p, 'w', n);
+  return p;
+}
+static char *wrapped[40];
+static NOINLINE void hold_wrapped() {
+  for (int i = 0; i < 35; i++)
+    wrapped[i] = wrap(10 + i); // MARK hold_wrapped
+}
+static NOINLINE void hold_a_few() {
+  for (int i = 35; i < 40; i++)
+    wrapped[i] = wrap(100); // MARK hold_a_few
+}
+static NOINLINE void leak_wrapped() {
+  for (int i = 0; i < 4; i++)
+    keep(wrap(33)); // MARK leak_wrapped
+}
+
+// The same kind of pointer where no heuristic fits: each into another place; and all into
+// the same, but most of the others are held by their start.
+static char *middles[60];
 static NOINLINE void hold_middle() {
-  for (auto &m : middles) {
+  for (int i = 0; i < 15; i++) {
     char *p = new char[77]; // MARK hold_middle
     memset(p, 'z', 77);
-    m = p + 33;
+    middles[i] = p + 33 + i;
   }
+}
+static NOINLINE char *of_both() {
+  char *p = new char[88]; // MARK of_both
+  memset(p, 'z', 88);
+  return p;
+}
+static NOINLINE void hold_both() {
+  for (int i = 15; i < 60; i++)
+    middles[i] = of_both() + (i < 35 ? 40 : 0);
 }
 
 static NOINLINE void leak_new() {
@@ -82,12 +120,21 @@ int main() {
   hold_length();
   hold_array();
   hold_base();
+  hold_wrapped();
+  hold_a_few();
+  leak_wrapped();
   hold_middle();
+  hold_both();
   leak_new();
   printf("hold_string reachable %zu 11\n", 11 * (sizeof(rep) + 61));
   printf("hold_length reachable %d 12\n", 12 * 128);
   printf("hold_array reachable %zu 13\n", 13 * (8 + 5 * sizeof(with_destructor)));
   printf("hold_base reachable %zu 14\n", 14 * sizeof(both));
+  printf("hold_wrapped reachable %d 35\n", 35 * (16 + 10) + 34 * 35 / 2);
+  printf("hold_a_few reachable %d 5\n", 5 * 116);
+  printf("leak_wrapped definite %d 4\n", 4 * 49);
+  printf("of_both possible %d 20\n", 20 * 88);
+  printf("of_both reachable %d 25\n", 25 * 88);
   printf("hold_middle possible %d 15\n", 15 * 77);
   printf("leak_new definite %d 16\n", 16 * 55);
   fflush(stdout);

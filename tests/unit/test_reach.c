@@ -608,8 +608,8 @@ static void test_ages(void **state) {
 /* ---- heuristics ---------------------------------------------------------------- */
 
 static void expect_rescued(enum ul_heuristic h, uint64_t bytes) {
-  for (int i = 0; i < UL_HEURISTICS; i++)
-    assert_int_equal(header.scan.rescued[i].blocks, i == (int)h);
+  for (unsigned i = 0; i < UL_HEURISTICS_OF_SCAN; i++)
+    assert_int_equal(header.scan.rescued[i].blocks, i == h);
   assert_int_equal(header.scan.rescued[h].bytes, bytes);
 }
 
@@ -685,6 +685,79 @@ static void test_rescued_only_if_nothing_else(void **state) {
   scan();
   expect(A, UL_REACHABLE, 1, 128);
   assert_int_equal(header.scan.rescued[UL_LENGTH64].blocks, 0);
+}
+
+static uint64_t rescued_by_offset(void) {
+  return header.rescued[UL_CONSTANT_OFFSET - UL_HEURISTICS_OF_SCAN].blocks;
+}
+
+/* Twenty blocks of the site, held by the previous one, the first one by a root. */
+static NOINLINE void offset_chain(uint32_t site, size_t inside) {
+  int before = -1;
+  for (int i = 0; i < 20; i++) {
+    int b = block(64, site);
+    if (before < 0)
+      root(0, b, inside);
+    else
+      point(before, 48, b, inside);
+    before = b;
+  }
+}
+
+static void test_constant_offset(void **state) {
+  (void)state;
+  offset_chain(A, 16);
+  int held = block(32, B), lost = block(64, A);
+  point(19, 56, held, 0);
+  store(lost, 0, 1);
+  scan();
+  assert_int_equal(rescued_by_offset(), 20);
+  expect(B, UL_REACHABLE, 1, 32);
+  assert_int_equal(row(A, UL_REACHABLE)->blocks, 20);
+  assert_int_equal(row(A, UL_DEFINITE)->blocks, 1);
+}
+
+static void test_constant_offset_can_be_left_out(void **state) {
+  (void)state;
+  reach_heuristics = ~(1u << UL_CONSTANT_OFFSET);
+  offset_chain(A, 16);
+  scan();
+  reach_heuristics = ~0u;
+  assert_int_equal(rescued_by_offset(), 0);
+  expect(A, UL_POSSIBLE, 20, 20 * 64);
+}
+
+/* Held by their start, but two: the pointers into these prove nothing. */
+static void test_offset_of_a_few(void **state) {
+  (void)state;
+  for (int i = 0; i < 20; i++)
+    root(i, block(64, A), i < 2 ? 16 : 0);
+  scan();
+  assert_int_equal(rescued_by_offset(), 0);
+  assert_int_equal(row(A, UL_POSSIBLE)->blocks, 2);
+}
+
+/* A string beside its pointer is held by itself, which says nothing of others. */
+static void test_offset_within_the_block(void **state) {
+  (void)state;
+  for (int i = 0; i < 40; i++) {
+    int b = block(64, A);
+    point(b, 8, b, 16);
+    root(i, b, i < 2 ? 16 : 0);
+  }
+  scan();
+  assert_int_equal(row(A, UL_POSSIBLE)->blocks, 2);
+}
+
+/* Only lost blocks hold them so: no evidence, and no root. */
+static void test_offset_from_lost_blocks(void **state) {
+  (void)state;
+  int hub = block(400, A);
+  for (int i = 0; i < 40; i++)
+    point(hub, (size_t)i * 8, block(64, B), 16);
+  scan();
+  expect(A, UL_DEFINITE, 1, 400);
+  expect(B, UL_INDIRECT, 40, 40 * 64);
 }
 
 /* ---- roots --------------------------------------------------------------------- */
@@ -1329,6 +1402,11 @@ int main(void) {
       TEST(test_newarray),
       TEST(test_multiple_inheritance),
       TEST(test_rescued_only_if_nothing_else),
+      TEST(test_constant_offset),
+      TEST(test_constant_offset_can_be_left_out),
+      TEST(test_offset_of_a_few),
+      TEST(test_offset_within_the_block),
+      TEST(test_offset_from_lost_blocks),
       TEST(test_held_by_anonymous_mapping_only),
       TEST(test_held_by_shared_mapping),
       TEST(test_memory_given_back_meanwhile),

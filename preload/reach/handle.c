@@ -1,0 +1,224 @@
+/* handle.c - see handle.h.
+ *
+ * CPython's objects lie behind a header for its collector, strings of redis behind their
+ * length, blocks of many a wrapper behind what it wants to know of them: the program has
+ * only pointers to what comes after. One interior pointer proves nothing; that nearly all
+ * blocks of a place are held at the same offset does. That offset is a handle of the
+ * place. A string's length may take 1, 2 or 4 bytes, so there can be some; the rule is
+ * that
+ *
+ *   - PLACE_LEAST blocks of the place were reached, by whatever pointer,
+ *   - EACH_LEAST of them are held at each handle, and
+ *   - MOST_OF of MOST_IN are held at one of them, from outside of themselves.
+ *
+ * A block counts for the offset of the first interior pointer to it that was met, so no
+ * block counts twice.
+ *
+ * The place is the site. Where it has too few blocks to tell, it is all sites with the
+ * same innermost frames, of as many frames as it takes: FRAMES, then fewer. So a place
+ * that says no (its blocks are held by their starts) is not overruled by a wider one.
+ *
+ * Each site has room for OFFSETS offsets, first come, first served; each block has two
+ * bits for each of them: a pointer there was met, a strong one was met. */
+#include "reach/handle.h"
+
+#include "reach/scratch.h"
+#include "recording/table.h"
+
+#include <string.h>
+
+enum { OFFSETS = 4, OFFSET_MAX = 1024, FRAMES = 4 };
+enum { PLACE_LEAST = 16, EACH_LEAST = 8, MOST_OF = 15, MOST_IN = 16 };
+
+struct place {
+  uint32_t reached; /* blocks */
+  uint32_t handles; /* bit i: met[i] is one */
+  struct {
+    uint32_t offset, blocks; /* 0: not in use */
+  } met[OFFSETS];
+};
+
+static struct place *places; /* by site */
+static uint32_t place_count;
+static bool chosen;
+
+bool handle_prepare(uint32_t sites) {
+  places = scratch(sites * sizeof *places);
+  place_count = sites;
+  chosen = false;
+  return places != NULL;
+}
+
+static struct place *place_of(const struct found *f) {
+  uint32_t site = ul_entry_site(*f->entry);
+  return &places[site < place_count ? site : UL_SITE_NO_STACK];
+}
+
+/* Which of its offsets that is, or OFFSETS: it has no room for it. */
+static unsigned index_of(struct place *p, uint32_t offset) {
+  unsigned i = 0;
+  while (i < OFFSETS && p->met[i].offset && p->met[i].offset != offset)
+    i++;
+  if (i < OFFSETS) p->met[i].offset = offset;
+  return i;
+}
+
+/* Of a block's notes. */
+static uint8_t met(unsigned i) {
+  return (uint8_t)(1u << i);
+}
+static uint8_t met_strong(unsigned i) {
+  return (uint8_t)(1u << (i + OFFSETS));
+}
+
+/* ---- pointers ------------------------------------------------------------------ */
+
+void handle_met(const struct found *f, uintptr_t offset, bool strong) {
+  if (offset > OFFSET_MAX) return;
+  struct place *p = place_of(f);
+  unsigned i = index_of(p, (uint32_t)offset);
+  if (i == OFFSETS) return;
+  p->met[i].blocks += !f->marks->notes;
+  f->marks->notes |= met(i) | (strong ? met_strong(i) : 0);
+}
+
+/* ---- places -------------------------------------------------------------------- */
+
+static bool (*was_reached)(const struct found *f);
+
+static void count_reached(const struct found *f) {
+  if (was_reached(f)) place_of(f)->reached++;
+}
+
+static void choose(struct place *p) {
+  uint32_t handles = 0;
+  uint64_t held = 0;
+  for (unsigned i = 0; i < OFFSETS; i++) {
+    if (p->met[i].blocks < EACH_LEAST) continue;
+    handles |= 1u << i;
+    held += p->met[i].blocks;
+  }
+  if (held * MOST_IN >= (uint64_t)p->reached * MOST_OF) p->handles = handles;
+}
+
+static bool is_handle(const struct place *p, uintptr_t offset) {
+  for (unsigned i = 0; i < OFFSETS; i++)
+    if (p->handles >> i & 1 && p->met[i].offset == offset) return true;
+  return false;
+}
+
+/* The handles of a wider place. */
+static void adopt(struct place *p, const struct place *wide) {
+  for (unsigned i = 0; i < OFFSETS; i++)
+    if (is_handle(wide, p->met[i].offset)) p->handles |= 1u << i;
+}
+
+static void add(struct place *to, const struct place *p) {
+  to->reached += p->reached;
+  for (unsigned i = 0; i < OFFSETS && p->met[i].offset; i++) {
+    unsigned k = index_of(to, p->met[i].offset);
+    if (k < OFFSETS) to->met[k].blocks += p->met[i].blocks;
+  }
+}
+
+/* A hash of the innermost frames of a site; 0: it has none. */
+static uint64_t inner_hash(uint32_t site, unsigned frames) {
+  const struct ul_site *s = table_at(UL_SITES, site);
+  uint64_t hash = 0, nodes = table_count(UL_NODES);
+  for (uint32_t n = s->node; frames-- && n >= UL_NODE_RESERVED && n < nodes;) {
+    const struct ul_node *node = table_at(UL_NODES, n);
+    hash = (hash ^ node->address) * UINT64_C(0x9fb21c651e98df25);
+    hash ^= hash >> 32;
+    n = node->parent;
+  }
+  return hash;
+}
+
+/* Wider places, by the hash of their frames. */
+struct wide {
+  uint64_t hash; /* 0: not in use */
+  struct place place;
+};
+static struct wide *wides;
+static uint64_t wide_mask;
+
+static struct wide *wide_of(uint32_t site, unsigned frames) {
+  uint64_t hash = inner_hash(site, frames), i = hash >> 20;
+  if (!hash) return NULL;
+  while (wides[i & wide_mask].hash && wides[i & wide_mask].hash != hash)
+    i++;
+  wides[i & wide_mask].hash = hash;
+  return &wides[i & wide_mask];
+}
+
+static bool take_wides(void) {
+  uint64_t size = 64;
+  while (size < (uint64_t)place_count * 2)
+    size *= 2;
+  wide_mask = size - 1;
+  wides = scratch(size * sizeof *wides);
+  return wides != NULL;
+}
+
+/* For the sites that are still undecided. */
+static bool widen(unsigned frames, bool *undecided) {
+  memset(wides, 0, (wide_mask + 1) * sizeof *wides);
+  uint32_t sites = place_count;
+  if (sites > table_count(UL_SITES)) sites = (uint32_t)table_count(UL_SITES);
+  bool left = false;
+  for (uint32_t i = UL_SITE_RESERVED; i < sites; i++) {
+    struct wide *w = places[i].reached ? wide_of(i, frames) : NULL;
+    if (w) add(&w->place, &places[i]);
+  }
+  for (uint32_t i = UL_SITE_RESERVED; i < sites; i++) {
+    if (!undecided[i]) continue;
+    struct wide *w = wide_of(i, frames);
+    undecided[i] = w && w->place.reached < PLACE_LEAST;
+    left = left || undecided[i];
+    if (!w || undecided[i]) continue;
+    choose(&w->place);
+    adopt(&places[i], &w->place);
+  }
+  return left;
+}
+
+/* true: some sites are undecided, for they have too few blocks. */
+static bool choose_by_site(bool *undecided) {
+  bool left = false;
+  for (uint32_t i = UL_SITE_RESERVED; i < place_count; i++) {
+    if (!places[i].met[0].offset) continue;
+    undecided[i] = places[i].reached < PLACE_LEAST;
+    left = left || undecided[i];
+    if (!undecided[i]) choose(&places[i]);
+  }
+  return left;
+}
+
+static bool any_handle(void) {
+  for (uint32_t i = 0; i < place_count; i++)
+    if (places[i].handles) return true;
+  return false;
+}
+
+bool handle_choose(bool reached(const struct found *f), bool *any) {
+  bool *undecided = scratch(place_count);
+  if (!undecided) return false;
+  was_reached = reached;
+  found_each(count_reached);
+  bool left = choose_by_site(undecided);
+  if (left && !take_wides()) return false;
+  for (unsigned frames = FRAMES; left && frames; frames--)
+    left = widen(frames, undecided);
+  chosen = *any = any_handle();
+  return true;
+}
+
+/* ---- afterwards ---------------------------------------------------------------- */
+
+bool handle_is(const struct found *f, uintptr_t offset) {
+  return chosen && is_handle(place_of(f), offset);
+}
+
+bool handle_holds(const struct found *f) {
+  return place_of(f)->handles & f->marks->notes >> OFFSETS;
+}
