@@ -58,6 +58,10 @@ int os_send(int tid, int sig, void *value) {
   return (int)os_call(SYS_rt_tgsigqueueinfo, info.si_pid, tid, sig, &info);
 }
 
+long os_restart_call(void) {
+  return os_call(SYS_restart_syscall);
+}
+
 /* ---- copies of the process ----------------------------------------------------- */
 
 int os_copy_process(void) {

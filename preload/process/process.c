@@ -224,14 +224,27 @@ void process_snapshot(struct heap *h) {
 
 /* ---- the end ------------------------------------------------------------------- */
 
+/* The other threads are stopped first of all, so that the account, the ledger and the
+ * heap that the scan sees are of one moment; and they stay so, for the process ends. What
+ * they hold then nobody gives back: should the rest of the end wait for it, they go on.
+ */
+static struct thread_set others;
+enum { REST_OF_THE_END_MS = 2000 };
+
+static void stop_others(void) {
+  lock_all();
+  freeze(&others);
+  unlock_all();
+}
+
+/* Recording goes on until the copy is made: a thread that cannot be stopped must not have
+ * blocks in it that the ledger does not know. */
 static void scan(void) {
   reach_heuristics = settings.heuristics;
-  struct thread_set threads;
   lock_all();
-  freeze(&threads);
-  int child = reach_begin(&threads);
-  thaw(&threads);
+  int child = reach_begin(&others);
   unlock_all();
+  page_set_recording(false);
   reach_end(child);
 }
 
@@ -264,13 +277,10 @@ static void finish_child(void) {
 }
 
 /* Most forked children exec at once: that is not worth even a line. */
-static bool passes_on_at_once(void) {
-  return unsettled() && recording->state == UL_STATE_EXECED;
-}
-
 static void finish(enum ul_state state, int status) {
+  bool passes_on = state == UL_STATE_EXECED && unsettled();
+  if (settings.scan && !passes_on) stop_others();
   snapshot_take(heap_mine(), UL_SNAPSHOT_FINAL);
-  page_set_recording(false);
   unsigned before = busy_enter(BUSY_LAST_WORDS);
   recording->status = status;
   recording->end_ms = recording_ms();
@@ -278,8 +288,10 @@ static void finish(enum ul_state state, int status) {
   bool has_file = recording_in_file() && !recording_stopped();
   if (has_file && file_is_main())
     tell_all(false);
-  else if ((has_file || unsettled()) && !passes_on_at_once())
+  else if ((has_file || unsettled()) && !passes_on)
     finish_child();
+  page_set_recording(false);
+  freeze_limit(REST_OF_THE_END_MS);
   busy_leave(before);
 }
 
@@ -304,7 +316,9 @@ void process_exec(const char *program) {
 }
 
 void process_resume(void) {
-  if (!may_finish() || process_phase != PHASE_FINISHED || recording_stopped()) return;
+  if (!may_finish() || process_phase != PHASE_FINISHED) return;
+  thaw();
+  if (recording_stopped()) return;
   recording->state = UL_STATE_RUNNING;
   recording->end_ms = 0;
   fallback(UL_FB_EXEC_FAILED);

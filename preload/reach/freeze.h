@@ -3,10 +3,10 @@
  * thread: by a real-time signal nobody uses, borrowed for that moment.
  *
  * To be called by one thread at a time, in this order, with the locks that the
- * frozen threads must not be holding (arena, meta, table) taken before:
+ * frozen threads must not be holding taken before:
  *
- *     lock all;  freeze(&set);  child = reach_begin(&set);  thaw(&set);  unlock all;
- *     reach_end(child);
+ *     lock all;  freeze(&set);  unlock all;  ...  child = reach_begin(&set);  ...
+ *     the process ends, or: thaw();
  *
  * A process with one thread sends no signal and changes no disposition. */
 #ifndef ULLAGE_FREEZE_H
@@ -23,14 +23,21 @@ enum frozen_state {
   FROZEN_GONE       /* ended meanwhile */
 };
 
+/* What a thread sleeps in, as /proc says. */
+struct system_call {
+  int number; /* -1: it is in none, or it is not known */
+  uintptr_t sp, pc, arguments[6];
+};
+
 /* One other thread. Addresses are of this process; 0: not known. */
 struct frozen_thread {
   _Atomic uint32_t state; /* enum frozen_state */
   int tid;
-  uintptr_t context;      /* stopped: ucontext_t of the handler: its registers */
-  uintptr_t sp;           /* where it was interrupted */
-  uintptr_t tcb;          /* stopped: FS base, glibc's struct pthread */
-  uintptr_t arguments[6]; /* unstopped, in a system call: its arguments */
+  uintptr_t context; /* stopped: ucontext_t of the handler: its registers */
+  uintptr_t sp;      /* where it was interrupted */
+  uintptr_t tcb;     /* stopped: FS base, glibc's struct pthread */
+  struct system_call call;
+  char run_state; /* R, S, D and so on, as /proc said */
 };
 
 /* Threads in mappings of their own that are never unmapped (a late handler may still
@@ -45,9 +52,15 @@ struct thread_set {
 };
 
 /* Fills *set (no need to initialise it). Keeps errno. Never fails: what could not be
- * done is in the set. Between freeze and thaw call nothing that takes a lock that
+ * done is in the set. From here to the end or to thaw call nothing that takes a lock that
  * a frozen thread may hold: that is every lock of libc and of the loader. */
 void freeze(struct thread_set *set);
-/* Lets them run on, and gives the signal back as it was. Keeps errno. */
-void thaw(struct thread_set *set);
+/* From now on each frozen thread waits for at most so long, and then lets all of them go:
+ * for what may wait for one of them. 0: no limit, as after freeze(). */
+void freeze_limit(unsigned ms);
+/* Has nobody been let go? */
+bool freeze_holds(const struct thread_set *set);
+/* Lets them run on, in what they slept in, and gives the signal back as it was. Keeps
+ * errno. Harmless if nobody is frozen. */
+void thaw(void);
 #endif

@@ -342,7 +342,7 @@ static void scan_vectors(uintptr_t state, scan_function *scan) {
 
 static void scan_registers(const struct frozen_thread *t, scan_function *scan) {
   if (t->state == FROZEN_UNSTOPPED)
-    scan((uintptr_t)t->arguments, (uintptr_t)(t->arguments + 6));
+    scan((uintptr_t)t->call.arguments, (uintptr_t)(t->call.arguments + 6));
   if (t->state != FROZEN_STOPPED) return;
   const ucontext_t *c = (const ucontext_t *)t->context;
   const greg_t *general = c->uc_mcontext.gregs;

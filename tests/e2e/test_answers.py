@@ -47,6 +47,17 @@ def test_leaks_of_each_verdict(recorder, binary):
 
 
 @pytest.mark.short
+@pytest.mark.parametrize("mode", ["free", "allocate"])
+def test_nothing_is_lost_that_a_thread_works_on_at_the_end(recorder, mode):
+    """But for the block in its hand: out of the one place, not yet in the other."""
+    for _ in range(3):
+        recorder.run(program("late"), mode, strict=False)
+        totals = recorder.answer("leaks")["totals"]
+        lost = [totals[v]["blocks"] for v in ("definite", "indirect", "possible")]
+        assert sum(lost) <= 1, totals
+
+
+@pytest.mark.short
 def test_heuristics_of_interior_pointers(recorder):
     result = recorder.run(program("heuristics"))
     assert result.status == 0

@@ -57,6 +57,22 @@ def test_leaks_are_found_however_it_ends(recorder, mode):
     assert sum(l["bytes"] for l in found) == 100 * blocks
 
 
+@pytest.mark.short
+def test_sleeping_threads_sleep_on_when_the_process_ends(recorder):
+    for _ in range(5):
+        r = recorder.same(program("asleep"), "end")
+        assert (r.status, r.stdout) == (0, b"")
+
+
+@pytest.mark.short
+def test_sleeping_threads_sleep_on_when_an_exec_fails(recorder, tmp_path):
+    script = tmp_path / "no-program"
+    script.write_bytes(b"\0" * 100)
+    script.chmod(0o755)
+    r = recorder.same(program("asleep"), "exec", script)
+    assert (r.status, r.stdout) == (0, b"slept\n")
+
+
 def test_exit_by_bare_system_call(recorder):
     r = recorder.same(program("ends"), "syscall")
     assert r.status == 3

@@ -6,16 +6,16 @@
  * Pointers to blocks must be nowhere but where a test puts them: blocks go by number,
  * their addresses lie in this program's .bss, which the scan takes for ullage's own and
  * skips. What is to be a root is stored in `roots`, an anonymous mapping. */
-#include "heap/class.h"
-#include "reach/freeze.h"
-#include "heap/map.h"
+#include "account/residency.h"
 #include "base/meta.h"
 #include "base/os.h"
-#include "reach/reach.h"
-#include "account/residency.h"
-#include "recording/recording.h"
 #include "base/thread.h"
+#include "heap/class.h"
+#include "heap/map.h"
 #include "heap/types.h"
+#include "reach/freeze.h"
+#include "reach/reach.h"
+#include "recording/recording.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -282,7 +282,7 @@ static NOINLINE void scan_frozen(void) {
   scrub_stack();
   freeze(&set);
   int child = reach_begin(&set);
-  thaw(&set);
+  thaw();
   reach_end(child);
 }
 
@@ -799,7 +799,7 @@ static void test_memory_given_back_meanwhile(void **state) {
   *(uintptr_t *)(m + bytes - 64) = (uintptr_t)blocks[a].start;
   freeze(&set);
   int child = reach_begin(&set);
-  thaw(&set);
+  thaw();
   madvise(m, bytes, MADV_DONTNEED);
   madvise(blocks[l].start, 8 << 20, MADV_DONTNEED);
   reach_end(child);
@@ -1103,7 +1103,7 @@ static void test_freeze_amid_births(void **state) {
     usleep(1000);
     bool all_stopped = set.complete && set.unstopped == 0;
     bool moved = atomic_load(&born) != seen;
-    thaw(&set);
+    thaw();
     assert_false(all_stopped && moved);
     usleep(1000);
   }
@@ -1112,13 +1112,43 @@ static void test_freeze_amid_births(void **state) {
   assert_memory_equal(before, after, sizeof before);
 }
 
+static _Atomic int counted;
+static void *count_on(void *arg) {
+  (void)arg;
+  while (!atomic_load(&leave))
+    atomic_fetch_add(&counted, 1);
+  return NULL;
+}
+
+/* Nothing that waits for what a frozen thread holds waits for ever. */
+static void test_freeze_has_a_limit(void **state) {
+  (void)state;
+  static pthread_t threads[3];
+  static struct thread_set set;
+  atomic_store(&leave, 0);
+  for (int i = 0; i < 3; i++)
+    threads[i] = start(count_on, i);
+  freeze(&set);
+  assert_int_equal(set.stopped, 3);
+  int seen = atomic_load(&counted);
+  usleep(200000);
+  assert_int_equal(atomic_load(&counted), seen);
+  assert_true(freeze_holds(&set));
+  freeze_limit(100);
+  while (atomic_load(&counted) == seen)
+    usleep(1000);
+  assert_false(freeze_holds(&set));
+  thaw();
+  let_leave(threads, 3);
+}
+
 static void test_single_thread_is_left_alone(void **state) {
   (void)state;
   struct thread_set set;
   freeze(&set);
   assert_true(set.complete);
   assert_int_equal(set.count, 0);
-  thaw(&set);
+  thaw();
 }
 
 /* ---- the program around it ----------------------------------------------------- */
@@ -1419,6 +1449,7 @@ int main(void) {
       TEST(test_dead_thread),
       TEST(test_stack_in_a_block),
       TEST(test_freeze_amid_births),
+      TEST(test_freeze_has_a_limit),
       TEST(test_single_thread_is_left_alone),
       TEST(test_program_does_not_notice),
       TEST(test_in_a_forked_child),
