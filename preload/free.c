@@ -97,33 +97,38 @@ static void *move(struct heap *h, struct spot s, void *p, size_t size, uint32_t 
   return q;
 }
 
+/* For the ledger the block is freed and allocated anew by the caller of realloc. */
+static void renew(struct heap *h, const struct ledger_line *was, const void *old,
+                  struct spot s, void *p, size_t size, uint32_t site) {
+  if (!was->entry) {
+    entry_record(h, s, p, size, UL_FAMILY_MALLOC, site);
+    return;
+  }
+  uint64_t ms = recording_ms();
+  ledger_renew(h, was, old, s, p, size, site, UL_FAMILY_MALLOC, ms);
+  process_tick(h, ms);
+}
+
 /* The block is large enough, and stays; unless it was freed: then it is, or will be,
  * somebody else's. */
 static void *stay(struct heap *h, struct spot s, void *p, size_t size, uint32_t site) {
   if (!site || !process_recording()) return p;
-  if (LIKELY(entry_unrecord(h, s, p))) {
-    entry_record(h, s, p, size, UL_FAMILY_MALLOC, site);
+  struct ledger_line was = ledger_line(s, p);
+  if (LIKELY(was.entry) || !ledger_covers(s) || recording_stopped()) {
+    snapshot_before_free(h, was.requested);
+    renew(h, &was, p, s, p, size, site);
     return p;
   }
   misuse_note(UL_RESIZED_AFTER_FREE, p, site);
   return copy(h, s, p, size, site);
 }
 
-/* For the ledger the block is freed and allocated anew by the caller of realloc. */
 static void *resize(struct heap *h, struct spot s, void *p, size_t size, uint32_t site) {
-  struct spot now = s;
-  size_t requested = 0;
-  uint64_t entry = process_recording() ? ledger_look(s, p, &requested) : 0;
-  if (entry) {
-    snapshot_before_free(h, requested);
-    ledger_clear(h, s, p, recording_ms());
-  }
-  void *q = heap_resize(&now, size);
-  if (q && site && process_recording())
-    entry_record(h, now, q, size, UL_FAMILY_MALLOC, site);
-  if (!q && entry)
-    ledger_enter(h, s, p, requested, ul_entry_site(entry), ul_entry_family(entry),
-                 ul_birth_ms(ul_entry_birth(entry)));
+  if (!site || !process_recording()) return heap_resize(&s, size);
+  struct ledger_line was = ledger_line(s, p);
+  snapshot_before_free(h, was.requested);
+  void *q = heap_resize(&s, size);
+  if (q) renew(h, &was, p, s, q, size, site);
   return q;
 }
 

@@ -268,23 +268,27 @@ static bool grow_in_place(struct large *l, size_t size) {
   return entered;
 }
 
-/* The whole mapping moves, into address space taken for it, and stays one mapping. */
+/* The whole mapping moves, into address space taken for it, and stays one mapping. Under
+ * the lock, for map, descriptor and memory must agree whenever nobody holds it: the
+ * kernel lets nobody else change the address space meanwhile anyway. */
+static bool move_to(struct large *l, char *to, size_t size) {
+  if (!map_enter(to, size, map_slot_of_large(l))) return false;
+  map_enter(l->base, l->mapped, 0);
+  if (os_move_over(l->base, l->mapped, to, size, OS_LARGE)) {
+    l->base = to;
+    set_extent(l, size);
+    return true;
+  }
+  map_enter(to, size, 0);
+  map_enter(l->base, l->mapped, map_slot_of_large(l));
+  return false;
+}
+
 static struct large *grow_elsewhere(struct large *l, size_t size) {
   char *to = os_map(size, UL_ARENA_BYTES, OS_LARGE);
   if (!to) return NULL;
   arena_lock();
-  bool entered = map_enter(to, size, map_slot_of_large(l));
-  if (entered) map_enter(l->base, l->mapped, 0);
-  arena_unlock();
-  bool moved = entered && os_move_over(l->base, l->mapped, to, size, OS_LARGE);
-  arena_lock();
-  if (moved) {
-    l->base = to;
-    set_extent(l, size);
-  } else if (entered) {
-    map_enter(to, size, 0);
-    map_enter(l->base, l->mapped, map_slot_of_large(l));
-  }
+  bool moved = move_to(l, to, size);
   arena_unlock();
   if (!moved) os_unmap(to, size, OS_LARGE);
   return moved ? l : NULL;

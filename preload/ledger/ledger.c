@@ -91,17 +91,22 @@ static size_t usable_in_pool(struct spot s) {
   return s.pool ? s.pool->size : 0;
 }
 
-void ledger_enter(struct heap *h, struct spot s, void *block, size_t requested,
-                  uint32_t site, enum ul_family family, uint64_t ms) {
-  struct ul_counter *c = counter_of(h, site);
-  if (UNLIKELY(!write_entry(s, block, requested, site, family, ms))) return;
+static inline void count_in(struct heap *h, struct ul_counter *c, void *block,
+                            size_t requested, size_t usable) {
   c->allocations++;
   c->allocated_bytes += requested;
   add(&h->live_bytes, (int64_t)requested);
   add(&h->live_blocks, 1);
-  add(&h->usable_bytes, (int64_t)usable_in_pool(s));
+  add(&h->usable_bytes, (int64_t)usable);
   h->recent[h->recent_next] = block;
   if (++h->recent_next == RECENT_BLOCKS) h->recent_next = 0;
+}
+
+void ledger_enter(struct heap *h, struct spot s, void *block, size_t requested,
+                  uint32_t site, enum ul_family family, uint64_t ms) {
+  struct ul_counter *c = counter_of(h, site);
+  if (UNLIKELY(!write_entry(s, block, requested, site, family, ms))) return;
+  count_in(h, c, block, requested, usable_in_pool(s));
 }
 
 static uint64_t *entry_of(struct spot s, const void *block) {
@@ -122,6 +127,12 @@ uint64_t ledger_look(struct spot s, const void *block, size_t *requested) {
   return *entry;
 }
 
+struct ledger_line ledger_line(struct spot s, const void *block) {
+  struct ledger_line line = {.usable = usable_in_pool(s)};
+  line.entry = ledger_look(s, block, &line.requested);
+  return line;
+}
+
 static bool forget_recent(struct heap *h, const void *block) {
   for (unsigned i = 0; i < RECENT_BLOCKS; i++) {
     if (h->recent[i] != block) continue;
@@ -131,23 +142,36 @@ static bool forget_recent(struct heap *h, const void *block) {
   return false;
 }
 
+static inline void count_out(struct heap *h, const struct ledger_line *was,
+                             const void *block, uint64_t ms) {
+  struct ul_counter *c = counter_of(h, ul_entry_site(was->entry));
+  uint64_t born = ul_birth_ms(ul_entry_birth(was->entry));
+  c->frees++;
+  c->freed_bytes += was->requested;
+  c->lifetime_ms += ms > born ? ms - born : 0;
+  c->temporary += forget_recent(h, block);
+  add(&h->live_bytes, -(int64_t)was->requested);
+  add(&h->live_blocks, -1);
+  add(&h->usable_bytes, -(int64_t)was->usable);
+}
+
 bool ledger_clear(struct heap *h, struct spot s, void *block, uint64_t ms) {
   uint64_t *slot = entry_of(s, block);
   if (UNLIKELY(!slot || !*slot)) return false;
-  uint64_t entry = *slot;
-  size_t requested = requested_of(s, entry);
-  struct ul_counter *c = counter_of(h, ul_entry_site(entry));
-  uint64_t born = ul_birth_ms(ul_entry_birth(entry));
+  struct ledger_line was = {*slot, requested_of(s, *slot), usable_in_pool(s)};
   *slot = 0;
   if (UNLIKELY(s.large)) s.large->requested = 0;
-  c->frees++;
-  c->freed_bytes += requested;
-  c->lifetime_ms += ms > born ? ms - born : 0;
-  c->temporary += forget_recent(h, block);
-  add(&h->live_bytes, -(int64_t)requested);
-  add(&h->live_blocks, -1);
-  add(&h->usable_bytes, -(int64_t)usable_in_pool(s));
+  count_out(h, &was, block, ms);
   return true;
+}
+
+void ledger_renew(struct heap *h, const struct ledger_line *was, const void *old,
+                  struct spot s, void *block, size_t requested, uint32_t site,
+                  enum ul_family family, uint64_t ms) {
+  struct ul_counter *c = counter_of(h, site);
+  write_entry(s, block, requested, site, family, ms);
+  count_out(h, was, old, ms);
+  count_in(h, c, block, requested, usable_in_pool(s));
 }
 
 static uint32_t entries_in(const struct pool *p) {

@@ -19,6 +19,20 @@ bool ledger_clear(struct heap *h, struct spot s, void *block, uint64_t ms);
 /* Its entry, and its requested size in bytes; 0: not in the ledger. */
 uint64_t ledger_look(struct spot s, const void *block, size_t *requested);
 
+/* All that the ledger says of a block, in bytes. */
+struct ledger_line {
+  uint64_t entry; /* 0: nothing */
+  size_t requested, usable;
+};
+struct ledger_line ledger_line(struct spot s, const void *block);
+/* The block that lay at `old`, of which the ledger said `was`, is another now: it lies at
+ * `block`, with its entry (heap_resize), or has stayed. For the ledger that is freed and
+ * allocated anew; but at no moment is it without an entry, for the process may end at any
+ * moment. */
+void ledger_renew(struct heap *h, const struct ledger_line *was, const void *old,
+                  struct spot s, void *block, size_t requested, uint32_t site,
+                  enum ul_family family, uint64_t ms);
+
 /* Could the block have an entry? */
 static inline bool ledger_covers(struct spot s) {
   return s.large ? s.large->record != NULL : s.pool->entries != NULL;

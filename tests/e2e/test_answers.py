@@ -47,7 +47,7 @@ def test_leaks_of_each_verdict(recorder, binary):
 
 
 @pytest.mark.short
-@pytest.mark.parametrize("mode", ["free", "allocate"])
+@pytest.mark.parametrize("mode", ["free", "allocate", "resize"])
 def test_nothing_is_lost_that_a_thread_works_on_at_the_end(recorder, mode):
     """But for the block in its hand: out of the one place, not yet in the other."""
     for _ in range(3):
