@@ -4,8 +4,9 @@
  * can drain (CPython's usable_arenas): arenas hang on a list for their number of
  * free units, and a bit mask says which lists are not empty. For pools of
  * several units a run of free units is looked for in the arena's bitmap; after
- * SEARCH_LIMIT arenas without such a run a new arena is mapped, so that a
- * fragmented heap does not make every pool cost a walk over all arenas.
+ * SEARCH_LIMIT arenas without such a run the emptiest are looked at, as many of them, and
+ * then a new arena is mapped, so that a fragmented heap does not make every pool cost a
+ * walk over all arenas, nor a new arena when the last one made has room.
  *
  * Free units are clean, if nobody has written them since they came from the OS, or
  * resident. When more is resident than retain.h allows, the arena that units come back
@@ -14,10 +15,10 @@
 #include "heap/arena.h"
 
 #include "base/lock.h"
-#include "base/meta.h"
 #include "base/os.h"
 #include "base/say.h"
 #include "heap/class.h"
+#include "heap/descriptor.h"
 #include "heap/map.h"
 #include "heap/retain.h"
 #include "heap/watch.h"
@@ -27,12 +28,11 @@
 enum { SEARCH_LIMIT = 64 };
 #define ALL_FREE (~UINT64_C(0))
 
-const struct heap_watch *heap_watch;
+const struct heap_watch *_Atomic heap_watch;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct arena *by_free[UL_UNITS + 1]; /* [k]: k units free; [0] not used */
 static uint64_t nonempty;                   /* bit k - 1: by_free[k] has arenas */
-static struct arena *descriptors, *retired;
 static uint64_t arena_count, free_unit_count;
 static uint64_t block_units; /* of pools but spans */
 static uint64_t whole_count; /* arenas without any pool */
@@ -75,25 +75,6 @@ static void list_remove(struct arena *a) {
 
 /* ---- arenas from and to the OS ------------------------------------------------- */
 
-static struct arena *descriptor_take(void) {
-  struct arena *a = retired;
-  if (a) {
-    retired = a->next;
-    return a;
-  }
-  a = meta_alloc(sizeof *a);
-  if (!a) return NULL;
-  a->link = descriptors;
-  descriptors = a;
-  return a;
-}
-
-static void descriptor_retire(struct arena *a) {
-  a->base = NULL;
-  a->next = retired;
-  retired = a;
-}
-
 static struct arena *arena_map(void) {
   struct arena *a = descriptor_take();
   if (!a) return NULL;
@@ -103,7 +84,7 @@ static struct arena *arena_map(void) {
     base = NULL;
   }
   if (!base) {
-    descriptor_retire(a);
+    descriptor_give(a);
     return NULL;
   }
   a->base = base;
@@ -127,7 +108,7 @@ static void arena_unmap(struct arena *a) {
   free_unit_count -= UL_UNITS;
   map_enter(a->base, UL_ARENA_BYTES, 0);
   char *base = a->base;
-  descriptor_retire(a);
+  descriptor_give(a);
   os_unmap(base, UL_ARENA_BYTES, OS_ARENA);
 }
 
@@ -156,17 +137,32 @@ static uint64_t run_mask(unsigned first, unsigned units) {
   return (units == UL_UNITS ? ALL_FREE : (UINT64_C(1) << units) - 1) << first;
 }
 
-static struct arena *find_arena(unsigned units, unsigned align, unsigned *first) {
-  unsigned looked = 0;
-  for (uint64_t left = nonempty >> (units - 1) << (units - 1); left; left &= left - 1) {
-    for (struct arena *a = by_free[__builtin_ctzll(left) + 1]; a; a = a->next) {
-      int run = find_run(a->free_units, units, align);
-      *first = (unsigned)run;
-      if (run >= 0) return a;
-      if (++looked == SEARCH_LIMIT) return NULL;
-    }
+/* Of the arenas with k free units. */
+static struct arena *find_in_list(unsigned k, unsigned units, unsigned align,
+                                  unsigned *first, unsigned *looked) {
+  for (struct arena *a = by_free[k]; a && ++*looked <= SEARCH_LIMIT; a = a->next) {
+    int run = find_run(a->free_units, units, align);
+    *first = (unsigned)run;
+    if (run >= 0) return a;
   }
   return NULL;
+}
+
+static struct arena *find_arena(unsigned units, unsigned align, unsigned *first) {
+  uint64_t large_enough = nonempty >> (units - 1) << (units - 1);
+  struct arena *a = NULL;
+  unsigned looked = 0;
+  for (uint64_t left = large_enough; left && !a && looked < SEARCH_LIMIT;
+       left &= left - 1)
+    a = find_in_list((unsigned)__builtin_ctzll(left) + 1, units, align, first, &looked);
+  if (looked < SEARCH_LIMIT) return a;
+  looked = 0;
+  for (uint64_t left = large_enough; left && !a && looked < SEARCH_LIMIT;) {
+    unsigned k = 64 - (unsigned)__builtin_clzll(left);
+    left &= ~(UINT64_C(1) << (k - 1));
+    a = find_in_list(k, units, align, first, &looked);
+  }
+  return a;
 }
 
 static void pool_open(struct pool *p, struct heap *h, unsigned class, unsigned units,
@@ -322,7 +318,7 @@ static void give_up(struct arena *a) {
 static bool give_back(struct arena *a) {
   uint64_t used = block_units * UL_UNIT_BYTES;
   bool hoard =
-      a->free_units == ALL_FREE && whole_count * UL_ARENA_BYTES > retain_limit(used);
+      a->free_units == ALL_FREE && retain_too_many(whole_count * UL_ARENA_BYTES, used);
   if (!retain_too_much(used) && !hoard) return true;
   give_up(a);
   while (by_free[UL_UNITS] && retain_too_much(used))
@@ -384,16 +380,11 @@ size_t arena_trim(void) {
   return given;
 }
 
-static struct arena *skip_retired(struct arena *a) {
-  while (a && !a->base)
-    a = a->link;
-  return a;
-}
 struct arena *arena_first(void) {
-  return skip_retired(descriptors);
+  return descriptor_first();
 }
 struct arena *arena_next(struct arena *a) {
-  return skip_retired(a->link);
+  return descriptor_next(a);
 }
 
 struct arena_totals arena_totals(void) {
@@ -465,7 +456,7 @@ bool arena_raw_fork_child(void) {
   if (!held) return false;
   memset(by_free, 0, sizeof by_free);
   nonempty = whole_count = 0;
-  retired = NULL;
+  descriptor_raw_fork_child();
   retain_reset();
   return true;
 }

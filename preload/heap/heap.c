@@ -130,10 +130,19 @@ static void drain(struct heap *h) {
   }
 }
 
+/* Which class serves the next block of one that has no used pool. */
+static unsigned serving_class(struct heap *h, unsigned class) {
+  if (h->few[class] == FEW_BLOCKS) return class;
+  h->few[class]++;
+  return class_shared(class);
+}
+
 struct pool *heap_refill(struct heap *h, unsigned class) {
   uint32_t n = atomic_load_explicit(&h->drains, memory_order_relaxed);
   atomic_store_explicit(&h->drains, n + 1, memory_order_relaxed);
   drain(h);
+  if (h->used[class]) return h->used[class];
+  class = serving_class(h, class);
   if (h->used[class]) return h->used[class];
   struct pool *p = arena_take(h, class);
   if (p) link_used(h, p);
@@ -290,6 +299,7 @@ static struct heap *adopt(struct heap *h, int tid) {
   atomic_store_explicit(&h->tid, tid, memory_order_relaxed);
   atomic_store_explicit(&h->inside, 0, memory_order_relaxed); /* if it died in there */
   memset(h->recent, 0, sizeof h->recent);
+  memset(h->few, 0, sizeof h->few);
   WATCH(heap_owner(h, tid, false));
   return h;
 }

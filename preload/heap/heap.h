@@ -20,7 +20,8 @@ static inline struct heap *heap_mine(void) {
   return LIKELY(h) ? h : heap_acquire();
 }
 
-/* A used pool of the class, after draining, or a new one; NULL: no memory. Inside. */
+/* A used pool that serves the class, after draining, or a new one; its blocks may be
+ * larger (class_shared). NULL: no memory. Inside. */
 struct pool *heap_refill(struct heap *h, unsigned class);
 void heap_pool_full(struct heap *h, struct pool *p);     /* leaves used[] */
 void heap_pool_has_room(struct heap *h, struct pool *p); /* was full: joins used[] */

@@ -34,10 +34,17 @@ static void learn_from_regret(void) {
   gone = regretted = low = 0;
 }
 
-bool retain_too_much(uint64_t used) {
-  if (kept <= retain_limit(used)) return false;
+static bool exceeds(uint64_t bytes, uint64_t used) {
+  if (bytes <= retain_limit(used)) return false;
   if (regretted) learn_from_regret();
-  return kept > retain_limit(used);
+  return bytes > retain_limit(used);
+}
+
+bool retain_too_much(uint64_t used) {
+  return exceeds(kept, used);
+}
+bool retain_too_many(uint64_t mapped, uint64_t used) {
+  return exceeds(mapped, used);
 }
 
 void retain_add(uint64_t bytes) {

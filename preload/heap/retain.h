@@ -29,6 +29,8 @@
 uint64_t retain_limit(uint64_t used);
 /* Free memory was added: must some go back to the OS? */
 bool retain_too_much(uint64_t used);
+/* The same of address space: `mapped` bytes of which nothing is in use. */
+bool retain_too_many(uint64_t mapped, uint64_t used);
 void retain_add(uint64_t bytes);     /* became free, and is resident */
 void retain_take(uint64_t bytes);    /* of that: used again */
 void retain_gave(uint64_t bytes);    /* of that: given back to the OS */

@@ -86,8 +86,10 @@ struct arena {
   uint64_t free_units;         /* bit set: unit free */
   uint64_t clean_units;        /* bit set: a free unit that reads as zeros */
   struct arena *next, *prev;   /* among arenas with as many free units */
-  struct arena *link;          /* all descriptors ever made; base NULL: retired */
+  struct arena *link, *back;   /* among all that are mapped (descriptor.h) */
+  struct arena_group *group;   /* whose memory this is */
   struct ul_arena *record;     /* the watcher's */
+  uint32_t record_index;       /* the watcher's */
   uint8_t head[UL_UNITS];      /* unit -> first unit of its pool */
   struct pool pools[UL_UNITS]; /* valid at the head unit of a pool */
 };
@@ -121,6 +123,7 @@ struct heap {
   _Atomic uint64_t remote; /* address of its first block, and a weight (heap.c) */
   _Atomic uint32_t inside, taken;
   _Atomic uint32_t drains, drains_seen; /* by the owner; when somebody last looked */
+  uint8_t few[UL_CLASSES]; /* blocks of a class that shared pools have served */
   uint64_t spares; /* bit c: the only pool of class c was kept when it became empty */
   _Atomic int64_t live_bytes, live_blocks; /* requested bytes */
   _Atomic int64_t usable_bytes;            /* of the blocks that lie in pools */

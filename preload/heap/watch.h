@@ -24,10 +24,11 @@ struct heap_watch {
   void (*heap_quarantined)(struct heap *h);
 };
 
-extern const struct heap_watch *heap_watch;
+extern const struct heap_watch *_Atomic heap_watch;
 
 #define WATCH(call)                                                                      \
   do {                                                                                   \
-    if (heap_watch) heap_watch->call;                                                    \
+    const struct heap_watch *watch_ = atomic_load(&heap_watch);                          \
+    if (watch_) watch_->call;                                                            \
   } while (0)
 #endif

@@ -62,17 +62,32 @@ static struct ul_pool *record_of(struct arena *a, const struct pool *p) {
   return recorded(a->record) ? &a->record->pools[p - a->pools] : NULL;
 }
 
-/* A descriptor keeps its record while it is retired, base 0. */
-static void arena_in(struct arena *a) {
-  if (!a->record && recording && !recording_stopped()) {
-    uint32_t i = table_append(UL_ARENAS, 1);
-    if (i != TABLE_NONE) a->record = table_at(UL_ARENAS, i);
+/* Records whose arena has gone (base 0) wait for the next one; the first word of
+ * `resident` leads to the next of them (index + 1). */
+static uint32_t free_records; /* index + 1 in UL_ARENAS */
+
+static struct ul_arena *record_take(uint32_t *index) {
+  *index = free_records;
+  if (!*index) {
+    *index = table_append(UL_ARENAS, 1);
+    return *index == TABLE_NONE ? NULL : table_at(UL_ARENAS, *index);
   }
-  if (recorded(a->record)) a->record->base = (uint64_t)(uintptr_t)a->base;
+  struct ul_arena *r = table_at(UL_ARENAS, --*index);
+  free_records = (uint32_t)r->resident[0];
+  r->resident[0] = 0;
+  return r;
+}
+
+static void arena_in(struct arena *a) {
+  a->record = recording && !recording_stopped() ? record_take(&a->record_index) : NULL;
+  if (a->record) a->record->base = (uint64_t)(uintptr_t)a->base;
 }
 
 static void arena_out(struct arena *a) {
-  if (recorded(a->record)) a->record->base = 0;
+  if (!recorded(a->record)) return;
+  a->record->base = 0;
+  a->record->resident[0] = free_records;
+  free_records = a->record_index + 1;
 }
 
 static uint16_t span_pages(const struct pool *p) {

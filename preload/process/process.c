@@ -102,6 +102,11 @@ static void become_unrecorded(void) {
   table_abandon();
 }
 
+static void do_not_record(void) {
+  page_set_recording(false);
+  strip_unwatch();
+}
+
 void process_check_fork(void) {
   if (LIKELY(!page_wiped())) return;
   page_renew();
@@ -381,7 +386,7 @@ __attribute__((constructor)) static void start(void) {
   if (recording && wanted())
     start_recording();
   else
-    page_set_recording(false);
+    do_not_record();
   pthread_atfork(fork_prepare, fork_parent, fork_child);
   advance(PHASE_STARTED);
   errno = saved;

@@ -260,28 +260,68 @@ static long faults(void) {
   return r.ru_minflt;
 }
 
+static long resident_kib(void) {
+  long all, resident = 0;
+  FILE *f = fopen("/proc/self/statm", "r");
+  assert_non_null(f);
+  assert_int_equal(fscanf(f, "%ld %ld", &all, &resident), 2);
+  fclose(f);
+  return resident * (OS_PAGE / 1024);
+}
+
 static void touch(char *p, size_t bytes) {
   for (size_t i = 0; i < bytes; i += OS_PAGE)
     p[i] = 1;
 }
 
-/* Made, touched, freed, again: pages are fetched a few times, not each time. */
-static void test_batches(void **state) {
-  (void)state;
-  if (SHADOWED) skip();
-  enum { N = 600, BYTES = 24000, ROUNDS = 100 };
-  static void *blocks[N];
+/* Made, touched, freed, again: pages are fetched a few times, and then no more. */
+static void batches(int n, void **blocks) {
+  enum { BYTES = 24000, ROUNDS = 60, LEARNED = 30 };
   void *wall = NULL;
-  long before = faults();
+  long before = faults(), learned = 0;
   for (int round = 0; round < ROUNDS; round++) {
-    for (int i = 0; i < N; i++)
+    if (round == LEARNED) learned = faults();
+    for (int i = 0; i < n; i++)
       touch(blocks[i] = get(BYTES), BYTES);
     if (!wall) wall = get(100);
-    for (int i = 0; i < N; i++)
+    for (int i = 0; i < n; i++)
       put(blocks[i]);
   }
   put(wall);
-  assert_in_range(faults() - before, 0, 6 * (long)N * (BYTES / OS_PAGE + 1));
+  assert_in_range(faults() - learned, 0, ROUNDS);
+  assert_in_range(faults() - before, 0, 4 * (long)n * (BYTES / OS_PAGE + 1));
+}
+
+static void test_batches(void **state) {
+  (void)state;
+  if (SHADOWED) skip();
+  enum { MOST = 800 };
+  static void *blocks[MOST];
+  for (int n = 400; n <= MOST; n += 50)
+    batches(n, blocks);
+}
+
+/* A thread that holds a block of each size up to 1 KiB fills pages, not a page a class.
+ */
+static void *hold_each_size(void *argument) {
+  enum { SIZES = 64, POOLS = 5 };
+  void *blocks[SIZES];
+  for (int i = 0; i < SIZES; i++)
+    blocks[i] = get(16 * ((size_t)i + 1));
+  struct heap *h = heap_mine();
+  *(bool *)argument = h->pool_bytes == POOLS * UL_UNIT_BYTES;
+  for (int i = 0; i < SIZES; i++)
+    put(blocks[i]);
+  return NULL;
+}
+
+static void test_few_blocks_share_pools(void **state) {
+  (void)state;
+  pthread_t thread;
+  bool shared = false;
+  assert_int_equal(pthread_create(&thread, NULL, hold_each_size, &shared), 0);
+  pthread_join(thread, NULL);
+  assert_true(shared);
 }
 
 static void test_large_in_turn(void **state) {
@@ -359,6 +399,35 @@ static void test_many_blocks_few_mappings(void **state) {
   free(blocks);
 }
 
+/* Spans that leave holes no other such span fits in: arenas are filled, not passed by. */
+static void test_aligned_spans_fill_arenas(void **state) {
+  (void)state;
+  enum { N = 8000, ALIGN = 32 << 10, IN_ARENA = UL_ARENA_BYTES / ALIGN };
+  static void *blocks[N];
+  bool zeroed;
+  size_t before = os_mapped(OS_ARENA);
+  for (int i = 0; i < N; i++)
+    assert_non_null(blocks[i] = take(100, ALIGN, &zeroed));
+  assert_in_range(os_mapped(OS_ARENA) - before, 0,
+                  (N / IN_ARENA + 2) * (size_t)UL_ARENA_BYTES);
+  for (int i = 0; i < N; i++)
+    put(blocks[i]);
+}
+
+/* What describes arenas goes with them. */
+static void test_descriptors_go_too(void **state) {
+  (void)state;
+  if (SHADOWED) skip();
+  enum { N = 20000, BYTES = 300000 };
+  static void *blocks[N];
+  long before = resident_kib();
+  for (int i = 0; i < N; i++)
+    blocks[i] = get(BYTES);
+  for (int i = 0; i < N; i++)
+    put(blocks[i]);
+  assert_in_range(resident_kib(), 0, before + 4 * 1024); /* of 34 MiB */
+}
+
 static void test_no_more_than_an_eighth(void **state) {
   (void)state;
   for (size_t bytes = 1024; bytes <= 2 * MIB; bytes += bytes / 50) {
@@ -378,11 +447,14 @@ static void test_says_no(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_untouched_stays_untouched),
+      cmocka_unit_test(test_few_blocks_share_pools),
       cmocka_unit_test(test_batches),
       cmocka_unit_test(test_large_in_turn),
       cmocka_unit_test(test_sleeping_owners),
       cmocka_unit_test(test_growing_stays_one_mapping),
       cmocka_unit_test(test_many_blocks_few_mappings),
+      cmocka_unit_test(test_aligned_spans_fill_arenas),
+      cmocka_unit_test(test_descriptors_go_too),
       cmocka_unit_test(test_no_more_than_an_eighth),
       cmocka_unit_test(test_says_no),
       cmocka_unit_test(test_stress),
