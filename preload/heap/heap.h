@@ -56,11 +56,13 @@ static inline void *heap_take(struct heap *h, unsigned class, struct spot *s,
   struct block *b = p->free;
   if (LIKELY(b)) {
     p->free = b->next;
+    b->next = NULL; /* or it would be a pointer in a block that nobody writes */
     *zeroed = false;
   } else {
     b = (struct block *)(p->base + p->virgin);
     __atomic_store_n(&p->virgin, p->virgin + p->size, __ATOMIC_RELAXED); /* heap_spot */
     *zeroed = p->zeroed;
+    if (UNLIKELY(!p->zeroed)) b->next = NULL;
   }
   p->live++;
   if (UNLIKELY(!p->free && p->virgin == p->end)) heap_pool_full(h, p);

@@ -66,6 +66,17 @@ bool found_at(uintptr_t address, struct found *f) {
   return find_in_pool(p, i, f);
 }
 
+bool found_free(uintptr_t address) {
+  map_slot s = map_lookup((void *)address);
+  struct found f;
+  if (!s) return false;
+  if (map_is_large(s)) return !map_large(s)->in_use;
+  const struct arena *a = map_arena(s);
+  const struct pool *p =
+      &a->pools[a->head[(address & (UL_ARENA_BYTES - 1)) / UL_UNIT_BYTES]];
+  return (!p->units || pool_marks(p)) && !found_at(address, &f);
+}
+
 static void each_in_arena(const struct arena *a, void (*visit)(const struct found *)) {
   struct found f;
   for (unsigned u = 0; u < UL_UNITS; u++) {

@@ -38,6 +38,9 @@ struct found_extent {
 struct found_extent found_extent(void);
 /* The live block around an address, any address; false: none. */
 bool found_at(uintptr_t address, struct found *f);
+/* Is it free memory of the heap: of a block that was freed, or given back? Not where
+ * blocks are not recorded. */
+bool found_free(uintptr_t address);
 /* Visit every live block, by address. */
 void found_each(void (*visit)(const struct found *f));
 /* Call scan(start, end) for each piece of the heap whose blocks are not recorded, so that

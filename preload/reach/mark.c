@@ -34,6 +34,9 @@
  *    another component is reached from some source, whose candidate s comes after c
  *    (else c would have been seen from s); so in reverse order s comes first and c is
  *    reached. The order is by birth: the leader of a cycle is its oldest block.
+ *    Words that are likely to be left from a former life of the memory (stale.c) are no
+ *    pointers here: else a leak of many blocks of one kind would have any number of
+ * leaders.
  *
  * The work list is a stack of addresses in chunks. When there is no memory for another
  * chunk the address is dropped, and when the stack has run empty all blocks visited in
@@ -44,6 +47,7 @@
 #include "reach/handle.h"
 #include "reach/heuristic.h"
 #include "reach/scratch.h"
+#include "reach/stale.h"
 #include "recording/table.h"
 
 enum state {
@@ -63,7 +67,8 @@ static struct {
   struct found_extent heap;
   bool *holds; /* by site: blocks are roots (dynamic TLS) */
   uint64_t root_bytes;
-  uintptr_t holder; /* start of the block that is being scanned, or 0 */
+  struct found holder; /* the block that is being scanned; start 0: a root */
+  uintptr_t at;        /* where the pointer lies that is met */
   mark_leader *tell;
   uint64_t led_blocks, led_bytes; /* what the current leader drags along */
 } marking;
@@ -116,10 +121,11 @@ static uintptr_t pop(void) {
 static void (*meet)(const struct found *f, uintptr_t offset);
 static bool (*visited)(uint8_t state);
 
-static READS_ANYTHING void candidate(uintptr_t word) {
+static READS_ANYTHING void candidate(const uintptr_t *at) {
   struct found f;
-  if (!found_at(word, &f)) return;
-  uintptr_t offset = word - f.start;
+  if (!found_at(*at, &f)) return;
+  uintptr_t offset = *at - f.start;
+  marking.at = (uintptr_t)at;
   if (offset == 0 || offset < f.requested) meet(&f, offset);
 }
 
@@ -132,17 +138,17 @@ static READS_ANYTHING void scan_words(uintptr_t start, uintptr_t end) {
     if (LIKELY((a - low >= extent) & (b - low >= extent) & (c - low >= extent) &
                (d - low >= extent)))
       continue;
-    if (a - low < extent) candidate(a);
-    if (b - low < extent) candidate(b);
-    if (c - low < extent) candidate(c);
-    if (d - low < extent) candidate(d);
+    if (a - low < extent) candidate(p);
+    if (b - low < extent) candidate(p + 1);
+    if (c - low < extent) candidate(p + 2);
+    if (d - low < extent) candidate(p + 3);
   }
   for (; p < stop; p++)
-    if (*p - low < extent) candidate(*p);
+    if (*p - low < extent) candidate(p);
 }
 
 static void scan_block(const struct found *f) {
-  marking.holder = f->start;
+  marking.holder = *f;
   uintptr_t end = f->start + (marking.from.slack ? f->usable : f->requested);
   if (end - f->start >= UL_ARENA_BYTES)
     roots_touched(f->start, end, marking.from.pagemaps, scan_words);
@@ -190,7 +196,7 @@ static void meet_strong(const struct found *f, uintptr_t offset) {
       mark(f, REACHABLE);
     return;
   }
-  if (f->start != marking.holder) handle_met(f, offset, true);
+  if (f->start != marking.holder.start) handle_met(f, offset, true);
   if (is_reachable(state)) return;
   enum ul_heuristic h = heuristic_of(f, offset, marking.from.heuristics);
   if (h != UL_HEURISTICS)
@@ -201,7 +207,7 @@ static void meet_strong(const struct found *f, uintptr_t offset) {
 
 static void scan_root(uintptr_t start, uintptr_t end) {
   if (end > start) marking.root_bytes += end - start;
-  marking.holder = 0;
+  marking.holder.start = 0;
   scan_words(start, end);
   drain();
 }
@@ -266,7 +272,7 @@ static bool is_held(uint8_t state) {
 }
 
 static void meet_held(const struct found *f, uintptr_t offset) {
-  if (offset && f->start != marking.holder) handle_met(f, offset, false);
+  if (offset && f->start != marking.holder.start) handle_met(f, offset, false);
   if (f->marks->state == UNREACHED || f->marks->state == POSSIBLE) mark(f, HELD);
 }
 
@@ -354,13 +360,17 @@ static bool sort_lost(void) {
   return true;
 }
 
+static bool from_stale_word(void) {
+  return stale_word(&marking.holder, marking.at - marking.holder.start);
+}
+
 static bool is_seen(uint8_t state) {
   return state == SEEN;
 }
 
 static void meet_unseen(const struct found *f, uintptr_t offset) {
   (void)offset;
-  if (f->marks->state == UNREACHED) mark(f, SEEN);
+  if (f->marks->state == UNREACHED && !from_stale_word()) mark(f, SEEN);
 }
 
 /* Leaves the candidates, in order, at the front of lost.blocks; returns how many. */
@@ -384,7 +394,7 @@ static bool is_lost(uint8_t state) {
 
 static void meet_lost(const struct found *f, uintptr_t offset) {
   (void)offset;
-  if (f->marks->state != SEEN) return;
+  if (f->marks->state != SEEN || from_stale_word()) return;
   marking.led_blocks++;
   marking.led_bytes += f->requested;
   mark(f, INDIRECT);
@@ -405,6 +415,7 @@ static void choose_leaders(uint64_t candidates) {
 
 static bool step_lost(void) {
   if (!sort_lost()) return false;
+  if (!stale_learn(lost.blocks, lost.count, marking.from.sites)) return false;
   choose_leaders(find_candidates());
   return true;
 }

@@ -3,6 +3,7 @@
 import pytest
 
 from harness import blamed, marked_line, program
+from test_answers import check_leaks
 
 
 def misuses(recorder, kind):
@@ -50,3 +51,11 @@ def test_no_bad_free_is_said_of_a_good_program(recorder):
     r = recorder.run(program("pairs"), "10")
     assert recorder.answer("report")["misuses"] == []
     assert "freed" not in r.said
+
+
+@pytest.mark.short
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_old_pointers_drag_nobody_along(recorder, seed):
+    result = recorder.run(program("stale"), seed)
+    assert result.status == 0
+    check_leaks(recorder, result, "stale.c")

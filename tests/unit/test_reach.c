@@ -605,6 +605,32 @@ static void test_ages(void **state) {
   assert_ptr_equal((void *)(uintptr_t)r->example, blocks[oldest].start);
 }
 
+/* Twenty lost blocks, whose second word leads to another one each; so many of these are
+ * free, and the others lost. */
+static NOINLINE void stale_words(int dead) {
+  for (int i = 0; i < 20; i++) {
+    int b = block(40, A), to = block(40, B);
+    point(b, 8, to, 0);
+    if (i < dead) *blocks[to].entry = 0;
+  }
+}
+
+static void test_stale_words_lead_nobody(void **state) {
+  (void)state;
+  stale_words(8);
+  scan();
+  expect(A, UL_DEFINITE, 20, 800);
+  expect(B, UL_DEFINITE, 12, 480);
+}
+
+static void test_a_few_dangling_pointers_prove_nothing(void **state) {
+  (void)state;
+  stale_words(7);
+  scan();
+  expect(A, UL_DEFINITE, 20, 800);
+  expect(B, UL_INDIRECT, 13, 520);
+}
+
 /* ---- heuristics ---------------------------------------------------------------- */
 
 static void expect_rescued(enum ul_heuristic h, uint64_t bytes) {
@@ -1427,6 +1453,8 @@ int main(void) {
       TEST(test_spans_and_larges),
       TEST(test_every_class_every_block),
       TEST(test_ages),
+      TEST(test_stale_words_lead_nobody),
+      TEST(test_a_few_dangling_pointers_prove_nothing),
       TEST(test_stdstring),
       TEST(test_length64),
       TEST(test_newarray),
