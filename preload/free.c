@@ -11,6 +11,12 @@ void *__libc_realloc(void *, size_t);
 
 /* ---- free ---------------------------------------------------------------------- */
 
+static bool is_freed(struct spot s, const void *p) {
+  size_t requested;
+  return process_recording() && !ledger_look(s, p, &requested) && ledger_covers(s) &&
+         !recording_stopped();
+}
+
 __attribute__((noinline)) bool entry_unrecord(struct heap *h, struct spot s, void *p) {
   size_t requested;
   if (!ledger_look(s, p, &requested)) return !ledger_covers(s) || recording_stopped();
@@ -80,20 +86,17 @@ EXPORT void __libc_cfree(void *p) {
 
 /* ---- realloc ------------------------------------------------------------------- */
 
+/* Into another block; if p is free, it may be the same. */
 static void *copy(struct heap *h, struct spot s, const void *p, size_t size,
                   uint32_t site) {
   size_t usable = heap_usable(s);
   void *q = entry_allocate_at(h, size, 0, UL_FAMILY_MALLOC, false, site);
-  return q ? memcpy(q, p, usable < size ? usable : size) : NULL;
+  return q ? memmove(q, p, usable < size ? usable : size) : NULL;
 }
 
 static void *move(struct heap *h, struct spot s, void *p, size_t size, uint32_t site) {
   void *q = copy(h, s, p, size, site);
-  if (!q) return NULL;
-  if (process_recording() && UNLIKELY(!entry_unrecord(h, s, p)))
-    misuse_note(UL_RESIZED_AFTER_FREE, p, site);
-  else
-    heap_put_any(h, s, p);
+  if (q) entry_free(p);
   return q;
 }
 
@@ -109,18 +112,12 @@ static void renew(struct heap *h, const struct ledger_line *was, const void *old
   process_tick(h, ms);
 }
 
-/* The block is large enough, and stays; unless it was freed: then it is, or will be,
- * somebody else's. */
 static void *stay(struct heap *h, struct spot s, void *p, size_t size, uint32_t site) {
   if (!site || !process_recording()) return p;
   struct ledger_line was = ledger_line(s, p);
-  if (LIKELY(was.entry) || !ledger_covers(s) || recording_stopped()) {
-    snapshot_before_free(h, was.requested);
-    renew(h, &was, p, s, p, size, site);
-    return p;
-  }
-  misuse_note(UL_RESIZED_AFTER_FREE, p, site);
-  return copy(h, s, p, size, site);
+  snapshot_before_free(h, was.requested);
+  renew(h, &was, p, s, p, size, site);
+  return p;
 }
 
 static void *resize(struct heap *h, struct spot s, void *p, size_t size, uint32_t site) {
@@ -157,6 +154,10 @@ static void *reallocate(void *p, size_t size, const void *frame) {
     return NULL;
   }
   uint32_t site = entry_site(frame);
+  if (UNLIKELY(is_freed(s, p))) {
+    misuse_note(UL_RESIZED_AFTER_FREE, p, site);
+    return copy(h, s, p, size, site);
+  }
   enum heap_resizing how = heap_resizing(s, size);
   if (how == HEAP_STAYS) return stay(h, s, p, size, site);
   void *q = how == HEAP_RESIZES ? resize(h, s, p, size, site) : NULL;
