@@ -485,6 +485,9 @@ struct ul_header {
   struct ul_segment segments[UL_SEGMENTS];
   struct ul_misuse misuses[UL_MISUSES * UL_MISUSE_SITES]; /* by kind */
   struct ul_amount rescued[12]; /* by heuristics from UL_HEURISTICS_OF_SCAN on */
+  /* From then on the process forbids itself most system calls (seccomp), so there is no
+   * scan, no account of the address space, and no word of its end. 0: it does not. */
+  uint64_t confined_ms;
 };
 
 _Static_assert(sizeof(struct ul_header) <= UL_HEADER_BYTES, "header");

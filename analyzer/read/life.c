@@ -86,7 +86,8 @@ enum recording_end recording_end(const struct recording *r) {
   case UL_STATE_ABORTED:
     return RECORDING_ABORTED;
   default:
-    return r->alive ? RECORDING_RUNNING : RECORDING_KILLED;
+    if (r->alive) return RECORDING_RUNNING;
+    return r->header.confined_ms ? RECORDING_UNSEEN : RECORDING_KILLED;
   }
 }
 

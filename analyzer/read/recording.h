@@ -56,7 +56,8 @@ enum recording_end {
   RECORDING_EXITED,   /* header.status: exit status */
   RECORDING_SIGNALED, /* header.status: signal */
   RECORDING_EXECED,
-  RECORDING_ABORTED
+  RECORDING_ABORTED,
+  RECORDING_UNSEEN /* gone, in a confinement that let it say nothing (confined_ms) */
 };
 enum recording_end recording_end(const struct recording *r);
 /* Milliseconds the recording covers: to its end, or to the last thing known in it. */

@@ -30,6 +30,8 @@ static const char *why_not_scanned(const struct recording *r) {
   static char reason[128];
   if (recording_end(r) == RECORDING_RUNNING)
     return "the process is still running; the scan comes at its end";
+  if (recording_header(r)->confined_ms)
+    return "the program forbade itself the system calls of a scan (seccomp)";
   if (scan->state == UL_SCAN_RUNNING) return "the scan did not finish";
   if (scan->state == UL_SCAN_FAILED) {
     snprintf(reason, sizeof reason, "the scan failed: %s", strerror(scan->error));

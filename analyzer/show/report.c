@@ -34,9 +34,13 @@ static uint64_t peak_bytes(const struct recording *r, const struct sites *s) {
   return peak && peak->live_bytes > s->bytes ? peak->live_bytes : s->bytes;
 }
 
+static uint64_t since_start(const struct recording *r, uint64_t ms) {
+  uint64_t start = timeline_start_ms(r);
+  return ms > start ? ms - start : 0;
+}
+
 static uint64_t run_ms(const struct recording *r) {
-  uint64_t end = recording_duration_ms(r), start = timeline_start_ms(r);
-  return end > start ? end - start : 0;
+  return since_start(r, recording_duration_ms(r));
 }
 
 static uint64_t key_live(const struct site_sum *s) {
@@ -64,7 +68,8 @@ static json_t *exit_object(const struct recording *r) {
   static const char *const kinds[] = {
       [RECORDING_RUNNING] = "running", [RECORDING_KILLED] = "killed",
       [RECORDING_EXITED] = "exited",   [RECORDING_SIGNALED] = "signaled",
-      [RECORDING_EXECED] = "execed",   [RECORDING_ABORTED] = "aborted"};
+      [RECORDING_EXECED] = "execed",   [RECORDING_ABORTED] = "aborted",
+      [RECORDING_UNSEEN] = "unseen"};
   json_t *object = json_object();
   json_put(object, "kind", json_text(kinds[recording_end(r)]));
   json_put(object, "status", json_integer(recording_header(r)->status));
@@ -86,6 +91,8 @@ static json_t *program_object(const struct recording *r) {
   json_put(object, "seconds", json_seconds(run_ms(r)));
   json_put(object, "started", json_real((double)h->start_real_ns / 1e9));
   json_put(object, "exit", exit_object(r));
+  json_put(object, "confined_seconds",
+           h->confined_ms ? json_seconds(since_start(r, h->confined_ms)) : json_null());
   return object;
 }
 
@@ -233,6 +240,15 @@ static void print_stop(const struct recording *r, const struct view_options *o) 
           h->stop_errno ? ", " : "", h->stop_errno ? strerror(h->stop_errno) : "");
 }
 
+static void print_confinement(const struct recording *r, const struct view_options *o) {
+  uint64_t ms = recording_header(r)->confined_ms;
+  if (ms)
+    fprintf(o->out,
+            "  At %s the program forbade itself most system calls (seccomp): since then "
+            "there is no resident size, and no word of its end\n",
+            text_time(since_start(r, ms)));
+}
+
 static void print_totals(const struct recording *r, const struct sites *s,
                          const struct view_options *o) {
   const struct ul_header *h = recording_header(r);
@@ -247,6 +263,7 @@ static void print_totals(const struct recording *r, const struct sites *s,
           text_percent(s->total.temporary, s->total.allocations));
   fprintf(o->out, "  live         %s of %s\n", text_plural(s->blocks, "block", "blocks"),
           text_size(o, s->bytes));
+  print_confinement(r, o);
   print_stop(r, o);
 }
 
@@ -261,7 +278,7 @@ static void print_balance(const struct recording *r, const struct view_options *
                        : recording_end(r) == RECORDING_RUNNING ? "now"
                                                                : "at the end";
   text_heading(o, "WHERE THE RESIDENT MEMORY IS", "  %s, %s", moment,
-               text_time(b.ms > timeline_start_ms(r) ? b.ms - timeline_start_ms(r) : 0));
+               text_time(since_start(r, b.ms)));
   for (size_t i = 0; i < b.rows; i++) {
     print_row(o, b.row[i].bytes, b.row[i].what);
     if (i + 1 == b.heap_rows) {
@@ -402,6 +419,7 @@ int report_summary(struct recording *r, const struct view_options *o) {
   if (!s) return no_memory();
   print_title(r, s, o);
   print_answers(r, o);
+  print_confinement(r, o);
   print_stop(r, o);
   sites_free(s);
   return text_finish(o);

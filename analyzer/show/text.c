@@ -264,6 +264,8 @@ const char *text_end_in(struct text_long *to, const struct recording *r) {
     return to->s;
   case RECORDING_ABORTED:
     return "aborted";
+  case RECORDING_UNSEEN:
+    return "is gone";
   }
   return "ended";
 }

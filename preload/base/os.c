@@ -8,6 +8,18 @@
 #include <string.h>
 #include <time.h>
 
+/* ---- confinement ---------------------------------------------------------------- */
+
+bool os_is_confined;
+
+void os_confine(bool confined) {
+  __atomic_store_n(&os_is_confined, confined, __ATOMIC_SEQ_CST);
+}
+
+static bool malloc_does(enum os_op op) {
+  return op == OS_OP_MMAP || op == OS_OP_MREMAP;
+}
+
 /* ---- fault injection ----------------------------------------------------------- */
 
 static const char *const op_names[OS_OPS] = {
@@ -45,6 +57,7 @@ void os_inject_faults(const char *specs) {
 }
 
 bool os_injected(enum os_op op) {
+  if (os_confined() && !malloc_does(op)) return true;
   if (atomic_load_explicit(&fail_after[op], memory_order_relaxed) == 0) return false;
   return atomic_fetch_sub(&fail_after[op], 1) == 1;
 }
@@ -63,25 +76,26 @@ uint64_t os_ms(void) {
   return (uint64_t)t.tv_sec * 1000u + (uint64_t)t.tv_nsec / 1000000u;
 }
 
+/* Coarse clocks are always read without a system call. */
 uint64_t os_monotonic_ns(void) {
-  return clock_ns(CLOCK_MONOTONIC);
+  return clock_ns(os_confined() ? CLOCK_MONOTONIC_COARSE : CLOCK_MONOTONIC);
 }
 uint64_t os_real_ns(void) {
   return clock_ns(CLOCK_REALTIME);
 }
 
 int os_tid(void) {
-  return (int)os_call(SYS_gettid);
+  return os_confined() ? 0 : (int)os_call(SYS_gettid);
 }
 int os_pid(void) {
-  return (int)os_call(SYS_getpid);
+  return os_confined() ? 0 : (int)os_call(SYS_getpid);
 }
 int os_parent(void) {
-  return (int)os_call(SYS_getppid);
+  return os_confined() ? 0 : (int)os_call(SYS_getppid);
 }
 
 bool os_thread_alive(int tid) {
-  return os_call(SYS_tgkill, os_pid(), tid, 0) != -ESRCH;
+  return os_confined() || os_call(SYS_tgkill, os_pid(), tid, 0) != -ESRCH;
 }
 
 void os_kill_self(int sig) {

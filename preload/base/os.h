@@ -51,9 +51,21 @@ static inline long os_call_raw(long number, long a, long b, long c, long d, long
 #define OS_CALL_PADDED(number, a, b, c, d, e, f, ...)                                    \
   os_call_raw(number, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
 
+/* ---- confinement ----------------------------------------------------------------
+ *
+ * A program that has put itself under a filter of system calls (seccomp) may be killed
+ * for one that it does not expect. Once it is confined, everything here fails as if the
+ * system had refused, but for what glibc's malloc asks of the kernel, too: to map, unmap,
+ * move and discard memory, and to wait for a lock. And who ends may end. */
+extern bool os_is_confined;
+static inline bool os_confined(void) {
+  return __atomic_load_n(&os_is_confined, __ATOMIC_RELAXED);
+}
+void os_confine(bool confined);
+
 /* "mmap:3,write:1": fail the third mmap and the first write from now on. */
 void os_inject_faults(const char *specs);
-/* Counts a call of op; true if it is the one that has to fail. */
+/* Counts a call of op; true if it has to fail: it is the one, or not for the confined. */
 bool os_injected(enum os_op op);
 
 /* What a mapping is for: the counters of the accounting identity. */
@@ -117,6 +129,9 @@ int os_map_over(void *at, size_t bytes);
 int os_map_zeros(void *at, size_t bytes);
 /* Zeroed memory that a child shares, address space more than memory. os_unmap_file it. */
 int os_map_shared(void **at, size_t bytes);
+/* Can the word at that multiple of 8 be read? When confined, only the main thread's stack
+ * can for certain. */
+bool os_readable(uintptr_t address);
 /* For each page whether it is in memory, in bit 0. */
 int os_in_memory(uintptr_t start, size_t bytes, unsigned char *pages);
 /* Move `bytes` of mapping to `at`, in place of a mapping of new_bytes that is there
@@ -134,11 +149,12 @@ bool os_barrier_all_threads(void);
 uint64_t os_ms(void); /* CLOCK_MONOTONIC_COARSE, some ms */
 uint64_t os_monotonic_ns(void);
 uint64_t os_real_ns(void);
-int os_tid(void); /* system calls: true even in a raw clone */
+/* System calls: true even in a raw clone. 0: confined, nobody knows. */
+int os_tid(void);
 int os_pid(void);
 int os_parent(void);
-bool os_thread_alive(int tid);
-void os_kill_self(int sig); /* the process */
+bool os_thread_alive(int tid); /* or nobody knows */
+void os_kill_self(int sig);    /* the process */
 /* At once: no handler runs, and not our own _exit. */
 _Noreturn void os_exit(int status);
 #endif

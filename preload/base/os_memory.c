@@ -111,6 +111,24 @@ int os_map_shared(void **at, size_t bytes) {
                 MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 }
 
+/* The kernel lets it grow downwards in one piece, and maps nothing within GAP below its
+ * end by itself. */
+static bool on_main_stack(uintptr_t address) {
+  extern void *__libc_stack_end; /* of the loader */
+  enum { GAP = 128 << 20 };
+  uintptr_t end = (uintptr_t)__libc_stack_end;
+  uintptr_t here = (uintptr_t)__builtin_frame_address(0);
+  return here <= address && address < end && end - here < GAP;
+}
+
+/* An impossible `how` is only refused after the set has been read. */
+bool os_readable(uintptr_t address) {
+  enum { NO_HOW = -1, SIGNALS = 8 };
+  if (on_main_stack(address)) return true;
+  if (os_confined()) return false;
+  return os_call(SYS_rt_sigprocmask, NO_HOW, address, NULL, SIGNALS) != -EFAULT;
+}
+
 int os_in_memory(uintptr_t start, size_t bytes, unsigned char *pages) {
   if (os_injected(OS_OP_MINCORE)) return -EAGAIN;
   return (int)os_call(SYS_mincore, start, bytes, pages);

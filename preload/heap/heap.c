@@ -166,7 +166,7 @@ static void take_over(struct heap *h, void (*work)(struct heap *)) {
 }
 
 static bool relief_begin(uint64_t *signals) {
-  if (!atomic_load_explicit(&can_take_over, memory_order_relaxed)) {
+  if (!atomic_load_explicit(&can_take_over, memory_order_relaxed) || os_confined()) {
     fallback(UL_FB_NO_BARRIER);
     return false;
   }
@@ -341,7 +341,7 @@ struct heap *heap_acquire(void) {
   if (thread_state.heap) return thread_state.heap;
   int tid = os_tid();
   lock_take(&lock);
-  struct heap *h = find_own(tid);
+  struct heap *h = tid ? find_own(tid) : NULL;
   if (!h) h = find_orphan();
   h = h ? adopt(h, tid) : make(tid);
   lock_give(&lock);

@@ -59,7 +59,8 @@ enum { SETTLE_MS = 20 };
 
 _Atomic enum process_phase process_phase;
 
-static int self_pid; /* 0 before the start */
+static int self_pid;  /* 0 before the start */
+static bool unwanted; /* nothing is to be recorded: no reason for any system call */
 
 static void start(void);
 
@@ -145,7 +146,11 @@ static void unlock_all(void) {
 static void fork_prepare(void) {
   process_check_fork();
   lock_all();
-  if (settings.children && process_recording()) recording_copy();
+  if (!settings.children || !process_recording()) return;
+  if (os_confined())
+    fallback(UL_FB_CHILD_UNRECORDED); /* it could not have a file */
+  else
+    recording_copy();
 }
 
 static void fork_parent(void) {
@@ -214,6 +219,46 @@ static void open_file(void) {
 
 void process_settle(void) {
   if (unsettled()) open_file();
+}
+
+/* ---- confinement ---------------------------------------------------------------- */
+
+/* A forked child without a file gets it now or never. */
+static void settle_for_good(void) {
+  if (!unsettled()) return;
+  if (child_may_keep()) {
+    open_file();
+  } else {
+    recording->end_ms = recording_ms();
+    child_fold();
+    page_set_recording(false);
+    become_unrecorded();
+  }
+}
+
+static void prepare_confinement(void) {
+  settle_for_good();
+  if (!process_recording()) return;
+  process_snapshot(heap_mine());
+  uint64_t now = recording_ms();
+  recording->confined_ms = now ? now : 1;
+}
+
+bool process_confine(void) {
+  process_check_fork();
+  if (os_confined() || (self_pid && os_pid() != self_pid)) return false;
+  int saved = errno;
+  if (process_recording()) prepare_confinement();
+  lock_all(); /* nobody is in the middle of anything else */
+  os_confine(true);
+  unlock_all();
+  errno = saved;
+  return true;
+}
+
+void process_unconfine(void) {
+  os_confine(false);
+  if (recording) recording->confined_ms = 0;
 }
 
 /* ---- now and then -------------------------------------------------------------- */
@@ -303,7 +348,8 @@ static void finish(enum ul_state state, int status) {
 /* Called from a handler that interrupted us (a signal, then _exit), waiting for a lock
  * could be for ever. The ledger is right without last words. */
 static bool may_finish(void) {
-  if (!process_started() || !recording || page_wiped()) return false;
+  if (unwanted || os_confined() || !process_started() || !recording || page_wiped())
+    return false;
   if (thread_state.locks || thread_state.busy) return false;
   return os_pid() == self_pid; /* else: a vfork child in our memory */
 }
@@ -383,10 +429,11 @@ __attribute__((constructor)) static void start(void) {
   if (settings.faults) os_inject_faults(settings.faults);
   process_begin();
   self_pid = os_pid();
-  if (recording && wanted())
-    start_recording();
-  else
+  unwanted = !recording || !wanted() || os_confined();
+  if (unwanted)
     do_not_record();
+  else
+    start_recording();
   pthread_atfork(fork_prepare, fork_parent, fork_child);
   advance(PHASE_STARTED);
   errno = saved;

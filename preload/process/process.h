@@ -42,6 +42,12 @@ static inline void process_tick(struct heap *h, uint64_t ms) {
   if (UNLIKELY(snapshot_due(ms))) process_snapshot(h);
 }
 
+/* The program is about to put itself under a filter of system calls: what needs others
+ * than malloc's (os.h) is done now or not at all. false: it has been before, or who asks
+ * only borrows our memory (vfork). */
+bool process_confine(void);
+void process_unconfine(void); /* ... and failed */
+
 /* The program ends (enum ul_state, status): last snapshot, scan, header. At most once,
  * unless process_resume() takes it back. Any thread; returns without doing anything in a
  * vfork child and where it could deadlock. */

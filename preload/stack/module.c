@@ -11,8 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 /* What an unwinder asks for: loads, the unwind table, the dynamic section. */
 #define PHDRS 8
@@ -75,7 +73,7 @@ static void read_build_id(struct record *r, const char *note, size_t bytes) {
 static bool lies_within(const struct record *r, uint64_t at, uint64_t bytes) {
   if (at < r->start || at > r->end || bytes > r->end - at) return false;
   for (uint64_t p = at; p < at + bytes; p = (p | (UL_PAGE_BYTES - 1)) + 1)
-    if (!unwind_readable(p & ~(uint64_t)7)) return false;
+    if (!os_readable(p & ~(uint64_t)7)) return false;
   return true;
 }
 
@@ -148,7 +146,7 @@ static void read_mapped_name(const char *maps, uint64_t address, char *name) {
 }
 
 static void read_program_name(const struct record *r, char *name) {
-  ssize_t n = syscall(SYS_readlink, "/proc/self/exe", name, NAME_BYTES - 1);
+  ssize_t n = os_link_target("/proc/self/exe", name, NAME_BYTES - 1);
   name[n > 0 ? n : 0] = '\0';
   /* The kernel knows of no loader: it was itself asked to run the program. */
   if (getauxval(AT_BASE) != 0) return;
@@ -171,9 +169,8 @@ static void read_name(const struct record *r, const struct link_map *map, char *
     return;
   }
   if (*given != '/') {
-    long n = syscall(SYS_getcwd, name, NAME_BYTES / 2); /* counts the NUL */
-    if (n > 1 && *name == '/') {
-      bytes = (size_t)n - 1;
+    if (os_directory(name, NAME_BYTES / 2) == 0) {
+      bytes = strlen(name);
       if (bytes > 1) name[bytes++] = '/';
     }
     while (given[0] == '.' && given[1] == '/')

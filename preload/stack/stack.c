@@ -23,6 +23,7 @@
  * lost) in between, or with the upper end mapped again and a hole below it. (Threads
  * start with no spans.) */
 #include "stack/stack.h"
+#include "base/os.h"
 #include "base/thread.h"
 #include "format.h"
 #include "heap/types.h"
@@ -109,7 +110,7 @@ static bool span_lower(struct span *s, uint64_t rsp) {
   uint64_t page = last_page(rsp);
   if (page >= s->low || s->low - page > LOWER_MAX) return false;
   for (uint64_t p = s->low - PAGE; p > page; p -= PAGE)
-    if (!unwind_readable(p)) return false;
+    if (!os_readable(p)) return false;
   s->low = page;
   return true;
 }
@@ -141,7 +142,7 @@ static __attribute__((noinline)) void span_enter(struct span *s, uint64_t rsp) {
 static void span_believe(struct span *s, uint64_t rsp, uint64_t top) {
   uint64_t way = mix(mix(HASH_SEED, rsp), top);
   if (rsp % PAGE) way = mix(way, word_at(rsp - 8));
-  if (s->way != way && !unwind_readable(s->kept - PAGE)) {
+  if (s->way != way && !os_readable(s->kept - PAGE)) {
     s->kept = s->high;
     return;
   }
@@ -155,7 +156,7 @@ static __attribute__((noinline)) bool span_raise(struct span *s, uint64_t rsp,
   if (top <= s->high) return true;
   if ((s->limit && top > s->limit) || top - s->high > FRAME_MAX) return false;
   while (s->high < top) {
-    if (!unwind_readable(s->high)) {
+    if (!os_readable(s->high)) {
       s->limit = s->high;
       return false;
     }
@@ -215,7 +216,7 @@ static bool step_signal(struct span *s, struct frame *f) {
   const greg_t *r = u->uc_mcontext.gregs;
   *f = (struct frame){(uint64_t)r[REG_RIP], (uint64_t)r[REG_RSP], (uint64_t)r[REG_RBP]};
   if (!span_holds(s, f->rsp)) {
-    if (!unwind_readable(f->rsp - 8)) return false;
+    if (!os_readable(f->rsp - 8)) return false;
     span_enter(s, f->rsp);
   }
   return true;
@@ -400,10 +401,10 @@ uint32_t stack_capture(const void *frame_address, uint64_t *ips, uint32_t limit,
     if (started || !may_start(caller.ip)) return 0;
     how = atomic_load(&mode);
   }
-  if (UNLIKELY(how == MODE_LIBUNWIND))
+  if (UNLIKELY(how == MODE_LIBUNWIND) && !os_confined())
     return walk_by_oracle(caller.ip, ips, limit, end, hash);
   uint32_t depth = walk_by_rule(caller.rsp, caller, ips, limit, end, hash);
-  if (UNLIKELY(how == MODE_CHECK)) check(ips, depth, limit);
+  if (UNLIKELY(how == MODE_CHECK) && !os_confined()) check(ips, depth, limit);
   return depth;
 }
 

@@ -1,15 +1,16 @@
 #include "stack/unwind.h"
+#include "base/os.h"
 #include "base/thread.h"
 #include "format.h"
 #include "stack/module.h"
 
 #include <dlfcn.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <libunwind.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stddef.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <ucontext.h>
 #include <unistd.h>
 
@@ -17,15 +18,6 @@
 #define OWN_FRAMES 16u /* at most, below the caller of the entry point */
 
 /* ---- memory -------------------------------------------------------------------- */
-
-bool unwind_readable(uint64_t address) {
-  /* An impossible `how` is only refused after the set has been read. */
-  int saved = errno;
-  long r = syscall(SYS_rt_sigprocmask, ~0, address, NULL, 8);
-  bool readable = !(r == -1 && errno == EFAULT);
-  errno = saved;
-  return readable;
-}
 
 /* What one conversation with libunwind reads from. */
 #define PAGES 8u
@@ -37,6 +29,10 @@ struct memory {
   uint64_t readable[PAGES];                 /* pages, by the low bits of their number */
 };
 
+static uint64_t *known_page(struct memory *m, uint64_t page) {
+  return &m->readable[page / UL_PAGE_BYTES % PAGES];
+}
+
 static bool read_word(struct memory *m, uint64_t address, uint64_t *value) {
   uint64_t page = address & PAGE_MASK;
   uint64_t bytes = m->module.table_end - m->module.table_start;
@@ -45,10 +41,10 @@ static bool read_word(struct memory *m, uint64_t address, uint64_t *value) {
     return true;
   }
   if (page == 0) return false;
-  uint64_t *known = &m->readable[page / UL_PAGE_BYTES % PAGES];
+  uint64_t *known = known_page(m, page);
   uint64_t last = (address + 7) & PAGE_MASK;
-  if (*known != page && !unwind_readable(address & ~(uint64_t)7)) return false;
-  if (last != page && !unwind_readable(last)) return false;
+  if (*known != page && !os_readable(address & ~(uint64_t)7)) return false;
+  if (last != page && !os_readable(last)) return false;
   *known = page;
   memcpy(value, (const void *)address, 8);
   return true;
@@ -252,6 +248,7 @@ struct unwind_frame unwind_learn(uint64_t ip) {
   unw_cursor_t cursor;
   unw_word_t cfa, caller;
   unw_save_loc_t rbp;
+  *known_page(&m, ip & PAGE_MASK) = ip & PAGE_MASK; /* it runs */
   if (init_remote(&cursor, space, &m) < 0) return frame;
   /* The byte before the trampoline is where its return address points to. */
   uint64_t code[2];
@@ -332,7 +329,29 @@ uint32_t unwind_oracle(uint64_t caller, uint64_t *ips, uint32_t limit, uint32_t 
   return depth;
 }
 
-/* ---- loading ------------------------------------------------------------------- */
+/* ---- what the library asks of the system ---------------------------------------- */
+
+/* The library that teaches and walks. */
+static uintptr_t library_start, library_end;
+
+static void find_library(void) {
+  struct dl_find_object o;
+  if (_dl_find_object((void *)(uintptr_t)step, &o) != 0) return;
+  library_start = (uintptr_t)o.dlfo_map_start;
+  library_end = (uintptr_t)o.dlfo_map_end;
+}
+
+/* It blocks all signals around its lock, twice a frame. While it is asked, either they
+ * are blocked already (rule.h), or the process is confined and may not block them. */
+__attribute__((visibility("default"))) int sigprocmask(int how, const sigset_t *set,
+                                                       sigset_t *before) {
+  uintptr_t caller = (uintptr_t)__builtin_return_address(0);
+  if (caller - library_start < library_end - library_start) return 0;
+  int error = pthread_sigmask(how, set, before);
+  if (!error) return 0;
+  errno = error;
+  return -1;
+}
 
 /* Either library opens a pipe when it is first used, to keep, for a check of
  * addresses that is not used here. */
@@ -341,8 +360,13 @@ __attribute__((visibility("default"))) int pipe2(int fds[2], int flags) {
     errno = EMFILE;
     return -1;
   }
-  return (int)syscall(SYS_pipe2, fds, flags);
+  long result = os_call(SYS_pipe2, fds, flags);
+  if (result == 0) return 0;
+  errno = (int)-result;
+  return -1;
 }
+
+/* ---- loading ------------------------------------------------------------------- */
 
 typedef int visit_module(struct dl_phdr_info *, size_t, void *);
 typedef int iterate_modules(visit_module *, void *);
@@ -444,6 +468,7 @@ bool unwind_start(bool with_oracle) {
   space = create_addr_space(&accessors, 0);
   if (!space) return false;
   set_caching_policy(space, UNW_CACHE_NONE);
+  find_library();
   find_coroutine_end();
   return !with_oracle || start_oracle();
 }

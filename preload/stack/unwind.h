@@ -55,7 +55,4 @@ uint32_t unwind_walk(const struct unwind_registers *from, uint64_t cfa, uint64_t
 /* The same by unw_backtrace, above the frame that returns to `caller`. Under the
  * same lock. */
 uint32_t unwind_oracle(uint64_t caller, uint64_t *ips, uint32_t limit, uint32_t *end);
-
-/* Can the word at `address` be read? One system call, no descriptor. Keeps errno. */
-bool unwind_readable(uint64_t address);
 #endif

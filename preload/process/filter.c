@@ -1,0 +1,81 @@
+/* filter.c - prctl and syscall, interposed because a filter of system calls (seccomp)
+ * comes through them: seccomp has no function of its own in libc, and libseccomp uses
+ * these two. What a program does by its own instructions, or what it was started with,
+ * is not seen. */
+#include "base/next.h"
+#include "base/os.h"
+#include "process/process.h"
+
+#include <errno.h>
+#include <linux/seccomp.h>
+#include <stdarg.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+static long result_of(long result) {
+  if (result >= 0 || result < -4095) return result;
+  errno = (int)-result;
+  return -1;
+}
+
+/* Without a filter it is only asked what the kernel can do (libseccomp does). */
+static bool is_filter(long number, long a, long b, long c) {
+  if (number == SYS_prctl && a == PR_SET_SECCOMP)
+    return b == SECCOMP_MODE_STRICT || (b == SECCOMP_MODE_FILTER && c);
+  if (number == SYS_seccomp)
+    return a == SECCOMP_SET_MODE_STRICT ? !b && !c : a == SECCOMP_SET_MODE_FILTER && c;
+  return false;
+}
+
+static long call(long number, long a, long b, long c, long d, long e, long f) {
+  bool confines = is_filter(number, a, b, c) && process_confine();
+  long result = os_call_raw(number, a, b, c, d, e, f);
+  if (confines && result < 0) process_unconfine();
+  return result_of(result);
+}
+
+/* As prctl of libc, which asks for all arguments there can be. */
+EXPORT int prctl(int option, ...) {
+  long argument[4];
+  va_list list;
+  va_start(list, option);
+  for (int i = 0; i < 4; i++)
+    argument[i] = va_arg(list, long);
+  va_end(list);
+  return (int)call(SYS_prctl, option, argument[0], argument[1], argument[2], argument[3],
+                   0);
+}
+
+/* For syscall below, in whose place they return. */
+__attribute__((used)) static long filter_failed(long result) {
+  return result_of(result);
+}
+__attribute__((used)) static long filter_call(long number, long a, long b, long c, long d,
+                                              long e, long f) {
+  return call(number, a, b, c, d, e, f);
+}
+
+_Static_assert(SYS_prctl == 157 && SYS_seccomp == 317, "numbers below");
+
+/* The instructions of libc's: no frame, for the call may be a vfork or a clone, whose
+ * child returns on the same stack first. */
+EXPORT __attribute__((naked)) long syscall(__attribute__((unused)) long number, ...) {
+  __asm__("cmpq $157, %rdi\n\t"
+          "je filter_call\n\t"
+          "cmpq $317, %rdi\n\t"
+          "je filter_call\n\t"
+          "movq %rdi, %rax\n\t"
+          "movq %rsi, %rdi\n\t"
+          "movq %rdx, %rsi\n\t"
+          "movq %rcx, %rdx\n\t"
+          "movq %r8, %r10\n\t"
+          "movq %r9, %r8\n\t"
+          "movq 8(%rsp), %r9\n\t"
+          "syscall\n\t"
+          "cmpq $-4095, %rax\n\t"
+          "jae 0f\n\t"
+          "ret\n\t"
+          "0:\n\t"
+          "movq %rax, %rdi\n\t"
+          "jmp filter_failed");
+}
