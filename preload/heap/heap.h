@@ -104,8 +104,8 @@ static inline void *heap_take_any(struct heap *h, size_t bytes, size_t align,
                                   struct spot *s, bool *zeroed);
 /* Where the block lies; {NULL, NULL}: not the start of a block that can be in use. */
 static inline struct spot heap_spot(const void *p, map_slot slot);
-/* Of what heap_spot does not know, and map_lookup perhaps not either: is it memory that was
- * given back, so that a block may have been there? */
+/* Of what heap_spot does not know, and map_lookup perhaps not either: is it memory that
+ * was given back, so that a block may have been there? */
 bool heap_gave_back(const void *p, map_slot slot);
 static inline void heap_put_any(struct heap *h, struct spot s, void *p);
 /* Bytes that the block can hold. */

@@ -233,9 +233,9 @@ static void set_extent(struct large *l, size_t mapped) {
   if (l->in_use) WATCH(large_resized(l));
 }
 
-static void clear_map(struct large *l, size_t from) {
+static bool clear_map(struct large *l, size_t from) {
   size_t kept = (from + UL_ARENA_BYTES - 1) & ~(size_t)(UL_ARENA_BYTES - 1);
-  if (l->mapped > kept) map_enter(l->base + kept, l->mapped - kept, 0);
+  return l->mapped <= kept || map_enter(l->base + kept, l->mapped - kept, 0);
 }
 
 /* The reserve serves, or becomes part of the block. */
@@ -248,13 +248,14 @@ static void use_reserve(struct large *l, size_t size) {
   arena_unlock();
 }
 
+/* Without memory for the map it stays as large as it is. */
 static struct large *shrink(struct large *l, size_t size) {
   arena_lock();
-  clear_map(l, size);
   size_t old = l->mapped;
-  set_extent(l, size);
+  bool cleared = clear_map(l, size);
+  if (cleared) set_extent(l, size);
   arena_unlock();
-  os_unmap(l->base + size, old - size, OS_LARGE);
+  if (cleared) os_unmap(l->base + size, old - size, OS_LARGE);
   return l;
 }
 

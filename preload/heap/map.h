@@ -34,7 +34,8 @@ static inline map_slot map_slot_of_large(struct large *l) {
 }
 
 /* Enter `value` for [base, base + bytes); base is megabyte-aligned. Under the arena lock.
- * false: no memory for the tree, nothing entered. With value 0 it cannot fail. */
+ * false: no memory for the tree, nothing entered. To clear (value 0) all that one value
+ * was entered for cannot fail; a part of it can, if it is longer than 16 GiB. */
 bool map_enter(const void *base, size_t bytes, map_slot value);
 
 /* The first slot of the map of addresses at or above *address, which becomes the start

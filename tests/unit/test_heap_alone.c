@@ -428,6 +428,41 @@ static void test_descriptors_go_too(void **state) {
   assert_in_range(resident_kib(), 0, before + 4 * 1024); /* of 34 MiB */
 }
 
+/* 16 TiB, as a program may ask for where the kernel grants everything: the map says it in
+ * a few leaves, also when a part of it goes. */
+static void test_map_of_a_huge_block(void **state) {
+  (void)state;
+  const size_t gib = (size_t)1 << 30, bytes = 16384 * gib + 5 * (size_t)MIB;
+  char *base = (char *)(32768 * gib + 3 * (size_t)MIB), *end = base + bytes;
+  const map_slot value = 0x1001;
+  size_t before = os_mapped(OS_TOOL);
+  assert_true(map_enter(base, bytes, value));
+  assert_in_range(os_mapped(OS_TOOL) - before, 0, 2 * MIB);
+  for (char *p = base; p < end; p += gib)
+    assert_int_equal(map_lookup(p), value);
+  assert_int_equal(map_lookup(end - 1), value);
+  assert_int_equal(map_lookup(end), 0);
+  assert_int_equal(map_lookup(base - 1), 0);
+
+  char *cut = base + 1000 * gib + MIB;
+  assert_true(map_enter(cut, (size_t)(end - cut), 0));
+  assert_int_equal(map_lookup(cut - 1), value);
+  assert_int_equal(map_lookup(base + 999 * gib), value);
+  for (char *p = cut; p < end; p += gib)
+    assert_int_equal(map_lookup(p), 0);
+  assert_true(map_enter(cut + 20 * gib, MIB, value + 2));
+  assert_int_equal(map_lookup(cut + 20 * gib), value + 2);
+  assert_int_equal(map_lookup(cut + 20 * gib + MIB), 0);
+  assert_true(map_enter(cut + 20 * gib, MIB, 0));
+
+  assert_true(map_enter(base, (size_t)(cut - base), value + 4)); /* as when it moves */
+  assert_int_equal(map_lookup(base + 500 * gib), value + 4);
+  assert_true(map_enter(base, (size_t)(cut - base), 0));
+  uintptr_t at = (uintptr_t)base;
+  assert_true(!map_next_slot(&at) || at >= (uintptr_t)end);
+  assert_in_range(os_mapped(OS_TOOL) - before, 0, 2 * MIB);
+}
+
 static void test_no_more_than_an_eighth(void **state) {
   (void)state;
   for (size_t bytes = 1024; bytes <= 2 * MIB; bytes += bytes / 50) {
@@ -453,6 +488,7 @@ int main(void) {
       cmocka_unit_test(test_sleeping_owners),
       cmocka_unit_test(test_growing_stays_one_mapping),
       cmocka_unit_test(test_many_blocks_few_mappings),
+      cmocka_unit_test(test_map_of_a_huge_block),
       cmocka_unit_test(test_aligned_spans_fill_arenas),
       cmocka_unit_test(test_descriptors_go_too),
       cmocka_unit_test(test_no_more_than_an_eighth),
