@@ -406,7 +406,8 @@ enum ul_evidence { UL_EVIDENCE_NONE, UL_EVIDENCE_PAGEMAP, UL_EVIDENCE_MINCORE };
   X(NO_BARRIER,                                                                          \
     "times that freed blocks had to wait for a sleeping thread: no membarrier")          \
   X(REALLOC_OF_FREED, "reallocs of a freed block (given another, or none)")              \
-  X(INVALID_REALLOC, "reallocs of an address inside a block (refused)")
+  X(INVALID_REALLOC, "reallocs of an address inside a block (refused)")                  \
+  X(LET_GO, "times that the end waited for a stopped thread, and let all go on")
 
 enum ul_fallback {
 #define X(name, text) UL_FB_##name,

@@ -340,6 +340,9 @@ void snapshot_reset(void) {
   peak_bytes = 0;
 }
 
+bool snapshot_fork_try(void) {
+  return lock_try(&lock) == 0;
+}
 void snapshot_fork_prepare(void) {
   lock_take(&lock);
 }

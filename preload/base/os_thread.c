@@ -59,6 +59,11 @@ int os_send(int tid, int sig, void *value) {
   return (int)os_call(SYS_rt_tgsigqueueinfo, info.si_pid, tid, sig, &info);
 }
 
+void os_sleep_ms(unsigned ms) {
+  const struct timespec t = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
+  os_call(SYS_nanosleep, &t, NULL);
+}
+
 long os_restart_call(void) {
   return os_call(SYS_restart_syscall);
 }

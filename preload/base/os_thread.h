@@ -50,6 +50,7 @@ uint64_t os_pending_signals(void);
 int os_signal_stack(void *stack, size_t bytes);
 /* Send it to a thread of ours, with a value. */
 int os_send(int tid, int sig, void *value);
+void os_sleep_ms(unsigned ms); /* or until a signal comes */
 /* In a handler: go on with the call that the signal interrupted, if it has a deadline
  * (nanosleep, poll, futex), until that deadline. What it returns. */
 long os_restart_call(void);

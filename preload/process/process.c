@@ -29,7 +29,7 @@
 #include "account/snapshot.h"
 #include "base/lock.h"
 #include "base/meta.h"
-#include "base/os.h"
+#include "base/os_thread.h"
 #include "base/page.h"
 #include "base/say.h"
 #include "heap/arena.h"
@@ -41,6 +41,7 @@
 #include "process/child.h"
 #include "process/file.h"
 #include "process/settings.h"
+#include "process/streams.h"
 #include "reach/freeze.h"
 #include "reach/reach.h"
 #include "recording/recording.h"
@@ -121,14 +122,19 @@ void process_check_fork(void) {
 
 /* ---- locks --------------------------------------------------------------------- */
 
-static void lock_all(void) {
-  snapshot_fork_prepare();
+/* Who has the first of them waits for nobody outside but in fork(). */
+static void lock_rest(void) {
   heap_fork_prepare();
   site_fork_prepare();
   stack_fork_prepare();
   arena_fork_prepare();
   table_lock();
   meta_fork_prepare();
+}
+
+static void lock_all(void) {
+  snapshot_fork_prepare();
+  lock_rest();
 }
 
 static void unlock_all(void) {
@@ -281,10 +287,25 @@ void process_snapshot(struct heap *h) {
 static struct thread_set others;
 enum { REST_OF_THE_END_MS = 2000 };
 
-static void stop_others(void) {
-  lock_all();
+/* With the locks of the streams in our hands, which fork() waits for while it has ours:
+ * so they are given back when ours cannot be had. */
+static void lock_all_and_streams(void) {
+  for (;;) {
+    streams_hold();
+    if (snapshot_fork_try()) return lock_rest();
+    streams_release();
+    os_sleep_ms(1);
+  }
+}
+
+static void stop_others(bool by_exit) {
+  if (by_exit)
+    lock_all_and_streams();
+  else
+    lock_all();
   freeze(&others);
   unlock_all();
+  if (by_exit) streams_release();
 }
 
 /* Recording goes on until the copy is made: a thread that cannot be stopped must not have
@@ -327,9 +348,9 @@ static void finish_child(void) {
 }
 
 /* Most forked children exec at once: that is not worth even a line. */
-static void finish(enum ul_state state, int status) {
+static void finish(enum ul_state state, int status, bool by_exit) {
   bool passes_on = state == UL_STATE_EXECED && unsettled();
-  if (settings.scan && !passes_on) stop_others();
+  if (settings.scan && !passes_on) stop_others(by_exit);
   snapshot_take(heap_mine(), UL_SNAPSHOT_FINAL);
   unsigned before = busy_enter(BUSY_LAST_WORDS);
   recording->status = status;
@@ -354,10 +375,14 @@ static bool may_finish(void) {
   return os_pid() == self_pid; /* else: a vfork child in our memory */
 }
 
-void process_finish(enum ul_state state, int status) {
+static void finish_once(enum ul_state state, int status, bool by_exit) {
   int saved = errno;
-  if (may_finish() && advance(PHASE_FINISHED)) finish(state, status);
+  if (may_finish() && advance(PHASE_FINISHED)) finish(state, status, by_exit);
   errno = saved;
+}
+
+void process_finish(enum ul_state state, int status) {
+  finish_once(state, status, false);
 }
 
 void process_exec(const char *program) {
@@ -379,7 +404,8 @@ void process_resume(void) {
 
 static void at_exit(int status, void *unused) {
   (void)unused;
-  process_finish(UL_STATE_EXITED, status);
+  if (may_finish()) streams_write_out();
+  finish_once(UL_STATE_EXITED, status, true);
 }
 
 /* ---- the start ----------------------------------------------------------------- */

@@ -81,7 +81,7 @@ static void wait_for_thaw(uint32_t mine) {
     uint32_t at_most = atomic_load(&limit);
     waited = at_most ? waited + 1 : 0;
     if (at_most && waited > at_most) {
-      atomic_compare_exchange_strong(&frozen, &mine, 0);
+      if (atomic_compare_exchange_strong(&frozen, &mine, 0)) fallback(UL_FB_LET_GO);
       os_futex_wake_all(&frozen, false);
       return;
     }
@@ -413,11 +413,6 @@ static bool take_slots(struct thread_set *set) {
   return true;
 }
 
-static void wait_a_moment(void) {
-  const struct timespec moment = {.tv_nsec = 1000000};
-  os_futex_wait(&answered, atomic_load(&answered), &moment, false);
-}
-
 static void stop_all(struct thread_set *set) {
   if (++generation == 0) generation = 1;
   freeze_limit(0);
@@ -429,7 +424,7 @@ static void stop_all(struct thread_set *set) {
     bool busy = ask_the_busy_again(set);
     if (set->count == before && !busy) break;
     wait_for_answers(set);
-    if (busy) wait_a_moment();
+    if (busy) os_sleep_ms(1);
   }
   count_states(set);
 }

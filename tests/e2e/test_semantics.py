@@ -7,7 +7,8 @@ import subprocess
 
 import pytest
 
-from harness import (PRELOAD, ULLAGE, execute, find, marked_line, program, tool)
+from harness import (PRELOAD, ULLAGE, clean_environment, execute, find, marked_line, program,
+                     tool)
 
 
 @pytest.mark.short
@@ -71,6 +72,28 @@ def test_sleeping_threads_sleep_on_when_an_exec_fails(recorder, tmp_path):
     script.chmod(0o755)
     r = recorder.same(program("asleep"), "exec", script)
     assert (r.status, r.stdout) == (0, b"slept\n")
+
+
+def test_exit_writes_before_the_last_words(recorder):
+    """Whoever ends the process while it looks for leaks takes no output from it."""
+    p = subprocess.Popen([ULLAGE, "run", "-o", recorder.file, program("printing"), "late"],
+                         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                         bufsize=0, env=clean_environment())
+    first = p.stdout.read(1)  # what is left fills the pipe: exit() waits for us
+    assert recorder.answer("report")["program"]["exit"]["kind"] == "running"
+    rest, _ = p.communicate(timeout=60)
+    assert p.returncode == 0
+    assert (first + rest).split() == [b"%d" % i for i in range(100000)]
+
+
+@pytest.mark.short
+@pytest.mark.parametrize("mode", ["flush", "input"])
+def test_end_while_other_threads_use_streams(recorder, mode):
+    """exit() waits for nothing that a stopped thread holds."""
+    for _ in range(10):
+        r = recorder.run(program("printing"), mode)
+        assert (r.status, r.stdout, r.stderr) == (0, b"result: 42\n", b"")
+        assert "LET_GO" not in recorder.answer("report")["fallbacks"]
 
 
 def test_exit_by_bare_system_call(recorder):
