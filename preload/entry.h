@@ -100,8 +100,11 @@ void entry_free_first(void *p);
  * delete), and else as the next one does it. Its functions may in turn call those behind
  * them (RTLD_NEXT, __libc_malloc), so these names stay an allocator. */
 
-/* `free` is what the loader finds first; ours is entry_free by another name. */
+/* `free` is what the loader finds first; ours is entry_free by another name, which a
+ * compiler may not believe. */
 INLINE bool entry_program_in_front(void) {
-  return free != entry_free;
+  void (*first)(void *) = free;
+  __asm__("" : "+r"(first));
+  return first != entry_free;
 }
 #endif

@@ -73,7 +73,6 @@ INLINE void do_free(void *p) {
 void entry_free(void *p) {
   do_free(p);
 }
-/* front.c compares the two; here a compiler would take them for the same. */
 EXPORT void free(void *p) __attribute__((alias("entry_free")));
 
 /* glibc's own names for them, which some programs call to get at "the real malloc". */
