@@ -304,7 +304,7 @@ enum ul_heuristic { /* interior pointers that keep a block reachable */
                     UL_HEURISTICS
 };
 #define UL_HEURISTIC_NAMES                                                               \
-  {"stdstring", "length64", "newarray", "multipleinheritance", "constantoffset"}
+  { "stdstring", "length64", "newarray", "multipleinheritance", "constantoffset" }
 #define UL_HEURISTICS_OF_SCAN 4u /* these are in the scan, the others in the header */
 
 struct ul_amount {
@@ -407,7 +407,8 @@ enum ul_evidence { UL_EVIDENCE_NONE, UL_EVIDENCE_PAGEMAP, UL_EVIDENCE_MINCORE };
     "times that freed blocks had to wait for a sleeping thread: no membarrier")          \
   X(REALLOC_OF_FREED, "reallocs of a freed block (given another, or none)")              \
   X(INVALID_REALLOC, "reallocs of an address inside a block (refused)")                  \
-  X(LET_GO, "times that the end waited for a stopped thread, and let all go on")
+  X(LET_GO, "times that the end waited for a stopped thread, and let all go on")         \
+  X(DEEPBIND, "objects opened without RTLD_DEEPBIND, which hides malloc from them")
 
 enum ul_fallback {
 #define X(name, text) UL_FB_##name,

@@ -249,6 +249,14 @@ static void print_confinement(const struct recording *r, const struct view_optio
             text_time(since_start(r, ms)));
 }
 
+/* The one fallback that changes what the program does. */
+static void print_deepbind(const struct recording *r, const struct view_options *o) {
+  uint64_t n = recording_header(r)->fallbacks[UL_FB_DEEPBIND];
+  if (n)
+    fprintf(o->out, "  %s opened without RTLD_DEEPBIND, which hides malloc\n",
+            text_plural(n, "object was", "objects were"));
+}
+
 static void print_totals(const struct recording *r, const struct sites *s,
                          const struct view_options *o) {
   const struct ul_header *h = recording_header(r);
@@ -420,6 +428,7 @@ int report_summary(struct recording *r, const struct view_options *o) {
   print_title(r, s, o);
   print_answers(r, o);
   print_confinement(r, o);
+  print_deepbind(r, o);
   print_stop(r, o);
   sites_free(s);
   return text_finish(o);

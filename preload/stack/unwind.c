@@ -1,4 +1,5 @@
 #include "stack/unwind.h"
+#include "base/next.h"
 #include "base/os.h"
 #include "base/thread.h"
 #include "format.h"
@@ -408,7 +409,8 @@ struct symbol {
 };
 
 static bool resolve(const char *library, const struct symbol *symbols) {
-  void *handle = dlopen(library, RTLD_NOW | RTLD_LOCAL);
+  NEXT(dlopen);
+  void *handle = real ? real(library, RTLD_NOW | RTLD_LOCAL) : NULL;
   if (!handle) return false;
   for (; symbols->name; symbols++) {
     void *address = dlsym(handle, symbols->name);
