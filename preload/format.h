@@ -408,7 +408,8 @@ enum ul_evidence { UL_EVIDENCE_NONE, UL_EVIDENCE_PAGEMAP, UL_EVIDENCE_MINCORE };
   X(REALLOC_OF_FREED, "reallocs of a freed block (given another, or none)")              \
   X(INVALID_REALLOC, "reallocs of an address inside a block (refused)")                  \
   X(LET_GO, "times that the end waited for a stopped thread, and let all go on")         \
-  X(DEEPBIND, "objects opened without RTLD_DEEPBIND, which hides malloc from them")
+  X(DEEPBIND, "objects opened without RTLD_DEEPBIND, which hides malloc from them")      \
+  X(STACKS_UNKNOWN, "scans that could not tell live frames of threads from old ones")
 
 enum ul_fallback {
 #define X(name, text) UL_FB_##name,

@@ -97,6 +97,15 @@ bool mapping_line(const char **cursor, const char *end, struct mapped *m) {
   return parse_line(line, eol, m);
 }
 
+bool mapping_of_device(const char *line, const char *end) {
+  static const char name[] = "VmFlags:";
+  size_t n = sizeof name - 1;
+  if ((size_t)(end - line) < n || memcmp(line, name, n) != 0) return false;
+  for (line += n; end - line >= 3 && line[0] == ' '; line += 3)
+    if (!memcmp(line, " io", 3) || !memcmp(line, " pf", 3)) return true;
+  return false;
+}
+
 /* ---- pages --------------------------------------------------------------------- */
 
 int mapping_pagemap_open(void) {
@@ -204,7 +213,7 @@ static bool add_recording(struct range_list *list) {
 }
 
 /* Comb sort: nearly sorted already, and libc's qsort may call malloc. */
-static void range_sort(struct range_list *list) {
+void mapping_sort(struct range_list *list) {
   size_t gap = list->count;
   for (bool swapped = true; gap > 1 || swapped;) {
     gap = gap * 10 / 13;
@@ -250,14 +259,14 @@ bool mapping_ours(struct range_list *list) {
     mapping_ours_free(list);
     return false;
   }
-  range_sort(list);
+  mapping_sort(list);
   range_join(list);
   return true;
 }
 
 bool mapping_ours_add(struct range_list *list, uintptr_t start, uintptr_t end) {
   if (!range_add(list, start, end, RANGE_TOOL)) return false;
-  range_sort(list);
+  mapping_sort(list);
   return true;
 }
 

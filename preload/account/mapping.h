@@ -26,6 +26,9 @@ char *mapping_text(const char *path, size_t *bytes, size_t *mapped_bytes);
 /* Parse the line at *cursor and move to the next; false if it is not a mapping's line
  * (smaps has others: the cursor moves all the same). *cursor < end. */
 bool mapping_line(const char **cursor, const char *end, struct mapped *m);
+/* One of smaps' other lines: does it say that the mapping is of a device's own memory,
+ * which may block, fail or do something when it is read (VmFlags io, pf)? */
+bool mapping_of_device(const char *line, const char *end);
 /* The decimal number at *cursor, after any spaces; false if there is none. The cursor
  * moves behind it. */
 bool mapping_number(const char **cursor, const char *end, uint64_t *value);
@@ -62,4 +65,6 @@ bool mapping_ours(struct range_list *list);
 /* One more range of RANGE_TOOL, in its place by address; false: no memory. */
 bool mapping_ours_add(struct range_list *list, uintptr_t start, uintptr_t end);
 void mapping_ours_free(struct range_list *list);
+/* By their start. */
+void mapping_sort(struct range_list *list);
 #endif

@@ -251,16 +251,17 @@ static bool find_holders(void) {
   return true;
 }
 
-static bool step_roots(void) {
+static bool step_roots(bool *stacks_known) {
   const struct mark_from *from = &marking.from;
   meet = meet_strong;
   visited = is_reachable;
   if (!find_holders()) return false;
   found_each(keep_if_held_by_loader);
-  keep_stack(from->sp);
-  for (unsigned i = 0; i < from->threads->count; i++)
-    keep_stack(from->threads->threads[i].sp);
-  roots_each(from->threads, from->sp, from->tcb, from->pagemaps, scan_root);
+  const struct thread_set *threads = from->self.threads;
+  keep_stack(from->self.sp);
+  for (unsigned i = 0; i < threads->count; i++)
+    keep_stack(threads->threads[i].sp);
+  if (!roots_each(&from->self, from->pagemaps, scan_root, stacks_known)) return false;
   found_unrecorded(scan_root, scan_touched_root);
   return true;
 }
@@ -422,11 +423,13 @@ static bool step_lost(void) {
 
 /* ---- all of it ----------------------------------------------------------------- */
 
-bool mark_blocks(const struct mark_from *from, mark_leader *tell, uint64_t *root_bytes) {
+bool mark_blocks(const struct mark_from *from, mark_leader *tell, uint64_t *root_bytes,
+                 bool *stacks_known) {
   marking.from = *from;
   marking.heap = found_extent();
   marking.tell = tell;
-  if (!grow_stack() || !handle_prepare(from->sites) || !step_roots()) return false;
+  if (!grow_stack() || !handle_prepare(from->sites) || !step_roots(stacks_known))
+    return false;
   step_possible();
   if (!step_handles()) return false;
   *root_bytes = marking.root_bytes;

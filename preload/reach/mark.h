@@ -11,8 +11,7 @@
 
 /* Where to begin, and how far to go. */
 struct mark_from {
-  const struct thread_set *threads; /* the others, frozen when the process was copied */
-  uintptr_t sp, tcb;                /* of the thread that has made the copy */
+  struct roots_self self; /* its threads, when the process was copied */
   struct pagemaps pagemaps;
   uint32_t sites; /* in UL_SITES, at the moment of the copy; at least UL_SITE_RESERVED */
   bool slack;     /* pointers may lie behind what was requested of a block, too */
@@ -22,11 +21,13 @@ struct mark_from {
  * leader told before it leads to, and what was requested of them, in bytes. */
 typedef void mark_leader(const struct found *f, uint64_t blocks, uint64_t bytes);
 
-/* Mark all blocks, telling each leader meanwhile. *root_bytes: what was scanned as roots.
+/* Mark all blocks, telling each leader meanwhile. *root_bytes: what was scanned as roots;
+ * *stacks_known: as roots_each says.
  * Pages that cannot be read must read as zeros by now, or by the caller's handler of the
  * fault. false: no memory, and there are no verdicts. (Too little for the work list alone
  * is no error: it takes longer.) */
-bool mark_blocks(const struct mark_from *from, mark_leader *tell, uint64_t *root_bytes);
+bool mark_blocks(const struct mark_from *from, mark_leader *tell, uint64_t *root_bytes,
+                 bool *stacks_known);
 
 /* Of a block, afterwards. */
 enum ul_verdict mark_verdict(const struct found *f);

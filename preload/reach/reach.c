@@ -35,6 +35,7 @@ struct result {
   int error;
   struct ul_scan scan;
   struct ul_amount rescued[UL_HEURISTICS];
+  bool stacks_known;
   int pagemap; /* of the copy; < 0: none. The original closes it, even if the copy dies */
   uint32_t rows_used, rows_capacity;
   struct ul_leak rows[];
@@ -136,7 +137,7 @@ static void catch_faults(void) {
 
 /* Only other threads can change the ledger while we look. */
 static bool ledger_moves(void) {
-  return scan.from.threads->count > 0 || !scan.from.threads->complete;
+  return scan.from.self.threads->count > 0 || !scan.from.self.threads->complete;
 }
 
 /* What must be done before the program's threads may run on. */
@@ -158,7 +159,8 @@ static _Noreturn __attribute__((noinline)) void run_scan(void) {
   scan.row_of = scratch_or_give_up(rows * sizeof *scan.row_of);
   scan.from.slack = reach_scan_slack;
   scan.from.heuristics = reach_heuristics;
-  if (!mark_blocks(&scan.from, tell_leader, &scan.result->scan.root_bytes))
+  struct result *r = scan.result;
+  if (!mark_blocks(&scan.from, tell_leader, &r->scan.root_bytes, &r->stacks_known))
     give_up(ENOMEM);
   found_each(tell);
   atomic_store(&scan.result->phase, PHASE_DONE);
@@ -220,9 +222,10 @@ static __attribute__((noinline)) int clone_and_scan(const struct thread_set *thr
   CAPTURE(registers);
   scan.result = job.result;
   scan.from = (struct mark_from){
-      .threads = threads,
-      .sp = registers.sp,
-      .tcb = os_thread_pointer(),
+      .self = {.threads = threads,
+               .sp = registers.sp,
+               .tcb = os_thread_pointer(),
+               .tid = os_tid()},
       .pagemaps = {.copy = -1, .original = mapping_pagemap_open()},
       .sites = sites,
   };
@@ -285,6 +288,7 @@ static void store_results(void) {
   s->unreadable_pages = r->scan.unreadable_pages;
   memcpy(s->totals, r->scan.totals, sizeof s->totals);
   store_rescued(r->rescued);
+  if (!r->stacks_known) fallback(UL_FB_STACKS_UNKNOWN);
   s->took_us = (os_monotonic_ns() - job.begun_ns) / 1000;
   __atomic_store_n(&s->state, UL_SCAN_DONE, __ATOMIC_RELEASE);
 }

@@ -7,14 +7,7 @@
  * give their stacks back. But shared mappings are empty in a copied process until
  * touched there, so for them it is the original's, opened before the copy.
  *
- * Stacks. Below the stack pointer there is only what returned functions left, old
- * pointers that would hide leaks. A mapping is cut there only if it certainly is a
- * stack: the kernel's [stack], or glibc's shape: a guard without access below, and
- * at the top a thread control block, which contains its own address twice. If that
- * block is no living thread's, the thread is dead and its stack waits in glibc's
- * cache: only the block itself counts then, for the result nobody has joined yet.
- * Anything else is scanned whole: a pointer too many hides a leak, one too few
- * invents one.
+ * What is left out: what is ours, and the dead parts of stacks (stacks.c).
  *
  * Limits: before Linux 6.7 sparse mappings cost 1.4 ms for each gigabyte; memory with
  * MADV_DONTFORK is not in the copy and not scanned; a page of a shared mapping that is
@@ -22,6 +15,8 @@
 #include "reach/roots.h"
 
 #include "base/os.h"
+#include "reach/scratch.h"
+#include "reach/stacks.h"
 
 #include <cpuid.h>
 #include <string.h>
@@ -29,13 +24,7 @@
 #include <sys/ioctl.h>
 #include <ucontext.h>
 
-enum {
-  BATCH = 512,
-  RED_ZONE = 128,
-  TCB_ALIGN = 64,
-  TCB_SEARCH =
-      16 * 1024, /* from the top of a stack: the block is 2304 bytes in glibc 2.36 */
-};
+enum { BATCH = 512 };
 #define PAGE_OF_FILE (UINT64_C(1) << 61)
 #define WHOLE_MAX (UINT64_C(1) << 30) /* without pagemap: scan up to this unasked */
 
@@ -43,7 +32,7 @@ typedef void scan_function(uintptr_t start, uintptr_t end);
 
 static struct region *regions; /* by address */
 static size_t region_count;
-static struct range_list ours;
+static struct range_list ours, holes; /* and the dead parts of stacks */
 static uintptr_t loader_start, loader_end;
 
 /* ---- the map ------------------------------------------------------------------- */
@@ -53,9 +42,10 @@ static bool begins(const struct mapped *m, const char *prefix) {
   return m->name_bytes >= n && memcmp(m->name, prefix, n) == 0;
 }
 
-/* Reading a device may block, fail or have effects. */
+/* Reading a device may block, fail or have effects. By its name: */
 static bool is_device(const struct mapped *m) {
-  if (begins(m, "anon_inode:") || begins(m, "/dmabuf:")) return true;
+  if (begins(m, "anon_inode:") || begins(m, "/dmabuf:") || begins(m, "/sys/"))
+    return true;
   if (!begins(m, "/dev/")) return begins(m, "[v"); /* vvar, vdso, vsyscall */
   return !begins(m, "/dev/zero") && !begins(m, "/dev/shm/") &&
          !begins(m, "/dev/hugepages");
@@ -91,6 +81,40 @@ static void add_region(const struct mapped *m) {
                                             .stack = begins(m, "[stack]")};
 }
 
+static bool is_ours(uintptr_t address) {
+  size_t i = 0;
+  while (i < ours.count && ours.ranges[i].end <= address)
+    i++;
+  return i < ours.count && ours.ranges[i].start <= address;
+}
+
+/* What is shared may be a file, or any driver's. */
+static bool may_be_device(const struct mapped *m) {
+  return m->shared && m->read && m->inode && !is_ours(m->start) &&
+         !begins(m, "/memfd:") && !begins(m, "/SYSV") && !begins(m, "/dev/");
+}
+
+static void leave_out(uintptr_t start) {
+  for (size_t i = 0; i < region_count; i++)
+    if (regions[i].start == start) regions[i].read = false;
+}
+
+/* By what the kernel says of it. */
+static void leave_out_devices(void) {
+  size_t bytes = 0, mapped_bytes;
+  const char *text = mapping_text("/proc/self/smaps", &bytes, &mapped_bytes);
+  const char *end = text + bytes;
+  struct mapped m = {0};
+  while (text && text < end) {
+    const char *line = text;
+    struct mapped next;
+    if (mapping_line(&text, end, &next))
+      m = next;
+    else if (mapping_of_device(line, text) && may_be_device(&m))
+      leave_out(m.start);
+  }
+}
+
 static size_t count_lines(const char *text, const char *end) {
   size_t n = 0;
   for (; text < end; n++) {
@@ -112,8 +136,13 @@ bool roots_load(void) {
   region_count = 0;
   loader_start = loader_end = 0;
   struct mapped m;
+  bool ask = false;
   while (text < end)
-    if (mapping_line(&text, end, &m)) add_region(&m);
+    if (mapping_line(&text, end, &m)) {
+      add_region(&m);
+      ask = ask || may_be_device(&m);
+    }
+  if (ask) leave_out_devices();
   return region_count > 0;
 }
 
@@ -130,74 +159,14 @@ const struct region *roots_region(uintptr_t address) {
   return &regions[low];
 }
 
+const struct region *roots_main_stack(void) {
+  for (size_t i = 0; i < region_count; i++)
+    if (regions[i].stack) return &regions[i];
+  return NULL;
+}
+
 bool roots_in_loader(uintptr_t address) {
   return loader_start <= address && address < loader_end;
-}
-
-/* ---- stacks -------------------------------------------------------------------- */
-
-struct self {
-  const struct thread_set *threads;
-  uintptr_t sp, tcb;
-};
-
-static bool within(const struct region *r, uintptr_t address) {
-  return r->start <= address && address < r->end;
-}
-
-static bool guarded(const struct region *r) {
-  if (r == regions) return false;
-  const struct region *below = r - 1;
-  return below->end == r->start && !below->read && !below->write && !below->execute;
-}
-
-/* glibc's thread control block at the top of a stack; 0: none, it is something else.
- * Its first and third word are its own address (tcbhead_t: tcb and self). */
-static __attribute__((no_sanitize("address"))) uintptr_t
-tcb_at_top(const struct region *r) {
-  if (r->file || r->shared || !r->write || !guarded(r)) return 0;
-  uintptr_t lowest = r->end - r->start > TCB_SEARCH ? r->end - TCB_SEARCH : r->start;
-  for (uintptr_t p = r->end - TCB_ALIGN; p >= lowest; p -= TCB_ALIGN) {
-    const uintptr_t *word = (const uintptr_t *)p;
-    if (word[0] == p && word[2] == p) return p;
-  }
-  return 0;
-}
-
-static bool sp_known(const struct frozen_thread *t) {
-  return (t->state == FROZEN_STOPPED || t->state == FROZEN_UNSTOPPED) && t->sp;
-}
-
-/* Where the lowest live stack in the region begins, 0 if there is none. The others may
- * have been interrupted in a leaf function that keeps things below its stack pointer. */
-static uintptr_t lowest_stack(const struct region *r, const struct self *self) {
-  uintptr_t lowest = within(r, self->sp) ? self->sp : 0;
-  for (unsigned i = 0; i < self->threads->count; i++) {
-    const struct frozen_thread *t = &self->threads->threads[i];
-    if (!sp_known(t) || !within(r, t->sp)) continue;
-    uintptr_t start = t->sp - r->start > RED_ZONE ? t->sp - RED_ZONE : r->start;
-    if (!lowest || start < lowest) lowest = start;
-  }
-  return lowest;
-}
-
-/* Sure only if we know every living thread's control block. */
-static bool is_dead(uintptr_t tcb, const struct self *self) {
-  const struct thread_set *set = self->threads;
-  if (!set->complete || set->unstopped || tcb == self->tcb) return false;
-  for (unsigned i = 0; i < set->count; i++)
-    if (set->threads[i].state == FROZEN_STOPPED && set->threads[i].tcb == tcb)
-      return false;
-  return true;
-}
-
-/* Where the live part of the region begins. */
-static uintptr_t live_start(const struct region *r, const struct self *self) {
-  uintptr_t tcb = r->stack ? 0 : tcb_at_top(r);
-  if (!r->stack && !tcb) return r->start;
-  uintptr_t start = lowest_stack(r, self);
-  if (start) return start & ~(uintptr_t)7;
-  return tcb && is_dead(tcb, self) ? tcb : r->start;
 }
 
 /* ---- pages --------------------------------------------------------------------- */
@@ -295,16 +264,29 @@ static bool is_root(const struct region *r, int pagemap) {
   return r->write || (!r->shared && (!r->file || pagemap >= 0));
 }
 
-/* What is left of the region without our own ranges. */
-static void scan_region(const struct region *r, uintptr_t start, size_t first,
-                        int pagemap, scan_function *scan) {
-  for (size_t i = first; i < ours.count && ours.ranges[i].start < r->end; i++) {
-    const struct range *o = &ours.ranges[i];
-    if (o->end <= start) continue;
-    if (start < o->start) scan_piece(r, start, o->start, pagemap, scan);
-    start = o->end;
+/* What is left of the region without the holes. */
+static void scan_region(const struct region *r, size_t first, int pagemap,
+                        scan_function *scan) {
+  uintptr_t start = r->start;
+  for (size_t i = first; i < holes.count && holes.ranges[i].start < r->end; i++) {
+    const struct range *hole = &holes.ranges[i];
+    if (hole->end <= start) continue;
+    if (start < hole->start) scan_piece(r, start, hole->start, pagemap, scan);
+    start = hole->end;
   }
   if (start < r->end) scan_piece(r, start, r->end, pagemap, scan);
+}
+
+static bool find_holes(const struct roots_self *self, bool *stacks_known) {
+  struct range_list dead;
+  if (!stacks_dead(self, &dead, stacks_known)) return false;
+  size_t n = ours.count + dead.count;
+  holes = (struct range_list){.ranges = scratch(n * sizeof *holes.ranges), .count = n};
+  if (!holes.ranges) return false;
+  memcpy(holes.ranges, ours.ranges, ours.count * sizeof *ours.ranges);
+  memcpy(holes.ranges + ours.count, dead.ranges, dead.count * sizeof *dead.ranges);
+  mapping_sort(&holes);
+  return true;
 }
 
 /* ---- registers ----------------------------------------------------------------- */
@@ -350,17 +332,18 @@ static void scan_registers(const struct frozen_thread *t, scan_function *scan) {
   if (c->uc_mcontext.fpregs) scan_vectors((uintptr_t)c->uc_mcontext.fpregs, scan);
 }
 
-void roots_each(const struct thread_set *threads, uintptr_t sp, uintptr_t tcb,
-                struct pagemaps pagemaps, scan_function *scan) {
-  struct self self = {threads, sp, tcb};
-  for (unsigned i = 0; i < threads->count; i++)
-    scan_registers(&threads->threads[i], scan);
-  size_t first = 0; /* of our ranges that does not end before the region */
+bool roots_each(const struct roots_self *self, struct pagemaps pagemaps,
+                scan_function *scan, bool *stacks_known) {
+  if (!find_holes(self, stacks_known)) return false;
+  for (unsigned i = 0; i < self->threads->count; i++)
+    scan_registers(&self->threads->threads[i], scan);
+  size_t first = 0; /* hole that does not end before the region */
   for (size_t i = 0; i < region_count; i++) {
     const struct region *r = &regions[i];
-    while (first < ours.count && ours.ranges[first].end <= r->start)
+    while (first < holes.count && holes.ranges[first].end <= r->start)
       first++;
     int pagemap = r->shared ? pagemaps.original : pagemaps.copy;
-    if (is_root(r, pagemap)) scan_region(r, live_start(r, &self), first, pagemap, scan);
+    if (is_root(r, pagemap)) scan_region(r, first, pagemap, scan);
   }
+  return true;
 }

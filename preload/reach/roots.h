@@ -24,16 +24,24 @@ const struct region *roots_region(uintptr_t address);
 /* The loader's own mappings: blocks allocated by code in there are dynamic TLS and the
  * like, known to code and registers only as offsets. false for any other address. */
 bool roots_in_loader(uintptr_t address);
+/* The kernel's [stack], or NULL. */
+const struct region *roots_main_stack(void);
+/* The threads at the moment of the copy: the one that made it, and the others. */
+struct roots_self {
+  uintptr_t sp, tcb;
+  int tid;
+  const struct thread_set *threads;
+};
 /* Descriptors of /proc/PID/pagemap (mapping.h), < 0 if there is none: of the scan's own
  * process, the copy, which tells what was touched of private memory; and of the original,
  * which tells it of shared memory. */
 struct pagemaps {
   int copy, original;
 };
-/* Call scan(start, end) for each piece. `sp` and `tcb` are the calling thread's own at
- * the moment of the copy. */
-void roots_each(const struct thread_set *threads, uintptr_t sp, uintptr_t tcb,
-                struct pagemaps pagemaps, void (*scan)(uintptr_t start, uintptr_t end));
+/* Call scan(start, end) for each piece. *stacks_known: false if only the main thread's
+ * is, and all others are scanned whole. false: no memory. */
+bool roots_each(const struct roots_self *self, struct pagemaps pagemaps,
+                void (*scan)(uintptr_t start, uintptr_t end), bool *stacks_known);
 /* Call scan for the touched runs of pages of [start, end), private memory of any kind. */
 void roots_touched(uintptr_t start, uintptr_t end, struct pagemaps pagemaps,
                    void (*scan)(uintptr_t start, uintptr_t end));

@@ -59,3 +59,10 @@ def test_old_pointers_drag_nobody_along(recorder, seed):
     result = recorder.run(program("stale"), seed)
     assert result.status == 0
     check_leaks(recorder, result, "stale.c")
+
+
+@pytest.mark.short
+def test_what_threads_hold_and_held(recorder):
+    result = recorder.run(program("joined"))
+    assert (result.status, result.stderr) == (0, b"")
+    check_leaks(recorder, result, "joined.c")

@@ -6,6 +6,7 @@
  * Pointers to blocks must be nowhere but where a test puts them: blocks go by number,
  * their addresses lie in this program's .bss, which the scan takes for ullage's own and
  * skips. What is to be a root is stored in `roots`, an anonymous mapping. */
+#include "account/mapping.h"
 #include "account/residency.h"
 #include "base/meta.h"
 #include "base/os.h"
@@ -1383,6 +1384,19 @@ static void test_mappings(void **state) {
   assert_true(rss > 0.8 * (double)sum && rss < 1.2 * (double)sum);
 }
 
+static bool says_device(const char *line) {
+  return mapping_of_device(line, line + strlen(line));
+}
+
+static void test_mappings_of_devices(void **state) {
+  (void)state;
+  assert_true(says_device("VmFlags: rd wr sh mr mw me ms pf io dc de dd \n"));
+  assert_true(says_device("VmFlags: rd io\n"));
+  assert_false(says_device("VmFlags: rd wr sh mr mw me ms sd \n"));
+  assert_false(says_device("VmFlags:"));
+  assert_false(says_device("Rss:         io pf kB\n"));
+}
+
 static void test_mappings_without_pagemap(void **state) {
   (void)state;
   int l = large(4 << 20, A);
@@ -1483,6 +1497,7 @@ int main(void) {
       TEST(test_in_a_forked_child),
       TEST(test_second_scan_replaces_the_first),
       TEST(test_mappings),
+      TEST(test_mappings_of_devices),
       TEST(test_mappings_without_pagemap),
       TEST(test_pages_that_cannot_be_told),
       TEST(test_mappings_that_cannot_be_read),
