@@ -48,6 +48,12 @@ int os_signal_stack(void *stack, size_t bytes) {
   return (int)os_call(SYS_sigaltstack, &s, NULL);
 }
 
+uintptr_t os_signal_stack_now(void) {
+  stack_t s;
+  if (os_call(SYS_sigaltstack, NULL, &s) != 0 || s.ss_flags & SS_DISABLE) return 0;
+  return (uintptr_t)s.ss_sp;
+}
+
 int os_send(int tid, int sig, void *value) {
   siginfo_t info;
   if (os_injected(OS_OP_SIGNAL)) return -EAGAIN;

@@ -48,6 +48,7 @@ int os_handle(int sig, os_handler *handler);
 void os_block_signals(uint64_t mask, uint64_t *before);
 uint64_t os_pending_signals(void);
 int os_signal_stack(void *stack, size_t bytes);
+uintptr_t os_signal_stack_now(void); /* where it begins; 0: there is none */
 /* Send it to a thread of ours, with a value. */
 int os_send(int tid, int sig, void *value);
 void os_sleep_ms(unsigned ms); /* or until a signal comes */

@@ -45,11 +45,20 @@ static bool is_length64(const struct found *f, uintptr_t offset) {
   return length > 0 && length == f->requested - sizeof(uint64_t);
 }
 
-/* new[] of objects with a destructor: their number, then the objects. */
+bool heuristic_empty_array(const struct found *f, uintptr_t offset) {
+  return offset == sizeof(size_t) && f->requested == offset &&
+         ul_entry_family(*f->entry) == UL_FAMILY_NEW_ARRAY && word_at(f->start) == 0;
+}
+
+/* new[] of objects with a destructor: their number, then the objects; before both a gap,
+ * if the objects are aligned to more than the number. */
 static bool is_newarray(const struct found *f, uintptr_t offset) {
-  if (offset != sizeof(size_t)) return false;
-  size_t objects = word_at(f->start);
-  return objects > 0 && (f->requested - sizeof(size_t)) % objects == 0;
+  if (heuristic_empty_array(f, offset)) return true;
+  if (offset < sizeof(size_t) || offset & (offset - 1)) return false;
+  size_t objects = word_at(f->start + offset - sizeof(size_t));
+  if (objects == 0 || (f->requested - offset) % objects) return false;
+  size_t object = (f->requested - offset) / objects;
+  return offset == sizeof(size_t) || (object > 0 && object % offset == 0);
 }
 
 /* A pointer to a base class that is not the first: there is another table pointer. */

@@ -6,6 +6,9 @@
 
 #include "reach/found.h"
 
+/* new T[0], of objects with a destructor: there is only their number, and the pointer to
+ * the objects leads to the end of the block. */
+bool heuristic_empty_array(const struct found *f, uintptr_t offset);
 /* The first of those allowed (bit 1 << enum ul_heuristic) that fits a pointer `offset`
  * bytes (more than 0) into the block; UL_HEURISTICS: none. It reads the block, and what
  * looks like a vtable in it. Only in the scan's own process, after roots_load (roots.h).

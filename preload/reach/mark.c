@@ -1,8 +1,8 @@
 /* mark.c - a conservative mark.
  *
  * A word is a pointer to a block if it points to its start, or, as an interior
- * pointer, to any of its requested bytes; so one past the end is none. Each block has a
- * state, a byte:
+ * pointer, to any of its requested bytes; so one past the end is none (but see
+ * heuristic_empty_array). Each block has a state, a byte:
  *
  *   dead         not in the ledger: free, or never recorded
  *   unreached    live; every block begins as this
@@ -49,6 +49,9 @@
 #include "reach/scratch.h"
 #include "reach/stale.h"
 #include "recording/table.h"
+
+#include <signal.h>
+#include <ucontext.h>
 
 enum state {
   UNREACHED = FOUND_LIVE,
@@ -126,7 +129,8 @@ static READS_ANYTHING void candidate(const uintptr_t *at) {
   if (!found_at(*at, &f)) return;
   uintptr_t offset = *at - f.start;
   marking.at = (uintptr_t)at;
-  if (offset == 0 || offset < f.requested) meet(&f, offset);
+  if (offset == 0 || offset < f.requested || heuristic_empty_array(&f, offset))
+    meet(&f, offset);
 }
 
 static READS_ANYTHING void scan_words(uintptr_t start, uintptr_t end) {
@@ -223,10 +227,18 @@ static void keep_if_held_by_loader(const struct found *f) {
   if (site < marking.from.sites && marking.holds[site]) keep(f);
 }
 
-/* A block that a stack pointer points into is a stack of the program's own making. */
+/* A block that a stack pointer points into is a stack of the program's own making; so is
+ * one that only the kernel knows of, for signals to come. */
 static void keep_stack(uintptr_t sp) {
   struct found f;
   if (sp && found_at(sp, &f)) keep(&f);
+}
+
+static void keep_stacks_of(const struct frozen_thread *t) {
+  keep_stack(t->sp);
+  if (t->state != FROZEN_STOPPED) return;
+  const stack_t *alternate = &((const ucontext_t *)t->context)->uc_stack;
+  if (!(alternate->ss_flags & SS_DISABLE)) keep_stack((uintptr_t)alternate->ss_sp);
 }
 
 static void scan_touched_root(uintptr_t start, uintptr_t end) {
@@ -259,8 +271,9 @@ static bool step_roots(bool *stacks_known) {
   found_each(keep_if_held_by_loader);
   const struct thread_set *threads = from->self.threads;
   keep_stack(from->self.sp);
+  keep_stack(from->self.alternate);
   for (unsigned i = 0; i < threads->count; i++)
-    keep_stack(threads->threads[i].sp);
+    keep_stacks_of(&threads->threads[i]);
   if (!roots_each(&from->self, from->pagemaps, scan_root, stacks_known)) return false;
   found_unrecorded(scan_root, scan_touched_root);
   return true;

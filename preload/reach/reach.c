@@ -225,6 +225,7 @@ static __attribute__((noinline)) int clone_and_scan(const struct thread_set *thr
       .self = {.threads = threads,
                .sp = registers.sp,
                .tcb = os_thread_pointer(),
+               .alternate = os_signal_stack_now(),
                .tid = os_tid()},
       .pagemaps = {.copy = -1, .original = mapping_pagemap_open()},
       .sites = sites,

@@ -29,6 +29,7 @@ const struct region *roots_main_stack(void);
 /* The threads at the moment of the copy: the one that made it, and the others. */
 struct roots_self {
   uintptr_t sp, tcb;
+  uintptr_t alternate; /* stack for signals, or 0 */
   int tid;
   const struct thread_set *threads;
 };

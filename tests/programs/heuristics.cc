@@ -45,6 +45,26 @@ static NOINLINE void hold_array() {
     a = new with_destructor[5]; // MARK hold_array
 }
 
+// Without objects there is only their number, and the pointer leads to its end.
+static with_destructor *empty[17];
+static NOINLINE void hold_empty() {
+  for (auto &e : empty)
+    e = new with_destructor[0]; // MARK hold_empty
+}
+
+// Before objects of a wider alignment lies more than their number.
+struct alignas(32) aligned {
+  char data[32];
+  ~aligned() { data[0] = 0; }
+};
+static aligned *aligned_arrays[18];
+static NOINLINE void hold_aligned() {
+  for (int i = 0; i < 18; i++) {
+    aligned_arrays[i] = new aligned[3]; // MARK hold_aligned
+    memset(aligned_arrays[i], 7, 3 * sizeof(aligned));
+  }
+}
+
 struct first {
   virtual ~first() {}
   long a = 1;
@@ -119,6 +139,8 @@ int main() {
   hold_string();
   hold_length();
   hold_array();
+  hold_empty();
+  hold_aligned();
   hold_base();
   hold_wrapped();
   hold_a_few();
@@ -129,6 +151,8 @@ int main() {
   printf("hold_string reachable %zu 11\n", 11 * (sizeof(rep) + 61));
   printf("hold_length reachable %d 12\n", 12 * 128);
   printf("hold_array reachable %zu 13\n", 13 * (8 + 5 * sizeof(with_destructor)));
+  printf("hold_empty reachable %d 17\n", 17 * 8);
+  printf("hold_aligned reachable %zu 18\n", 18 * 4 * sizeof(aligned));
   printf("hold_base reachable %zu 14\n", 14 * sizeof(both));
   printf("hold_wrapped reachable %d 35\n", 35 * (16 + 10) + 34 * 35 / 2);
   printf("hold_a_few reachable %d 5\n", 5 * 116);

@@ -2,6 +2,7 @@
  * stacks. Prints "name verdict bytes blocks". */
 #include "common.h"
 #include <pthread.h>
+#include <signal.h>
 #include <sys/mman.h>
 
 enum { STACK = 256 * 1024, MERGED = 4 };
@@ -94,7 +95,24 @@ static NOINLINE void merged(void) {
   }
 }
 
+/* Only the kernel knows of them. */
+static NOINLINE void *alternate_stack(void) {
+  return malloc(16384); /* MARK alternate_stack */
+}
+static NOINLINE void use_alternate(void) {
+  stack_t s = {.ss_sp = alternate_stack(), .ss_size = 16384};
+  CHECK(sigaltstack(&s, NULL) == 0);
+  memset(&s, 0, sizeof s);
+}
+static void *alternate_and_wait(void *unused) {
+  use_alternate();
+  scrub_stack();
+  return wait_for_ever(unused);
+}
+
 int main(void) {
+  use_alternate();
+  start(alternate_and_wait, NULL, NULL);
   not_joined();
   detached();
   merged();
@@ -107,6 +125,7 @@ int main(void) {
   printf("detached_argument definite 105 1\n");
   printf("below_the_stack definite %d %d\n", MERGED * 106, MERGED);
   printf("on_the_stack reachable %d %d\n", MERGED * 107, MERGED);
+  printf("alternate_stack reachable %d 2\n", 2 * 16384);
   fflush(stdout);
   scrub_stack();
   return 0;
