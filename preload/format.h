@@ -409,7 +409,9 @@ enum ul_evidence { UL_EVIDENCE_NONE, UL_EVIDENCE_PAGEMAP, UL_EVIDENCE_MINCORE };
   X(INVALID_REALLOC, "reallocs of an address inside a block (refused)")                  \
   X(LET_GO, "times that the end waited for a stopped thread, and let all go on")         \
   X(DEEPBIND, "objects opened without RTLD_DEEPBIND, which hides malloc from them")      \
-  X(STACKS_UNKNOWN, "scans that could not tell live frames of threads from old ones")
+  X(STACKS_UNKNOWN, "scans that could not tell live frames of threads from old ones")    \
+  X(PROGRAM_UNFIT,                                                                       \
+    "programs started without ullage: 32-bit, another libc, a sanitizer, valgrind")
 
 enum ul_fallback {
 #define X(name, text) UL_FB_##name,

@@ -100,6 +100,8 @@ void os_close(int fd);
 ssize_t os_read_all(int fd, void *buffer, size_t bytes);
 /* All of it or an error, as for all below that return int: 0 or -errno. */
 int os_read_at(int fd, void *buffer, size_t bytes, uint64_t offset);
+/* What there is of it, up to `bytes`; or -errno. */
+ssize_t os_read_part(int fd, void *buffer, size_t bytes, uint64_t offset);
 int os_write_all(int fd, const void *buffer, size_t bytes, uint64_t offset);
 int os_append(int fd, const void *line, size_t bytes); /* one write */
 int os_allocate(int fd, uint64_t offset, uint64_t bytes);

@@ -41,6 +41,11 @@ int os_read_at(int fd, void *buffer, size_t bytes, uint64_t offset) {
   return 0;
 }
 
+ssize_t os_read_part(int fd, void *buffer, size_t bytes, uint64_t offset) {
+  if (os_injected(OS_OP_PREAD)) return -EIO;
+  return os_call(SYS_pread64, fd, buffer, bytes, offset);
+}
+
 int os_write_all(int fd, const void *buffer, size_t bytes, uint64_t offset) {
   if (os_injected(OS_OP_WRITE)) return -EIO;
   for (size_t done = 0; done < bytes;) {

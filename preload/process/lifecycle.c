@@ -4,12 +4,15 @@
 #include "base/os_thread.h"
 #include "base/say.h"
 #include "process/process.h"
+#include "process/target.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <limits.h>
 #include <pthread.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -66,19 +69,18 @@ static bool may_succeed(const char *path) {
 }
 
 /* The same for a name that execvp will look for in PATH: shells and make try names that
- * are nowhere. */
-static bool may_be_found(const char *file) {
-  char path[PATH_MAX];
+ * are nowhere. Its path, in `found` if it is another. */
+static const char *find(const char *file, char found[PATH_MAX]) {
   const char *directory = getenv("PATH");
-  if (strchr(file, '/')) return may_succeed(file);
-  if (!directory) return true; /* libc has a default */
+  if (strchr(file, '/')) return may_succeed(file) ? file : NULL;
+  if (!directory) directory = "/bin:/usr/bin"; /* as libc */
   for (;; directory++) {
     int length = (int)strcspn(directory, ":");
-    int n = snprintf(path, sizeof path, "%.*s%s%s", length, directory, length ? "/" : "",
-                     file);
-    if (n > 0 && n < (int)sizeof path && may_succeed(path)) return true;
+    int n =
+        snprintf(found, PATH_MAX, "%.*s%s%s", length, directory, length ? "/" : "", file);
+    if (n > 0 && n < PATH_MAX && may_succeed(found)) return found;
     directory += length;
-    if (!*directory) return false;
+    if (!*directory) return NULL;
   }
 }
 
@@ -91,6 +93,7 @@ static int exec_raw(const char *path, char *const arguments[],
 EXPORT int execve(const char *path, char *const arguments[], char *const environment[]) {
   NEXT(execve);
   if (may_succeed(path)) process_exec(path);
+  environment = TARGET_ENVIRONMENT(path, environment);
   int result =
       real ? real(path, arguments, environment) : exec_raw(path, arguments, environment);
   process_resume();
@@ -103,7 +106,10 @@ EXPORT int execv(const char *path, char *const arguments[]) {
 
 EXPORT int execvpe(const char *file, char *const arguments[], char *const environment[]) {
   NEXT(execvpe);
-  if (may_be_found(file)) process_exec(file);
+  char found[PATH_MAX];
+  const char *path = find(file, found);
+  if (path) process_exec(file);
+  if (path) environment = TARGET_ENVIRONMENT(path, environment);
   int result = real(file, arguments, environment);
   process_resume();
   return result;
@@ -116,6 +122,7 @@ EXPORT int execvp(const char *file, char *const arguments[]) {
 EXPORT int fexecve(int fd, char *const arguments[], char *const environment[]) {
   NEXT(fexecve);
   process_exec("(a descriptor)");
+  environment = TARGET_ENVIRONMENT_OF(fd, environment);
   int result = real(fd, arguments, environment);
   process_resume();
   return result;
@@ -125,6 +132,10 @@ EXPORT int execveat(int fd, const char *path, char *const arguments[],
                     char *const environment[], int flags) {
   NEXT(execveat);
   process_exec(path);
+  if (flags & AT_EMPTY_PATH && !*path)
+    environment = TARGET_ENVIRONMENT_OF(fd, environment);
+  else if (*path == '/' || fd == AT_FDCWD)
+    environment = TARGET_ENVIRONMENT(path, environment);
   int result = real(fd, path, arguments, environment, flags);
   process_resume();
   return result;
@@ -166,6 +177,28 @@ EXPORT int execle(const char *path, const char *first, ...) {
   char *const *environment = va_arg(list, char *const *);
   va_end(list);
   return execve(path, arguments, environment);
+}
+
+/* ---- spawn ----------------------------------------------------------------------- */
+
+EXPORT int posix_spawn(pid_t *pid, const char *path,
+                       const posix_spawn_file_actions_t *actions,
+                       const posix_spawnattr_t *attributes, char *const arguments[],
+                       char *const environment[]) {
+  NEXT(posix_spawn);
+  return real(pid, path, actions, attributes, arguments,
+              TARGET_ENVIRONMENT(path, environment));
+}
+
+EXPORT int posix_spawnp(pid_t *pid, const char *file,
+                        const posix_spawn_file_actions_t *actions,
+                        const posix_spawnattr_t *attributes, char *const arguments[],
+                        char *const environment[]) {
+  NEXT(posix_spawnp);
+  char found[PATH_MAX];
+  const char *path = find(file, found);
+  if (path) environment = TARGET_ENVIRONMENT(path, environment);
+  return real(pid, file, actions, attributes, arguments, environment);
 }
 
 /* ---- a second thread, another user --------------------------------------------- */
