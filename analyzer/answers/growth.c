@@ -178,6 +178,7 @@ static int by_importance(const void *a, const void *b) {
     return x->trend.verdict < y->trend.verdict ? -1 : 1;
   double wx = weight_of(x), wy = weight_of(y);
   if (wx != wy) return wx > wy ? -1 : 1;
+  if (x->last_bytes != y->last_bytes) return x->last_bytes > y->last_bytes ? -1 : 1;
   return x->site < y->site ? -1 : x->site > y->site;
 }
 

@@ -342,31 +342,46 @@ enum inspect_status inspect_program(const char *name, struct inspection *result)
 
 /* ---- allocators ---------------------------------------------------------------- */
 
-static const char *allocator_symbol(const char *name) {
-  static const char *const signs[][2] = {
-      {"malloc", "it defines malloc itself"},
-      {"je_malloc", "it contains jemalloc"},
-      {"mi_malloc", "it contains mimalloc"},
-      {"tc_malloc", "it contains tcmalloc"},
-      {"runtime.mallocgc", "it is a Go program, whose heap is the Go runtime's"},
-  };
-  for (size_t i = 0; i < sizeof signs / sizeof *signs; i++)
-    if (strcmp(name, signs[i][0]) == 0) return signs[i][1];
+struct sign {
+  const char *name, *phrase;
+};
+#define GO "it is a Go program, whose heap is the Go runtime's"
+
+static const char *phrase_of(const struct sign *signs, size_t n, const char *name) {
+  for (size_t i = 0; i < n; i++)
+    if (strcmp(name, signs[i].name) == 0) return signs[i].phrase;
   return NULL;
 }
+#define PHRASE_OF(signs, name) phrase_of(signs, sizeof signs / sizeof *signs, name)
 
-static const char *section_allocator(Elf *elf, Elf_Scn *section) {
+static const char *symbol_sign(const char *name, bool defined) {
+  static const struct sign brought[] = {
+      {"malloc", "it defines malloc itself"},   {"je_malloc", "it contains jemalloc"},
+      {"_rjem_malloc", "it contains jemalloc"}, {"mi_malloc", "it contains mimalloc"},
+      {"tc_malloc", "it contains tcmalloc"},    {"runtime.mallocgc", GO},
+  };
+  static const struct sign called[] = {
+      {"mallocx", "it calls mallocx, which is jemalloc's"},
+      {"rallocx", "it calls rallocx, which is jemalloc's"},
+      {"mi_malloc", "it calls mi_malloc, which is mimalloc's"},
+      {"tc_malloc", "it calls tc_malloc, which is tcmalloc's"},
+  };
+  return defined ? PHRASE_OF(brought, name) : PHRASE_OF(called, name);
+}
+
+static const char *section_sign(Elf *elf, Elf_Scn *section, bool defined) {
   GElf_Shdr header;
   GElf_Sym symbol;
   if (!gelf_getshdr(section, &header)) return NULL;
   if (header.sh_type != SHT_SYMTAB && header.sh_type != SHT_DYNSYM) return NULL;
   Elf_Data *data = elf_getdata(section, NULL);
   for (int i = 0; data && gelf_getsym(data, i, &symbol); i++) {
-    if (symbol.st_shndx == SHN_UNDEF || GELF_ST_TYPE(symbol.st_info) != STT_FUNC)
-      continue;
+    int type = GELF_ST_TYPE(symbol.st_info);
+    if ((symbol.st_shndx != SHN_UNDEF) != defined) continue;
+    if (type != STT_FUNC && (defined || type != STT_NOTYPE)) continue;
     const char *name = elf_strptr(elf, header.sh_link, symbol.st_name);
-    const char *sign = name ? allocator_symbol(name) : NULL;
-    if (sign) return sign;
+    const char *phrase = name ? symbol_sign(name, defined) : NULL;
+    if (phrase) return phrase;
   }
   return NULL;
 }
@@ -378,23 +393,48 @@ static const char *section_go(Elf *elf, Elf_Scn *section) {
   if (!gelf_getshdr(section, &header) || elf_getshdrstrndx(elf, &names) != 0) return NULL;
   const char *name = elf_strptr(elf, names, header.sh_name);
   bool go = name && strcmp(name, ".note.go.buildid") == 0;
-  return go ? allocator_symbol("runtime.mallocgc") : NULL;
+  return go ? GO : NULL;
 }
 
-const char *inspect_allocator(const char *path) {
+static const char *sign_in(Elf *elf, bool library) {
+  Elf_Scn *section = NULL;
+  const char *phrase = NULL;
+  while (elf && !phrase && (section = elf_nextscn(elf, section))) {
+    phrase = section_sign(elf, section, false);
+    if (!phrase && !library) phrase = section_sign(elf, section, true);
+    if (!phrase && !library) phrase = section_go(elf, section);
+  }
+  return phrase;
+}
+
+static const char *file_sign(const char *path, bool library) {
   struct stat st;
-  const char *sign = NULL;
   elf_version(EV_CURRENT);
   int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0) return NULL;
   Elf *elf =
       fstat(fd, &st) == 0 && S_ISREG(st.st_mode) ? elf_begin(fd, ELF_C_READ, NULL) : NULL;
-  Elf_Scn *section = NULL;
-  while (elf && !sign && (section = elf_nextscn(elf, section))) {
-    sign = section_allocator(elf, section);
-    if (!sign) sign = section_go(elf, section);
-  }
+  const char *phrase = sign_in(elf, library);
   elf_end(elf);
   close(fd);
-  return sign;
+  return phrase;
+}
+
+const char *inspect_allocator(const char *path) {
+  static const struct sign programs[] = {
+      {"node", "the heap of JavaScript is V8's"},
+      {"beam.smp", "the heap of Erlang is its own"},
+  };
+  const char *phrase = file_sign(path, false);
+  return phrase ? phrase : PHRASE_OF(programs, base_name(path));
+}
+
+const char *inspect_library_allocator(const char *path) {
+  static const struct sign libraries[] = {
+      {"libjvm.so", "the heap of Java is its own"},
+      {"libcoreclr.so", "the heap of .NET is its own"},
+      {"libmonosgen-2.0.so.1", "the heap of .NET is its own"},
+  };
+  const char *phrase = PHRASE_OF(libraries, base_name(path));
+  return phrase ? phrase : file_sign(path, true);
 }

@@ -31,4 +31,7 @@ enum inspect_status inspect_program(const char *name, struct inspection *result)
  * such as "it defines malloc itself" that completes "PROGRAM ...: ". NULL: no sign of it.
  */
 const char *inspect_allocator(const char *path);
+/* The same of a library that a program has loaded. (One that defines malloc is replaced.)
+ */
+const char *inspect_library_allocator(const char *path);
 #endif

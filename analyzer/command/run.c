@@ -32,7 +32,7 @@ enum answer { UNSAID, YES, NO };
 struct run {
   const char *file; /* as given; NULL: ullage.PROGRAM.PID */
   enum answer children, scan, python_malloc;
-  unsigned depth; /* 0: unsaid */
+  unsigned depth;         /* 0: unsaid */
   const char *heuristics; /* NULL: unsaid */
   bool quiet;
   char **command;
@@ -44,7 +44,13 @@ struct run {
 
 /* ---- options ------------------------------------------------------------------- */
 
-enum { OPTION_CHILDREN = 256, OPTION_DEPTH, OPTION_SCAN, OPTION_HEURISTICS, OPTION_PYTHON };
+enum {
+  OPTION_CHILDREN = 256,
+  OPTION_DEPTH,
+  OPTION_SCAN,
+  OPTION_HEURISTICS,
+  OPTION_PYTHON
+};
 
 static const struct option options[] = {
     {"output", required_argument, NULL, 'o'},
@@ -400,10 +406,19 @@ static uint64_t allocations_of(const struct recording *r) {
   return most;
 }
 
+/* Of a library that malloc was called from, in the end. */
+static const char *library_sign(const struct recording *r) {
+  const char *sign = NULL;
+  for (uint64_t i = 0; !sign && i < recording_count(r, UL_MODULES); i++)
+    sign = inspect_library_allocator(recording_text(r, recording_module(r, i)->name));
+  return sign;
+}
+
 /* A program that goes around malloc must not look like one without a heap. */
 static bool say_allocator(const struct recording *r) {
   const char *program = recording_text(r, recording_header(r)->program);
   const char *sign = inspect_allocator(program);
+  if (!sign) sign = library_sign(r);
   bool silent = allocations_of(r) == 0;
   if (silent && sign)
     say("%s never called our malloc: it has an allocator of its own (%s)",
@@ -437,9 +452,9 @@ static void say_children(const char *path) {
     say("beside it: %s of children and earlier programs",
         text_plural(children->count, "recording", "recordings"));
   if (children && children->folded)
-    say("%s left only a line each in %s.children",
+    say("%s left only a line%s in %s.children",
         text_plural(children->folded, "child", "children"),
-        text_escaped(base_name(path)));
+        children->folded > 1 ? " each" : "", text_escaped(base_name(path)));
   children_free(children);
 }
 

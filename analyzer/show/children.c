@@ -57,7 +57,9 @@ static void print_heading(const struct view_options *options, const struct child
                c->count ? " of children and earlier programs" : "",
                c->count && c->folded ? "; " : "",
                c->folded ? text_plural(c->folded, "child", "children") : "",
-               c->folded ? " with a line each" : "");
+               c->folded > 1 ? " with a line each"
+               : c->folded   ? " with a line"
+                             : "");
 }
 
 static void print_limit(const struct view_options *options, const struct children *c,
@@ -66,9 +68,10 @@ static void print_limit(const struct view_options *options, const struct childre
   if (beyond)
     fprintf(options->out,
             "  only the first %s kept, and %s worth one: ULLAGE_CHILDREN_MAX=%" PRIu64
-            " keeps them all\n",
+            " keeps %s\n",
             text_plural(c->count, "recording was", "recordings were"),
-            text_plural(beyond, "more child was", "more children were"), worth);
+            text_plural(beyond, "more child was", "more children were"), worth,
+            beyond == 1 ? "it, too" : "them all");
 }
 
 void children_print(const struct view_options *options, const char *path,

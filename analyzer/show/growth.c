@@ -90,7 +90,9 @@ static void print_reason(FILE *f, const struct recording *r, const struct trend 
 static const char *rate_in(struct text_short *to, const struct view_options *o,
                            double slope) {
   double size = slope < 0 ? -slope : slope;
-  if (o->bytes || size < 1024)
+  if (size < 1)
+    snprintf(to->s, sizeof to->s, "%s%.4g bytes/hour", slope < 0 ? "-" : "", size * 3600);
+  else if (o->bytes || size < 1024)
     snprintf(to->s, sizeof to->s, "%s%.4g bytes/s", slope < 0 ? "-" : "", size);
   else
     snprintf(to->s, sizeof to->s, "%s%s/s", slope < 0 ? "-" : "",
@@ -173,13 +175,23 @@ static int print_json(const struct recording *r, const struct growth *g,
 
 /* ---- text ---------------------------------------------------------------------- */
 
+/* What grows in rare steps has no rate. */
+static void print_most(const struct growth_site *g, const struct view_options *o) {
+  if (g->trend.slope != 0)
+    fputs(rate(o, g->trend.slope), o->out);
+  else
+    fprintf(o->out, "from %s to %s", text_size(o, g->first_bytes),
+            text_size(o, g->last_bytes));
+}
+
 static void print_first_line(const struct growth *g, const struct view_options *o) {
-  if (g->verdicts[TREND_GROWING])
-    fprintf(o->out, "%s%s%s; most: %s%s%s", text_on(o, TEXT_BAD),
+  if (g->verdicts[TREND_GROWING]) {
+    fprintf(o->out, "%s%s%s; most: ", text_on(o, TEXT_BAD),
             text_plural(g->verdicts[TREND_GROWING], "call site grows", "call sites grow"),
-            text_off(o), rate(o, g->sites[0].trend.slope), o->symbols ? " at " : "",
-            text_guilty(o, g->sites[0].site));
-  else if (g->measurements < TREND_FEWEST && g->unsure_matter)
+            text_off(o));
+    print_most(&g->sites[0], o);
+    fprintf(o->out, "%s%s", o->symbols ? " at " : "", text_guilty(o, g->sites[0].site));
+  } else if (g->measurements < TREND_FEWEST && g->unsure_matter)
     fprintf(o->out, "what grows is not known: only %s, %u are needed",
             text_plural(g->measurements, "measurement", "measurements"), TREND_FEWEST);
   else
@@ -193,7 +205,8 @@ static void print_site(const struct recording *r, const struct growth_site *g,
   fprintf(o->out, "\n %3zu   %s%s", rank,
           text_on(o, g->trend.verdict == TREND_GROWING ? TEXT_BAD : TEXT_STRONG),
           names[g->trend.verdict]);
-  if (g->trend.verdict != TREND_STEADY) fprintf(o->out, " %s", rate(o, g->trend.slope));
+  if (g->trend.verdict != TREND_STEADY && g->trend.slope != 0)
+    fprintf(o->out, " %s", rate(o, g->trend.slope));
   fprintf(o->out, "%s: from %s to %s", text_off(o), text_size(o, g->first_bytes),
           text_size(o, g->last_bytes));
   if (g->blocks)

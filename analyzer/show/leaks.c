@@ -25,6 +25,13 @@ static const enum ul_verdict order[] = {UL_DEFINITE, UL_POSSIBLE, UL_INDIRECT,
 
 /* ---- what there is ------------------------------------------------------------- */
 
+/* The last thing that a process does that knows of its end. */
+static bool saw_its_end(const struct recording *r) {
+  for (uint64_t i = 0; i < recording_count(r, UL_SNAPSHOTS); i++)
+    if (recording_snapshot(r, i)->kind == UL_SNAPSHOT_FINAL) return true;
+  return false;
+}
+
 static const char *why_not_scanned(const struct recording *r) {
   const struct ul_scan *scan = &recording_header(r)->scan;
   static char reason[128];
@@ -37,8 +44,10 @@ static const char *why_not_scanned(const struct recording *r) {
     snprintf(reason, sizeof reason, "the scan failed: %s", strerror(scan->error));
     return reason;
   }
+  if (recording_header(r)->stop) return "the recording stopped before the end";
   switch (recording_end(r)) {
   case RECORDING_KILLED:
+    return "the process was killed, or ended by a bare system call, before it could scan";
   case RECORDING_SIGNALED:
     return "the process was killed before it could scan";
   case RECORDING_EXECED:
@@ -46,7 +55,9 @@ static const char *why_not_scanned(const struct recording *r) {
   case RECORDING_ABORTED:
     return "the process aborted before it could scan";
   default:
-    return "no scan was asked for (ULLAGE_SCAN=no), or it could not start";
+    return saw_its_end(r) ? "no scan was asked for (ULLAGE_SCAN=no)"
+                          : "the process ended by a bare system call (exit_group, as Go "
+                            "does), which nothing of ullage sees";
   }
 }
 

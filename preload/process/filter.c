@@ -1,7 +1,7 @@
 /* filter.c - prctl and syscall, interposed because a filter of system calls (seccomp)
  * comes through them: seccomp has no function of its own in libc, and libseccomp uses
- * these two. What a program does by its own instructions, or what it was started with,
- * is not seen. */
+ * these two; and because a process may end by one. What a program does by its own
+ * instructions, or what it was started with, is not seen. */
 #include "base/next.h"
 #include "base/os.h"
 #include "process/process.h"
@@ -29,6 +29,7 @@ static bool is_filter(long number, long a, long b, long c) {
 
 static long call(long number, long a, long b, long c, long d, long e, long f) {
   bool confines = is_filter(number, a, b, c) && process_confine();
+  if (number == SYS_exit_group) process_finish(UL_STATE_EXITED, (int)a);
   long result = os_call_raw(number, a, b, c, d, e, f);
   if (confines && result < 0) process_unconfine();
   return result_of(result);
@@ -55,7 +56,8 @@ __attribute__((used)) static long filter_call(long number, long a, long b, long 
   return call(number, a, b, c, d, e, f);
 }
 
-_Static_assert(SYS_prctl == 157 && SYS_seccomp == 317, "numbers below");
+_Static_assert(SYS_prctl == 157 && SYS_seccomp == 317 && SYS_exit_group == 231,
+               "numbers below");
 
 /* The instructions of libc's: no frame, for the call may be a vfork or a clone, whose
  * child returns on the same stack first. */
@@ -63,6 +65,8 @@ EXPORT __attribute__((naked)) long syscall(__attribute__((unused)) long number, 
   __asm__("cmpq $157, %rdi\n\t"
           "je filter_call\n\t"
           "cmpq $317, %rdi\n\t"
+          "je filter_call\n\t"
+          "cmpq $231, %rdi\n\t"
           "je filter_call\n\t"
           "movq %rdi, %rax\n\t"
           "movq %rsi, %rdi\n\t"

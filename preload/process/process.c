@@ -353,7 +353,7 @@ static void finish(enum ul_state state, int status, bool by_exit) {
   if (settings.scan && !passes_on) stop_others(by_exit);
   snapshot_take(heap_mine(), UL_SNAPSHOT_FINAL);
   unsigned before = busy_enter(BUSY_LAST_WORDS);
-  recording->status = status;
+  recording->status = state == UL_STATE_EXITED ? status & 0xff : status;
   recording->end_ms = recording_ms();
   recording->state = state;
   bool has_file = recording_in_file() && !recording_stopped();

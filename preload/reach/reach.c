@@ -281,7 +281,8 @@ static void store_rescued(const struct ul_amount *rescued) {
 static void store_results(void) {
   const struct result *r = job.result;
   struct ul_leak *rows = table_replace_rows(UL_LEAKS, r->rows_used);
-  if (!rows && r->rows_used) return fail(ENOSPC);
+  if (!rows && r->rows_used)
+    return fail(recording->stop_errno ? recording->stop_errno : ENOSPC);
   if (r->rows_used) memcpy(rows, r->rows, r->rows_used * sizeof *rows);
   struct ul_scan *s = &recording->scan;
   s->root_bytes = r->scan.root_bytes;

@@ -25,7 +25,7 @@ def test_interface_without_recording(recorder):
 
 ENDS = {  # mode: (how the recording says it ended, status)
     "return": ("exited", 3), "exit": ("exited", 3), "atexit": ("exited", 3),
-    "_exit": ("exited", 3), "_Exit": ("exited", 3), "quick_exit": ("exited", 3),
+    "_exit": ("exited", 3), "syscall": ("exited", 3), "_Exit": ("exited", 3), "quick_exit": ("exited", 3),
     "thread": ("exited", 3), "last_thread": ("exited", 0),
     "abort": ("signaled", 6), "segv": ("signaled", 11), "term": ("signaled", 15),
     "kill": ("signaled", 9), "exec_failing": ("exited", 3), "vfork": ("exited", 3),
@@ -97,10 +97,28 @@ def test_end_while_other_threads_use_streams(recorder, mode):
 
 
 def test_exit_by_bare_system_call(recorder):
-    r = recorder.same(program("ends"), "syscall")
+    r = recorder.same(program("ends"), "bare")
     assert r.status == 3
     report = recorder.answer("report", "--all")
     assert find(report["sites"], "leak_before_end")[0]["live_bytes"] == 1000
+    assert "bare system call" in recorder.answer("leaks")["scan"]["reason"]
+    r = execute([program("ends"), "bare"], env={"LD_PRELOAD": str(PRELOAD),
+                                                "ULLAGE_FILE": f"{recorder.file}.2"})
+    assert r.status == 3
+    scan = recorder.answer("leaks", file=f"{recorder.file}.2")["scan"]
+    assert "bare system call" in scan["reason"]
+
+
+def test_why_there_is_no_scan(recorder):
+    recorder.run(program("pairs"), "10", options=["--scan=no"])
+    assert "ULLAGE_SCAN=no" in recorder.answer("leaks")["scan"]["reason"]
+    recorder.run(program("waste"), env={"ULLAGE_FAIL": "fallocate:8"}, check=False)
+    assert "stopped" in recorder.answer("leaks")["scan"]["reason"]
+
+
+def test_status_is_what_the_parent_sees(recorder):
+    assert recorder.run(tool("perl"), "-e", "exit 300").status == 44
+    assert recorder.answer("report")["program"]["exit"] == {"kind": "exited", "status": 44}
 
 
 def test_exec_keeps_both_recordings(recorder):
@@ -265,6 +283,32 @@ def test_a_program_with_its_own_allocator_is_named(recorder):
     r = recorder.same(program("bundled"), strict=True)
     text = recorder.text("report") if recorder.file.exists() else ""
     assert "allocator" in (r.said + text)
+
+
+def test_allocators_beside_malloc_are_named(tmp_path, recorder):
+    """By a library whose language has its own heap, and by a call around malloc."""
+    def build(target, text, *options):
+        source = tmp_path / "source.c"
+        source.write_text(text)
+        subprocess.run([tool("gcc"), "-w", "-o", tmp_path / target, source, *options], check=True)
+
+    shared = ("-shared", "-fPIC")
+    build("libjvm.so", "void *malloc(long); void *work(void) { return malloc(100); }", *shared)
+    build("libje.so", "static char p[100]; void *mallocx(long n, int f) { return p; }", *shared)
+    here = (f"-L{tmp_path}", f"-Wl,-rpath,{tmp_path}")
+    build("java", "void *work(void); int main(void) { return !work(); }", *here, "-ljvm")
+    build("calls", "void *mallocx(long, int), *malloc(long);"
+          "int main(void) { return !mallocx(10, 0) || !malloc(10); }", *here, "-lje")
+    for name, words in (("java", "Java"), ("calls", "mallocx")):
+        r = recorder.same(tmp_path / name)
+        assert words in r.said and "not recorded" in r.said, r.said
+
+
+def test_one_child_with_a_line(recorder):
+    r = recorder.run(tool("sh"), "-c", "/bin/true; exit 0")
+    assert "1 child left only a line in" in r.said
+    r = recorder.run(tool("sh"), "-c", "/bin/true; /bin/true; exit 0")
+    assert "2 children left only a line each in" in r.said
 
 
 def test_script_with_a_thousand_children(recorder):

@@ -147,6 +147,8 @@ int main(int argc, char **argv) {
   if (!strcmp(mode, "_exit")) _exit(3);
   if (!strcmp(mode, "_Exit")) _Exit(3);
   if (!strcmp(mode, "syscall")) syscall(SYS_exit_group, 3);
+  if (!strcmp(mode, "bare")) /* as Go does */
+    __asm__ volatile("syscall" : : "a"(SYS_exit_group), "D"(3));
   if (!strcmp(mode, "quick_exit")) quick_exit(3);
   if (!strcmp(mode, "abort")) abort();
   if (!strcmp(mode, "segv")) *(volatile int *)8 = 1;

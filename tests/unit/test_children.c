@@ -107,7 +107,7 @@ static void names_only_what_there_is(void **state) {
   write_text("g.7", "");
   assert_true(says("g", 0, "BESIDE IT (1 recording of children and earlier programs)\n"));
   write_text("g.children", "1\t0\texited\t0\t5\t10\t1000\t7\ttrue\n");
-  assert_true(says("g", 1, "programs; 1 child with a line each)\n"));
+  assert_true(says("g", 1, "programs; 1 child with a line)\n"));
   assert_true(says("nothing", 0, ""));
 }
 
