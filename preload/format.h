@@ -9,11 +9,10 @@
  *
  * A segment belongs to one table and holds a run of that table's bytes:
  * the table is the concatenation of its segments in directory order. A
- * segment's file offset and size are multiples of 4096. Tables are arrays of
+ * segment's file offset and size are multiples of UL_SEGMENT_GRAIN. Tables are arrays of
  * fixed-size elements (element sizes are in the header and never change for a
- * format version; `count` elements are in use; an element may straddle two
- * segments only if its size does not divide 4096: none does, but UL_TEXT
- * strings may).
+ * format version; `count` elements are in use; no element straddles two
+ * segments, but UL_TEXT strings may).
  *
  * Byte order is the machine's (x86-64: little endian); the header says so.
  *
@@ -43,6 +42,7 @@
 #define UL_BYTE_ORDER 0x01020304u
 #define UL_HEADER_BYTES (64u * 1024u)
 #define UL_SEGMENTS 1024u
+#define UL_SEGMENT_GRAIN 64u
 #define UL_NO_MODULE 0xffffu
 
 /* Geometry of the heap (see types.h); also written to the header. */
@@ -374,7 +374,8 @@ enum ul_stop { /* why the recording stops before the program */
                UL_STOP_NO_SPACE, /* the file could not be extended; stop_errno */
                UL_STOP_REOPEN,   /* the file could not be opened again; stop_errno */
                UL_STOP_FULL,     /* a limit of the format was reached */
-               UL_STOP_MEMORY    /* ullage could not map memory for itself */
+               UL_STOP_MEMORY,   /* ullage could not map memory for itself */
+               UL_STOP_BOUND     /* the bound of a tree's bytes on the disk was reached */
 };
 
 enum ul_evidence { UL_EVIDENCE_NONE, UL_EVIDENCE_PAGEMAP, UL_EVIDENCE_MINCORE };
@@ -483,7 +484,7 @@ struct ul_header {
   uint32_t children;        /* forked or spawned so far, as far as seen */
   uint32_t class_bytes[64]; /* block size of each class; [UL_SPAN] is 0 */
   uint32_t children_kept;   /* main process: recordings that its children have left */
-  uint32_t reserved;
+  uint32_t tree_kib;      /* main process: on the disk for it and its children */
   struct ul_table_head table[32];
   uint64_t fallbacks[UL_FB_SLOTS];
   struct ul_scan scan;

@@ -379,16 +379,49 @@ static bool put_end(int fd, struct ul_header *header, int status) {
   return PUT(fd, header, end_ms) && PUT(fd, header, status) && PUT(fd, header, state);
 }
 
+/* A file is said to be as long as it may become; who died without a last word, or may not
+ * write to its name any more, leaves it so. */
+static bool shorten(int fd, const struct ul_header *header) {
+  struct stat st;
+  uint64_t held = header->file_bytes;
+  if (fstat(fd, &st) != 0 || held < UL_HEADER_BYTES || (uint64_t)st.st_size <= held)
+    return true;
+  return ftruncate(fd, (off_t)held) == 0;
+}
+
+/* For certain: one that grows a file which somebody shortens is killed by SIGBUS. */
+static bool is_over(const struct ul_header *header) {
+  return header->state == UL_STATE_EXITED || header->state == UL_STATE_ABORTED;
+}
+
+/* The recording's descriptor; -1: it is none, or not to be written. */
+static int open_header(const char *path, struct ul_header *header) {
+  int fd = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
+  if (fd < 0) return -1;
+  if (pread(fd, header, sizeof *header, 0) == sizeof *header &&
+      memcmp(header->magic, UL_MAGIC, sizeof header->magic) == 0)
+    return fd;
+  close(fd);
+  return -1;
+}
+
 /* What only the parent knows: that a signal ended it, or an exit that nothing saw. */
 static void complete(const char *path, pid_t pid, int status) {
   struct ul_header header;
-  int fd = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
+  int fd = open_header(path, &header);
   if (fd < 0) return;
-  if (pread(fd, &header, sizeof header, 0) == sizeof header &&
-      memcmp(header.magic, UL_MAGIC, sizeof header.magic) == 0 && header.pid == pid &&
-      (header.state == UL_STATE_RUNNING || header.state == UL_STATE_ABORTED) &&
-      !put_end(fd, &header, status))
+  bool unended = header.state == UL_STATE_RUNNING || header.state == UL_STATE_ABORTED;
+  if (header.pid == pid &&
+      ((unended && !put_end(fd, &header, status)) || !shorten(fd, &header)))
     say_failed("cannot write how the program ended into %s: %s", path, strerror(errno));
+  close(fd);
+}
+
+static void complete_child(const char *path) {
+  struct ul_header header;
+  int fd = open_header(path, &header);
+  if (fd < 0) return;
+  if (is_over(&header)) shorten(fd, &header);
   close(fd);
 }
 
@@ -446,8 +479,7 @@ static void say_summary(struct recording *r) {
   free(text);
 }
 
-static void say_children(const char *path) {
-  struct children *children = children_find(path);
+static void say_children(const struct children *children, const char *path) {
   if (children && children->count)
     say("beside it: %s of children and earlier programs",
         text_plural(children->count, "recording", "recordings"));
@@ -455,7 +487,6 @@ static void say_children(const char *path) {
     say("%s left only a line%s in %s.children",
         text_plural(children->folded, "child", "children"),
         children->folded > 1 ? " each" : "", text_escaped(base_name(path)));
-  children_free(children);
 }
 
 static const char *relative(const char *path) {
@@ -483,7 +514,7 @@ static void say_missing(const struct run *run) {
       text_escaped(run->command[0]));
 }
 
-static void say_end(const struct run *run) {
+static void say_end(const struct run *run, const struct children *children) {
   char error[512];
   if (access(run->path, F_OK) != 0) {
     say_missing(run);
@@ -497,7 +528,7 @@ static void say_end(const struct run *run) {
   bool silent = say_allocator(r);
   if (!run->quiet) {
     if (!silent) say_summary(r);
-    say_children(run->path);
+    say_children(children, run->path);
     fprintf(stderr, "ullage: next: ullage report %s\n",
             text_escaped(relative(run->path)));
   }
@@ -531,8 +562,12 @@ int run_main(int argc, char *argv[]) {
   status = signals_wait(&signals, pid);
   signals_restore(&signals);
   if (!run.unrecorded && name_recording(&run, pid)) {
+    struct children *children = children_find(run.path);
     complete(run.path, pid, status);
-    say_end(&run);
+    for (size_t i = 0; children && i < children->count; i++)
+      complete_child(children->files[i]);
+    say_end(&run, children);
+    children_free(children);
   }
   return end_like(status);
 }

@@ -216,9 +216,9 @@ static bool check_segments(struct recording *r) {
   uint64_t end = UL_HEADER_BYTES;
   for (uint32_t i = 0; i < n; i++) {
     const struct ul_segment *s = &sorted[i];
-    if (s->file_offset % UL_PAGE_BYTES || s->bytes % UL_PAGE_BYTES || s->bytes == 0 ||
-        s->table >= 32 || s->file_offset < end || s->file_offset > INT64_MAX ||
-        s->bytes > INT64_MAX - s->file_offset)
+    if (s->file_offset % UL_SEGMENT_GRAIN || s->bytes % UL_SEGMENT_GRAIN ||
+        s->bytes == 0 || s->table >= 32 || s->file_offset < end ||
+        s->file_offset > INT64_MAX || s->bytes > INT64_MAX - s->file_offset)
       return part_fail(r,
                        "damaged recording: segment at offset %" PRIu64 ", %" PRIu64
                        " bytes for table %" PRIu32

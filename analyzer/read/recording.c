@@ -12,7 +12,8 @@ const struct ul_header *recording_header(const struct recording *r) {
 }
 
 uint64_t recording_file_bytes(const struct recording *r) {
-  return r->file_bytes;
+  uint64_t held = r->header.file_bytes;
+  return held && held < r->file_bytes ? held : r->file_bytes;
 }
 
 uint64_t recording_unsettled(const struct recording *r) {

@@ -46,6 +46,7 @@ void recording_close(struct recording *r); /* NULL is fine */
 
 const char *recording_path(const struct recording *r);
 const struct ul_header *recording_header(const struct recording *r);
+/* What it holds: the file may be said to be longer than that. */
 uint64_t recording_file_bytes(const struct recording *r);
 
 /* How the recorded process ended. A file in state RUNNING is of a running process

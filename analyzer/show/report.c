@@ -231,8 +231,14 @@ static void print_stop(const struct recording *r, const struct view_options *o) 
       [UL_STOP_NO_SPACE] = "the file could not be extended",
       [UL_STOP_REOPEN] = "the file could not be opened again",
       [UL_STOP_FULL] = "a limit of the format was reached",
-      [UL_STOP_MEMORY] = "there was no memory for ullage itself"};
+      [UL_STOP_MEMORY] = "there was no memory for ullage itself",
+      [UL_STOP_BOUND] =
+          "it and the recordings beside it have all the room that they may have "
+          "(ULLAGE_DISK)"};
   const struct ul_header *h = recording_header(r);
+  if (h->stop == UL_STOP_NONE && h->tree_kib >> 31)
+    fprintf(o->out, "  %sSome children are not recorded%s: %s\n", text_on(o, TEXT_BAD),
+            text_off(o), reasons[UL_STOP_BOUND]);
   if (h->stop == UL_STOP_NONE) return;
   bool known = h->stop < sizeof reasons / sizeof *reasons;
   fprintf(o->out, "  %sThe recording stops at %s%s: %s%s%s\n", text_on(o, TEXT_BAD),

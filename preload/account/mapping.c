@@ -8,7 +8,7 @@
 #include "base/os.h"
 #include "base/text.h"
 #include "heap/map.h"
-#include "recording/table.h"
+#include "recording/window.h"
 
 #include <elf.h>
 #include <fcntl.h>
@@ -200,16 +200,13 @@ static bool add_own_data(struct range_list *list) {
   return true;
 }
 
-/* The header and the tables, whether a file is behind them yet or not. */
+/* The recording, whether a file is behind it yet or not. */
 static bool add_recording(struct range_list *list) {
-  if (!recording) return true;
-  for (uint32_t i = 0; i < recording->segment_count; i++) {
-    uintptr_t start = (uintptr_t)table_segment_address(i);
-    if (!range_add(list, start, start + recording->segments[i].bytes, RANGE_TOOL))
-      return false;
-  }
-  return range_add(list, (uintptr_t)recording, (uintptr_t)recording + UL_HEADER_BYTES,
-                   RANGE_TOOL);
+  uintptr_t start;
+  size_t bytes;
+  for (unsigned i = 0; window_range(i, &start, &bytes); i++)
+    if (!range_add(list, start, start + bytes, RANGE_TOOL)) return false;
+  return true;
 }
 
 /* Comb sort: nearly sorted already, and libc's qsort may call malloc. */

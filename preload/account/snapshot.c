@@ -194,6 +194,11 @@ static struct ul_snapshot *slot_at(uint32_t i) {
   return table_at(UL_SNAPSHOTS, i);
 }
 
+/* So far: their number grows to UL_SNAPSHOT_SLOTS. */
+static uint32_t slots(void) {
+  return (uint32_t)table_count(UL_SNAPSHOTS);
+}
+
 static bool older(uint32_t a, uint32_t b) {
   return slot_at(a)->ms < slot_at(b)->ms;
 }
@@ -201,7 +206,7 @@ static bool older(uint32_t a, uint32_t b) {
 /* Timed snapshots by time; how many. */
 static unsigned timed_in_order(uint32_t *order) {
   unsigned n = 0;
-  for (uint32_t i = 0; i < UL_SNAPSHOT_SLOTS; i++) {
+  for (uint32_t i = 0; i < slots(); i++) {
     if (slot_at(i)->kind != UL_SNAPSHOT_TIMED) continue;
     unsigned at = n++;
     for (; at > 0 && older(i, order[at - 1]); at--)
@@ -225,15 +230,17 @@ static uint32_t least_missed(uint64_t now) {
   return best;
 }
 
+/* TABLE_NONE: the recording has no room for one. */
 static uint32_t slot_for(enum ul_snapshot_kind kind, uint64_t now) {
-  uint32_t free_slot = UINT32_MAX;
-  for (uint32_t i = 0; i < UL_SNAPSHOT_SLOTS; i++) {
+  uint32_t free_slot = TABLE_NONE;
+  for (uint32_t i = 0; i < slots(); i++) {
     const struct ul_snapshot *s = slot_at(i);
     if (s->kind == UL_SNAPSHOT_FINAL && kind == UL_SNAPSHOT_FINAL) return i;
     bool old_peak = s->kind == UL_SNAPSHOT_PEAK && i != recording->peak_slot;
     if (s->kind == UL_SNAPSHOT_FREE || old_peak) free_slot = i;
   }
-  return free_slot != UINT32_MAX ? free_slot : least_missed(now);
+  if (free_slot != TABLE_NONE) return free_slot;
+  return slots() < UL_SNAPSHOT_SLOTS ? table_append(UL_SNAPSHOTS, 1) : least_missed(now);
 }
 
 static void sequence(struct ul_snapshot *s) {
@@ -286,6 +293,7 @@ static void check(struct heap *h) {
 static void take_locked(struct heap *h, enum ul_snapshot_kind kind) {
   uint64_t begin = os_monotonic_ns(), now = recording_ms();
   uint32_t i = slot_for(kind, now);
+  if (i == TABLE_NONE) return;
   struct ul_snapshot *slot = slot_at(i);
   sequence(slot);
   fill(slot, kind, now);
@@ -332,7 +340,7 @@ void snapshot_peak_over(struct heap *h) {
 }
 
 void snapshot_reset(void) {
-  for (uint32_t i = 0; i < UL_SNAPSHOT_SLOTS; i++)
+  for (uint32_t i = 0; i < slots(); i++)
     memset(slot_at(i), 0, sizeof(struct ul_snapshot));
   memset(free_rows, 0, sizeof free_rows);
   recording->table[UL_ROWS].count = 0;

@@ -16,8 +16,10 @@ void os_confine(bool confined) {
   __atomic_store_n(&os_is_confined, confined, __ATOMIC_SEQ_CST);
 }
 
+/* The file grows by way of its mapping. */
 static bool malloc_does(enum os_op op) {
-  return op == OS_OP_MMAP || op == OS_OP_MREMAP;
+  return op == OS_OP_MMAP || op == OS_OP_MREMAP || op == OS_OP_FALLOCATE ||
+         op == OS_OP_BACK;
 }
 
 /* ---- fault injection ----------------------------------------------------------- */
@@ -38,6 +40,7 @@ static const char *const op_names[OS_OPS] = {
     [OS_OP_MINCORE] = "mincore",
     [OS_OP_SIGNAL] = "signal",
     [OS_OP_MEMBARRIER] = "membarrier",
+    [OS_OP_BACK] = "back",
 };
 static _Atomic long fail_after[OS_OPS]; /* 0: never; n: the n-th call from now fails */
 

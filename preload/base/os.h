@@ -29,6 +29,7 @@ enum os_op {
   OS_OP_MINCORE,
   OS_OP_SIGNAL,
   OS_OP_MEMBARRIER,
+  OS_OP_BACK,
   OS_OPS
 };
 /* The system call itself, inline: no wrapper of the program's stands in front of it,
@@ -104,12 +105,33 @@ int os_read_at(int fd, void *buffer, size_t bytes, uint64_t offset);
 ssize_t os_read_part(int fd, void *buffer, size_t bytes, uint64_t offset);
 int os_write_all(int fd, const void *buffer, size_t bytes, uint64_t offset);
 int os_append(int fd, const void *line, size_t bytes); /* one write */
-int os_allocate(int fd, uint64_t offset, uint64_t bytes);
+/* A file of that folder's file system that has no name yet. -EOPNOTSUPP: it has none
+ * such.
+ */
+int os_open_unnamed(const char *folder, unsigned mode);
+/* Give it one; -EEXIST if somebody has it. */
+int os_link(int fd, const char *path);
+/* How long the file is said to be. Never SIGXFSZ: -EFBIG. By name for whoever has no
+ * descriptor. */
+int os_set_length(int fd, uint64_t bytes);
+int os_set_length_of(const char *path, uint64_t bytes);
+/* What its file system has free for us, whether it leaves out what was never written, and
+ * how long a file of ours may be. */
+struct os_room {
+  uint64_t free, longest;
+  bool sparse;
+};
+int os_room(int fd, struct os_room *room);
 /* Which file it is, whatever it is called. */
 struct os_file {
   uint64_t device, inode;
+  bool regular;
 };
+static inline bool os_same_file(const struct os_file *a, const struct os_file *b) {
+  return a->device == b->device && a->inode == b->inode;
+}
 int os_identify(int fd, struct os_file *file);
+int os_identify_at(const char *path, struct os_file *file); /* no link is followed */
 int os_unlink(const char *path);
 int os_rename(const char *from, const char *to);
 int os_access(const char *path, int mode);
@@ -123,6 +145,12 @@ int os_ioctl(int fd, unsigned long request, void *argument); /* its result */
 /* Shared; at *at in place of what is there, or (NULL) anywhere, which is then in *at. */
 int os_map_file(void **at, int fd, uint64_t offset, size_t bytes);
 void os_unmap_file(void *p, size_t bytes);
+/* `bytes` of the same file, from the page at `page` on, mapped once more, anywhere: takes
+ * neither descriptor nor name, nor any right to the file. */
+int os_map_again(void **at, const void *page, size_t bytes);
+/* Let the file have room for what is mapped there: a write into it cannot fail any more.
+ * -ENOSPC: it cannot have. */
+int os_back(void *at, size_t bytes);
 /* os_map'ed memory became something else (a file's): it counts no longer. */
 void os_uncount(size_t bytes, enum os_use use);
 /* Zeroed private memory in place of what is there. */
@@ -139,6 +167,8 @@ int os_in_memory(uintptr_t start, size_t bytes, unsigned char *pages);
 /* Move `bytes` of mapping to `at`, in place of a mapping of new_bytes that is there
  * already; what is new reads as zeros. */
 bool os_move_over(void *from, size_t bytes, void *at, size_t new_bytes, enum os_use use);
+/* The same for what is not counted. */
+int os_take_place(void *from, size_t bytes, void *at, size_t new_bytes);
 /* The whole file in `buffer`, at most size - 1 bytes and a NUL; bytes read or -errno. */
 ssize_t os_slurp(const char *path, char *buffer, size_t size);
 
@@ -156,6 +186,7 @@ int os_tid(void);
 int os_pid(void);
 int os_parent(void);
 bool os_thread_alive(int tid); /* or nobody knows */
+unsigned os_threads(void);     /* of this process; 0: nobody knows */
 void os_kill_self(int sig);    /* the process */
 /* At once: no handler runs, and not our own _exit. */
 _Noreturn void os_exit(int status);

@@ -1,10 +1,18 @@
 /* os_file.c - files and directories. */
 #include "base/os.h"
+#include "base/text.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
+
+#ifndef EXFAT_SUPER_MAGIC
+#define EXFAT_SUPER_MAGIC 0x2011BAB0
+#endif
 
 int os_open(const char *path, int flags, unsigned mode) {
   if (os_injected(OS_OP_OPEN)) return -EACCES;
@@ -76,27 +84,73 @@ ssize_t os_slurp(const char *path, char *buffer, size_t size) {
 
 /* ---- extent -------------------------------------------------------------------- */
 
-/* Beyond RLIMIT_FSIZE the kernel would not just fail but send SIGXFSZ. */
-static bool beyond_file_limit(uint64_t end) {
+static uint64_t longest_file(void) {
   struct rlimit limit;
-  return os_call(SYS_prlimit64, 0, RLIMIT_FSIZE, NULL, &limit) == 0 &&
-         end > limit.rlim_cur;
+  bool known = os_call(SYS_prlimit64, 0, RLIMIT_FSIZE, NULL, &limit) == 0;
+  return known ? limit.rlim_cur : UINT64_MAX;
 }
 
-int os_allocate(int fd, uint64_t offset, uint64_t bytes) {
-  if (os_injected(OS_OP_FALLOCATE)) return -ENOSPC;
-  if (beyond_file_limit(offset + bytes)) return -EFBIG;
-  return (int)os_call(SYS_fallocate, fd, 0, offset, bytes);
+/* Beyond RLIMIT_FSIZE the kernel would not just fail but send SIGXFSZ. */
+int os_set_length(int fd, uint64_t bytes) {
+  if (os_confined() || os_injected(OS_OP_FALLOCATE)) return -ENOSPC;
+  if (bytes > longest_file()) return -EFBIG;
+  return (int)os_call(SYS_ftruncate, fd, bytes);
+}
+
+int os_set_length_of(const char *path, uint64_t bytes) {
+  if (os_confined()) return -EPERM;
+  if (bytes > longest_file()) return -EFBIG;
+  return (int)os_call(SYS_truncate, path, bytes);
+}
+
+/* Those that write zeros instead of holes. */
+static bool fills_holes(long type) {
+  enum { HFS_MAGIC = 0x4244, HFSPLUS_MAGIC = 0x482b };
+  return type == MSDOS_SUPER_MAGIC || type == EXFAT_SUPER_MAGIC || type == HFS_MAGIC ||
+         type == HFSPLUS_MAGIC;
+}
+
+int os_room(int fd, struct os_room *room) {
+  struct statfs status;
+  int error = (int)os_call(SYS_fstatfs, fd, &status);
+  if (!error)
+    *room = (struct os_room){(uint64_t)status.f_bavail * (uint64_t)status.f_bsize,
+                             longest_file(), !fills_holes(status.f_type)};
+  return error;
 }
 
 /* ---- names --------------------------------------------------------------------- */
+
+static struct os_file file_of(const struct stat *status) {
+  return (struct os_file){status->st_dev, status->st_ino, S_ISREG(status->st_mode)};
+}
 
 int os_identify(int fd, struct os_file *file) {
   struct stat status;
   if (os_injected(OS_OP_STAT)) return -EIO;
   int error = (int)os_call(SYS_fstat, fd, &status);
-  if (!error) *file = (struct os_file){status.st_dev, status.st_ino};
+  if (!error) *file = file_of(&status);
   return error;
+}
+
+int os_identify_at(const char *path, struct os_file *file) {
+  struct stat status;
+  if (os_injected(OS_OP_STAT)) return -EIO;
+  int error = (int)os_call(SYS_lstat, path, &status);
+  if (!error) *file = file_of(&status);
+  return error;
+}
+
+int os_open_unnamed(const char *folder, unsigned mode) {
+  int fd = os_open(folder, O_RDWR | O_TMPFILE, mode);
+  return fd == -EISDIR ? -EOPNOTSUPP : fd; /* old file systems know the directory only */
+}
+
+int os_link(int fd, const char *path) {
+  char digits[TEXT_DIGITS],
+      self[sizeof "/proc/self/fd/" + TEXT_DIGITS] = "/proc/self/fd/";
+  strcat(self, text_number(digits, (unsigned)fd));
+  return (int)os_call(SYS_linkat, AT_FDCWD, self, AT_FDCWD, path, AT_SYMLINK_FOLLOW);
 }
 
 int os_unlink(const char *path) {
@@ -109,9 +163,13 @@ int os_rename(const char *from, const char *to) {
   return (int)os_call(SYS_rename, from, to);
 }
 
+/* With the rights that the call to come will have: the effective ones. Kernels before 5.8
+ * ask with the real ones. */
 int os_access(const char *path, int mode) {
   if (os_confined()) return -EPERM;
-  return (int)os_call(SYS_access, path, mode);
+  long error = os_call(SYS_faccessat2, AT_FDCWD, path, mode, AT_EACCESS);
+  if (error == -ENOSYS) error = os_call(SYS_access, path, mode);
+  return (int)error;
 }
 
 ssize_t os_link_target(const char *path, char *target, size_t size) {
@@ -134,4 +192,12 @@ ssize_t os_list(int fd, void *entries, size_t bytes) {
 
 int os_ioctl(int fd, unsigned long request, void *argument) {
   return (int)os_call(SYS_ioctl, fd, request, argument);
+}
+
+/* Each is a folder there. */
+unsigned os_threads(void) {
+  struct stat status;
+  if (os_confined()) return 0;
+  long error = os_call(SYS_stat, "/proc/self/task", &status);
+  return error || status.st_nlink < 2 ? 0 : (unsigned)status.st_nlink - 2;
 }

@@ -32,5 +32,6 @@ void misuse_note(enum ul_misuse_kind kind, const void *p, uint32_t site) {
       [UL_RESIZED_INSIDE] = UL_FB_INVALID_REALLOC,
   };
   fallback(counts[kind]);
-  if (site != UL_SITE_NONE) note(recording->misuses + kind * UL_MISUSE_SITES, p, site);
+  struct ul_header *h = site != UL_SITE_NONE ? table_header_rest() : NULL;
+  if (h) note(h->misuses + kind * UL_MISUSE_SITES, p, site);
 }

@@ -5,6 +5,7 @@
 #include "process/file.h"
 #include "process/settings.h"
 #include "recording/recording.h"
+#include "recording/tree.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -17,7 +18,7 @@ enum { TELL_PEAK = 4 << 20, TELL_LOST = 16 << 10, TELL_MS = 1000 };
 
 static uint64_t largest_live(int kind) {
   uint64_t most = 0;
-  for (uint32_t i = 0; i < UL_SNAPSHOT_SLOTS; i++) {
+  for (uint64_t i = 0; i < table_count(UL_SNAPSHOTS); i++) {
     const struct ul_snapshot *s = table_at(UL_SNAPSHOTS, i);
     bool counts = kind < 0 ? s->kind != UL_SNAPSHOT_FREE : s->kind == (uint32_t)kind;
     if (counts && s->live_bytes > most) most = s->live_bytes;
@@ -51,19 +52,8 @@ bool child_might_have_leaks_to_tell(void) {
 }
 
 bool child_may_keep(void) {
-  int fd = os_open(settings.file, O_RDWR | O_NOFOLLOW | O_NONBLOCK, 0);
-  if (fd < 0) return true;
-  void *mapped = NULL;
-  int error = os_map_file(&mapped, fd, 0, UL_HEADER_BYTES);
-  os_close(fd);
-  if (error) return true;
-  struct ul_header *main_header = mapped;
-  bool may = true;
-  if (!memcmp(main_header->magic, UL_MAGIC, sizeof main_header->magic))
-    may = __atomic_fetch_add(&main_header->children_kept, 1, __ATOMIC_RELAXED) <
-          settings.children_max;
-  os_unmap_file(main_header, UL_HEADER_BYTES);
-  return may;
+  return !tree || __atomic_fetch_add(&tree->children_kept, 1, __ATOMIC_RELAXED) <
+                      settings.children_max;
 }
 
 struct line {
@@ -96,6 +86,7 @@ bool child_fold(void) {
   static const char *const kinds[] = {"running", "exited", "signaled", "execed",
                                       "aborted"};
   char path[PATH_MAX];
+  file_find_main();
   strcpy(path, settings.file);
   if (!file_name_append(path, ".children")) return false;
   struct line l = {.n = 0};
@@ -113,9 +104,12 @@ bool child_fold(void) {
     put(&l, "-", 1), l.text[l.n++] = '\t';
   put_command(&l);
   l.text[l.n++] = '\n';
-  int fd = os_open(path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW, 0666);
+  int fd = os_open(path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK,
+                   settings.mode);
   if (fd < 0) return false;
-  int error = os_append(fd, l.text, l.n);
+  struct os_file file;
+  bool written =
+      os_identify(fd, &file) == 0 && file.regular && os_append(fd, l.text, l.n) == 0;
   os_close(fd);
-  return error == 0;
+  return written;
 }

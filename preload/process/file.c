@@ -1,9 +1,12 @@
 #include "process/file.h"
 
+#include "account/mapping.h"
 #include "base/os.h"
+#include "base/say.h"
 #include "base/text.h"
 #include "process/settings.h"
 #include "recording/recording.h"
+#include "recording/tree.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -52,11 +55,11 @@ static bool free_name(const char *path, char *result) {
 }
 
 static int open_at(const char *path) {
-  int error = recording_open(path);
+  int error = recording_open(path, settings.mode);
   if (error != -EEXIST || !is_ours(path)) return error;
   char earlier[PATH_MAX];
   if (!free_name(path, earlier) || os_rename(path, earlier) != 0) return -EEXIST;
-  return recording_open(path);
+  return recording_open(path, settings.mode);
 }
 
 static int open_as_child(void) {
@@ -64,16 +67,99 @@ static int open_as_child(void) {
   strcpy(path, settings.file);
   if (!append_number(path, (unsigned)recording->pid)) return -ENAMETOOLONG;
   int error = open_at(path);
-  if (error == -EEXIST && free_name(path, other)) error = recording_open(other);
+  if (error == -EEXIST && free_name(path, other))
+    error = recording_open(other, settings.mode);
   return error;
+}
+
+/* ---- the tree of processes ----------------------------------------------------- */
+
+/* Is ullage loaded there? */
+static bool parent_is_recorded(void) {
+  char digits[TEXT_DIGITS], path[64] = "/proc/";
+  strcat(path, text_number(digits, (unsigned)os_parent()));
+  strcat(path, "/maps");
+  size_t bytes, mapped;
+  char *text = mapping_text(path, &bytes, &mapped);
+  if (!text) return false;
+  bool found = memmem(text, bytes, "/libullage.so", strlen("/libullage.so"));
+  os_unmap(text, mapped, OS_TOOL);
+  return found;
+}
+
+/* One process alone leaves nothing but its recording. */
+static void join_beside(void) {
+  if (!tree_join_beside(settings.tree) && parent_is_recorded())
+    tree_found_beside(settings.tree, settings.mode);
+}
+
+static bool join_at(const char *path) {
+  return tree_join(path, settings.main_pid ? settings.main_pid : tree ? tree->pid : 0);
+}
+
+/* FILE may belong to a later run by now: ours is called FILE.old, FILE.old-2, ... then,
+ * and that is where our recording goes. */
+void file_find_main(void) {
+  char old[PATH_MAX];
+  if (*settings.tree || recording_in_file()) return;
+  strcpy(old, settings.file);
+  bool joined = join_at(old);
+  for (unsigned i = 1; !joined && i < NAME_TRIES; i++) {
+    char digits[TEXT_DIGITS];
+    strcpy(old, settings.file);
+    if (!file_name_append(old, ".old") ||
+        (i > 1 && (!file_name_append(old, "-") ||
+                   !file_name_append(old, text_number(digits, i)))) ||
+        os_access(old, F_OK) != 0)
+      return;
+    joined = join_at(old);
+  }
+  if (joined) strcpy(settings.file, old);
 }
 
 int file_open(void) {
   int error = -EEXIST;
   bool may_be_main =
       settings.main_pid ? settings.main_pid == recording->pid : !recording->forked;
+  tree_wish(settings.disk);
+  if (*settings.tree && !tree) join_beside();
   if (may_be_main) error = open_at(settings.file);
   main_by_default = error == 0;
-  if (error == -EEXIST) error = open_as_child();
+  if (error == 0 && !*settings.tree) tree_found(recording);
+  if (error == -EEXIST) {
+    file_find_main();
+    error = tree_full() ? -EDQUOT : open_as_child();
+  }
+  if (error) tree_count_unrecorded();
   return error;
+}
+
+/* ---- when there is none -------------------------------------------------------- */
+
+/* What is so for our parent as well, it has said. */
+static bool speaks_for_all(void) {
+  if (settings.main_pid) return settings.main_pid == os_pid();
+  return !(recording && recording->forked) && !parent_is_recorded();
+}
+
+static const char bound[] =
+    "the recordings beside %s have all the room that they may have "
+    "(ULLAGE_DISK): %s";
+
+void file_say_failed(int error) {
+  static bool said;
+  if (!speaks_for_all()) return;
+  if (error == -EDQUOT && tree_full())
+    say_once(&said, bound, settings.file, "the program runs unrecorded");
+  else
+    say_once(&said, "cannot write the recording %s: %s; the program runs unrecorded",
+             settings.file, strerrordesc_np(-error));
+}
+
+void file_say_bound(void) {
+  static bool said;
+  if (settings.main_pid) return;
+  if (*settings.tree && !tree) tree_join_beside(settings.tree);
+  if (tree_full() && speaks_for_all())
+    say_once(&said, bound, settings.file, "what came after that is not in them");
 }

@@ -8,6 +8,13 @@
 /* Open the recording's file for this process. A file of this very process, from before an
  * exec, is renamed FILE.1, FILE.2, ... 0, or -errno. */
 int file_open(void);
+/* Make `settings.file` what the main process's recording is called by now. */
+void file_find_main(void);
+/* Say so, if nobody of the tree of processes has: why there will be no recording. */
+void file_say_failed(int error);
+/* At the end, for a tree without `ullage run`: say that some of it has no recording, or
+ * half of one, because the tree had all the room that it may have. */
+void file_say_bound(void);
 /* Is this process the one that `settings.file` belongs to? */
 bool file_is_main(void);
 /* strcat for PATH_MAX bytes; false when there is no room. */

@@ -8,7 +8,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <limits.h>
 #include <pthread.h>
 #include <signal.h>
@@ -18,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/types.h>
+#include <threads.h>
 #include <unistd.h>
 
 /* ---- the end ------------------------------------------------------------------- */
@@ -201,9 +201,9 @@ EXPORT int posix_spawnp(pid_t *pid, const char *file,
   return real(pid, file, actions, attributes, arguments, environment);
 }
 
-/* ---- a second thread, another user --------------------------------------------- */
+/* ---- a second thread ----------------------------------------------------------- */
 
-/* A forked child's file is made while it has one thread ... */
+/* A forked child's file is made while it has one thread. */
 EXPORT int pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
                           void *(*body)(void *), void *argument) {
   NEXT(pthread_create);
@@ -211,40 +211,8 @@ EXPORT int pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
   return real(thread, attributes, body, argument);
 }
 
-/* ... and while it still has the rights of its parent (a server's worker gives them up).
- */
-EXPORT int setuid(uid_t uid) {
-  NEXT(setuid);
+EXPORT int thrd_create(thrd_t *thread, thrd_start_t body, void *argument) {
+  NEXT(thrd_create);
   process_settle();
-  return real(uid);
-}
-
-EXPORT int setreuid(uid_t ruid, uid_t euid) {
-  NEXT(setreuid);
-  process_settle();
-  return real(ruid, euid);
-}
-
-EXPORT int setresuid(uid_t ruid, uid_t euid, uid_t suid) {
-  NEXT(setresuid);
-  process_settle();
-  return real(ruid, euid, suid);
-}
-
-EXPORT int setgid(gid_t gid) {
-  NEXT(setgid);
-  process_settle();
-  return real(gid);
-}
-
-EXPORT int setgroups(size_t n, const gid_t *groups) {
-  NEXT(setgroups);
-  process_settle();
-  return real(n, groups);
-}
-
-EXPORT int chroot(const char *path) {
-  NEXT(chroot);
-  process_settle();
-  return real(path);
+  return real(thread, body, argument);
 }

@@ -1,9 +1,9 @@
 /* process.c - phases of the process (enum process_phase), as ullage sees it.
  *
- *   begun      by the first malloc, perhaps from the loader: process_begin() makes
- *              the page and the tables, in private memory. Sites are "early".
+ *   begun      by the first malloc, perhaps from the loader: process_begin() reads the
+ *              settings, makes the page and the recording. Sites are "early".
  *   starting   at the first allocation by anybody but the loader, or in our
- *              constructor: settings are read, the file is opened.
+ *              constructor: libunwind is loaded, the first snapshot taken.
  *   started    stacks are walked.
  *   finished   the last words: a final snapshot, the account of the address space,
  *              the leak scan; then nothing is recorded any more. Only a failed exec
@@ -60,8 +60,9 @@ enum { SETTLE_MS = 20 };
 
 _Atomic enum process_phase process_phase;
 
-static int self_pid;  /* 0 before the start */
-static bool unwanted; /* nothing is to be recorded: no reason for any system call */
+static int self_pid;    /* 0 before the beginning */
+static int begin_error; /* why nothing is recorded */
+static bool unwanted;   /* nothing is to be recorded: no reason for any system call */
 
 static void start(void);
 
@@ -84,9 +85,29 @@ static uint32_t class_bytes_of(unsigned class) {
   return class_bytes(class);
 }
 
+static bool wanted(void) {
+  if (!settings.record) return false;
+  return settings.children || !settings.main_pid || settings.main_pid == self_pid;
+}
+
+/* Nobody else has been in the recording yet, so that its memory, once it is the file's,
+ * never moves, whatever threads there will be and whoever makes them. */
+static bool begin_recording(void) {
+  if (!wanted()) return false;
+  begin_error = recording_begin(class_bytes_of) ? 0 : -ENOMEM;
+  if (begin_error) return false;
+  recording_identify();
+  begin_error = file_open();
+  if (begin_error) table_abandon();
+  return begin_error == 0;
+}
+
 static void begin(void) {
+  settings_read();
+  if (settings.faults) os_inject_faults(settings.faults);
+  self_pid = os_pid();
   if (page_begin()) {
-    bool recorded = recording_begin(class_bytes_of);
+    bool recorded = begin_recording();
     if (recorded) strip_watch();
     page_set_recording(recorded);
   }
@@ -175,7 +196,8 @@ static void forget_history(void) {
   }
   memset(recording->fallbacks, 0, sizeof recording->fallbacks);
   memset(&recording->scan, 0, sizeof recording->scan);
-  memset(recording->misuses, 0, sizeof recording->misuses);
+  for (unsigned i = 0; i < UL_MISUSES * UL_MISUSE_SITES; i++)
+    if (recording->misuses[i].site) recording->misuses[i] = (struct ul_misuse){0};
   snapshot_reset();
 }
 
@@ -213,27 +235,34 @@ static void fork_child(void) {
 
 /* ---- the file ------------------------------------------------------------------ */
 
-static void open_file(void) {
-  static bool said;
-  int error = file_open();
+/* `alone`: nobody else is writing into the tables. */
+static void settle(bool alone) {
+  if (!unsettled() || os_pid() != self_pid) return;
+  int error = alone ? file_open() : -EBUSY;
   if (!error) return;
-  say_once(&said, "cannot write the recording %s: %s; the program runs unrecorded",
-           settings.file, strerrordesc_np(-error));
+  file_say_failed(error);
   recording_stop(UL_STOP_NO_SPACE, -error);
-  page_set_recording(false);
+}
+
+/* There may be threads that we were not told of (a raw clone, a timer's). */
+static bool has_one_thread(void) {
+  return os_threads() <= 1;
 }
 
 void process_settle(void) {
-  if (unsettled()) open_file();
+  if (unsettled()) settle(has_one_thread());
 }
 
 /* ---- confinement ---------------------------------------------------------------- */
+
+/* For a program that needs no memory of the system any more, and allows it none. */
+enum { CONFINED_RESERVE = 128 << 10 };
 
 /* A forked child without a file gets it now or never. */
 static void settle_for_good(void) {
   if (!unsettled()) return;
   if (child_may_keep()) {
-    open_file();
+    process_settle();
   } else {
     recording->end_ms = recording_ms();
     child_fold();
@@ -246,8 +275,10 @@ static void prepare_confinement(void) {
   settle_for_good();
   if (!process_recording()) return;
   process_snapshot(heap_mine());
+  recording_reserve(CONFINED_RESERVE);
+  struct ul_header *h = table_header_rest();
   uint64_t now = recording_ms();
-  recording->confined_ms = now ? now : 1;
+  if (h) h->confined_ms = now ? now : 1;
 }
 
 bool process_confine(void) {
@@ -264,7 +295,8 @@ bool process_confine(void) {
 
 void process_unconfine(void) {
   os_confine(false);
-  if (recording) recording->confined_ms = 0;
+  struct ul_header *h = recording ? table_header_rest() : NULL;
+  if (h) h->confined_ms = 0;
 }
 
 /* ---- now and then -------------------------------------------------------------- */
@@ -340,7 +372,7 @@ static void finish_child(void) {
     tell = child_has_something_to_tell();
   }
   if (tell && child_may_keep()) {
-    process_settle();
+    settle(settings.scan || has_one_thread()); /* for the scan the others are stopped */
     if (!recording_stopped()) tell_all(scanned);
   } else if (child_fold()) {
     recording_discard();
@@ -362,6 +394,8 @@ static void finish(enum ul_state state, int status, bool by_exit) {
   else if ((has_file || unsettled()) && !passes_on)
     finish_child();
   page_set_recording(false);
+  if (recording_in_file()) recording_close();
+  file_say_bound();
   freeze_limit(REST_OF_THE_END_MS);
   busy_leave(before);
 }
@@ -397,6 +431,7 @@ void process_resume(void) {
   if (recording_stopped()) return;
   recording->state = UL_STATE_RUNNING;
   recording->end_ms = 0;
+  recording_reopen();
   fallback(UL_FB_EXEC_FAILED);
   process_phase = PHASE_STARTED;
   page_set_recording(true);
@@ -411,25 +446,17 @@ static void at_exit(int status, void *unused) {
 /* ---- the start ----------------------------------------------------------------- */
 
 static void start_recording(void) {
-  recording_identify();
   recording->depth_limit = site_depth_limit = settings.depth;
   snapshot_begin(&(struct snapshot_wishes){
       .interval_ms = settings.snapshot_ms,
       .check = settings.check,
       .writes = settings.writes,
   });
-  open_file();
-  if (recording_stopped()) return;
   unsigned before = busy_enter(BUSY_LOADING);
   stack_start();
   busy_leave(before);
   on_exit(at_exit, NULL);
   process_snapshot(heap_mine()); /* where everything begins */
-}
-
-static bool wanted(void) {
-  if (!settings.record) return false;
-  return settings.children || !settings.main_pid || settings.main_pid == os_pid();
 }
 
 /* Other libraries' constructors run before ours and may allocate (C++ programs do, a
@@ -451,11 +478,10 @@ bool process_start_early(const void *frame_address) {
 __attribute__((constructor)) static void start(void) {
   if (!advance(PHASE_STARTING)) return;
   int saved = errno;
-  settings_read();
-  if (settings.faults) os_inject_faults(settings.faults);
   process_begin();
-  self_pid = os_pid();
-  unwanted = !recording || !wanted() || os_confined();
+  process_check_fork();
+  if (begin_error) file_say_failed(begin_error);
+  unwanted = !recording || os_confined();
   if (unwanted)
     do_not_record();
   else

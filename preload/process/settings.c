@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 struct settings settings;
 
@@ -18,9 +19,26 @@ enum { CHECK = true };
 enum { CHECK = false };
 #endif
 
+/* As the kernel gave it to the process: argc, arguments, NULL, environment. Where libc
+ * has not come up yet, getenv finds nothing. */
+extern void *__libc_stack_end;
+
+static char **environment(void) {
+  if (environ) return environ;
+  long *argc = __libc_stack_end;
+  return (char **)(argc + 1) + *argc + 1;
+}
+
+static const char *variable(const char *name) {
+  size_t n = strlen(name);
+  for (char **e = environment(); *e; e++)
+    if (!strncmp(*e, name, n) && (*e)[n] == '=') return *e + n + 1;
+  return NULL;
+}
+
 static bool yes(const char *name, bool otherwise) {
   static bool said;
-  const char *value = getenv(name);
+  const char *value = variable(name);
   if (!value || !*value) return otherwise;
   if (!strcmp(value, "yes") || !strcmp(value, "1")) return true;
   if (!strcmp(value, "no") || !strcmp(value, "0")) return false;
@@ -32,7 +50,7 @@ static bool yes(const char *name, bool otherwise) {
 static unsigned long number(const char *name, unsigned long least, unsigned long most,
                             unsigned long otherwise) {
   static bool said;
-  const char *value = getenv(name);
+  const char *value = variable(name);
   if (!value || !*value) return otherwise;
   char *end;
   int saved = errno;
@@ -66,8 +84,10 @@ static unsigned heuristics(void) {
     name += length;
     if (bit && *name) continue;
     if (bit) return chosen;
-    say_once(&said, "ULLAGE_HEURISTICS=%s: all, none, or names of heuristics expected; "
-                    "using all", value);
+    say_once(&said,
+             "ULLAGE_HEURISTICS=%s: all, none, or names of heuristics expected; "
+             "using all",
+             value);
     return ALL;
   }
 }
@@ -97,11 +117,15 @@ static void put_program(struct name *to) {
   put(to, n > 0 ? comm : "program");
 }
 
-static void put_pattern(struct name *to, const char *pattern) {
+/* `common`: what stands for all processes in place of what differs between them. */
+static void put_pattern(struct name *to, const char *pattern, const char *common) {
   for (; *pattern; pattern++) {
-    if (pattern[0] == '%' && pattern[1] == 'p')
+    bool varies = pattern[0] == '%' && (pattern[1] == 'p' || pattern[1] == 'n');
+    if (varies && common)
+      put(to, common), pattern++;
+    else if (varies && pattern[1] == 'p')
       put_number(to, (unsigned)os_pid()), pattern++;
-    else if (pattern[0] == '%' && pattern[1] == 'n')
+    else if (varies)
       put_program(to), pattern++;
     else if (pattern[0] == '%' && pattern[1] == '%')
       put(to, "%"), pattern++;
@@ -110,15 +134,36 @@ static void put_pattern(struct name *to, const char *pattern) {
   }
 }
 
-static void read_file_name(void) {
-  struct name to = {settings.file, 0, sizeof settings.file};
-  const char *pattern = getenv("ULLAGE_FILE");
-  if (!pattern || !*pattern) pattern = "ullage.%n.%p";
-  if (pattern[0] != '/' && os_directory(settings.file, sizeof settings.file - 1) == 0) {
-    to.n = strlen(settings.file);
+static void expand(char file[PATH_MAX], const char *pattern, const char *common) {
+  struct name to = {file, 0, PATH_MAX};
+  if (pattern[0] != '/' && os_directory(file, PATH_MAX - 1) == 0) {
+    to.n = strlen(file);
     put(&to, "/");
   }
-  put_pattern(&to, pattern);
+  put_pattern(&to, pattern, common);
+}
+
+static bool has_pid(const char *pattern) {
+  while ((pattern = strchr(pattern, '%')) && pattern[1] != 'p')
+    pattern += pattern[1] ? 2 : 1;
+  return pattern;
+}
+
+static void read_file_name(void) {
+  const char *pattern = variable("ULLAGE_FILE");
+  if (!pattern || !*pattern) pattern = "ullage.%n.%p";
+  expand(settings.file, pattern, NULL);
+  if (!settings.main_pid && has_pid(pattern)) expand(settings.tree, pattern, "tree");
+}
+
+static unsigned readers(void) {
+  static bool said;
+  const char *value = variable("ULLAGE_READERS");
+  if (!value || !*value || !strcmp(value, "owner")) return 0600;
+  if (!strcmp(value, "group")) return 0640;
+  if (!strcmp(value, "all")) return 0644;
+  say_once(&said, "ULLAGE_READERS=%s: owner, group or all expected; using owner", value);
+  return 0600;
 }
 
 void settings_read(void) {
@@ -132,6 +177,8 @@ void settings_read(void) {
   settings.heuristics = heuristics();
   settings.children_max = (unsigned)number("ULLAGE_CHILDREN_MAX", 0, 1000000, 100);
   settings.snapshot_ms = number("ULLAGE_SNAPSHOT_MS", 1, 3600000, 10);
-  settings.faults = getenv("ULLAGE_FAIL");
+  settings.mode = readers();
+  settings.disk = number("ULLAGE_DISK", 0, UINT32_MAX >> 2, 0) << 20;
+  settings.faults = variable("ULLAGE_FAIL");
   read_file_name();
 }

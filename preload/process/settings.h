@@ -8,11 +8,15 @@
 
 struct settings {
   char file[PATH_MAX]; /* absolute; patterns expanded */
+  char tree[PATH_MAX]; /* "", or where each process has a `file` of its own (%p): another
+                          that they have in common */
   int main_pid;        /* whose recording is `file`; 0: nobody said */
   bool record, children, scan, check, writes;
   unsigned depth;
   unsigned heuristics;   /* bit 1 << enum ul_heuristic for each that counts */
   unsigned children_max; /* recordings that children may leave */
+  unsigned mode;         /* permissions of what is written */
+  uint64_t disk;         /* bytes that all of a tree may have there; 0: nobody said */
   uint64_t snapshot_ms;
   const char *faults;
 };

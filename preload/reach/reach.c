@@ -274,8 +274,10 @@ int reach_begin(const struct thread_set *threads) {
 
 static void store_rescued(const struct ul_amount *rescued) {
   memcpy(recording->scan.rescued, rescued, sizeof recording->scan.rescued);
-  for (unsigned h = UL_HEURISTICS_OF_SCAN; h < UL_HEURISTICS; h++)
-    recording->rescued[h - UL_HEURISTICS_OF_SCAN] = rescued[h];
+  for (unsigned i = UL_HEURISTICS_OF_SCAN; i < UL_HEURISTICS; i++) {
+    struct ul_header *h = rescued[i].blocks ? table_header_rest() : NULL;
+    if (h) h->rescued[i - UL_HEURISTICS_OF_SCAN] = rescued[i];
+  }
 }
 
 static void store_results(void) {

@@ -3,6 +3,8 @@
 #include "base/os.h"
 #include "base/page.h"
 #include "base/text.h"
+#include "recording/tree.h"
+#include "recording/window.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,10 +19,9 @@ static char path[PATH_MAX];
 static struct os_file identity;
 static bool in_file;
 static _Atomic bool stopped;
+static bool closed;     /* table lock */
+static uint64_t length; /* of the file */
 static uint64_t start_ms;
-
-static char *fork_copy;
-static size_t fork_copy_bytes;
 
 /* ---- beginning ----------------------------------------------------------------- */
 
@@ -93,68 +94,77 @@ void recording_identify(void) {
 
 /* ---- the file ------------------------------------------------------------------ */
 
-/* A file system without fallocate (NFS, some FUSE) gets zeros written instead. */
-static int allocate(int fd, uint64_t offset, size_t bytes) {
-  int error = os_allocate(fd, offset, bytes);
-  if (error != -EOPNOTSUPP) return error;
-  static const char zeros[65536];
-  for (size_t done = 0; done < bytes;) {
-    size_t n = bytes - done < sizeof zeros ? bytes - done : sizeof zeros;
-    error = os_write_all(fd, zeros, n, offset + done);
-    if (error) return error;
-    done += n;
-  }
-  return 0;
+/* Where holes are filled with zeros a long file would cost what it is long. */
+#define LENGTH_WITHOUT_HOLES (UINT64_C(16) << 20)
+
+/* As long from the start as it may become. There are holes in it, but they are less than
+ * a half of it: the bound comes first. */
+static uint64_t length_for(int fd) {
+  struct os_room room;
+  if (os_room(fd, &room)) return LENGTH_WITHOUT_HOLES;
+  uint64_t most = 2 * tree_most(&room);
+  if (!room.sparse) most = LENGTH_WITHOUT_HOLES;
+  return most < room.longest ? most : room.longest;
 }
 
-static int write_out(int fd) {
-  int error = os_write_all(fd, recording, UL_HEADER_BYTES, 0);
-  for (unsigned i = 0; !error && i < recording->segment_count; i++) {
-    const struct ul_segment *s = &recording->segments[i];
-    error =
-        os_write_all(fd, table_segment_address(i), table_segment_used(i), s->file_offset);
-  }
-  return error;
+/* The file has no name until it is whole, so nobody ever sees half of one; where that is
+ * not to be had it is made under its name. */
+static int make(const char *file, unsigned mode) {
+  char folder[PATH_MAX];
+  const char *slash = strrchr(file, '/');
+  size_t n = slash ? (size_t)(slash - file) + 1 : 0;
+  memcpy(folder, n ? file : "./", n ? n : 2);
+  folder[n ? n : 2] = 0;
+  return os_open_unnamed(folder, mode);
 }
 
-/* From the first mapping on there is no way back: an error stops the recording. */
-static void map_all(int fd) {
-  size_t together = recording->segments[UL_TABLES - 1].file_offset +
-                    recording->segments[UL_TABLES - 1].bytes;
-  int error = os_map_file(&(void *){recording}, fd, 0, together);
-  for (unsigned i = UL_TABLES; !error && i < recording->segment_count; i++) {
-    const struct ul_segment *s = &recording->segments[i];
-    error =
-        os_map_file(&(void *){table_segment_address(i)}, fd, s->file_offset, s->bytes);
-  }
-  if (error) recording_stop(UL_STOP_MEMORY, -error);
-  os_uncount(recording->file_bytes, OS_TOOL);
+static int make_named(const char *file, unsigned mode) {
+  return os_open(file, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, mode);
 }
 
 static int fill(int fd) {
-  int error = allocate(fd, 0, recording->file_bytes);
-  if (!error) error = write_out(fd);
-  return error ? error : os_identify(fd, &identity);
+  length = length_for(fd);
+  int error = os_set_length(fd, length);
+  if (!error) error = os_identify(fd, &identity);
+  return error ? error : window_stage(fd, length);
 }
 
-int recording_open(const char *file) {
-  if (strlen(file) >= sizeof path) return -ENAMETOOLONG;
-  int fd = os_open(file, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0666);
-  if (fd < 0) return fd;
+/* The file behind fd is named `file`, or will be. */
+static int settle(int fd, const char *file, bool named) {
   int error = fill(fd);
-  if (error) {
-    os_unlink(file);
-  } else {
-    map_all(fd);
-    strcpy(path, file);
-    in_file = true;
-  }
+  if (!error && !named && (error = os_link(fd, file))) window_unstage();
+  if (error && named) os_unlink(file);
   os_close(fd);
-  return error;
+  if (error) return error;
+  strcpy(path, file);
+  in_file = true;
+  if (!window_switch()) recording_stop(UL_STOP_MEMORY, ENOMEM);
+  return 0;
+}
+
+/* No name for what has none: there is no /proc. */
+static bool must_be_named(int error) {
+  return error == -EOPNOTSUPP || error == -ENOENT || error == -EINVAL;
+}
+
+int recording_open(const char *file, unsigned mode) {
+  if (strlen(file) >= sizeof path) return -ENAMETOOLONG;
+  if (os_access(file, F_OK) == 0) return -EEXIST;
+  int fd = make(file, mode);
+  int error = fd < 0 ? fd : settle(fd, file, false);
+  if (!must_be_named(error)) return error;
+  fd = make_named(file, mode);
+  return fd < 0 ? fd : settle(fd, file, true);
 }
 
 bool recording_in_file(void) {
   return in_file;
+}
+
+void recording_reserve(size_t bytes) {
+  table_lock();
+  window_back_ahead(bytes);
+  table_unlock();
 }
 
 void recording_stop(enum ul_stop why, int error) {
@@ -169,44 +179,30 @@ bool recording_stopped(void) {
   return atomic_load_explicit(&stopped, memory_order_relaxed);
 }
 
-void recording_discard(void) {
-  if (in_file) os_unlink(path);
-}
-
-static int reopen(void) {
+/* By name, if it is still the name of what we have mapped. */
+static bool is_there(void) {
   struct os_file found;
-  int fd = os_open(path, O_RDWR | O_NOFOLLOW, 0);
-  if (fd < 0) return fd;
-  if (os_identify(fd, &found) == 0 && found.device == identity.device &&
-      found.inode == identity.inode)
-    return fd;
-  os_close(fd);
-  return -ESTALE;
+  return in_file && os_identify_at(path, &found) == 0 && os_same_file(&found, &identity);
 }
 
-static void *map_private(size_t bytes) {
-  void *at = os_map(bytes, OS_PAGE, OS_TOOL);
-  if (!at) recording_stop(UL_STOP_MEMORY, ENOMEM);
-  return at;
+void recording_discard(void) {
+  if (is_there() && os_unlink(path) == 0) tree_charge_back(window_backed());
 }
 
-void *recording_map(size_t bytes) {
-  if (!in_file) return map_private(bytes);
-  int fd = reopen();
-  if (fd < 0) {
-    recording_stop(UL_STOP_REOPEN, -fd);
-    return NULL;
-  }
-  void *at = NULL;
-  int error = allocate(fd, recording->file_bytes, bytes);
-  if (error) {
-    recording_stop(UL_STOP_NO_SPACE, -error);
-  } else {
-    error = os_map_file(&at, fd, recording->file_bytes, bytes);
-    if (error) recording_stop(UL_STOP_MEMORY, -error);
-  }
-  os_close(fd);
-  return at;
+void recording_close(void) {
+  table_lock();
+  closed = true;
+  if (is_there()) os_set_length_of(path, recording->file_bytes);
+  table_unlock();
+}
+
+void recording_reopen(void) {
+  if (is_there()) os_set_length_of(path, length);
+  closed = false;
+}
+
+bool recording_may_grow(void) {
+  return !closed && !recording_stopped();
 }
 
 /* ---- heaps --------------------------------------------------------------------- */
@@ -247,68 +243,21 @@ bool recording_chunk(uint32_t chunk, uint32_t heap, uint32_t first_site) {
 
 /* ---- fork ---------------------------------------------------------------------- */
 
-static size_t copy_size(void) {
-  size_t total = UL_HEADER_BYTES;
-  for (unsigned i = 0; i < recording->segment_count; i++)
-    total += os_whole_pages(table_segment_used(i));
-  return total;
-}
-
-static void copy_all(char *to) {
-  memcpy(to, recording, UL_HEADER_BYTES);
-  to += UL_HEADER_BYTES;
-  for (unsigned i = 0; i < recording->segment_count; i++) {
-    memcpy(to, table_segment_address(i), table_segment_used(i));
-    to += os_whole_pages(table_segment_used(i));
-  }
-}
-
 void recording_copy(void) {
   if (!recording || !in_file || stopped) return;
-  fork_copy_bytes = copy_size();
-  if (fork_copy_bytes <= COPY_MAX) fork_copy = os_map(fork_copy_bytes, OS_PAGE, OS_TOOL);
-  if (fork_copy)
-    copy_all(fork_copy);
-  else
-    fallback(UL_FB_CHILD_UNRECORDED);
+  tree_fork_prepare();
+  if (window_used() > COPY_MAX || !window_copy()) fallback(UL_FB_CHILD_UNRECORDED);
 }
 
 void recording_drop_copy(void) {
-  if (fork_copy) os_unmap(fork_copy, fork_copy_bytes, OS_TOOL);
-  fork_copy = NULL;
-}
-
-/* Blank memory over the shared file. The header is needed to know the segments,
- * so it goes last, and comes back without what belongs to the parent. */
-static void blank(void) {
-  static struct ul_header header; /* too large for a thread's stack */
-  memcpy(&header, recording, sizeof header);
-  for (unsigned i = 0; i < recording->segment_count; i++)
-    os_map_over(table_segment_address(i), recording->segments[i].bytes);
-  os_map_over(recording, UL_HEADER_BYTES);
-  memcpy(recording, &header, sizeof header);
-}
-
-static void restore(void) {
-  char *from = fork_copy + UL_HEADER_BYTES;
-  for (unsigned i = 0; i < recording->segment_count; i++) {
-    size_t used = os_whole_pages(table_segment_used(i));
-    if (used) os_move_over(from, used, table_segment_address(i), used, OS_TOOL);
-    from += used;
-  }
+  window_drop_copy();
 }
 
 bool recording_become_copy(void) {
   if (!recording || !in_file) return recording != NULL;
-  bool copied = fork_copy != NULL;
-  blank();
-  if (copied) {
-    memcpy(recording, fork_copy, UL_HEADER_BYTES);
-    restore();
-    os_unmap(fork_copy, UL_HEADER_BYTES, OS_TOOL);
-    fork_copy = NULL;
-  }
+  if (!window_become_copy()) return false;
   in_file = false;
   path[0] = 0;
-  return copied;
+  recording->tree_kib = recording->children_kept = 0;
+  return true;
 }

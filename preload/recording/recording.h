@@ -1,6 +1,6 @@
-/* recording.h - the life of the recording's file: private memory first, then a
- * shared mapping of a file, extended ahead of use, until the end or until it has
- * to stop. format.h has the layout, table.h the tables in it. */
+/* recording.h - the life of the recording's file: private memory first, then a shared
+ * mapping of a file, until the end or until it has to stop. format.h has the layout,
+ * table.h the tables in it, window.h the memory of the tables. */
 #ifndef ULLAGE_RECORDING_H
 #define ULLAGE_RECORDING_H
 
@@ -9,9 +9,9 @@
 /* Begin in private memory. class_bytes: a class's block size, for the header. false: no
  * memory, nothing will be recorded. */
 bool recording_begin(uint32_t (*class_bytes)(unsigned class));
-/* Give it the file `path`, which must not exist. Nothing else may run in the process.
- * 0, or -errno: the recording stays in private memory. */
-int recording_open(const char *path);
+/* Give it the file `path`, which must not exist: -EEXIST. Nothing else may write into
+ * the recording meanwhile. 0, or -errno: the recording stays in private memory. */
+int recording_open(const char *path, unsigned mode);
 bool recording_in_file(void);
 /* Who we are: pid, program, command line, directory. */
 void recording_identify(void);
@@ -19,15 +19,18 @@ void recording_identify(void);
  * or 0. */
 void recording_stop(enum ul_stop why, int error);
 bool recording_stopped(void);
+/* System calls may soon be deadly: for the next `bytes` there will be none. */
+void recording_reserve(size_t bytes);
 /* Delete the file (a child that has nothing to tell). */
 void recording_discard(void);
+/* Nothing is added from now on: the file is made as long as what is in it; or, if the end
+ * was none, something may be. */
+void recording_close(void);
+void recording_reopen(void);
+bool recording_may_grow(void);
 
 /* Milliseconds since the start of the recording. */
 uint64_t recording_ms(void);
-
-/* Zeroed memory for a new segment, backed by the file if there is one; NULL: the
- * recording has stopped. Under the table lock. */
-void *recording_map(size_t bytes);
 
 /* Heaps and their counters. */
 uint32_t
@@ -42,7 +45,7 @@ bool recording_chunk(uint32_t chunk, uint32_t heap, uint32_t first_site);
 void recording_copy(void);
 /* In the parent. */
 void recording_drop_copy(void);
-/* In the child: put the copy in place of the shared file. false: there is none; the
- * child's tables are blank private memory. */
+/* In the child: put the copy in place of the shared file. false: there is none; nothing
+ * may be written into the tables. */
 bool recording_become_copy(void);
 #endif

@@ -2,41 +2,48 @@
 
 #include "base/lock.h"
 #include "base/os.h"
-#include "heap/types.h"
 #include "recording/recording.h"
+#include "recording/window.h"
 
+#include <errno.h>
 #include <string.h>
 
-/* A table is a list of pieces, one for each of its segments; each is a mapping of
- * its own, wherever the kernel puts it. Reserving address space for the largest
- * possible tables would spare the search in table_at, but a program that limits its
- * address space (ulimit -v, setrlimit) would have nothing left. */
+/* A table is a list of pieces, each in one of the recording's windows (window.h).
+ * Reserving address space for the largest possible tables would spare the search in
+ * table_at, but a program that limits its address space (ulimit -v, setrlimit) would have
+ * nothing left.
+ *
+ * A piece that is the last of the recording grows where it is. Others are an eighth of
+ * the table, so that a small process has a small file; from SPARE_LESS on a half, so that
+ * PIECES are enough for any size. A third of a table is spare at most. */
 struct piece {
   uint64_t first; /* byte of the table */
   uint64_t bytes;
   char *at;
 };
-enum { PIECES = 64, GRAIN = 65536 };
+enum { PIECES = 96, SPARE_LESS = 32 << 10 };
 
+/* What is appended at once is a multiple of `unit` if it is a piece. */
 static const struct shape {
   uint32_t element_bytes;
-  uint32_t first_segment;
+  uint32_t unit;
+  bool by_time; /* beyond its first piece it comes out of the reserve, by pages */
 } shapes[UL_TABLES] = {
-    [UL_TEXT] = {1, 16384},
-    [UL_MODULES] = {sizeof(struct ul_module), 8192},
-    [UL_NODES] = {sizeof(struct ul_node), 65536},
-    [UL_SITES] = {sizeof(struct ul_site), 16384},
-    [UL_CHUNKS] = {sizeof(struct ul_chunk), 4096},
-    [UL_COUNTERS] = {sizeof(struct ul_counter), 65536},
-    [UL_ARENAS] = {sizeof(struct ul_arena), 16384},
-    [UL_ENTRIES] = {sizeof(uint64_t), 65536},
-    [UL_LARGES] = {sizeof(struct ul_large), 4096},
-    [UL_SNAPSHOTS] = {sizeof(struct ul_snapshot),
-                      sizeof(struct ul_snapshot) * UL_SNAPSHOT_SLOTS},
-    [UL_ROWS] = {sizeof(struct ul_row), 131072},
-    [UL_HEAPS] = {sizeof(struct ul_heap_record), 4096},
-    [UL_LEAKS] = {sizeof(struct ul_leak), 4096},
-    [UL_MAPPINGS] = {sizeof(struct ul_mapping), 16384},
+    [UL_TEXT] = {1, WINDOW_GRAIN},
+    [UL_MODULES] = {sizeof(struct ul_module), WINDOW_GRAIN},
+    [UL_NODES] = {sizeof(struct ul_node), WINDOW_GRAIN},
+    [UL_SITES] = {sizeof(struct ul_site), WINDOW_GRAIN},
+    [UL_CHUNKS] = {sizeof(struct ul_chunk), WINDOW_GRAIN},
+    [UL_COUNTERS] = {sizeof(struct ul_counter),
+                     UL_CHUNK_SITES * sizeof(struct ul_counter)},
+    [UL_ARENAS] = {sizeof(struct ul_arena), sizeof(struct ul_arena)},
+    [UL_ENTRIES] = {sizeof(uint64_t), WINDOW_GRAIN},
+    [UL_LARGES] = {sizeof(struct ul_large), WINDOW_GRAIN},
+    [UL_SNAPSHOTS] = {sizeof(struct ul_snapshot), 4 * sizeof(struct ul_snapshot), true},
+    [UL_ROWS] = {sizeof(struct ul_row), WINDOW_GRAIN, true},
+    [UL_HEAPS] = {sizeof(struct ul_heap_record), WINDOW_GRAIN},
+    [UL_LEAKS] = {sizeof(struct ul_leak), WINDOW_GRAIN},
+    [UL_MAPPINGS] = {sizeof(struct ul_mapping), WINDOW_GRAIN},
 };
 
 struct ul_header *recording;
@@ -44,7 +51,6 @@ struct ul_header *recording;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct piece pieces[UL_TABLES][PIECES];
 static unsigned piece_count[UL_TABLES]; /* published with release: readers take no lock */
-static char *segment_at[UL_SEGMENTS];   /* address of each segment of the directory */
 
 /* ---- making room --------------------------------------------------------------- */
 
@@ -53,58 +59,99 @@ static uint64_t capacity_of(enum ul_table table) {
   return n ? pieces[table][n - 1].first + pieces[table][n - 1].bytes : 0;
 }
 
-static void segment_enter(enum ul_table table, uint64_t bytes, char *at) {
-  uint32_t i = recording->segment_count, n = piece_count[table];
-  pieces[table][n] = (struct piece){capacity_of(table), bytes, at};
-  __atomic_store_n(&piece_count[table], n + 1, __ATOMIC_RELEASE);
-  segment_at[i] = at;
-  recording->segments[i] = (struct ul_segment){recording->file_bytes, bytes, table, 0};
-  recording->file_bytes += bytes;
-  __atomic_store_n(&recording->segment_count, i + 1, __ATOMIC_RELEASE);
+static void stop(enum window_answer why) {
+  static const struct {
+    enum ul_stop stop;
+    int error;
+  } reasons[] = {
+      [WINDOW_NO_MEMORY] = {UL_STOP_MEMORY, ENOMEM},
+      [WINDOW_NO_ROOM] = {UL_STOP_NO_SPACE, ENOSPC},
+      [WINDOW_TOO_LONG] = {UL_STOP_NO_SPACE, EFBIG},
+      [WINDOW_BOUND] = {UL_STOP_BOUND, 0},
+  };
+  recording_stop(reasons[why].stop, reasons[why].error);
 }
 
-static bool segment_add(enum ul_table table, uint64_t bytes) {
-  if (recording->segment_count == UL_SEGMENTS || piece_count[table] == PIECES) {
+/* What is new continues the table's last piece in memory, and its segment in the file. */
+static bool continues(enum ul_table table, const char *at) {
+  uint32_t i = recording->segment_count, n = piece_count[table];
+  return i && recording->segments[i - 1].table == table &&
+         at == pieces[table][n - 1].at + pieces[table][n - 1].bytes;
+}
+
+static bool segment_enter(enum ul_table table, uint64_t bytes, char *at,
+                          uint64_t offset) {
+  uint32_t i = recording->segment_count, n = piece_count[table];
+  if (i == UL_SEGMENTS || n == PIECES) {
     recording_stop(UL_STOP_FULL, 0);
     return false;
   }
-  char *at = recording_map(bytes);
-  if (at) segment_enter(table, bytes, at);
-  return at != NULL;
+  enum window_answer answer = window_back_header(offsetof(struct ul_header, segments) +
+                                                     i * sizeof(struct ul_segment),
+                                                 sizeof(struct ul_segment));
+  if (answer != WINDOW_FINE) {
+    stop(answer);
+    return false;
+  }
+  pieces[table][n] = (struct piece){capacity_of(table), bytes, at};
+  __atomic_store_n(&piece_count[table], n + 1, __ATOMIC_RELEASE);
+  recording->segments[i] = (struct ul_segment){offset, bytes, table, 0};
+  __atomic_store_n(&recording->segment_count, i + 1, __ATOMIC_RELEASE);
+  return true;
 }
 
-/* Half as much again each time: 64 pieces are enough for any size, and no more than a
- * third of the file is spare. A run of elements that belongs together never straddles two
- * pieces: what is left of a piece stays zero. */
-static bool make_room(enum ul_table table, uint64_t *first, uint64_t n) {
-  uint64_t element = shapes[table].element_bytes, capacity = capacity_of(table);
-  if ((*first + n) * element <= capacity) return true;
-  uint64_t bytes = (capacity / 2 + GRAIN - 1) & ~(uint64_t)(GRAIN - 1);
-  uint64_t least = (n * element + GRAIN - 1) & ~(uint64_t)(GRAIN - 1);
-  *first = capacity / element;
-  return segment_add(table, bytes > least ? bytes : least);
+/* `bytes` more; *joined: they continue what was there. */
+static bool segment_add(enum ul_table table, uint64_t bytes, bool reserved,
+                        bool *joined) {
+  char *at;
+  uint64_t offset;
+  enum window_answer answer = window_take(bytes, reserved, &at, &offset);
+  if (answer != WINDOW_FINE) {
+    stop(answer);
+    return false;
+  }
+  *joined = continues(table, at);
+  recording->file_bytes = window_end();
+  if (!*joined) return segment_enter(table, bytes, at, offset);
+  pieces[table][piece_count[table] - 1].bytes += bytes;
+  recording->segments[recording->segment_count - 1].bytes += bytes;
+  return true;
 }
+
+/* A run of elements that belongs together never straddles two pieces: what is left of a
+ * piece stays zero. */
+static bool make_room(enum ul_table table, uint64_t *first, uint64_t n) {
+  const struct shape *shape = &shapes[table];
+  uint64_t capacity = capacity_of(table);
+  if ((*first + n) * shape->element_bytes <= capacity) return true;
+  uint64_t spare = capacity / (capacity < SPARE_LESS ? 8 : 2);
+  uint64_t bytes = n * shape->element_bytes;
+  if (bytes < spare) bytes = spare;
+  bool reserved = shape->by_time && capacity, joined;
+  uint64_t unit = reserved ? OS_PAGE : shape->unit;
+  bytes = (bytes + unit - 1) / unit * unit;
+  if (!segment_add(table, bytes, reserved, &joined)) return false;
+  if (!joined) *first = capacity / shape->element_bytes;
+  return true;
+}
+
+/* All snapshots, and a good deal of rows. */
+enum {
+  RESERVE_BYTES =
+      UL_SNAPSHOT_SLOTS * (sizeof(struct ul_snapshot) + 64 * sizeof(struct ul_row))
+};
 
 bool table_begin(void) {
-  size_t total = UL_HEADER_BYTES;
-  for (int t = 0; t < UL_TABLES; t++)
-    total += shapes[t].first_segment;
-  char *at = os_map(total, OS_PAGE, OS_TOOL);
-  if (!at) return false;
-  struct ul_header *h = (struct ul_header *)at;
+  struct ul_header *h = window_begin(UL_HEADER_BYTES, RESERVE_BYTES);
+  if (!h) return false;
   h->header_bytes = UL_HEADER_BYTES;
-  h->file_bytes = UL_HEADER_BYTES;
-  recording = h;
-  for (int t = 0; t < UL_TABLES; t++) {
+  for (int t = 0; t < UL_TABLES; t++)
     h->table[t].element_bytes = shapes[t].element_bytes;
-    segment_enter((enum ul_table)t, shapes[t].first_segment, at + h->file_bytes);
-  }
-  h->table[UL_TEXT].count = 1; /* the empty string */
-  h->table[UL_NODES].count = UL_NODE_RESERVED;
-  h->table[UL_SITES].count = UL_SITE_RESERVED;
-  h->table[UL_SNAPSHOTS].count = UL_SNAPSHOT_SLOTS;
+  recording = h;
   count_adopt(h->fallbacks);
-  return true;
+  /* The empty string, and what has a fixed number. */
+  return table_append(UL_TEXT, 1) == 0 && table_append(UL_NODES, UL_NODE_RESERVED) == 0 &&
+         table_append(UL_SITES, UL_SITE_RESERVED) == 0;
 }
 
 void table_abandon(void) {
@@ -127,7 +174,7 @@ uint64_t table_count(enum ul_table table) {
 }
 
 static bool append_locked(enum ul_table table, uint64_t *first, uint64_t n) {
-  if (recording_stopped()) return false;
+  if (!recording_may_grow()) return false;
   *first = recording->table[table].count;
   if (!make_room(table, first, n)) return false;
   if (*first + n >= TABLE_NONE) {
@@ -144,6 +191,15 @@ uint32_t table_append(enum ul_table table, uint32_t n) {
   bool done = append_locked(table, &first, n);
   table_unlock();
   return done ? (uint32_t)first : TABLE_NONE;
+}
+
+struct ul_header *table_header_rest(void) {
+  const size_t offset = offsetof(struct ul_header, misuses);
+  table_lock();
+  enum window_answer answer =
+      window_back_header(offset, sizeof(struct ul_header) - offset);
+  table_unlock();
+  return answer == WINDOW_FINE ? recording : NULL;
 }
 
 bool table_extend(enum ul_table table, uint64_t n) {
@@ -184,22 +240,6 @@ void *table_replace_rows(enum ul_table table, size_t n) {
     last[table].n = (uint32_t)n;
   }
   return n ? table_at(table, last[table].first) : NULL;
-}
-
-/* ---- segments ------------------------------------------------------------------ */
-
-void *table_segment_address(unsigned i) {
-  return segment_at[i];
-}
-
-size_t table_segment_used(unsigned i) {
-  const struct ul_segment *s = &recording->segments[i];
-  uint64_t used = recording->table[s->table].count * shapes[s->table].element_bytes,
-           before = 0;
-  for (unsigned k = 0; k < i; k++)
-    if (recording->segments[k].table == s->table) before += recording->segments[k].bytes;
-  if (used <= before) return 0;
-  return used - before < s->bytes ? used - before : s->bytes;
 }
 
 void table_lock(void) {

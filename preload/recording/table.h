@@ -16,8 +16,8 @@
 
 extern struct ul_header *recording; /* NULL until the tables exist */
 
-/* Make the header and each table's first segment, all in private memory. false: no
- * memory; nothing is recorded. */
+/* Make the header and the first elements, all in private memory. false: no memory;
+ * nothing is recorded. */
 bool table_begin(void);
 /* There is no recording any more; its memory stays as it is (it is another process's). */
 void table_abandon(void);
@@ -30,6 +30,9 @@ void *table_at(enum ul_table table, uint64_t i);
  * table, and elements skipped to keep a run together stay so. Takes the table lock, which
  * lies inside all locks but the meta lock. */
 uint32_t table_append(enum ul_table table, uint32_t n);
+/* The header, to write what it has behind its segments: most processes never need the
+ * room of that page. NULL: there is none. Takes the table lock. */
+struct ul_header *table_header_rest(void);
 /* Make the table at least `n` elements long; false as above. */
 bool table_extend(enum ul_table table, uint64_t n);
 uint64_t table_count(enum ul_table table);
@@ -40,14 +43,6 @@ uint32_t table_text(const char *text, size_t bytes_without_nul);
  * was none): room is appended as needed, elements too many are zeroed. NULL: no room, or
  * nothing to hold. One caller at a time for each table. */
 void *table_replace_rows(enum ul_table table, size_t n);
-
-/* The header and the first UL_TABLES segments lie side by side, in memory as in the file.
- */
-
-/* Segments, for whoever moves all of them: the address of the i-th. */
-void *table_segment_address(unsigned i);
-/* Bytes of the segment that hold elements in use. */
-size_t table_segment_used(unsigned i);
 
 void table_lock(void);
 void table_unlock(void);

@@ -30,7 +30,7 @@ def native():
 
 
 @pytest.mark.seconds(600)
-@pytest.mark.parametrize("operation", ["fallocate", "open", "write", "fork"])
+@pytest.mark.parametrize("operation", ["fallocate", "back", "open", "write", "fork"])
 def test_each_operation_fails_in_turn(recorder, native, operation):
     for n in list(range(1, 13)) + [20, 50]:
         for name in WORKLOADS:

@@ -17,6 +17,7 @@
 #include "reach/freeze.h"
 #include "reach/reach.h"
 #include "recording/recording.h"
+#include "recording/window.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -89,9 +90,12 @@ void *table_replace_rows(enum ul_table t, size_t n) {
   if (n > *count) *count = n;
   return n ? tables[t].at : NULL;
 }
-void *table_segment_address(unsigned i) {
-  (void)i;
-  return NULL; /* there are none */
+struct ul_header *table_header_rest(void) {
+  return &header;
+}
+bool window_range(unsigned i, uintptr_t *start, size_t *bytes) {
+  (void)i, (void)start, (void)bytes;
+  return false; /* there are none */
 }
 uint64_t recording_ms(void) {
   return os_ms();

@@ -1,0 +1,275 @@
+#include "recording/window.h"
+
+#include "base/os.h"
+#include "recording/tree.h"
+
+#include <errno.h>
+#include <string.h>
+
+struct window {
+  char *at;
+  uint64_t offset;
+  size_t bytes;  /* whole pages */
+  size_t used;   /* given out */
+  size_t backed; /* whole pages: have room in the file, or would have */
+};
+/* Each is a quarter of all before, at least WINDOW_LEAST: this many reach any length. */
+enum { HEADER, RESERVE, WINDOWS = 128, WINDOW_LEAST = 64 << 10 };
+
+static struct window windows[WINDOWS];
+static unsigned count;
+static uint32_t header_pages; /* bit a page: in use; in place of `used` and `backed` */
+static char *staged[WINDOWS];
+static bool in_file;
+static uint64_t file_length;
+
+static char *copied;
+static size_t copied_bytes;
+
+/* ---- giving out ---------------------------------------------------------------- */
+
+static struct window *last(void) {
+  return &windows[count - 1];
+}
+
+static uint64_t end_of(const struct window *w) {
+  return w->offset + w->bytes;
+}
+
+/* From the last page of what is mapped. */
+static enum window_answer map_file(const struct window *before, struct window *w) {
+  void *at;
+  if (os_injected(OS_OP_FALLOCATE)) return WINDOW_NO_ROOM;
+  if (os_map_again(&at, before->at + before->bytes - OS_PAGE, OS_PAGE + w->bytes))
+    return WINDOW_NO_MEMORY;
+  os_unmap_file(at, OS_PAGE);
+  w->at = (char *)at + OS_PAGE;
+  return WINDOW_FINE;
+}
+
+static enum window_answer map_private(struct window *w) {
+  w->at = os_map(w->bytes, OS_PAGE, OS_TOOL);
+  return w->at ? WINDOW_FINE : WINDOW_NO_MEMORY;
+}
+
+static size_t size_for(size_t bytes) {
+  size_t share = count ? (size_t)end_of(last()) / 4 : 0;
+  size_t wanted = bytes > share ? bytes : share;
+  return (wanted + WINDOW_LEAST - 1) & ~(size_t)(WINDOW_LEAST - 1);
+}
+
+static enum window_answer add(size_t bytes) {
+  if (count == WINDOWS) return WINDOW_TOO_LONG;
+  struct window w = {.bytes = size_for(bytes), .offset = count ? end_of(last()) : 0};
+  if (in_file && end_of(&w) > file_length && w.offset < file_length)
+    w.bytes = (size_t)(file_length - w.offset);
+  if (w.bytes < bytes) return WINDOW_TOO_LONG;
+  enum window_answer answer = in_file ? map_file(last(), &w) : map_private(&w);
+  if (answer == WINDOW_FINE) windows[count++] = w;
+  return answer;
+}
+
+static enum window_answer give_room(char *at, size_t bytes) {
+  if (!in_file) return WINDOW_FINE;
+  if (!tree_charge(bytes)) return WINDOW_BOUND;
+  if (os_back(at, bytes) == 0) return WINDOW_FINE;
+  tree_charge_back(bytes);
+  return WINDOW_NO_ROOM;
+}
+
+/* Room in the file for its first `bytes`. */
+static enum window_answer back(struct window *w, size_t bytes) {
+  size_t wanted = os_whole_pages(bytes);
+  if (wanted <= w->backed) return WINDOW_FINE;
+  enum window_answer answer = give_room(w->at + w->backed, wanted - w->backed);
+  if (answer == WINDOW_FINE) w->backed = wanted;
+  return answer;
+}
+
+void *window_begin(size_t header_bytes, size_t reserve) {
+  if (add(header_bytes) != WINDOW_FINE || add(reserve) != WINDOW_FINE) return NULL;
+  header_pages = 1;
+  return windows[HEADER].at;
+}
+
+uint64_t window_end(void) {
+  return end_of(last());
+}
+
+static bool fits(const struct window *w, size_t bytes) {
+  return w->used + bytes <= w->bytes;
+}
+
+enum window_answer window_take(size_t bytes, bool reserved, char **at, uint64_t *offset) {
+  enum window_answer answer = WINDOW_FINE;
+  struct window *w = &windows[RESERVE];
+  if (!reserved || !fits(w, bytes)) {
+    if (last() == w || !fits(last(), bytes)) answer = add(bytes);
+    if (answer != WINDOW_FINE) return answer;
+    w = last();
+  }
+  answer = back(w, w->used + bytes);
+  if (answer != WINDOW_FINE) return answer;
+  *at = w->at + w->used;
+  *offset = w->offset + w->used;
+  w->used += bytes;
+  return WINDOW_FINE;
+}
+
+enum window_answer window_back_header(size_t offset, size_t bytes) {
+  struct window *w = &windows[HEADER];
+  for (size_t page = offset / OS_PAGE; page * OS_PAGE < offset + bytes; page++) {
+    if (header_pages & 1u << page) continue;
+    enum window_answer answer = give_room(w->at + page * OS_PAGE, OS_PAGE);
+    if (answer != WINDOW_FINE) return answer;
+    header_pages |= 1u << page;
+  }
+  return WINDOW_FINE;
+}
+
+void window_back_ahead(size_t bytes) {
+  if (last()->used + bytes > last()->bytes && add(bytes) != WINDOW_FINE) return;
+  back(last(), last()->used + bytes);
+}
+
+static size_t header_used(void) {
+  return (size_t)__builtin_popcount(header_pages) * OS_PAGE;
+}
+
+size_t window_used(void) {
+  size_t bytes = header_used();
+  for (unsigned i = RESERVE; i < count; i++)
+    bytes += os_whole_pages(windows[i].used);
+  return bytes;
+}
+
+size_t window_backed(void) {
+  size_t bytes = header_used();
+  for (unsigned i = RESERVE; i < count; i++)
+    bytes += windows[i].backed;
+  return in_file ? bytes : 0;
+}
+
+bool window_range(unsigned i, uintptr_t *start, size_t *bytes) {
+  if (i >= count) return false;
+  *start = (uintptr_t)windows[i].at;
+  *bytes = windows[i].bytes;
+  return true;
+}
+
+/* ---- a file in their place ----------------------------------------------------- */
+
+static void drop_staged(void) {
+  for (unsigned i = 0; i < count; i++) {
+    if (staged[i]) os_unmap_file(staged[i], windows[i].bytes);
+    staged[i] = NULL;
+  }
+}
+
+/* What of a window is in use, one page or run of them after the other; 0: no more. */
+static size_t next_used(unsigned i, size_t *offset, size_t after) {
+  if (i != HEADER) {
+    *offset = 0;
+    return after ? 0 : windows[i].used;
+  }
+  size_t page = after / OS_PAGE;
+  while (page < 32 && !(header_pages >> page & 1))
+    page++;
+  *offset = page * OS_PAGE;
+  return page < 32 ? OS_PAGE : 0;
+}
+
+static void copy_used(unsigned i, char *to) {
+  size_t offset, bytes, after = 0;
+  for (; (bytes = next_used(i, &offset, after)); after = offset + bytes)
+    memcpy(to + offset, windows[i].at + offset, bytes);
+}
+
+static int back_used(unsigned i, char *at) {
+  size_t offset, bytes, after = 0;
+  int error = 0;
+  for (; !error && (bytes = next_used(i, &offset, after)); after = offset + bytes)
+    error = os_back(at + offset, os_whole_pages(bytes));
+  return error;
+}
+
+static int stage(unsigned i, int fd) {
+  void *at = NULL;
+  int error = os_map_file(&at, fd, windows[i].offset, windows[i].bytes);
+  if (error) return error;
+  staged[i] = at;
+  error = back_used(i, at);
+  if (!error) copy_used(i, at);
+  return error;
+}
+
+int window_stage(int fd, uint64_t length) {
+  int error = window_end() > length ? -EFBIG : 0;
+  for (unsigned i = 0; !error && i < count; i++)
+    error = stage(i, fd);
+  if (!error && !tree_charge(window_used())) error = -EDQUOT;
+  file_length = length;
+  if (error) drop_staged();
+  return error;
+}
+
+void window_unstage(void) {
+  tree_charge_back(window_used());
+  drop_staged();
+}
+
+bool window_switch(void) {
+  bool done = true;
+  for (unsigned i = 0; i < count; i++) {
+    struct window *w = &windows[i];
+    done = done && os_take_place(staged[i], w->bytes, w->at, w->bytes) == 0;
+    staged[i] = NULL;
+    w->backed = os_whole_pages(w->used);
+    os_uncount(w->bytes, OS_TOOL);
+  }
+  return in_file = done;
+}
+
+/* ---- fork ---------------------------------------------------------------------- */
+
+static size_t mapped(void) {
+  size_t bytes = 0;
+  for (unsigned i = 0; i < count; i++)
+    bytes += windows[i].bytes;
+  return bytes;
+}
+
+/* Laid out as the windows are, one after the other: what is not used is never touched. */
+bool window_copy(void) {
+  copied_bytes = mapped();
+  char *to = copied = os_map(copied_bytes, OS_PAGE, OS_TOOL);
+  for (unsigned i = 0; to && i < count; i++) {
+    copy_used(i, to);
+    to += windows[i].bytes;
+  }
+  return copied != NULL;
+}
+
+void window_drop_copy(void) {
+  if (copied) os_unmap(copied, copied_bytes, OS_TOOL);
+  copied = NULL;
+}
+
+static int make_private(struct window *w, char *from) {
+  return from ? os_take_place(from, w->bytes, w->at, w->bytes)
+              : os_map_over(w->at, w->bytes);
+}
+
+bool window_become_copy(void) {
+  char *from = copied;
+  int error = 0;
+  for (unsigned i = 0; i < count; i++) {
+    int failed = make_private(&windows[i], from);
+    if (failed) error = failed;
+    if (from) from += windows[i].bytes;
+  }
+  in_file = false;
+  bool whole = copied && !error;
+  copied = NULL;
+  return whole;
+}

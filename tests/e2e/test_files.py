@@ -1,0 +1,130 @@
+"""The recording's file: what the program gives up, fills up or moves does not end it."""
+
+import os
+
+import pytest
+
+from harness import PRELOAD, Recorder, check_recording, execute, is_recording, program, tool
+
+root = pytest.mark.skipif(os.getuid() != 0, reason="needs root to give rights up")
+BLOCKS = 300_000
+
+
+def complete(recorder, file=None):
+    report = recorder.answer("report", file=file)
+    assert report["stopped"] == 0, report
+    assert BLOCKS <= report["heap"]["live_blocks"] < BLOCKS + 100
+
+
+@root
+@pytest.mark.parametrize("what", ["setuid", "setresgid", "capset", "chroot", "unshare", "full"])
+def test_recording_outlives_what_is_given_up(recorder, what):
+    r = recorder.run(program("rights"), "main", what, strict=False)
+    assert (r.status, r.stderr) == (0, b""), r.all_stderr
+    complete(recorder)
+
+
+@root
+@pytest.mark.parametrize("what", ["setuid", "setresgid", "capset", "chroot", "unshare"])
+def test_recording_of_a_worker_that_gives_up_its_rights(recorder, what):
+    os.chmod(recorder.directory, 0o700)
+    r = recorder.run(program("rights"), "child", what, strict=False)
+    assert (r.status, r.stderr) == (0, b""), r.all_stderr
+    child, = recorder.children()
+    complete(recorder, child)
+
+
+def test_recording_whose_folder_is_moved(tmp_path):
+    (tmp_path / "a").mkdir()
+    recorder = Recorder(tmp_path / "a")
+    r = recorder.run(program("rights"), "main", "moved", tmp_path / "a", tmp_path / "b",
+                     strict=False)
+    assert (r.status, r.stderr) == (0, b""), r.all_stderr
+    complete(recorder, tmp_path / "b" / "recording")
+
+
+def test_thread_that_is_older_than_ullage(recorder):
+    """What it allocates and frees while the file is made is neither lost nor misread."""
+    for _ in range(5):
+        r = recorder.run(program("early"), strict=False)
+        assert (r.status, r.text(), r.stderr) == (0, "done\n", b""), r.all_stderr
+        report = recorder.answer("report")
+        assert report["stopped"] == 0
+        assert "DOUBLE_FREE" not in report["fallbacks"]
+        assert report["heap"]["live_blocks"] >= 200_000
+
+
+# ---- the disk ----------------------------------------------------------------------
+
+def on_disk(directory):
+    return sum(p.stat().st_blocks * 512 for p in directory.iterdir())
+
+
+def test_small_process_leaves_little(recorder):
+    for argv in ([tool("true")], [program("pairs"), "10"]):
+        assert recorder.run(*argv, strict=False).status == 0
+        assert recorder.file.stat().st_blocks * 512 <= 32 << 10
+
+
+MANY = "i=0; while [ $i -lt 12 ]; do perl -e '$a{$_}=$_ for 1..40000'; i=$((i+1)); done; echo done"
+
+
+@pytest.mark.parametrize("name", ["recording", "%p"])
+def test_tree_of_processes_has_a_bound_on_the_disk(recorder, name):
+    """12 children would have more than 1 MiB each; it is said once that it was too much."""
+    env = {"ULLAGE_DISK": "4", "LD_PRELOAD": str(PRELOAD), "ULLAGE_CHILDREN_MAX": "1000",
+           "ULLAGE_FILE": str(recorder.directory / name)}
+    r = execute([tool("sh"), "-c", MANY], env=env)
+    assert (r.status, r.text(), r.stderr) == (0, "done\n", b"")
+    assert 3 << 20 < on_disk(recorder.directory) < 5 << 20
+    assert r.said.count("ULLAGE_DISK") == r.said.count("\n") == 1, r.said
+    for path in recorder.directory.iterdir():
+        if is_recording(path):
+            check_recording(path)
+
+
+def test_one_process_has_a_bound_on_the_disk(recorder):
+    env = {"ULLAGE_DISK": "1"}
+    r = recorder.run(program("rights"), "main", "full", strict=False, env=env)
+    assert r.status == 0
+    assert on_disk(recorder.directory) <= 1 << 20
+    assert "ULLAGE_DISK" in recorder.text("report")
+    assert "ULLAGE_DISK" in r.said
+
+
+def test_what_cannot_be_written_is_said_once_for_a_tree(tmp_path):
+    script = "(true); true; perl -e 'fork; 1'; sh -c '/bin/true; (true)'; true"
+    for name in ("recording", "%p"):
+        r = execute([tool("sh"), "-c", script],
+                    env={"LD_PRELOAD": str(PRELOAD), "ULLAGE_FILE": f"{tmp_path}/no/{name}"})
+        assert r.status == 0
+        assert r.said.count("cannot write") == r.said.count("\n") == 1, r.said
+
+
+@pytest.mark.parametrize("readers,mode", [(None, 0o600), ("owner", 0o600), ("group", 0o640),
+                                          ("all", 0o644)])
+def test_who_may_read(recorder, readers, mode):
+    recorder.run(program("ends"), "fork", env={"ULLAGE_READERS": readers})
+    for path in recorder.directory.iterdir():
+        assert path.stat().st_mode & 0o777 == mode, path
+
+
+# ---- what else may have the name ---------------------------------------------------
+
+def test_name_of_something_else(recorder):
+    """An empty file, a fifo or a folder in its place harms neither it nor the program."""
+    for make in (lambda p: p.touch(), os.mkfifo, lambda p: p.mkdir(),
+                 lambda p: p.write_text("precious")):
+        for name in ("recording", "recording.children"):
+            for old in recorder.directory.iterdir():
+                old.rmdir() if old.is_dir() else old.unlink()
+            path = recorder.directory / name
+            make(path)
+            before = path.lstat()
+            r = execute([tool("sh"), "-c", "(true); perl -e 'fork'; (:); echo done"], timeout=20,
+                        env={"LD_PRELOAD": str(PRELOAD), "ULLAGE_FILE": str(recorder.file)})
+            assert (r.status, r.text(), r.stderr) == (0, "done\n", b"")
+            if name == "recording" or not path.is_file():
+                now = path.lstat()
+                assert (now.st_ino, now.st_size, now.st_mtime_ns) == (
+                    before.st_ino, before.st_size, before.st_mtime_ns)
