@@ -40,7 +40,7 @@ enum { PEAK_STEP = 512, PEAK_RISE = 128 }; /* shares: 0.2 % and 0.8 % */
 _Atomic uint64_t snapshot_due_ms = UINT64_MAX;
 static struct snapshot_wishes wishes = {.interval_ms = 10};
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct lock lock;
 static int64_t peak_bytes;           /* recorded */
 static uint32_t free_rows[ROW_BITS]; /* first row + 1 of a free run of 2^k */
 
@@ -313,14 +313,17 @@ void snapshot_begin(const struct snapshot_wishes *wanted) {
 
 void snapshot_take(struct heap *h, enum ul_snapshot_kind kind) {
   if (thread_state.busy || recording_stopped()) return;
+  uint64_t signals;
+  os_hold_signals(&signals);
   if (lock_try(&lock)) {
-    if (kind != UL_SNAPSHOT_TIMED) fallback(UL_FB_SNAPSHOT_SKIPPED);
-    return;
+    unsigned before = busy_enter(BUSY_SNAPSHOT);
+    take_locked(h, kind);
+    busy_leave(before);
+    lock_give(&lock);
+  } else if (kind != UL_SNAPSHOT_TIMED) {
+    fallback(UL_FB_SNAPSHOT_SKIPPED);
   }
-  unsigned before = busy_enter(BUSY_SNAPSHOT);
-  take_locked(h, kind);
-  busy_leave(before);
-  lock_give(&lock);
+  os_release_signals(signals);
 }
 
 /* ---- peaks --------------------------------------------------------------------- */

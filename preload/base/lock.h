@@ -1,11 +1,15 @@
-/* lock.h - our few locks. A thread counts those it holds, so that an _exit from a
- * signal handler that interrupted us can tell that it must not wait for one.
+/* lock.h - our few locks: a futex each, and not a mutex of libc, in front of which the
+ * program or another preload may stand. A thread counts those it holds, or is about to,
+ * so that an _exit from a signal handler that interrupted us can tell that it must not
+ * wait for one.
  *
  * Order, outermost first; a lock may be taken only while holding earlier ones:
  *
- *   snapshot   one snapshot at a time; only ever tried
- *   heap       the list of heaps and their owners
- *   site       the trie of stacks
+ *   begin      (process.c) the first malloc; masked
+ *   snapshot   one snapshot at a time; only ever tried; masked
+ *   heap       the list of heaps and their owners; masked
+ *   relief     taking a heap over; masked
+ *   site       the trie of stacks; masked
  *   rule       (rule.c) what to do at an address of code; masked
  *   module     (module.c) whose code it is; masked
  *   arena      arenas, the map, large blocks, free strips
@@ -13,8 +17,8 @@
  *   meta       private memory
  *
  * None but the rule lock is held while a stack is unwound, none while a function of
- * the program runs or over a call into the loader. fork and the scan take all of them in
- * this order; a forked child renews them all.
+ * the program runs, over a call into the loader, or over one of libc that anybody could
+ * have replaced. A forked child renews them all.
  *
  * Masked: with all signals blocked. A handler that leaves by longjmp cannot leave the
  * lock behind, and none runs while libunwind, which keeps locks of its own, is stepping.
@@ -22,46 +26,63 @@
 #ifndef ULLAGE_LOCK_H
 #define ULLAGE_LOCK_H
 
-#include "base/os.h"
+#include "base/os_thread.h"
 #include "base/thread.h"
 
-#include <pthread.h>
-#include <signal.h>
+#include <stdatomic.h>
 
-static inline void lock_take(pthread_mutex_t *lock) {
+struct lock {
+  _Atomic uint32_t word; /* a futex: 0 free, 1 held, 2 held and waited for */
+};
+
+void lock_wait(struct lock *l);
+
+static inline bool lock_was_free(struct lock *l) {
+  uint32_t word = 0;
+  return atomic_compare_exchange_strong_explicit(&l->word, &word, 1, memory_order_acquire,
+                                                 memory_order_relaxed);
+}
+
+/* Counted before it is taken and until after it is given back, for a handler in between.
+ */
+static inline void lock_take(struct lock *l) {
   thread_state.locks++;
-  pthread_mutex_lock(lock);
+  atomic_signal_fence(memory_order_seq_cst);
+  if (!lock_was_free(l)) lock_wait(l);
 }
 
-static inline int lock_try(pthread_mutex_t *lock) {
-  int refused = pthread_mutex_trylock(lock);
-  if (!refused) thread_state.locks++;
-  return refused;
-}
-
-static inline void lock_give(pthread_mutex_t *lock) {
-  pthread_mutex_unlock(lock);
+static inline void lock_give(struct lock *l) {
+  if (atomic_exchange_explicit(&l->word, 0, memory_order_release) == 2)
+    os_futex_wake_one(&l->word);
+  atomic_signal_fence(memory_order_seq_cst);
   thread_state.locks--;
 }
 
-/* SIGKILL is in no mask: in *saved it says that nothing was blocked. */
-static inline void lock_take_masked(pthread_mutex_t *lock, sigset_t *saved) {
-  sigset_t all;
-  sigfillset(&all);
-  if (os_confined())
-    *saved = all;
-  else
-    pthread_sigmask(SIG_SETMASK, &all, saved);
-  lock_take(lock);
+/* false: somebody holds it. */
+static inline bool lock_try(struct lock *l) {
+  thread_state.locks++;
+  atomic_signal_fence(memory_order_seq_cst);
+  bool mine = lock_was_free(l);
+  if (!mine) thread_state.locks--;
+  return mine;
 }
 
-static inline void lock_give_masked(pthread_mutex_t *lock, const sigset_t *saved) {
-  lock_give(lock);
-  if (!sigismember(saved, SIGKILL)) pthread_sigmask(SIG_SETMASK, saved, NULL);
+static inline bool lock_held(const struct lock *l) {
+  return atomic_load_explicit(&l->word, memory_order_relaxed) != 0;
+}
+
+static inline void lock_take_masked(struct lock *l, uint64_t *signals) {
+  os_hold_signals(signals);
+  lock_take(l);
+}
+
+static inline void lock_give_masked(struct lock *l, uint64_t signals) {
+  lock_give(l);
+  os_release_signals(signals);
 }
 
 /* In the only thread of a forked child, whoever held it in the parent. */
-static inline void lock_renew(pthread_mutex_t *lock) {
-  pthread_mutex_init(lock, NULL);
+static inline void lock_renew(struct lock *l) {
+  atomic_store(&l->word, 0);
 }
 #endif

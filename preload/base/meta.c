@@ -8,7 +8,6 @@
 #include "base/lock.h"
 #include "base/os.h"
 
-#include <pthread.h>
 #include <string.h>
 
 enum {
@@ -27,7 +26,7 @@ struct range {
   size_t bytes;
 };
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct lock lock;
 static struct piece *free_pieces[12]; /* 16 << i bytes */
 static char *chunk, *chunk_end;
 static size_t next_chunk = CHUNK_MIN;

@@ -6,7 +6,6 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 /* ---- confinement ---------------------------------------------------------------- */
 
@@ -65,27 +64,7 @@ bool os_injected(enum os_op op) {
   return atomic_fetch_sub(&fail_after[op], 1) == 1;
 }
 
-/* ---- time, processes ----------------------------------------------------------- */
-
-static uint64_t clock_ns(clockid_t clock) {
-  struct timespec t;
-  clock_gettime(clock, &t);
-  return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
-uint64_t os_ms(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
-  return (uint64_t)t.tv_sec * 1000u + (uint64_t)t.tv_nsec / 1000000u;
-}
-
-/* Coarse clocks are always read without a system call. */
-uint64_t os_monotonic_ns(void) {
-  return clock_ns(os_confined() ? CLOCK_MONOTONIC_COARSE : CLOCK_MONOTONIC);
-}
-uint64_t os_real_ns(void) {
-  return clock_ns(CLOCK_REALTIME);
-}
+/* ---- processes ----------------------------------------------------------------- */
 
 int os_tid(void) {
   return os_confined() ? 0 : (int)os_call(SYS_gettid);

@@ -32,9 +32,21 @@ int os_handle(int sig, os_handler *handler) {
   return os_action(sig, &action, NULL);
 }
 
-void os_block_signals(uint64_t mask, uint64_t *before) {
+void os_block_signals(uint64_t mask) {
+  os_call(SYS_rt_sigprocmask, SIG_SETMASK, &mask, NULL, sizeof mask);
+}
+
+/* SIGKILL is in no mask: that everything was blocked says that nothing has been done. */
+static const uint64_t all_signals = ~UINT64_C(0);
+
+void os_hold_signals(uint64_t *before) {
+  *before = all_signals;
   if (os_confined()) return;
-  os_call(SYS_rt_sigprocmask, SIG_SETMASK, &mask, before, sizeof mask);
+  os_call(SYS_rt_sigprocmask, SIG_SETMASK, &all_signals, before, sizeof *before);
+}
+
+void os_release_signals(uint64_t before) {
+  if (before != all_signals && !os_confined()) os_block_signals(before);
 }
 
 uint64_t os_pending_signals(void) {

@@ -17,6 +17,11 @@ static inline long os_futex_wait(_Atomic uint32_t *word, uint32_t value,
   return os_call(SYS_futex, word, shared ? WAIT : WAIT | PRIVATE, value, at_most);
 }
 
+static inline void os_futex_wake_one(_Atomic uint32_t *word) {
+  enum { WAKE = 1, PRIVATE = 128 };
+  os_call(SYS_futex, word, WAKE | PRIVATE, 1);
+}
+
 static inline void os_futex_wake_all(_Atomic uint32_t *word, bool shared) {
   enum { WAKE = 1, PRIVATE = 128 };
   os_call(SYS_futex, word, shared ? WAKE : WAKE | PRIVATE, INT32_MAX);
@@ -44,8 +49,12 @@ int os_action(int sig, const struct os_action *set, struct os_action *old);
 /* On the alternate stack if there is one, all signals blocked meanwhile. The handler must
  * not touch errno. */
 int os_handle(int sig, os_handler *handler);
-/* Block exactly these (bit sig - 1) in this thread; the mask before, unless NULL. */
-void os_block_signals(uint64_t mask, uint64_t *before);
+/* Block exactly these (bit sig - 1) in this thread. */
+void os_block_signals(uint64_t mask);
+/* Block all in this thread, for a moment that no handler may interrupt, and go back to
+ * what was blocked before. */
+void os_hold_signals(uint64_t *before);
+void os_release_signals(uint64_t before);
 uint64_t os_pending_signals(void);
 int os_signal_stack(void *stack, size_t bytes);
 uintptr_t os_signal_stack_now(void); /* where it begins; 0: there is none */

@@ -30,7 +30,7 @@ enum { SEARCH_LIMIT = 64 };
 
 const struct heap_watch *_Atomic heap_watch;
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct lock lock;
 static struct arena *by_free[UL_UNITS + 1]; /* [k]: k units free; [0] not used */
 static uint64_t nonempty;                   /* bit k - 1: by_free[k] has arenas */
 static uint64_t arena_count, free_unit_count;
@@ -451,7 +451,7 @@ void arena_fork_child(void) {
 }
 
 bool arena_raw_fork_child(void) {
-  bool held = pthread_mutex_trylock(&lock) != 0;
+  bool held = lock_held(&lock);
   lock_renew(&lock);
   if (!held) return false;
   memset(by_free, 0, sizeof by_free);

@@ -46,8 +46,8 @@ enum { RELIEF_BYTES = 4 << 20, RELIEF_MOST = 64 << 10, RELIEF_LEAST = 4 << 10 };
 #define REMOTE_BLOCK ((UINT64_C(1) << 48) - 1)
 #define REMOTE_WEIGHT(bytes) ((uint64_t)(bytes) / 16 << 48)
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* the list, and owners */
-static pthread_mutex_t relief = PTHREAD_MUTEX_INITIALIZER;
+static struct lock lock; /* the list, and owners */
+static struct lock relief;
 static struct heap *_Atomic heaps;
 static struct heap *next_candidate; /* for adoption: round robin */
 static _Atomic unsigned heap_count;
@@ -170,21 +170,21 @@ static bool relief_begin(uint64_t *signals) {
     fallback(UL_FB_NO_BARRIER);
     return false;
   }
-  os_block_signals(~UINT64_C(0), signals);
-  if (lock_try(&relief) == 0) return true;
-  os_block_signals(*signals, NULL);
+  os_hold_signals(signals);
+  if (lock_try(&relief)) return true;
+  os_release_signals(*signals);
   return false;
 }
 
 static void relief_end(uint64_t signals) {
-  lock_give(&relief);
-  os_block_signals(signals, NULL);
+  lock_give_masked(&relief, signals);
 }
 
 /* We are inside, so once the one who has taken over is done, nobody will again. */
 void heap_wait(void) {
-  lock_take(&relief);
-  lock_give(&relief);
+  uint64_t signals;
+  lock_take_masked(&relief, &signals);
+  lock_give_masked(&relief, signals);
 }
 
 /* A power of two of bytes. */
@@ -340,12 +340,13 @@ static struct heap *make(int tid) {
 struct heap *heap_acquire(void) {
   if (thread_state.heap) return thread_state.heap;
   int tid = os_tid();
-  lock_take(&lock);
+  uint64_t signals;
+  lock_take_masked(&lock, &signals);
   struct heap *h = tid ? find_own(tid) : NULL;
   if (!h) h = find_orphan();
   h = h ? adopt(h, tid) : make(tid);
-  lock_give(&lock);
   thread_state.heap = h;
+  lock_give_masked(&lock, signals);
   return h;
 }
 

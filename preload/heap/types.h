@@ -26,7 +26,6 @@
 
 #include "format.h"
 
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>

@@ -40,7 +40,7 @@ enum { CACHE_FIRST = 1024, INDEX_FIRST = 4096 };
 
 uint32_t site_depth_limit = 64;
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct lock lock;
 static struct cache *_Atomic cache;
 static uint64_t cache_generation;
 static uint32_t *node_index; /* open addressing; node numbers, 0: empty */
@@ -177,7 +177,8 @@ static uint32_t intern(const uint64_t *ips, uint32_t depth, uint32_t end, uint64
   uint64_t generation = stack_generation();
   for (uint32_t i = 0; i < depth; i++)
     modules[i] = module_of(ips[i]);
-  lock_take(&lock);
+  uint64_t signals;
+  lock_take_masked(&lock, &signals);
   if (cache_generation != generation) cache_empty();
   cache_generation = generation;
   uint32_t site = cache_find(hash);
@@ -186,7 +187,7 @@ static uint32_t intern(const uint64_t *ips, uint32_t depth, uint32_t end, uint64
     struct cache *c = site ? cache_with_room() : NULL;
     if (c) cache_put(c, (hash & ~SITE_BITS) | site, hash);
   }
-  lock_give(&lock);
+  lock_give_masked(&lock, signals);
   if (site) return site;
   fallback(UL_FB_SITES_FULL);
   return UL_SITE_OVERFLOW;

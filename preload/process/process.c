@@ -115,8 +115,14 @@ static void begin(void) {
 }
 
 void process_begin(void) {
-  static pthread_once_t once = PTHREAD_ONCE_INIT;
-  pthread_once(&once, begin);
+  static struct lock lock;
+  static _Atomic bool done;
+  uint64_t signals;
+  if (done) return;
+  lock_take_masked(&lock, &signals);
+  if (!done) begin();
+  done = true;
+  lock_give_masked(&lock, signals);
 }
 
 /* Locks must not be waited for, nothing of the parent's recording be touched. */

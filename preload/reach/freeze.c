@@ -147,7 +147,7 @@ static void sleep_on(const struct system_call *call, ucontext_t *c) {
   if (os_pending_signals() & ~mask) return;
   int how = how_to_go_on(call);
   if (how == NOTED) {
-    os_block_signals(mask, NULL);
+    os_block_signals(mask);
     r[REG_RAX] = os_restart_call();
   } else if (how == ANEW) {
     r[REG_RAX] = call->number;

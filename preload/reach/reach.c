@@ -132,7 +132,7 @@ static void catch_faults(void) {
   os_signal_stack(scratch_or_give_up(STACK_BYTES), STACK_BYTES);
   os_handle(SIGSEGV, unreadable);
   os_handle(SIGBUS, unreadable);
-  os_block_signals(blocked, NULL);
+  os_block_signals(blocked);
 }
 
 /* Only other threads can change the ledger while we look. */
@@ -262,9 +262,9 @@ static int begin(const struct thread_set *threads) {
 int reach_begin(const struct thread_set *threads) {
   if (!recording) return 0;
   uint64_t mask = 0;
-  os_block_signals(~UINT64_C(0), &mask);
+  os_hold_signals(&mask);
   int child = begin(threads);
-  os_block_signals(mask, NULL);
+  os_release_signals(mask);
   if (child) {
     recording->scan.threads = 1 + threads->stopped + threads->unstopped;
     recording->scan.threads_unstopped = threads->unstopped;

@@ -48,7 +48,7 @@ static const struct shape {
 
 struct ul_header *recording;
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct lock lock;
 static struct piece pieces[UL_TABLES][PIECES];
 static unsigned piece_count[UL_TABLES]; /* published with release: readers take no lock */
 

@@ -37,7 +37,7 @@ static _Atomic uint32_t count;
 /* Where a module was last found; a wrong hint only costs the scan. */
 static _Atomic uint16_t hints[HINTS];
 static _Atomic uint64_t generation;
-static pthread_mutex_t guard = PTHREAD_MUTEX_INITIALIZER;
+static struct lock guard;
 
 static struct record *record_at(uint32_t i) {
   return &atomic_load_explicit(&chunks[i / CHUNK_RECORDS],
@@ -298,11 +298,11 @@ static struct record *find(uint64_t address) {
   if (r && (atomic_load_explicit(&r->index, memory_order_acquire) != UL_NO_MODULE ||
             !recording))
     return r;
-  sigset_t saved;
-  lock_take_masked(&guard, &saved);
+  uint64_t signals;
+  lock_take_masked(&guard, &signals);
   r = meet(&o);
   if (r && atomic_load(&r->index) == UL_NO_MODULE) publish(r, o.dlfo_link_map);
-  lock_give_masked(&guard, &saved);
+  lock_give_masked(&guard, signals);
   return r;
 }
 
@@ -326,8 +326,8 @@ bool module_find(uint64_t address, struct module_unwind *found) {
 /* Closes one record whose module has gone. */
 static bool close_one(uint32_t *next, uint64_t *start, uint64_t *end) {
   bool closed = false;
-  sigset_t saved;
-  lock_take_masked(&guard, &saved);
+  uint64_t signals;
+  lock_take_masked(&guard, &signals);
   for (uint32_t n = atomic_load(&count); *next < n && !closed; ++*next) {
     struct record *r = record_at(*next);
     struct dl_find_object o;
@@ -339,7 +339,7 @@ static bool close_one(uint32_t *next, uint64_t *start, uint64_t *end) {
     *end = r->end;
     closed = true;
   }
-  lock_give_masked(&guard, &saved);
+  lock_give_masked(&guard, signals);
   return closed;
 }
 

@@ -24,7 +24,7 @@ static struct sized sizes[SLOTS_LOG_MAX + 1] = {
 struct rule_table *_Atomic rule_table = &sizes[SLOTS_LOG_MIN].table[0];
 
 /* Under the lock. */
-static pthread_mutex_t guard = PTHREAD_MUTEX_INITIALIZER;
+static struct lock guard;
 static uint64_t used;  /* keys in the table */
 static uint64_t blank; /* of these, without a rule */
 
@@ -142,8 +142,8 @@ rule rule_learn(uint64_t ip) {
   rule r = RULE_BARE;
   /* Code of no module comes and goes unnoticed: nothing is kept about it. */
   if (module_find(code, &at)) {
-    sigset_t saved;
-    lock_take_masked(&guard, &saved);
+    uint64_t signals;
+    lock_take_masked(&guard, &signals);
     r = rule_find(atomic_load(&rule_table), ip);
     if (!r) {
       struct unwind_frame f = {.kind = UNWIND_END};
@@ -151,15 +151,15 @@ rule rule_learn(uint64_t ip) {
       r = encode(&f);
       keep(ip, r);
     }
-    lock_give_masked(&guard, &saved);
+    lock_give_masked(&guard, signals);
   }
   errno = saved_errno;
   return r;
 }
 
 void rule_forget(uint64_t start, uint64_t end) {
-  sigset_t saved;
-  lock_take_masked(&guard, &saved);
+  uint64_t signals;
+  lock_take_masked(&guard, &signals);
   struct rule_table *t = atomic_load(&rule_table);
   for (uint64_t i = 0; i <= t->mask; i++) {
     struct rule_slot *slot = &t->slots[i];
@@ -168,23 +168,23 @@ void rule_forget(uint64_t start, uint64_t end) {
     atomic_store_explicit(&slot->rule, 0, memory_order_relaxed);
     blank++;
   }
-  lock_give_masked(&guard, &saved);
+  lock_give_masked(&guard, signals);
 }
 
 uint64_t rule_count(void) {
-  sigset_t saved;
-  lock_take_masked(&guard, &saved);
+  uint64_t signals;
+  lock_take_masked(&guard, &signals);
   uint64_t n = used - blank;
-  lock_give_masked(&guard, &saved);
+  lock_give_masked(&guard, signals);
   return n;
 }
 
-void rule_lock(sigset_t *saved) {
-  lock_take_masked(&guard, saved);
+void rule_lock(uint64_t *signals) {
+  lock_take_masked(&guard, signals);
 }
 
-void rule_unlock(const sigset_t *saved) {
-  lock_give_masked(&guard, saved);
+void rule_unlock(uint64_t signals) {
+  lock_give_masked(&guard, signals);
 }
 
 void rule_fork_prepare(void) {

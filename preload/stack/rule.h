@@ -85,8 +85,8 @@ void rule_forget(uint64_t start, uint64_t end);
 uint64_t rule_count(void);
 
 /* The lock is also that of unwind.h's conversations. */
-void rule_lock(sigset_t *saved);
-void rule_unlock(const sigset_t *saved);
+void rule_lock(uint64_t *signals);
+void rule_unlock(uint64_t signals);
 
 void rule_fork_prepare(void);
 void rule_fork_parent(void);

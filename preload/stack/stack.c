@@ -241,11 +241,11 @@ walk_by_libunwind(uint64_t cfa, uint64_t *ips, uint32_t limit, uint32_t *end) {
                    :
                    : "c"(&r)
                    : "rax", "memory");
-  sigset_t saved;
+  uint64_t signals;
   int saved_errno = errno;
-  rule_lock(&saved);
+  rule_lock(&signals);
   uint32_t depth = unwind_walk(&r, cfa, ips, limit, end);
-  rule_unlock(&saved);
+  rule_unlock(signals);
   errno = saved_errno;
   for (uint32_t i = 0; i < depth; i++)
     fallback(UL_FB_SLOW_WALK);
@@ -348,10 +348,10 @@ static uint32_t walk_by_rule(uint64_t cfa, struct frame from, uint64_t *ips,
 static uint32_t walk_by_oracle(uint64_t caller, uint64_t *ips, uint32_t limit,
                                uint32_t *end, uint64_t *hash) {
   int saved_errno = errno;
-  sigset_t saved;
-  rule_lock(&saved);
+  uint64_t signals;
+  rule_lock(&signals);
   uint32_t depth = unwind_oracle(caller, ips, limit, end);
-  rule_unlock(&saved);
+  rule_unlock(signals);
   errno = saved_errno;
   *hash = hash_end(hash_all(ips, depth), *end);
   return depth;

@@ -8,7 +8,6 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <libunwind.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stddef.h>
 #include <string.h>
@@ -342,16 +341,28 @@ static void find_library(void) {
   library_end = (uintptr_t)o.dlfo_map_end;
 }
 
+static int answer(long result) {
+  if (result >= 0) return 0;
+  errno = (int)-result;
+  return -1;
+}
+
+/* 32 and 33, which libc lets nobody block. */
+#define LIBC_SIGNALS (UINT64_C(3) << 31)
+
 /* It blocks all signals around its lock, twice a frame. While it is asked, either they
- * are blocked already (rule.h), or the process is confined and may not block them. */
+ * are blocked already (rule.h), or the process is confined and may not block them.
+ * Others get what libc does, not by another name of libc's: who stands in front of that
+ * may come back here. */
 __attribute__((visibility("default"))) int sigprocmask(int how, const sigset_t *set,
                                                        sigset_t *before) {
   uintptr_t caller = (uintptr_t)__builtin_return_address(0);
   if (caller - library_start < library_end - library_start) return 0;
-  int error = pthread_sigmask(how, set, before);
-  if (!error) return 0;
-  errno = error;
-  return -1;
+  uint64_t wanted = 0;
+  if (set) memcpy(&wanted, set, sizeof wanted);
+  wanted &= ~LIBC_SIGNALS;
+  return answer(
+      os_call(SYS_rt_sigprocmask, how, set ? &wanted : NULL, before, sizeof wanted));
 }
 
 /* Either library opens a pipe when it is first used, to keep, for a check of
@@ -361,10 +372,7 @@ __attribute__((visibility("default"))) int pipe2(int fds[2], int flags) {
     errno = EMFILE;
     return -1;
   }
-  long result = os_call(SYS_pipe2, fds, flags);
-  if (result == 0) return 0;
-  errno = (int)-result;
-  return -1;
+  return answer(os_call(SYS_pipe2, fds, flags));
 }
 
 /* ---- loading ------------------------------------------------------------------- */

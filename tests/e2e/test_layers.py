@@ -66,3 +66,14 @@ def test_base_alone_calls_the_system():
              for name, symbol in symbols("preload", "--undefined-only")
              if symbol in SYSTEM and floor("preload", name) > 0}
     assert not calls
+
+
+def test_under_our_locks_nothing_runs_that_others_replace():
+    """Another preload's clock or lock may allocate. These rooms take locks; of libc they
+    use what looks at memory, and the loader only where no lock is held (base/next.c)."""
+    rooms = {"base", "heap", "recording", "ledger", "account", "reach"}
+    ours = {symbol for _, symbol in symbols("preload", "--defined-only", "--extern-only")}
+    foreign = {(name, symbol) for name, symbol in symbols("preload", "--undefined-only")
+               if name.partition("_")[0] in rooms and symbol not in ours
+               and not re.match(r"_GLOBAL_|__|mem|str|getauxval$", symbol)}
+    assert foreign == {("base_next.c.o", "dlsym")}

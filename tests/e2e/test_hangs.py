@@ -1,0 +1,32 @@
+"""Deadlocks and lost words show after many rounds, or after none: a few here, and 2,000
+by hand (ULLAGE_ROUNDS=2000 pytest tests/e2e/test_hangs.py)."""
+
+import os
+
+import pytest
+
+from harness import PRELOAD, PROGRAMS, execute, program
+
+ROUNDS = int(os.environ.get("ULLAGE_ROUNDS", 30))
+SECONDS = 60 + ROUNDS
+
+
+@pytest.mark.short
+@pytest.mark.parametrize("first", ["ullage", "other"])
+def test_another_preload_allocates_in_what_libraries_call(recorder, first):
+    """libfaketime's clock_gettime, a profiler's pthread_mutex_lock."""
+    both = [str(PRELOAD), str(PROGRAMS / "clocks.so")]
+    r = execute([program("threads"), "storm", str(ROUNDS)], timeout=SECONDS,
+                env={"LD_PRELOAD": ":".join(both if first == "ullage" else reversed(both)),
+                     "ULLAGE_FILE": str(recorder.file)})
+    assert (r.status, r.stdout, r.stderr) == (0, b"done\n", b"")
+    assert recorder.answer("report")["program"]["exit"] == {"kind": "exited", "status": 0}
+
+
+@pytest.mark.short
+@pytest.mark.parametrize("how", ["exit", "quick_exit", "_exit", "return"])
+def test_end_with_a_cancellation_pending(recorder, how):
+    for _ in range(max(ROUNDS // 30, 1)):
+        r = recorder.run(program("hangs"), "cancel", how, strict=False)
+        assert (r.status, r.stdout, r.stderr) == (3, b"", b"")
+        assert recorder.answer("report")["program"]["exit"] == {"kind": "exited", "status": 3}

@@ -1,0 +1,238 @@
+/* hangs.c - signals, forks, threads and ends at the worst of times. Each mode goes its
+ * rounds and says so; one that does not come to its end has found a deadlock.
+ *   hangs fork_in_handler N  a handler that may have interrupted malloc forks
+ *   hangs fork_alloc N       a handler allocates while main forks and waits
+ *   hangs fork_stdio N       forks beside getline and fflush(NULL)
+ *   hangs exit_alloc N       a handler allocates while a child ends
+ *   hangs vfork N            children in the memory of threads that have no heap yet
+ *   hangs clone_vm N         the same by a bare clone
+ *   hangs cancel exit|quick_exit|_exit|return   the end, with a cancellation pending */
+#define _GNU_SOURCE
+#include "common.h"
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <sys/mman.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+
+static long rounds;
+static volatile sig_atomic_t done;
+static atomic_bool stopping;
+
+static int status_of(pid_t pid) {
+  int status;
+  CHECK(pid > 0);
+  while (waitpid(pid, &status, __WALL) != pid)
+    CHECK(errno == EINTR);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
+}
+
+static void every_us(int us, void (*handler)(int)) {
+  struct sigaction a = {.sa_handler = handler};
+  struct itimerval t = {{0, us}, {0, us}};
+  CHECK(sigaction(SIGALRM, &a, NULL) == 0);
+  CHECK(setitimer(ITIMER_REAL, &t, NULL) == 0);
+}
+
+/* Of all kinds: blocks of pools, spans, large ones, from ever new stacks. */
+static NOINLINE void use_heap(uint64_t *random, int depth) {
+  uint64_t r = next_random(random);
+  size_t bytes = r % 64 == 0  ? 600000 + (r >> 40) % 100000
+                 : r % 8 == 0 ? 40000 + (r >> 40) % 100000
+                              : r >> 54;
+  char *p = keep(malloc(bytes + 1));
+  p[0] = p[bytes] = (char)r;
+  if (depth > 0) {
+    if (r >> 32 & 1)
+      use_heap(random, depth - 1);
+    else
+      use_heap(random, depth - 1);
+  }
+  CHECK(p[0] == (char)r && p[bytes] == (char)r);
+  free(p);
+}
+
+/* ---- fork ---------------------------------------------------------------------- */
+
+static volatile sig_atomic_t in_child;
+
+/* The child goes on with the malloc that was interrupted, or ends here. */
+static void fork_here(int signal) {
+  int saved = errno;
+  (void)signal;
+  if (in_child) return;
+  pid_t pid = fork();
+  if (pid == 0) {
+    in_child = 1;
+    if (done & 1) _exit(5);
+    errno = saved;
+    return;
+  }
+  CHECK(status_of(pid) == 5);
+  done++;
+  errno = saved;
+}
+
+static void run_fork_in_handler(void) {
+  uint64_t random = 1;
+  every_us(300, fork_here);
+  while (done < rounds) {
+    use_heap(&random, 10);
+    if (!in_child) continue;
+    for (int i = 0; i < 20; i++)
+      use_heap(&random, 10);
+    exit(5);
+  }
+}
+
+static void allocate_here(int signal) {
+  static uint64_t random = 7;
+  int saved = errno;
+  (void)signal;
+  use_heap(&random, 3);
+  errno = saved;
+}
+
+static void run_fork_alloc(void) {
+  every_us(100, allocate_here);
+  for (long i = 0; i < rounds; i++) {
+    pid_t pid = fork();
+    if (pid == 0) _exit(5);
+    CHECK(status_of(pid) == 5);
+  }
+}
+
+static FILE *shared_file;
+
+static void *get_lines(void *unused) {
+  while (!stopping) {
+    char *line = NULL;
+    size_t size = 0;
+    rewind(shared_file);
+    CHECK(getline(&line, &size, shared_file) == 200000);
+    free(line);
+  }
+  return unused;
+}
+static void *flush_all(void *unused) {
+  while (!stopping)
+    fflush(NULL);
+  return unused;
+}
+
+static void run_fork_stdio(void) {
+  pthread_t threads[2];
+  static char text[200000];
+  memset(text, 'x', sizeof text - 1);
+  text[sizeof text - 1] = '\n';
+  shared_file = tmpfile();
+  CHECK(shared_file && fwrite(text, sizeof text, 1, shared_file) == 1);
+  CHECK(pthread_create(&threads[0], NULL, get_lines, NULL) == 0);
+  CHECK(pthread_create(&threads[1], NULL, flush_all, NULL) == 0);
+  for (long i = 0; i < rounds; i++) {
+    pid_t pid = fork();
+    if (pid == 0) {
+      uint64_t random = (uint64_t)i + 1;
+      use_heap(&random, 10);
+      _exit(5);
+    }
+    CHECK(status_of(pid) == 5);
+  }
+  stopping = true;
+  pthread_join(threads[0], NULL);
+  pthread_join(threads[1], NULL);
+}
+
+/* ---- ends ---------------------------------------------------------------------- */
+
+static void run_exit_alloc(void) {
+  void *held[64];
+  for (int i = 0; i < 64; i++)
+    held[i] = keep(malloc(1000)); /* worth a scan */
+  for (long i = 0; i < rounds; i++) {
+    pid_t pid = fork();
+    if (pid == 0) {
+      every_us(100, allocate_here);
+      if (i & 1) exit(5);
+      _exit(5);
+    }
+    CHECK(status_of(pid) == 5);
+  }
+  for (int i = 0; i < 64; i++)
+    free(held[i]);
+}
+
+static int run_cancel(const char *how) {
+  CHECK(pthread_cancel(pthread_self()) == 0);
+  if (!strcmp(how, "exit")) exit(3);
+  if (!strcmp(how, "quick_exit")) quick_exit(3);
+  if (!strcmp(how, "_exit")) _exit(3);
+  return 3;
+}
+
+/* ---- children in our memory ---------------------------------------------------- */
+
+static int child_body(void *random) {
+  use_heap(random, 3);
+  return 6;
+}
+
+static void by_vfork(uint64_t *random) {
+  pid_t pid = vfork();
+  if (pid == 0) _exit(child_body(random));
+  CHECK(status_of(pid) == 6);
+}
+
+static void by_clone(uint64_t *random) {
+  static _Thread_local char stack[256 * 1024] __attribute__((aligned(16)));
+  pid_t pid = clone(child_body, stack + sizeof stack, CLONE_VM | SIGCHLD, random);
+  CHECK(status_of(pid) == 6);
+}
+
+static void (*multiply)(uint64_t *random);
+
+/* Its first block is its child's. */
+static void *borrow_and_use(void *number) {
+  uint64_t random = (uintptr_t)number + 1;
+  multiply(&random);
+  for (int i = 0; i < 300; i++)
+    use_heap(&random, 10);
+  return NULL;
+}
+
+static void run_in_our_memory(void) {
+  enum { AT_ONCE = 8 };
+  pthread_t threads[AT_ONCE];
+  for (long i = 0; i < rounds; i++) {
+    pthread_t *t = &threads[i % AT_ONCE];
+    if (i >= AT_ONCE) CHECK(pthread_join(*t, NULL) == 0);
+    CHECK(pthread_create(t, NULL, borrow_and_use, (void *)(uintptr_t)i) == 0);
+  }
+  for (long i = 0; i < rounds && i < AT_ONCE; i++)
+    CHECK(pthread_join(threads[i], NULL) == 0);
+}
+
+int main(int argc, char **argv) {
+  const char *mode = argc > 2 ? argv[1] : "";
+  if (argc > 2) rounds = atol(argv[2]);
+  if (!strcmp(mode, "cancel")) return run_cancel(argv[2]);
+  if (!strcmp(mode, "fork_in_handler"))
+    run_fork_in_handler();
+  else if (!strcmp(mode, "fork_alloc"))
+    run_fork_alloc();
+  else if (!strcmp(mode, "fork_stdio"))
+    run_fork_stdio();
+  else if (!strcmp(mode, "exit_alloc"))
+    run_exit_alloc();
+  else if (!strcmp(mode, "vfork"))
+    multiply = by_vfork, run_in_our_memory();
+  else if (!strcmp(mode, "clone_vm"))
+    multiply = by_clone, run_in_our_memory();
+  else
+    return 2;
+  printf("%ld rounds\n", rounds);
+  return 0;
+}
