@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from harness import PRELOAD, Recorder, check_recording, execute, is_recording, program, tool
+from harness import PRELOAD, ULLAGE, Recorder, check_recording, execute, is_recording, program, tool
 
 root = pytest.mark.skipif(os.getuid() != 0, reason="needs root to give rights up")
 BLOCKS = 300_000
@@ -128,3 +128,23 @@ def test_name_of_something_else(recorder):
                 now = path.lstat()
                 assert (now.st_ino, now.st_size, now.st_mtime_ns) == (
                     before.st_ino, before.st_size, before.st_mtime_ns)
+
+
+def test_daemon_of_an_earlier_run_stays_with_its_own(recorder):
+    """The name was used again while it lived: its children's files and lines, of programs
+    and of forks, go to the earlier recording."""
+    fifo, done = recorder.directory / "go", recorder.directory / "done"
+    os.mkfifo(fifo)
+    os.mkfifo(done)
+    daemon = (f"read x < {fifo}; perl -e '$a{{$_}}=$_ for 1..60000; if (!fork) {{exit}} wait'; "
+              f"(echo in a fork; :) >/dev/null; echo over > {done}")
+    sh = tool("sh")
+    execute([ULLAGE, "run", "-o", recorder.file, "--", sh, "-c",
+             f"({daemon}) </dev/null >/dev/null 2>&1 &"])
+    execute([ULLAGE, "run", "-o", recorder.file, "--", tool("true")])
+    fifo.write_text("go\n")
+    assert done.read_text() == "over\n"
+    old = recorder.file.with_name("recording.old")
+    new = {p.name for p in recorder.directory.glob("recording*") if not p.name.startswith(old.name)}
+    assert new == {"recording"}
+    assert [p for p in recorder.directory.glob("recording.old.[0-9]*") if is_recording(p)]
