@@ -55,6 +55,24 @@ uint64_t os_pending_signals(void) {
   return pending;
 }
 
+/* Whose reader has gone, or does not read, gets nothing; should he go just now, or the
+ * file be as long as it may, the signal is ours to take. */
+int os_write_quietly(int fd, const void *line, size_t bytes) {
+  const uint64_t raised = UINT64_C(1) << (SIGPIPE - 1) | UINT64_C(1) << (SIGXFSZ - 1);
+  const struct timespec now = {0, 0};
+  struct pollfd ready = {.fd = fd, .events = POLLOUT};
+  if (os_injected(OS_OP_WRITE)) return -EIO;
+  if (os_call(SYS_poll, &ready, 1, 0) != 1 || ready.revents != POLLOUT) return -EAGAIN;
+  uint64_t mask, before;
+  os_hold_signals(&mask);
+  before = os_pending_signals();
+  long n = os_call(SYS_write, fd, line, bytes);
+  uint64_t ours = os_pending_signals() & ~before & raised;
+  if (ours) os_call(SYS_rt_sigtimedwait, &ours, NULL, &now, sizeof ours);
+  os_release_signals(mask);
+  return n < 0 ? (int)n : 0;
+}
+
 int os_signal_stack(void *stack, size_t bytes) {
   stack_t s = {.ss_sp = stack, .ss_size = bytes};
   return (int)os_call(SYS_sigaltstack, &s, NULL);

@@ -1,6 +1,6 @@
 #include "base/say.h"
 
-#include "base/os.h"
+#include "base/os_thread.h"
 #include "base/text.h"
 
 #include <signal.h>
@@ -41,14 +41,29 @@ static void put_format(struct line *l, const char *f, va_list arguments) {
   }
 }
 
+static bool (*may_speak)(void);
+static struct os_file at_start;
+static bool had_any;
+
+void say_begin(bool (*may)(void)) {
+  had_any = os_identify(STDERR_FILENO, &at_start) == 0;
+  may_speak = may;
+}
+
+static bool is_standard_error(void) {
+  struct os_file now;
+  return had_any && os_identify(STDERR_FILENO, &now) == 0 &&
+         os_same_file(&now, &at_start);
+}
+
 static void emit(struct line *l) {
   l->text[l->n++] = '\n';
-  int fd = STDERR_FILENO;
-  os_append(fd, l->text, l->n);
+  if (is_standard_error()) os_write_quietly(STDERR_FILENO, l->text, l->n);
 }
 
 void say_once(bool *once, const char *format, ...) {
-  if (__atomic_exchange_n(once, true, __ATOMIC_RELAXED)) return;
+  if (__atomic_exchange_n(once, true, __ATOMIC_RELAXED) || !may_speak || !may_speak())
+    return;
   struct line l = {.n = 0};
   va_list arguments;
   va_start(arguments, format);

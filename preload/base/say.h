@@ -1,10 +1,16 @@
 /* say.h - the few words ullage ever says in the program's name: one line on the
- * descriptor of standard error, at most one of a kind. Any thread, any moment. */
+ * descriptor of standard error, at most one of a kind. Any thread, any moment.
+ *
+ * Only if that descriptor is still what it was at the start: a program may have made it a
+ * file of data since. */
 #ifndef ULLAGE_SAY_H
 #define ULLAGE_SAY_H
 
 #include <stdbool.h>
 
+/* At the start. `may` is asked each time whether this process is one to speak: of a tree
+ * of them one is enough, and who starts a child may read what it says. */
+void say_begin(bool (*may)(void));
 /* "ullage: " and the message, printf-like with %s, %d, %u and %lu only; once for each
  * `once` (a static flag of the caller). */
 void say_once(bool *once, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -137,7 +137,7 @@ int file_open(void) {
 /* ---- when there is none -------------------------------------------------------- */
 
 /* What is so for our parent as well, it has said. */
-static bool speaks_for_all(void) {
+bool file_speaks_for_all(void) {
   if (settings.main_pid) return settings.main_pid == os_pid();
   return !(recording && recording->forked) && !parent_is_recorded();
 }
@@ -148,7 +148,6 @@ static const char bound[] =
 
 void file_say_failed(int error) {
   static bool said;
-  if (!speaks_for_all()) return;
   if (error == -EDQUOT && tree_full())
     say_once(&said, bound, settings.file, "the program runs unrecorded");
   else
@@ -160,6 +159,6 @@ void file_say_bound(void) {
   static bool said;
   if (settings.main_pid) return;
   if (*settings.tree && !tree) tree_join_beside(settings.tree);
-  if (tree_full() && speaks_for_all())
+  if (tree_full())
     say_once(&said, bound, settings.file, "what came after that is not in them");
 }

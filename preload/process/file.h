@@ -10,6 +10,8 @@
 int file_open(void);
 /* Make `settings.file` what the main process's recording is called by now. */
 void file_find_main(void);
+/* For say_begin: is it for this process to say what is so for a tree of them? */
+bool file_speaks_for_all(void);
 /* Say so, if nobody of the tree of processes has: why there will be no recording. */
 void file_say_failed(int error);
 /* At the end, for a tree without `ullage run`: say that some of it has no recording, or

@@ -103,6 +103,7 @@ static bool begin_recording(void) {
 }
 
 static void begin(void) {
+  say_begin(file_speaks_for_all);
   settings_read();
   if (settings.faults) os_inject_faults(settings.faults);
   self_pid = os_pid();

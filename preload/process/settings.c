@@ -167,12 +167,12 @@ static unsigned readers(void) {
 }
 
 void settings_read(void) {
+  settings.main_pid = (int)number("ULLAGE_MAIN_PID", 0, INT_MAX, 0); /* for say_once */
   settings.record = yes("ULLAGE_RECORD", true);
   settings.children = yes("ULLAGE_CHILDREN", true);
   settings.scan = yes("ULLAGE_SCAN", true);
   settings.check = yes("ULLAGE_CHECK", CHECK);
   settings.writes = yes("ULLAGE_WRITES", false);
-  settings.main_pid = (int)number("ULLAGE_MAIN_PID", 0, INT_MAX, 0);
   settings.depth = (unsigned)number("ULLAGE_DEPTH", 1, STACK_DEPTH_MAX, 64);
   settings.heuristics = heuristics();
   settings.children_max = (unsigned)number("ULLAGE_CHILDREN_MAX", 0, 1000000, 100);

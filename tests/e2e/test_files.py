@@ -1,10 +1,11 @@
 """The recording's file: what the program gives up, fills up or moves does not end it."""
 
 import os
+import subprocess
 
 import pytest
 
-from harness import PRELOAD, ULLAGE, Recorder, check_recording, execute, is_recording, program, tool
+from harness import PRELOAD, ULLAGE, Recorder, check_recording, clean_environment, execute, is_recording, program, tool
 
 root = pytest.mark.skipif(os.getuid() != 0, reason="needs root to give rights up")
 BLOCKS = 300_000
@@ -148,3 +149,56 @@ def test_daemon_of_an_earlier_run_stays_with_its_own(recorder):
     new = {p.name for p in recorder.directory.glob("recording*") if not p.name.startswith(old.name)}
     assert new == {"recording"}
     assert [p for p in recorder.directory.glob("recording.old.[0-9]*") if is_recording(p)]
+
+
+# ---- our line on standard error ----------------------------------------------------
+
+NOWHERE = {"LD_PRELOAD": str(PRELOAD), "ULLAGE_FILE": "/nonexistent/recording"}
+
+
+def status_with_stderr(argv, stderr, env=NOWHERE):
+    return subprocess.run(argv, stderr=stderr, env=clean_environment(env), timeout=30).returncode
+
+
+def test_nobody_reads_standard_error():
+    reader, writer = os.pipe()
+    os.close(reader)
+    assert status_with_stderr([tool("true")], writer) == 0
+    os.close(writer)
+
+
+def test_nobody_reads_standard_error_any_more():
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with pytest.raises(BlockingIOError):
+        while True:
+            os.write(writer, b"x" * 1024)
+    os.set_blocking(writer, True)
+    assert status_with_stderr([tool("true")], writer) == 0
+    os.close(reader)
+    os.close(writer)
+
+
+def test_standard_error_may_not_grow(tmp_path):
+    with open(tmp_path / "log", "wb") as log:
+        log.write(b"x" * 512)
+        log.flush()
+        assert status_with_stderr([tool("sh"), "-c", 'ulimit -f 1; exec "$0"', tool("true")], log) == 0
+
+
+def test_a_data_file_has_the_number_of_standard_error(recorder):
+    data = recorder.directory / "data"
+    script = f"close STDERR; open F, '>', '{data}'; print F fileno F; $a{{$_}}=$_ for 1..200000"
+    r = execute(["perl", "-e", script], env={
+        "LD_PRELOAD": str(PRELOAD), "ULLAGE_FILE": str(recorder.file), "ULLAGE_DISK": "1"})
+    assert (r.status, r.all_stderr) == (0, b"")
+    assert data.read_text() == "2"
+    assert recorder.answer("report")["stopped"] != 0
+
+
+def test_a_parent_that_reads_its_childs_standard_error():
+    for env in (NOWHERE, {"LD_PRELOAD": str(PRELOAD), "ULLAGE_RECORD": "perhaps",
+                          "ULLAGE_FILE": "/nonexistent/recording"}):
+        r = execute(["perl", "-e", "$x = `sh -c '/bin/true; (:)' 2>&1`; print length $x"], env=env)
+        assert (r.status, r.text(), r.stderr) == (0, "0", b"")
+        assert "unrecorded" in r.said
