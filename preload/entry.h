@@ -46,10 +46,10 @@ void entry_record(struct heap *h, struct spot s, void *p, size_t size,
                   enum ul_family family, uint32_t site);
 
 /* Where to enter an allocation in the ledger; UL_SITE_NONE: it is not recorded. */
-INLINE uint32_t entry_site(const void *frame) {
+INLINE uint32_t entry_site(struct heap *h, const void *frame) {
   if (UNLIKELY(!process_recording())) return UL_SITE_NONE;
   if (LIKELY(process_started()) || thread_state.busy || process_start_early(frame))
-    return process_recording() ? site_capture(frame) : UL_SITE_NONE;
+    return process_recording() ? site_capture(h, frame) : UL_SITE_NONE;
   fallback(UL_FB_EARLY);
   return UL_SITE_EARLY;
 }
@@ -76,7 +76,7 @@ INLINE void *entry_allocate(size_t size, size_t align, enum ul_family family, bo
     errno = ENOMEM;
     return NULL;
   }
-  return entry_allocate_at(h, size, align, family, zero, entry_site(frame));
+  return entry_allocate_at(h, size, align, family, zero, entry_site(h, frame));
 }
 
 /* ---- free ---------------------------------------------------------------------- */

@@ -27,7 +27,8 @@ __attribute__((noinline)) bool entry_unrecord(struct heap *h, struct spot s, voi
 
 static __attribute__((noinline, cold)) void misused(enum ul_misuse_kind kind,
                                                     const void *p, const void *frame) {
-  misuse_note(kind, p, entry_site(frame));
+  struct heap *h = entry_heap();
+  if (h) misuse_note(kind, p, entry_site(h, frame));
 }
 
 /* Where there is no mapping the next allocator has nothing either. */
@@ -152,7 +153,7 @@ static void *reallocate(void *p, size_t size, const void *frame) {
     errno = ENOMEM;
     return NULL;
   }
-  uint32_t site = entry_site(frame);
+  uint32_t site = entry_site(h, frame);
   if (UNLIKELY(is_freed(s, p))) {
     misuse_note(UL_RESIZED_AFTER_FREE, p, site);
     return copy(h, s, p, size, site);

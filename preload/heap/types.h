@@ -130,6 +130,7 @@ struct heap {
   struct ul_counter **chunks; /* [site / UL_CHUNK_SITES]: its counters here */
   uint32_t chunks_size;
   uint32_t recent_next;
+  struct walk *walk;               /* the watcher's */
   void *recent[RECENT_BLOCKS];     /* the last blocks allocated: temporary if freed now */
   uint64_t pool_bytes, tail_bytes; /* of the pools it owns; arena lock */
   uint32_t index;                  /* in UL_HEAPS */

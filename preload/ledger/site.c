@@ -25,6 +25,7 @@
 #include "heap/types.h"
 #include "recording/recording.h"
 #include "recording/table.h"
+#include "stack/hash.h"
 #include "stack/module.h"
 #include "stack/stack.h"
 
@@ -38,7 +39,7 @@ struct cache {
 enum { CACHE_FIRST = 1024, INDEX_FIRST = 4096 };
 #define SITE_BITS UINT64_C(0xffffff)
 
-uint32_t site_depth_limit = 64;
+uint32_t site_depth_limit = WALK_DEPTH_MAX;
 
 static struct lock lock;
 static struct cache *_Atomic cache;
@@ -162,30 +163,48 @@ static uint32_t site_of_node(uint32_t n, uint32_t depth) {
   return site;
 }
 
-static uint32_t insert(const uint64_t *ips, const uint16_t *modules, uint32_t depth,
-                       uint32_t end) {
-  uint32_t node = end;
-  for (uint32_t i = depth; i-- > 0;) {
-    node = child(node, ips[i], modules[i]);
-    if (!node) return 0;
-  }
-  return site_of_node(node, depth);
+/* The part of a walk that is interned: all of it, or its innermost frames. */
+struct part {
+  struct walk *walk;
+  uint32_t from; /* outermost frame */
+  uint32_t end;
+  uint64_t hash;
+};
+
+/* Frames of a whole walk keep their node, so that only new ones are looked for. */
+static uint32_t first_without_node(const struct part *p) {
+  uint32_t i = p->walk->depth;
+  while (i > p->from && !(p->from == 0 && p->walk->frames[i - 1].node))
+    i--;
+  return i;
 }
 
-static uint32_t intern(const uint64_t *ips, uint32_t depth, uint32_t end, uint64_t hash) {
-  uint16_t modules[depth];
+static uint32_t insert(const struct part *p, uint32_t first, const uint16_t *modules) {
+  struct walk_frame *frames = p->walk->frames;
+  uint32_t node = first > p->from ? frames[first - 1].node : p->end;
+  for (uint32_t i = first; i < p->walk->depth; i++) {
+    node = child(node, walk_ip(&frames[i]), modules[i - first]);
+    if (!node) return 0;
+    if (p->from == 0) frames[i].node = node;
+  }
+  return site_of_node(node, p->walk->depth - p->from);
+}
+
+static uint32_t intern(const struct part *p) {
+  uint32_t first = first_without_node(p), depth = p->walk->depth;
+  uint16_t modules[depth - first + 1];
   uint64_t generation = stack_generation();
-  for (uint32_t i = 0; i < depth; i++)
-    modules[i] = module_of(ips[i]);
+  for (uint32_t i = first; i < depth; i++)
+    modules[i - first] = module_of(walk_ip(&p->walk->frames[i]));
   uint64_t signals;
   lock_take_masked(&lock, &signals);
   if (cache_generation != generation) cache_empty();
   cache_generation = generation;
-  uint32_t site = cache_find(hash);
+  uint32_t site = cache_find(p->hash);
   if (!site) {
-    site = insert(ips, modules, depth, end);
+    site = insert(p, first, modules);
     struct cache *c = site ? cache_with_room() : NULL;
-    if (c) cache_put(c, (hash & ~SITE_BITS) | site, hash);
+    if (c) cache_put(c, (p->hash & ~SITE_BITS) | site, p->hash);
   }
   lock_give_masked(&lock, signals);
   if (site) return site;
@@ -193,27 +212,42 @@ static uint32_t intern(const uint64_t *ips, uint32_t depth, uint32_t end, uint64
   return UL_SITE_OVERFLOW;
 }
 
-static uint32_t capture(const void *frame_address) {
-  uint64_t ips[site_depth_limit], hash = 0;
-  uint32_t end = UL_NODE_ROOT;
-  uint32_t depth = stack_capture(frame_address, ips, site_depth_limit, &end, &hash);
-  if (depth == 0) {
+static uint32_t find(const struct part *p) {
+  uint32_t site = LIKELY(stack_generation() == cache_generation) ? cache_find(p->hash) : 0;
+  return LIKELY(site) ? site : intern(p);
+}
+
+/* A stack deeper than the user wants to know. */
+static __attribute__((noinline)) uint32_t find_innermost(struct walk *w) {
+  struct part p = {w, w->depth - site_depth_limit, UL_NODE_CUT, HASH_SEED};
+  for (uint32_t i = p.from; i < w->depth; i++)
+    p.hash = hash_mix(p.hash, walk_ip(&w->frames[i]));
+  fallback(UL_FB_STACK_CUT);
+  return find(&p);
+}
+
+static uint32_t capture(struct heap *h, const void *frame_address) {
+  if (UNLIKELY(!h->walk)) h->walk = meta_alloc(sizeof *h->walk);
+  struct walk *w = h->walk;
+  if (UNLIKELY(!w || !stack_capture(frame_address, w))) {
     fallback(UL_FB_NO_STACK);
     return UL_SITE_NO_STACK;
   }
-  if (UNLIKELY(end != UL_NODE_ROOT))
-    fallback(end == UL_NODE_CUT ? UL_FB_STACK_CUT : UL_FB_STACK_BROKEN);
-  uint32_t site = LIKELY(stack_generation() == cache_generation) ? cache_find(hash) : 0;
-  return LIKELY(site) ? site : intern(ips, depth, end, hash);
+  if (UNLIKELY(w->depth > site_depth_limit)) return find_innermost(w);
+  if (UNLIKELY(w->end != UL_NODE_ROOT))
+    fallback(w->end == UL_NODE_CUT ? UL_FB_STACK_CUT : UL_FB_STACK_BROKEN);
+  struct walk_frame *leaf = &w->frames[w->depth - 1];
+  if (!leaf->site) leaf->site = find(&(struct part){w, 0, w->end, leaf->hash});
+  return leaf->site;
 }
 
-uint32_t site_capture(const void *frame_address) {
+uint32_t site_capture(struct heap *h, const void *frame_address) {
   if (UNLIKELY(thread_state.busy)) {
     fallback(UL_FB_NESTED);
     return UL_SITE_ULLAGE;
   }
   unsigned before = busy_enter(BUSY_CAPTURE);
-  uint32_t site = capture(frame_address);
+  uint32_t site = capture(h, frame_address);
   busy_leave(before);
   return site;
 }

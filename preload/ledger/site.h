@@ -5,11 +5,13 @@
 
 #include <stdint.h>
 
-extern uint32_t site_depth_limit; /* frames kept of a stack; 1..STACK_DEPTH_MAX */
+struct heap;
+
+extern uint32_t site_depth_limit; /* innermost frames told of a stack; 1..WALK_DEPTH_MAX */
 
 /* The site of the allocation whose exported entry point has this frame address; never
- * UL_SITE_NONE. Any thread, no lock of ours held. Keeps errno. */
-uint32_t site_capture(const void *frame_address);
+ * UL_SITE_NONE. h: the calling thread's heap. No lock of ours held. Keeps errno. */
+uint32_t site_capture(struct heap *h, const void *frame_address);
 
 void site_fork_prepare(void);
 void site_fork_parent(void);

@@ -10,6 +10,7 @@
 #include "heap/watch.h"
 #include "recording/recording.h"
 #include "recording/table.h"
+#include "stack/walk.h"
 
 #include <string.h>
 
@@ -146,6 +147,7 @@ static void heap_owner(struct heap *h, int tid, bool made) {
     h->index = recording_heap_new(tid);
   else
     recording_heap_owner(h->index, tid);
+  if (h->walk) walk_forget(h->walk); /* of another thread's stack */
 }
 
 static void heap_quarantined(struct heap *h) {

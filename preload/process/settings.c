@@ -173,7 +173,7 @@ void settings_read(void) {
   settings.scan = yes("ULLAGE_SCAN", true);
   settings.check = yes("ULLAGE_CHECK", CHECK);
   settings.writes = yes("ULLAGE_WRITES", false);
-  settings.depth = (unsigned)number("ULLAGE_DEPTH", 1, STACK_DEPTH_MAX, 64);
+  settings.depth = (unsigned)number("ULLAGE_DEPTH", 1, WALK_DEPTH_MAX, WALK_DEPTH_MAX);
   settings.heuristics = heuristics();
   settings.children_max = (unsigned)number("ULLAGE_CHILDREN_MAX", 0, 1000000, 100);
   settings.snapshot_ms = number("ULLAGE_SNAPSHOT_MS", 1, 3600000, 10);

@@ -11,23 +11,20 @@
 #ifndef ULLAGE_STACK_H
 #define ULLAGE_STACK_H
 
-#include <stdint.h>
+#include "stack/walk.h"
 
-#define STACK_DEPTH_MAX 1024
+#include <stdbool.h>
+#include <stdint.h>
 
 /* Load libunwind and read ULLAGE_UNWIND. Once, from the constructor (or by the
  * first capture made outside the loader). */
 void stack_start(void);
 
-/* The return addresses above an entry point, innermost (into the caller of the
- * entry point) first, at most `limit` of them (up to STACK_DEPTH_MAX).
- * `frame_address`: __builtin_frame_address(0) of the entry point. Returns how
- * many, 0 if no stack could be had. *end: UL_NODE_ROOT, UL_NODE_CUT or
- * UL_NODE_BROKEN; *hash: of the addresses and the end, never 0. Counts the
- * fallbacks SLOW_WALK, FRAME_POINTER and WALK_MISMATCH; NO_STACK, STACK_CUT
- * and STACK_BROKEN are the caller's to count. */
-uint32_t stack_capture(const void *frame_address, uint64_t *ips, uint32_t limit,
-                       uint32_t *end, uint64_t *hash);
+/* Make `w` the walk of the call stack above an entry point. `frame_address`:
+ * __builtin_frame_address(0) of the entry point. false: no stack could be had. Counts the
+ * fallbacks SLOW_WALK, FRAME_POINTER and WALK_MISMATCH; NO_STACK, STACK_CUT and
+ * STACK_BROKEN are the caller's to count. */
+bool stack_capture(const void *frame_address, struct walk *w);
 
 /* Changes whenever modules were unloaded: what was remembered about addresses
  * in them (interned sites) must be forgotten. */

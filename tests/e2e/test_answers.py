@@ -146,8 +146,19 @@ def test_temporary_allocations(recorder):
     assert site["live_bytes"] == 0
 
 
-def test_stack_beyond_the_depth_limit_is_cut_and_counted(recorder):
-    recorder.run(program("deep"), "1000")
+@pytest.mark.parametrize("depth", [1000, 1010])
+def test_deep_stack_is_told_whole(recorder, depth):
+    recorder.run(program("deep"), str(depth))
+    report = recorder.answer("report", "--all")
+    assert report.get("fallbacks", {}).get("STACK_CUT", 0) == 0
+    site, = find(report["sites"], "descend", "deep.c", marked_line("deep.c", "bottom"))
+    assert site["allocated_bytes"] == 12340
+    assert [f["function"] for f in site["stack"]].count("descend") == depth + 1
+
+
+@pytest.mark.parametrize("depth", [1050, 20000])
+def test_stack_beyond_the_depth_limit_is_cut_and_counted(recorder, depth):
+    recorder.run(program("deep"), str(depth))
     report = recorder.answer("report", "--all")
     assert report["fallbacks"]["STACK_CUT"] == 10
     site = find(report["sites"], "descend", "deep.c", marked_line("deep.c", "bottom"))[0]

@@ -51,3 +51,18 @@ def test_loader_run_as_a_command(recorder, name):
     if name == "stacks":
         assert find(sites, "leave_one", "stacks.c", marked_line("stacks.c", "plain"))
     assert Recording(recorder.file).fallbacks["STACK_BROKEN"] == 0
+
+
+@pytest.mark.short
+@pytest.mark.parametrize("unwind", ["rules", "check"])
+@pytest.mark.parametrize("way", ["rbp", "address"])
+def test_callers_that_differ_only_further_out(recorder, way, unwind):
+    """A walk joins the one before only where nothing outside has changed."""
+    recorder.run(program("callers"), way, env={"ULLAGE_UNWIND": unwind})
+    fallbacks = Recording(recorder.file).fallbacks
+    assert (fallbacks["WALK_MISMATCH"], fallbacks["STACK_BROKEN"]) == (0, 0)
+    sites = recorder.answer("report", "--all")["sites"]
+    for caller in "first", "second", "third":
+        through = [s for s in sites
+                   if any(f.get("function") == f"{caller}_by_{way}" for f in s["stack"])]
+        assert sum(s["allocations"] for s in through) == 20000, caller

@@ -36,15 +36,27 @@
 #endif
 #define AFTER_CALL __asm__ volatile("" ::: "memory")
 
-static _Thread_local uint64_t ips[STACK_DEPTH_MAX], hash;
+static _Thread_local uint64_t ips[WALK_DEPTH_MAX], hash;
 static _Thread_local uint32_t depth, end, limit = 256;
 static _Atomic uint64_t walks;
+
+static _Thread_local struct walk walk;
+
+/* The last walk, innermost first, no more than `limit` frames of it. */
+static void tell(void) {
+  depth = walk.depth < limit ? walk.depth : limit;
+  end = depth < walk.depth ? UL_NODE_CUT : walk.end;
+  hash = walk.frames[walk.depth - 1].hash;
+  for (uint32_t i = 0; i < depth; i++)
+    ips[i] = walk_ip(&walk.frames[walk.depth - 1 - i]);
+}
 
 /* Stands for the exported malloc. */
 static NOINLINE void entry(void) {
   if (thread_state.busy) return;
   thread_state.busy++;
-  depth = stack_capture(__builtin_frame_address(0), ips, limit, &end, &hash);
+  depth = 0;
+  if (stack_capture(__builtin_frame_address(0), &walk)) tell();
   thread_state.busy--;
   walks++;
 }
