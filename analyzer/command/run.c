@@ -454,15 +454,14 @@ static bool say_allocator(const struct recording *r) {
   if (!sign) sign = library_sign(r);
   bool silent = allocations_of(r) == 0;
   if (silent && sign)
-    say("%s never called our malloc: it has an allocator of its own (%s)",
-        text_escaped(program), sign);
+    say("%s never called our malloc: it has an allocator of its own (%s)", program, sign);
   else if (silent)
     say("%s never called our malloc: it allocates nothing, or has an allocator of its "
         "own",
-        text_escaped(program));
+        program);
   else if (sign && !strstr(sign, "defines")) /* one that defines it, passes it on */
     say("%s has an allocator of its own (%s): what it allocates there is not recorded",
-        text_escaped(program), sign);
+        program, sign);
   return silent;
 }
 
@@ -486,7 +485,7 @@ static void say_children(const struct children *children, const char *path) {
   if (children && children->folded)
     say("%s left only a line%s in %s.children",
         text_plural(children->folded, "child", "children"),
-        children->folded > 1 ? " each" : "", text_escaped(base_name(path)));
+        children->folded > 1 ? " each" : "", base_name(path));
 }
 
 static const char *relative(const char *path) {
@@ -511,7 +510,7 @@ static void say_missing(const struct run *run) {
   if (!can_create(run->path)) return;
   say("there is no recording. If no line above says why, libullage.so was not loaded, or "
       "the file was removed: did %s change LD_PRELOAD, or its privileges?",
-      text_escaped(run->command[0]));
+      run->command[0]);
 }
 
 static void say_end(const struct run *run, const struct children *children) {
@@ -529,8 +528,7 @@ static void say_end(const struct run *run, const struct children *children) {
   if (!run->quiet) {
     if (!silent) say_summary(r);
     say_children(children, run->path);
-    fprintf(stderr, "ullage: next: ullage report %s\n",
-            text_escaped(relative(run->path)));
+    say("next: ullage report %s", relative(run->path));
   }
   recording_close(r);
 }

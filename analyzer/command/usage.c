@@ -1,15 +1,23 @@
 #include "command/usage.h"
+#include "utf8.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+/* Names in it, of files and programs, may be anybody's. */
 __attribute__((format(printf, 1, 0), nonnull)) static void
 say_list(const char *format, va_list arguments, const char *end) {
-  fputs("ullage: ", stderr);
-  vfprintf(stderr, format, arguments);
-  fputs(end, stderr);
+  char *text = NULL, *shown = NULL;
+  if (vasprintf(&text, format, arguments) >= 0) {
+    size_t room = strlen(text) * 4 + 1;
+    shown = malloc(room);
+    if (shown) utf8_escape(shown, room, text);
+  }
+  fprintf(stderr, "ullage: %s%s", shown ? shown : "(out of memory)", end);
+  free(shown);
+  free(text);
 }
 
 void say(const char *format, ...) {

@@ -8,6 +8,7 @@
 #include "names/frame.h"
 #include "names/symbol.h"
 #include "read/recording.h"
+#include "utf8.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -219,8 +220,9 @@ static uint64_t now_ns(void) {
 
 static void tell_progress(struct symbols *symbols, const struct module *module) {
   if (symbols->spent_ns < SLOW_NS || !isatty(STDERR_FILENO)) return;
-  fprintf(stderr, "\r\033[Kullage: reading symbols of %.60s ...",
-          base_name(module->path));
+  char name[64];
+  utf8_escape(name, sizeof name, base_name(module->path));
+  fprintf(stderr, "\r\033[Kullage: reading symbols of %s ...", name);
   symbols->told = true;
 }
 

@@ -2,35 +2,23 @@
 
 #include "names/frame.h"
 #include "show/text.h"
+#include "utf8.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* Length of the valid UTF-8 character at s, or 0. */
-static size_t character(const unsigned char *s) {
-  if (s[0] < 0x80) return 1;
-  size_t n = s[0] >= 0xf0 && s[0] < 0xf5 ? 4 : s[0] >= 0xe0 ? 3 : s[0] >= 0xc2 ? 2 : 0;
-  if (s[0] >= 0xf5) return 0;
-  for (size_t i = 1; i < n; i++)
-    if ((s[i] & 0xc0) != 0x80) return 0;
-  if (s[0] == 0xe0 && s[1] < 0xa0) return 0;
-  if (s[0] == 0xed && s[1] > 0x9f) return 0; /* surrogates */
-  if (s[0] == 0xf0 && s[1] < 0x90) return 0;
-  if (s[0] == 0xf4 && s[1] > 0x8f) return 0;
-  return n;
-}
 
 json_t *json_text(const char *s) {
   json_t *text = json_string(s);
   if (text) return text;
   char *clean = malloc(strlen(s) * 3 + 1), *to = clean;
   if (!clean) return NULL;
-  for (const unsigned char *p = (const unsigned char *)s; *p;) {
-    size_t n = character(p);
-    memcpy(to, n ? (const char *)p : "\xef\xbf\xbd", n ? n : 3);
+  while (*s) {
+    uint32_t ignored;
+    size_t n = utf8_decode(s, &ignored);
+    memcpy(to, n ? s : "\xef\xbf\xbd", n ? n : 3);
     to += n ? n : 3;
-    p += n ? n : 1;
+    s += n ? n : 1;
   }
   *to = 0;
   text = json_string(clean);

@@ -1,4 +1,5 @@
 #include "show/text.h"
+#include "utf8.h"
 
 #include "names/frame.h"
 
@@ -69,19 +70,9 @@ const char *text_percent_in(struct text_short *to, uint64_t part, uint64_t whole
   return to->s;
 }
 
-/* C1 controls are two bytes in UTF-8: c2 80..9f. */
 const char *text_escaped_in(struct text_long *to, const char *s) {
-  char *out = to->s;
-  size_t n = 0;
-  for (const unsigned char *p = (const unsigned char *)s; *p && n < ESCAPED_BYTES; p++) {
-    bool control = *p < 0x20 || *p == 0x7f || (*p == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0);
-    if (control)
-      n += (size_t)snprintf(out + n, 5, "\\x%02x", *p);
-    else
-      out[n++] = (char)*p;
-  }
-  out[n] = 0;
-  return out;
+  utf8_escape(to->s, ESCAPED_BYTES + 1, s);
+  return to->s;
 }
 
 const char *text_on(const struct view_options *o, enum text_style style) {

@@ -2,6 +2,7 @@
 
 #include "base/os_thread.h"
 #include "base/text.h"
+#include "utf8.h"
 
 #include <signal.h>
 #include <stdarg.h>
@@ -13,8 +14,7 @@ struct line {
 };
 
 static void put(struct line *l, const char *s) {
-  while (*s && l->n + 1 < sizeof l->text)
-    l->text[l->n++] = *s++;
+  l->n += utf8_escape(l->text + l->n, sizeof l->text - l->n, s);
 }
 
 static void put_number(struct line *l, unsigned long value) {
@@ -57,7 +57,7 @@ static bool is_standard_error(void) {
 }
 
 static void emit(struct line *l) {
-  l->text[l->n++] = '\n';
+  l->text[l->n++] = '\n'; /* in place of the NUL */
   if (is_standard_error()) os_write_quietly(STDERR_FILENO, l->text, l->n);
 }
 

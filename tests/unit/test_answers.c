@@ -168,7 +168,13 @@ static void sizes_are_readable(void **state) {
 static void terminals_are_safe(void **state) {
   (void)state;
   assert_string_equal(text_escaped("a\033[2Jb\n"), "a\\x1b[2Jb\\x0a");
-  assert_string_equal(text_escaped("\xc2\x9b"), "\\xc2\x9b");
+  assert_string_equal(text_escaped("\xc2\x9b"), "\\xc2\\x9b"); /* CSI, as UTF-8 ... */
+  assert_string_equal(text_escaped("a\x9b"
+                                   "b\xff"),
+                      "a\\x9bb\\xff"); /* ... and not */
+  assert_string_equal(text_escaped("\u202egpj.exe"), "\\xe2\\x80\\xaegpj.exe");
+  assert_string_equal(text_escaped("J\u00f6rg \u4f60 \U0001f377"),
+                      "J\u00f6rg \u4f60 \U0001f377");
   char longer[5000];
   memset(longer, 1, sizeof longer - 1);
   longer[sizeof longer - 1] = 0;
