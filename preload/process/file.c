@@ -130,7 +130,6 @@ int file_open(void) {
     file_find_main();
     error = tree_full() ? -EDQUOT : open_as_child();
   }
-  if (error) tree_count_unrecorded();
   return error;
 }
 
@@ -146,8 +145,9 @@ static const char bound[] =
     "the recordings beside %s have all the room that they may have "
     "(ULLAGE_DISK): %s";
 
-void file_say_failed(int error) {
+void file_failed(int error) {
   static bool said;
+  tree_count_unrecorded();
   if (error == -EDQUOT && tree_full())
     say_once(&said, bound, settings.file, "the program runs unrecorded");
   else

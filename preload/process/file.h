@@ -12,8 +12,8 @@ int file_open(void);
 void file_find_main(void);
 /* For say_begin: is it for this process to say what is so for a tree of them? */
 bool file_speaks_for_all(void);
-/* Say so, if nobody of the tree of processes has: why there will be no recording. */
-void file_say_failed(int error);
+/* There will be no recording, and why: count it for the tree of processes, and say so. */
+void file_failed(int error);
 /* At the end, for a tree without `ullage run`: say that some of it has no recording, or
  * half of one, because the tree had all the room that it may have. */
 void file_say_bound(void);

@@ -242,12 +242,14 @@ static void fork_child(void) {
 
 /* ---- the file ------------------------------------------------------------------ */
 
-/* `alone`: nobody else is writing into the tables. */
-static void settle(bool alone) {
+/* `alone`: nobody else is writing into the tables. `for_good`: there is no other chance.
+ */
+static void settle(bool alone, bool for_good) {
   if (!unsettled() || os_pid() != self_pid) return;
   int error = alone ? file_open() : -EBUSY;
-  if (!error) return;
-  file_say_failed(error);
+  bool may_pass = error == -EMFILE || error == -ENFILE;
+  if (!error || (may_pass && !for_good)) return;
+  file_failed(error);
   recording_stop(UL_STOP_NO_SPACE, -error);
 }
 
@@ -257,7 +259,7 @@ static bool has_one_thread(void) {
 }
 
 void process_settle(void) {
-  if (unsettled()) settle(has_one_thread());
+  if (unsettled()) settle(has_one_thread(), false);
 }
 
 /* ---- confinement ---------------------------------------------------------------- */
@@ -269,7 +271,7 @@ enum { CONFINED_RESERVE = 128 << 10 };
 static void settle_for_good(void) {
   if (!unsettled()) return;
   if (child_may_keep()) {
-    process_settle();
+    settle(has_one_thread(), true);
   } else {
     recording->end_ms = recording_ms();
     child_fold();
@@ -379,7 +381,8 @@ static void finish_child(void) {
     tell = child_has_something_to_tell();
   }
   if (tell && child_may_keep()) {
-    settle(settings.scan || has_one_thread()); /* for the scan the others are stopped */
+    /* For the scan the others are stopped. */
+    settle(settings.scan || has_one_thread(), true);
     if (!recording_stopped()) tell_all(scanned);
   } else if (child_fold()) {
     recording_discard();
@@ -487,7 +490,7 @@ __attribute__((constructor)) static void start(void) {
   int saved = errno;
   process_begin();
   process_check_fork();
-  if (begin_error) file_say_failed(begin_error);
+  if (begin_error) file_failed(begin_error);
   unwanted = !recording || os_confined();
   if (unwanted)
     do_not_record();

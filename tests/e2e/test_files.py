@@ -26,7 +26,7 @@ def test_recording_outlives_what_is_given_up(recorder, what):
 
 
 @root
-@pytest.mark.parametrize("what", ["setuid", "setresgid", "capset", "chroot", "unshare"])
+@pytest.mark.parametrize("what", ["setuid", "setresgid", "capset", "chroot", "unshare", "full"])
 def test_recording_of_a_worker_that_gives_up_its_rights(recorder, what):
     os.chmod(recorder.directory, 0o700)
     r = recorder.run(program("rights"), "child", what, strict=False)
@@ -202,3 +202,23 @@ def test_a_parent_that_reads_its_childs_standard_error():
         r = execute(["perl", "-e", "$x = `sh -c '/bin/true; (:)' 2>&1`; print length $x"], env=env)
         assert (r.status, r.text(), r.stderr) == (0, "0", b"")
         assert "unrecorded" in r.said
+
+
+def test_names_do_not_reach_the_terminal_as_they_are(recorder):
+    evil = b"a\x9b2J\xc2\x9bb\xe2\x80\xaegpj\x1b[31m"
+    directory = os.fsencode(recorder.directory) + b"/" + evil
+    os.mkdir(directory)
+    name = directory + b"/" + evil
+    os.symlink(tool("true"), name)
+    file = directory + b"/r"
+    runs = [[ULLAGE, "run", "-o", file, "--", name], [ULLAGE, "report", file],
+            [ULLAGE, "run", "-o", directory, "--", name], [ULLAGE, "report", directory + b"/no"],
+            [ULLAGE, "run", "--", directory + b"/none"], [ULLAGE, "run", "-o", file, "--", name]]
+    for argv in runs:
+        r = subprocess.run(argv, capture_output=True, timeout=30, env=clean_environment())
+        for bad in (b"\x9b", b"\x1b", b"\xe2\x80\xae"):
+            assert bad not in r.stdout + r.stderr, (argv, r.stdout[:500], r.stderr)
+    r = subprocess.run([name], capture_output=True, timeout=30, env=clean_environment(
+        {"LD_PRELOAD": str(PRELOAD), "ULLAGE_FILE": os.fsdecode(directory + b"/no/r")}))
+    assert b"cannot write" in r.stderr
+    assert not any(bad in r.stderr for bad in (b"\x9b", b"\x1b", b"\xe2\x80\xae"))

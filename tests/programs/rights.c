@@ -62,6 +62,16 @@ static void full(void) {
     continue;
   CHECK(errno == EMFILE);
 }
+/* For longer than it takes until the file is made. */
+static void full_for_a_while(void) {
+  full();
+  for (int i = 0; i < 10; i++) {
+    sleep_ms(10);
+    free(keep(malloc(16)));
+  }
+  for (int fd = 3; fd < 32; fd++)
+    close(fd);
+}
 /* The folder of the recording is elsewhere (argv[3], argv[4]). */
 static char **arguments;
 static void moved(void) {
@@ -77,7 +87,7 @@ static const struct {
     {"capset", main_capset, child_capset},
     {"chroot", main_chroot, child_chroot},
     {"unshare", main_unshare, child_unshare},
-    {"full", full, NULL},
+    {"full", full, full_for_a_while},
     {"moved", moved, NULL},
 };
 
