@@ -2,6 +2,7 @@
 check with it what every recording must fulfil. The layout comes from the text of
 preload/format.h, laid out by C's rules."""
 
+import mmap
 import re
 from pathlib import Path
 
@@ -80,7 +81,8 @@ FORMAT = Format(Path(__file__).resolve().parents[2] / "preload" / "format.h")
 
 class Recording:
     def __init__(self, path):
-        self.data = Path(path).read_bytes()
+        with open(path, "rb") as f:  # mapped: a file may be long, and nearly all hole
+            self.data = mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ)
         if self.data[:8] != MAGIC:
             raise ValueError(f"{path}: not a recording")
         self.header = FORMAT.read("ul_header", self.data)
