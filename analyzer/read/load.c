@@ -228,6 +228,8 @@ static bool check_segments(struct recording *r) {
     end = s->file_offset + s->bytes;
   }
   if (end > r->file_bytes) return truncated(r, end, "its segments");
+  if (r->header.file_bytes > r->file_bytes)
+    return truncated(r, r->header.file_bytes, "its parts");
   return true;
 }
 
