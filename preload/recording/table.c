@@ -29,21 +29,21 @@ static const struct shape {
   uint32_t unit;
   bool by_time; /* beyond its first piece it comes out of the reserve, by pages */
 } shapes[UL_TABLES] = {
-    [UL_TEXT] = {1, WINDOW_GRAIN},
-    [UL_MODULES] = {sizeof(struct ul_module), WINDOW_GRAIN},
-    [UL_NODES] = {sizeof(struct ul_node), WINDOW_GRAIN},
-    [UL_SITES] = {sizeof(struct ul_site), WINDOW_GRAIN},
-    [UL_CHUNKS] = {sizeof(struct ul_chunk), WINDOW_GRAIN},
+    [UL_TEXT] = {1, WINDOW_GRAIN, false},
+    [UL_MODULES] = {sizeof(struct ul_module), WINDOW_GRAIN, false},
+    [UL_NODES] = {sizeof(struct ul_node), WINDOW_GRAIN, false},
+    [UL_SITES] = {sizeof(struct ul_site), WINDOW_GRAIN, false},
+    [UL_CHUNKS] = {sizeof(struct ul_chunk), WINDOW_GRAIN, false},
     [UL_COUNTERS] = {sizeof(struct ul_counter),
-                     UL_CHUNK_SITES * sizeof(struct ul_counter)},
-    [UL_ARENAS] = {sizeof(struct ul_arena), sizeof(struct ul_arena)},
-    [UL_ENTRIES] = {sizeof(uint64_t), WINDOW_GRAIN},
-    [UL_LARGES] = {sizeof(struct ul_large), WINDOW_GRAIN},
+                     UL_CHUNK_SITES * sizeof(struct ul_counter), false},
+    [UL_ARENAS] = {sizeof(struct ul_arena), sizeof(struct ul_arena), false},
+    [UL_ENTRIES] = {sizeof(uint64_t), WINDOW_GRAIN, false},
+    [UL_LARGES] = {sizeof(struct ul_large), WINDOW_GRAIN, false},
     [UL_SNAPSHOTS] = {sizeof(struct ul_snapshot), 4 * sizeof(struct ul_snapshot), true},
     [UL_ROWS] = {sizeof(struct ul_row), WINDOW_GRAIN, true},
-    [UL_HEAPS] = {sizeof(struct ul_heap_record), WINDOW_GRAIN},
-    [UL_LEAKS] = {sizeof(struct ul_leak), WINDOW_GRAIN},
-    [UL_MAPPINGS] = {sizeof(struct ul_mapping), WINDOW_GRAIN},
+    [UL_HEAPS] = {sizeof(struct ul_heap_record), WINDOW_GRAIN, false},
+    [UL_LEAKS] = {sizeof(struct ul_leak), WINDOW_GRAIN, false},
+    [UL_MAPPINGS] = {sizeof(struct ul_mapping), WINDOW_GRAIN, false},
 };
 
 struct ul_header *recording;
