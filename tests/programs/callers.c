@@ -4,12 +4,11 @@
  *            return addresses at the same places, but for one place that the RBP tells
  *   address  the same frames, but for the return address into `first` or `second`
  * Each of first, second and third allocates ROUNDS blocks through the same functions. */
+#include "common.h"
+
 #include <alloca.h>
-#include <stdlib.h>
-#include <string.h>
 
 enum { ROUNDS = 20000, PAD = 256 };
-#define NOINLINE __attribute__((noinline, noclone))
 #define USE(p) __asm__ volatile("" ::"r"(p) : "memory")
 
 static void *volatile block;
