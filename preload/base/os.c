@@ -72,6 +72,9 @@ int os_tid(void) {
 int os_pid(void) {
   return os_confined() ? 0 : (int)os_call(SYS_getpid);
 }
+unsigned os_user(void) {
+  return os_confined() ? UINT32_MAX : (unsigned)os_call(SYS_geteuid);
+}
 int os_parent(void) {
   return os_confined() ? 0 : (int)os_call(SYS_getppid);
 }

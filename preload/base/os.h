@@ -125,6 +125,7 @@ int os_room(int fd, struct os_room *room);
 /* Which file it is, whatever it is called. */
 struct os_file {
   uint64_t device, inode;
+  unsigned owner;
   bool regular;
 };
 static inline bool os_same_file(const struct os_file *a, const struct os_file *b) {
@@ -132,6 +133,7 @@ static inline bool os_same_file(const struct os_file *a, const struct os_file *b
 }
 int os_identify(int fd, struct os_file *file);
 int os_identify_at(const char *path, struct os_file *file); /* no link is followed */
+int os_give(int fd, unsigned user);
 int os_unlink(const char *path);
 int os_rename(const char *from, const char *to);
 int os_access(const char *path, int mode);
@@ -185,6 +187,7 @@ uint64_t os_real_ns(void);
 int os_tid(void);
 int os_pid(void);
 int os_parent(void);
+unsigned os_user(void);        /* the effective one */
 bool os_thread_alive(int tid); /* or nobody knows */
 unsigned os_threads(void);     /* of this process; 0: nobody knows */
 void os_kill_self(int sig);    /* the process */

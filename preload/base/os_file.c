@@ -122,7 +122,8 @@ int os_room(int fd, struct os_room *room) {
 /* ---- names --------------------------------------------------------------------- */
 
 static struct os_file file_of(const struct stat *status) {
-  return (struct os_file){status->st_dev, status->st_ino, S_ISREG(status->st_mode)};
+  return (struct os_file){status->st_dev, status->st_ino, status->st_uid,
+                          S_ISREG(status->st_mode)};
 }
 
 int os_identify(int fd, struct os_file *file) {
@@ -151,6 +152,11 @@ int os_link(int fd, const char *path) {
       self[sizeof "/proc/self/fd/" + TEXT_DIGITS] = "/proc/self/fd/";
   strcat(self, text_number(digits, (unsigned)fd));
   return (int)os_call(SYS_linkat, AT_FDCWD, self, AT_FDCWD, path, AT_SYMLINK_FOLLOW);
+}
+
+int os_give(int fd, unsigned user) {
+  if (os_confined()) return -EPERM;
+  return (int)os_call(SYS_fchown, fd, user, -1);
 }
 
 int os_unlink(const char *path) {

@@ -117,19 +117,53 @@ void file_find_main(void) {
   if (joined) strcpy(settings.file, old);
 }
 
-int file_open(void) {
-  int error = -EEXIST;
-  bool may_be_main =
-      settings.main_pid ? settings.main_pid == recording->pid : !recording->forked;
-  tree_wish(settings.disk);
-  if (*settings.tree && !tree) join_beside();
-  if (may_be_main) error = open_at(settings.file);
+/* ---- heirs --------------------------------------------------------------------- */
+
+/* An init becomes the user of a server, and then the server: one process, whose second
+ * program has no right to the folder any more. */
+static bool heir_name(char heir[PATH_MAX], int pid) {
+  strcpy(heir, settings.file);
+  return append_number(heir, (unsigned)pid) && file_name_append(heir, ".heir");
+}
+
+void file_make_heir(unsigned user) {
+  char heir[PATH_MAX];
+  if (!settings.main_pid || !heir_name(heir, recording->pid)) return;
+  int fd = os_open(heir, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, settings.mode);
+  if (fd < 0) return;
+  if (os_give(fd, user)) os_unlink(heir);
+  os_close(fd);
+}
+
+static bool is_empty(const char *path) {
+  char byte[2];
+  return os_slurp(path, byte, sizeof byte) == 0;
+}
+
+/* Empty, or of an earlier program of ours, which is given up. */
+static int open_as_heir(void) {
+  char heir[PATH_MAX];
+  if (!heir_name(heir, recording->pid)) return -ENAMETOOLONG;
+  return is_empty(heir) || is_ours(heir) ? recording_inherit(heir) : -EACCES;
+}
+
+static int open_anywhere(bool may_be_main) {
+  int error = may_be_main ? open_at(settings.file) : -EEXIST;
   main_by_default = error == 0;
-  if (error == 0 && !*settings.tree) tree_found(recording);
   if (error == -EEXIST) {
     file_find_main();
     error = tree_full() ? -EDQUOT : open_as_child();
   }
+  return error == -EACCES ? open_as_heir() : error;
+}
+
+int file_open(void) {
+  bool may_be_main =
+      settings.main_pid ? settings.main_pid == recording->pid : !recording->forked;
+  tree_wish(settings.disk);
+  if (*settings.tree && !tree) join_beside();
+  int error = open_anywhere(may_be_main);
+  if (error == 0 && file_is_main() && !*settings.tree) tree_found(recording);
   return error;
 }
 

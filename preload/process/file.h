@@ -17,6 +17,9 @@ void file_failed(int error);
 /* At the end, for a tree without `ullage run`: say that some of it has no recording, or
  * half of one, because the tree had all the room that it may have. */
 void file_say_bound(void);
+/* This process, which may make files, is about to become `user`, who perhaps may not: of
+ * a program that it executes then the recording gets FILE.PID.heir, which is made now. */
+void file_make_heir(unsigned user);
 /* Is this process the one that `settings.file` belongs to? */
 bool file_is_main(void);
 /* strcat for PATH_MAX bytes; false when there is no room. */

@@ -262,6 +262,13 @@ void process_settle(void) {
   if (unsettled()) settle(has_one_thread(), false);
 }
 
+void process_become(unsigned user) {
+  process_settle();
+  bool gives_up = user != 0 && user != UINT32_MAX && os_user() == 0;
+  if (gives_up && recording && recording_in_file() && os_pid() == self_pid)
+    file_make_heir(user);
+}
+
 /* ---- confinement ---------------------------------------------------------------- */
 
 /* For a program that needs no memory of the system any more, and allows it none. */

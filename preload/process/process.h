@@ -35,6 +35,8 @@ void process_check_fork(void);
 /* A forked child whose recording is still private memory gets its file now, if it is
  * to have one. Only while the process has one thread. */
 void process_settle(void);
+/* The process is about to become that user. */
+void process_become(unsigned user);
 /* A timed snapshot by the thread that has h, and what else is done that often. */
 void process_snapshot(struct heap *h);
 /* After an allocation, at `ms`. */

@@ -1,7 +1,8 @@
 /* rights.c - the functions of libc by which a process gives up a right, or a view of the
  * files, that it might need to make a file where its parent did. A recording that has its
  * file needs neither (recording/window.h); a forked child that has none yet gets it
- * before. Each does what the real one does. */
+ * before, and whoever becomes another user leaves a file for the program that he may be
+ * then (process/file.c). Each does what the real one does. */
 #include "base/next.h"
 #include "process/process.h"
 
@@ -14,6 +15,12 @@
 int capset(void *header, const void *data);
 int pivot_root(const char *root, const char *old);
 
+#define BECOMING(user, name, parameters, ...)                                            \
+  EXPORT int name parameters {                                                           \
+    NEXT(name);                                                                          \
+    process_become(user);                                                                \
+    return real(__VA_ARGS__);                                                            \
+  }
 #define SETTLED(name, parameters, ...)                                                   \
   EXPORT int name parameters {                                                           \
     NEXT(name);                                                                          \
@@ -21,10 +28,10 @@ int pivot_root(const char *root, const char *old);
     return real(__VA_ARGS__);                                                            \
   }
 
-SETTLED(setuid, (uid_t uid), uid)
+BECOMING(uid, setuid, (uid_t uid), uid)
 SETTLED(seteuid, (uid_t euid), euid)
-SETTLED(setreuid, (uid_t ruid, uid_t euid), ruid, euid)
-SETTLED(setresuid, (uid_t ruid, uid_t euid, uid_t suid), ruid, euid, suid)
+BECOMING(euid, setreuid, (uid_t ruid, uid_t euid), ruid, euid)
+BECOMING(euid, setresuid, (uid_t ruid, uid_t euid, uid_t suid), ruid, euid, suid)
 SETTLED(setgid, (gid_t gid), gid)
 SETTLED(setegid, (gid_t egid), egid)
 SETTLED(setregid, (gid_t rgid, gid_t egid), rgid, egid)

@@ -157,6 +157,18 @@ int recording_open(const char *file, unsigned mode) {
   return fd < 0 ? fd : settle(fd, file, true);
 }
 
+int recording_inherit(const char *file) {
+  struct os_file found;
+  int fd = os_open(file, O_RDWR | O_NOFOLLOW | O_NONBLOCK, 0);
+  if (fd < 0) return fd;
+  int error = os_identify(fd, &found);
+  if (!error && (!found.regular || found.owner != os_user())) error = -EPERM;
+  if (!error) error = os_set_length(fd, 0);
+  if (!error) return settle(fd, file, true);
+  os_close(fd);
+  return error;
+}
+
 bool recording_in_file(void) {
   return in_file;
 }

@@ -12,6 +12,8 @@ bool recording_begin(uint32_t (*class_bytes)(unsigned class));
 /* Give it the file `path`, which must not exist: -EEXIST. Nothing else may write into
  * the recording meanwhile. 0, or -errno: the recording stays in private memory. */
 int recording_open(const char *path, unsigned mode);
+/* The same in a file that is there, whose contents are given up. It must be ours. */
+int recording_inherit(const char *path);
 bool recording_in_file(void);
 /* Who we are: pid, program, command line, directory. */
 void recording_identify(void);

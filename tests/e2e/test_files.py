@@ -1,6 +1,7 @@
 """The recording's file: what the program gives up, fills up or moves does not end it."""
 
 import os
+import shutil
 import subprocess
 
 import pytest
@@ -33,6 +34,29 @@ def test_recording_of_a_worker_that_gives_up_its_rights(recorder, what):
     assert (r.status, r.stderr) == (0, b""), r.all_stderr
     child, = recorder.children()
     complete(recorder, child)
+
+
+@root
+@pytest.mark.parametrize("how", ["exec", "init"])
+@pytest.mark.parametrize("what", ["setuid", "setresgid"])
+def test_program_that_is_executed_without_a_right_to_the_folder(recorder, how, what):
+    """As an init starts a server: it becomes its user, then the server."""
+    recorder.directory.chmod(0o755)
+    top = recorder.directory
+    while str(top) not in ("/", "/tmp"):
+        top.chmod(0o755)
+        top = top.parent
+    rights = recorder.directory / "rights"
+    shutil.copy(program("rights"), rights)
+    r = recorder.run(rights, how, what, strict=False)
+    assert (r.status, r.stderr) == (0, b""), r.all_stderr
+    assert "unrecorded" not in r.said
+    server = recorder.file
+    if how == "init":
+        server, = [p for p in recorder.children() if p.name.count(".") == 1]
+    complete(recorder, server)
+    assert recorder.answer("report", file=str(server) + ".1")["program"]["exit"]["kind"] == "execed"
+    assert not list(recorder.directory.glob("*.heir"))
 
 
 def test_recording_whose_folder_is_moved(tmp_path):

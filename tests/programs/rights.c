@@ -3,12 +3,15 @@
  *
  *   rights main WHAT     by system calls that no wrapper sees
  *   rights child WHAT    in a forked child that has lived for no time, as a server's
- *                        worker does, by libc's functions */
+ *                        worker does, by libc's functions
+ *   rights exec WHAT     by libc's functions, and then by `rights main nothing`, executed
+ *   rights init WHAT     the same in a forked child */
 #include "common.h"
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
 #include <sched.h>
+#include <stdbool.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -78,6 +81,8 @@ static void moved(void) {
   CHECK(rename(arguments[3], arguments[4]) == 0);
 }
 
+static void nothing(void) {}
+
 static const struct {
   const char *name;
   void (*in_main)(void), (*in_child)(void);
@@ -89,6 +94,7 @@ static const struct {
     {"unshare", main_unshare, child_unshare},
     {"full", full, full_for_a_while},
     {"moved", moved, NULL},
+    {"nothing", nothing, nothing},
 };
 
 static void *all[BLOCKS];
@@ -98,9 +104,16 @@ static NOINLINE void allocate(void) {
     all[i] = keep(malloc(16)); /* MARK allocate */
 }
 
-static void in_child(void (*give_up)(void)) {
+static void in_next_program(void (*give_up)(void)) {
+  give_up();
+  execl(arguments[0], arguments[0], "main", "nothing", NULL);
+  CHECK(false);
+}
+
+static void in_child(void (*give_up)(void), bool executes) {
   pid_t pid = fork();
   if (pid == 0) {
+    if (executes) in_next_program(give_up);
     give_up();
     allocate();
     _exit(0);
@@ -114,8 +127,11 @@ int main(int argc, char *argv[]) {
   arguments = argv;
   for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
     if (strcmp(argv[2], ways[i].name)) continue;
-    if (!strcmp(argv[1], "child")) {
-      in_child(ways[i].in_child);
+    bool executes = !strcmp(argv[1], "init");
+    if (executes || !strcmp(argv[1], "child")) {
+      in_child(ways[i].in_child, executes);
+    } else if (!strcmp(argv[1], "exec")) {
+      in_next_program(ways[i].in_child);
     } else {
       ways[i].in_main();
       allocate();
