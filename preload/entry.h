@@ -7,6 +7,7 @@
 #define ULLAGE_ENTRY_H
 
 #include "account/snapshot.h"
+#include "base/hidden.h"
 #include "base/next.h"
 #include "heap/heap.h"
 #include "heap/map.h"
@@ -42,7 +43,7 @@ INLINE struct heap *entry_heap(void) {
 
 /* ---- allocate ------------------------------------------------------------------ */
 
-void entry_record(struct heap *h, struct spot s, void *p, size_t size,
+void entry_record(struct heap *h, struct spot s, hidden block, size_t size,
                   enum ul_family family, uint32_t site);
 
 /* Where to enter an allocation in the ledger; UL_SITE_NONE: it is not recorded. */
@@ -64,8 +65,9 @@ INLINE void *entry_allocate_at(struct heap *h, size_t size, size_t align,
     return NULL;
   }
   if (zero && !zeroed) memset(p, 0, size);
-  if (LIKELY(site && process_recording())) entry_record(h, s, p, size, family, site);
-  return p;
+  hidden block = hide(p);
+  if (LIKELY(site && process_recording())) entry_record(h, s, block, size, family, site);
+  return reveal(block);
 }
 
 /* Above PTRDIFF_MAX glibc refuses, so that pointer differences stay defined. */

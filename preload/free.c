@@ -87,46 +87,49 @@ EXPORT void __libc_cfree(void *p) {
 /* ---- realloc ------------------------------------------------------------------- */
 
 /* Into another block; if p is free, it may be the same. */
-static void *copy(struct heap *h, struct spot s, const void *p, size_t size,
+static void *copy(struct heap *h, struct spot s, hidden from, size_t size,
                   uint32_t site) {
   size_t usable = heap_usable(s);
   void *q = entry_allocate_at(h, size, 0, UL_FAMILY_MALLOC, false, site);
-  return q ? memmove(q, p, usable < size ? usable : size) : NULL;
+  return q ? memmove(q, reveal(from), usable < size ? usable : size) : NULL;
 }
 
-static void *move(struct heap *h, struct spot s, void *p, size_t size, uint32_t site) {
-  void *q = copy(h, s, p, size, site);
-  if (q) entry_free(p);
-  return q;
+static void *move(struct heap *h, struct spot s, hidden old, size_t size, uint32_t site) {
+  hidden block = hide(copy(h, s, old, size, site));
+  if (reveal(block)) entry_free(reveal(old));
+  return reveal(block);
 }
 
 /* For the ledger the block is freed and allocated anew by the caller of realloc. */
-static void renew(struct heap *h, const struct ledger_line *was, const void *old,
-                  struct spot s, void *p, size_t size, uint32_t site) {
+static void renew(struct heap *h, const struct ledger_line *was, hidden old,
+                  struct spot s, hidden block, size_t size, uint32_t site) {
   if (!was->entry) {
-    entry_record(h, s, p, size, UL_FAMILY_MALLOC, site);
+    entry_record(h, s, block, size, UL_FAMILY_MALLOC, site);
     return;
   }
   uint64_t ms = recording_ms();
-  ledger_renew(h, was, old, s, p, size, site, UL_FAMILY_MALLOC, ms);
+  ledger_renew(h, was, old, s, block, size, site, UL_FAMILY_MALLOC, ms);
   process_tick(h, ms);
 }
 
-static void *stay(struct heap *h, struct spot s, void *p, size_t size, uint32_t site) {
-  if (!site || !process_recording()) return p;
-  struct ledger_line was = ledger_line(s, p);
-  snapshot_before_free(h, was.requested);
-  renew(h, &was, p, s, p, size, site);
-  return p;
+static void *stay(struct heap *h, struct spot s, hidden block, size_t size,
+                  uint32_t site) {
+  if (site && process_recording()) {
+    struct ledger_line was = ledger_line(s, reveal(block));
+    snapshot_before_free(h, was.requested);
+    renew(h, &was, block, s, block, size, site);
+  }
+  return reveal(block);
 }
 
-static void *resize(struct heap *h, struct spot s, void *p, size_t size, uint32_t site) {
+static void *resize(struct heap *h, struct spot s, hidden old, size_t size,
+                    uint32_t site) {
   if (!site || !process_recording()) return heap_resize(&s, size);
-  struct ledger_line was = ledger_line(s, p);
+  struct ledger_line was = ledger_line(s, reveal(old));
   snapshot_before_free(h, was.requested);
-  void *q = heap_resize(&s, size);
-  if (q) renew(h, &was, p, s, q, size, site);
-  return q;
+  hidden block = hide(heap_resize(&s, size));
+  if (reveal(block)) renew(h, &was, old, s, block, size, site);
+  return reveal(block);
 }
 
 static void *refuse(void *p, map_slot slot, const void *frame) {
@@ -143,10 +146,11 @@ static void *realloc_foreign(void *p, size_t size, const void *frame) {
   return real ? real(p, size) : NULL;
 }
 
-static void *reallocate(void *p, size_t size, const void *frame) {
+static void *reallocate(hidden block, size_t size, const void *frame) {
+  struct heap *h = entry_heap();
+  void *p = reveal(block);
   map_slot slot = map_lookup(p);
   if (UNLIKELY(!slot)) return realloc_foreign(p, size, frame);
-  struct heap *h = entry_heap();
   struct spot s = heap_spot(p, slot);
   if (UNLIKELY(!s.pool && !s.large)) return refuse(p, slot, frame);
   if (UNLIKELY(size > PTRDIFF_MAX || !h)) {
@@ -154,14 +158,14 @@ static void *reallocate(void *p, size_t size, const void *frame) {
     return NULL;
   }
   uint32_t site = entry_site(h, frame);
-  if (UNLIKELY(is_freed(s, p))) {
-    misuse_note(UL_RESIZED_AFTER_FREE, p, site);
-    return copy(h, s, p, size, site);
+  if (UNLIKELY(is_freed(s, reveal(block)))) {
+    misuse_note(UL_RESIZED_AFTER_FREE, reveal(block), site);
+    return copy(h, s, block, size, site);
   }
   enum heap_resizing how = heap_resizing(s, size);
-  if (how == HEAP_STAYS) return stay(h, s, p, size, site);
-  void *q = how == HEAP_RESIZES ? resize(h, s, p, size, site) : NULL;
-  return q ? q : move(h, s, p, size, site);
+  if (how == HEAP_STAYS) return stay(h, s, block, size, site);
+  void *q = how == HEAP_RESIZES ? resize(h, s, block, size, site) : NULL;
+  return q ? q : move(h, s, block, size, site);
 }
 
 void *entry_realloc(void *p, size_t size, const void *frame) {
@@ -170,8 +174,9 @@ void *entry_realloc(void *p, size_t size, const void *frame) {
     entry_free(p);
     return NULL;
   }
+  hidden block = hide(p);
   int saved = errno;
-  void *q = reallocate(p, size, frame);
+  void *q = reallocate(block, size, frame);
   if (q) errno = saved;
   return q;
 }

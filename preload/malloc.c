@@ -19,11 +19,11 @@ struct heap *entry_first(void) {
   return heap_acquire();
 }
 
-__attribute__((noinline)) void entry_record(struct heap *h, struct spot s, void *p,
+__attribute__((noinline)) void entry_record(struct heap *h, struct spot s, hidden block,
                                             size_t size, enum ul_family family,
                                             uint32_t site) {
   uint64_t ms = recording_ms();
-  ledger_enter(h, s, p, size, site, family, ms);
+  ledger_enter(h, s, block, size, site, family, ms);
   process_tick(h, ms);
 }
 

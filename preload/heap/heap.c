@@ -29,6 +29,7 @@
 #include "heap/heap.h"
 
 #include "base/count.h"
+#include "base/hidden.h"
 #include "base/lock.h"
 #include "base/meta.h"
 #include "base/os_thread.h"
@@ -146,6 +147,7 @@ struct pool *heap_refill(struct heap *h, unsigned class) {
   if (h->used[class]) return h->used[class];
   struct pool *p = arena_take(h, class);
   if (p) link_used(h, p);
+  wipe_stack();
   return p;
 }
 
@@ -245,6 +247,7 @@ void heap_trim_all(struct heap *mine) {
 static void *take_span(struct heap *h, size_t bytes, size_t align, struct spot *s,
                        bool *zeroed) {
   struct pool *p = arena_take_span(h, bytes | !bytes, align);
+  wipe_stack();
   if (!p) return NULL;
   s->pool = p;
   *zeroed = p->zeroed;
@@ -258,6 +261,7 @@ void *heap_take_wide(struct heap *h, size_t bytes, size_t align, struct spot *s,
   if (bytes <= UL_SPAN_MAX && align <= UL_SPAN_MAX)
     return take_span(h, bytes, align, s, zeroed);
   s->large = large_take(bytes, align);
+  wipe_stack();
   if (!s->large) return NULL;
   *zeroed = s->large->zeroed;
   return s->large->base;
@@ -288,6 +292,7 @@ enum heap_resizing heap_resizing(struct spot s, size_t bytes) {
 void *heap_resize(struct spot *s, size_t bytes) {
   if (s->pool) return arena_resize_span(s->pool, bytes) ? s->pool->base : NULL;
   struct large *l = large_resize(s->large, bytes);
+  wipe_stack();
   if (!l) return NULL;
   s->large = l;
   return l->base;

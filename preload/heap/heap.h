@@ -9,6 +9,7 @@
 #ifndef ULLAGE_HEAP_H
 #define ULLAGE_HEAP_H
 
+#include "base/hidden.h"
 #include "base/thread.h"
 #include "heap/map.h"
 #include "heap/types.h"
@@ -65,7 +66,11 @@ static inline void *heap_take(struct heap *h, unsigned class, struct spot *s,
     if (UNLIKELY(!p->zeroed)) b->next = NULL;
   }
   p->live++;
-  if (UNLIKELY(!p->free && p->virgin == p->end)) heap_pool_full(h, p);
+  if (UNLIKELY(!p->free && p->virgin == p->end)) {
+    hidden block = hide(b);
+    heap_pool_full(h, p);
+    b = reveal(block);
+  }
   heap_leave(h, was);
   s->pool = p;
   return b;

@@ -60,26 +60,25 @@ static inline uint32_t block_index(const struct pool *p, const void *block) {
   return (uint32_t)(offset * p->recip >> 32);
 }
 
-static bool write_entry(struct spot s, void *block, size_t requested, uint32_t site,
-                        enum ul_family family, uint64_t ms) {
+static uint64_t *entry_of(struct spot s, const void *block) {
+  if (UNLIKELY(s.large)) return s.large->record ? &s.large->record->entry : NULL;
+  return s.pool->entries ? &s.pool->entries[block_index(s.pool, block)] : NULL;
+}
+
+static inline __attribute__((always_inline)) void
+write_entry(struct spot s, uint64_t *entry, size_t requested, uint32_t site,
+            enum ul_family family, uint64_t ms) {
   uint32_t birth = ul_birth(ms);
-  if (UNLIKELY(s.large)) {
-    struct ul_large *record = s.large->record;
-    if (!record) return false;
-    record->requested_bytes = s.large->requested = requested;
-    __atomic_store_n(&record->entry, ul_entry(site, birth, 0, family), __ATOMIC_RELEASE);
-    return true;
+  if (UNLIKELY(s.large))
+    s.large->record->requested_bytes = s.large->requested = requested;
+  else if (UNLIKELY(s.pool->class == UL_SPAN))
+    entry[1] = requested;
+  else {
+    uint32_t slack = s.pool->size - (uint32_t)requested;
+    *entry = ul_entry(site, birth, slack, family);
+    return;
   }
-  struct pool *p = s.pool;
-  if (UNLIKELY(!p->entries)) return false;
-  if (UNLIKELY(p->class == UL_SPAN)) {
-    p->entries[1] = requested;
-    __atomic_store_n(&p->entries[0], ul_entry(site, birth, 0, family), __ATOMIC_RELEASE);
-    return true;
-  }
-  uint32_t slack = p->size - (uint32_t)requested;
-  p->entries[block_index(p, block)] = ul_entry(site, birth, slack, family);
-  return true;
+  __atomic_store_n(entry, ul_entry(site, birth, 0, family), __ATOMIC_RELEASE);
 }
 
 static void add(_Atomic int64_t *n, int64_t by) {
@@ -91,27 +90,34 @@ static size_t usable_in_pool(struct spot s) {
   return s.pool ? s.pool->size : 0;
 }
 
-static inline void count_in(struct heap *h, struct ul_counter *c, void *block,
-                            size_t requested, size_t usable) {
+static void remember_recent(struct heap *h, void *block) {
+  h->recent[h->recent_next] = block;
+  if (++h->recent_next == RECENT_BLOCKS) h->recent_next = 0;
+}
+
+static void count_in(struct heap *h, struct ul_counter *c, size_t requested,
+                     size_t usable) {
   c->allocations++;
   c->allocated_bytes += requested;
   add(&h->live_bytes, (int64_t)requested);
   add(&h->live_blocks, 1);
   add(&h->usable_bytes, (int64_t)usable);
-  h->recent[h->recent_next] = block;
-  if (++h->recent_next == RECENT_BLOCKS) h->recent_next = 0;
 }
 
-void ledger_enter(struct heap *h, struct spot s, void *block, size_t requested,
+/* Its address is done with before anything is called. */
+static uint64_t *begin_life(struct heap *h, struct spot s, void *block) {
+  uint64_t *entry = entry_of(s, block);
+  if (LIKELY(entry)) remember_recent(h, block);
+  return entry;
+}
+
+void ledger_enter(struct heap *h, struct spot s, hidden block, size_t requested,
                   uint32_t site, enum ul_family family, uint64_t ms) {
+  uint64_t *entry = begin_life(h, s, reveal(block));
+  if (UNLIKELY(!entry)) return;
   struct ul_counter *c = counter_of(h, site);
-  if (UNLIKELY(!write_entry(s, block, requested, site, family, ms))) return;
-  count_in(h, c, block, requested, usable_in_pool(s));
-}
-
-static uint64_t *entry_of(struct spot s, const void *block) {
-  if (UNLIKELY(s.large)) return s.large->record ? &s.large->record->entry : NULL;
-  return s.pool->entries ? &s.pool->entries[block_index(s.pool, block)] : NULL;
+  write_entry(s, entry, requested, site, family, ms);
+  count_in(h, c, requested, usable_in_pool(s));
 }
 
 static size_t requested_of(struct spot s, uint64_t entry) {
@@ -142,14 +148,14 @@ static bool forget_recent(struct heap *h, const void *block) {
   return false;
 }
 
-static inline void count_out(struct heap *h, const struct ledger_line *was,
-                             const void *block, uint64_t ms) {
+static void count_out(struct heap *h, const struct ledger_line *was, bool temporary,
+                      uint64_t ms) {
   struct ul_counter *c = counter_of(h, ul_entry_site(was->entry));
   uint64_t born = ul_birth_ms(ul_entry_birth(was->entry));
   c->frees++;
   c->freed_bytes += was->requested;
   c->lifetime_ms += ms > born ? ms - born : 0;
-  c->temporary += forget_recent(h, block);
+  c->temporary += temporary;
   add(&h->live_bytes, -(int64_t)was->requested);
   add(&h->live_blocks, -1);
   add(&h->usable_bytes, -(int64_t)was->usable);
@@ -161,17 +167,19 @@ bool ledger_clear(struct heap *h, struct spot s, void *block, uint64_t ms) {
   struct ledger_line was = {*slot, requested_of(s, *slot), usable_in_pool(s)};
   *slot = 0;
   if (UNLIKELY(s.large)) s.large->requested = 0;
-  count_out(h, &was, block, ms);
+  count_out(h, &was, forget_recent(h, block), ms);
   return true;
 }
 
-void ledger_renew(struct heap *h, const struct ledger_line *was, const void *old,
-                  struct spot s, void *block, size_t requested, uint32_t site,
+void ledger_renew(struct heap *h, const struct ledger_line *was, hidden old,
+                  struct spot s, hidden block, size_t requested, uint32_t site,
                   enum ul_family family, uint64_t ms) {
+  bool temporary = forget_recent(h, reveal(old));
+  uint64_t *entry = begin_life(h, s, reveal(block));
   struct ul_counter *c = counter_of(h, site);
-  write_entry(s, block, requested, site, family, ms);
-  count_out(h, was, old, ms);
-  count_in(h, c, block, requested, usable_in_pool(s));
+  write_entry(s, entry, requested, site, family, ms);
+  count_out(h, was, temporary, ms);
+  count_in(h, c, requested, usable_in_pool(s));
 }
 
 static uint32_t entries_in(const struct pool *p) {

@@ -8,11 +8,12 @@
 #ifndef ULLAGE_LEDGER_H
 #define ULLAGE_LEDGER_H
 
+#include "base/hidden.h"
 #include "format.h"
 #include "heap/types.h"
 
 /* Record a block just allocated. site is not UL_SITE_NONE. ms: os_ms() - start. */
-void ledger_enter(struct heap *h, struct spot s, void *block, size_t requested,
+void ledger_enter(struct heap *h, struct spot s, hidden block, size_t requested,
                   uint32_t site, enum ul_family family, uint64_t ms);
 /* The block is about to be freed by h's thread. False: it is not in the ledger. */
 bool ledger_clear(struct heap *h, struct spot s, void *block, uint64_t ms);
@@ -29,8 +30,8 @@ struct ledger_line ledger_line(struct spot s, const void *block);
  * `block`, with its entry (heap_resize), or has stayed. For the ledger that is freed and
  * allocated anew; but at no moment is it without an entry, for the process may end at any
  * moment. */
-void ledger_renew(struct heap *h, const struct ledger_line *was, const void *old,
-                  struct spot s, void *block, size_t requested, uint32_t site,
+void ledger_renew(struct heap *h, const struct ledger_line *was, hidden old,
+                  struct spot s, hidden block, size_t requested, uint32_t site,
                   enum ul_family family, uint64_t ms);
 
 /* Could the block have an entry? */

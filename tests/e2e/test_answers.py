@@ -58,6 +58,12 @@ def test_nothing_is_lost_that_a_thread_works_on_at_the_end(recorder, mode):
 
 
 @pytest.mark.short
+def test_an_allocation_leaves_no_copy_of_its_result(recorder):
+    r = recorder.run(program("copies"), "3000000")
+    assert r.stdout == b"0 copies\n"
+
+
+@pytest.mark.short
 def test_heuristics_of_interior_pointers(recorder):
     result = recorder.run(program("heuristics"))
     assert result.status == 0

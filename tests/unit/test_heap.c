@@ -66,7 +66,7 @@ static bool take(struct held *b, size_t bytes) {
   if (!b->p) return false;
   for (size_t i = 0; zeroed && i < bytes; i += 1 + i / 4)
     assert_int_equal(b->p[i], 0);
-  ledger_enter(h, b->spot, b->p, bytes, UL_SITE_EARLY, UL_FAMILY_MALLOC, 5);
+  ledger_enter(h, b->spot, hide(b->p), bytes, UL_SITE_EARLY, UL_FAMILY_MALLOC, 5);
   memset(b->p, (int)(bytes & 0xff), bytes < 64 ? bytes : 64);
   return true;
 }
@@ -333,7 +333,7 @@ static void test_no_room_for_a_counter(void **state) {
   size_t requested;
   b.p = heap_take_any(h, b.bytes, 0, &b.spot, &zeroed);
   os_inject_faults("mmap:1");
-  ledger_enter(h, b.spot, b.p, b.bytes, UL_SITES_MAX - 1, UL_FAMILY_MALLOC, 5);
+  ledger_enter(h, b.spot, hide(b.p), b.bytes, UL_SITES_MAX - 1, UL_FAMILY_MALLOC, 5);
   os_inject_faults("mmap:0");
   assert_true(ledger_look(b.spot, b.p, &requested) != 0);
   assert_int_equal(recording->fallbacks[UL_FB_UNCOUNTED], 1);
