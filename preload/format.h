@@ -412,7 +412,8 @@ enum ul_evidence { UL_EVIDENCE_NONE, UL_EVIDENCE_PAGEMAP, UL_EVIDENCE_MINCORE };
   X(DEEPBIND, "objects opened without RTLD_DEEPBIND, which hides malloc from them")      \
   X(STACKS_UNKNOWN, "scans that could not tell live frames of threads from old ones")    \
   X(PROGRAM_UNFIT,                                                                       \
-    "programs started without ullage: 32-bit, another libc, a sanitizer, valgrind")
+    "programs started without ullage: 32-bit, another libc, a sanitizer, valgrind")      \
+  X(CALLER_UNKNOWN, "ends at which ullage's own frames were scanned, too")
 
 enum ul_fallback {
 #define X(name, text) UL_FB_##name,

@@ -46,6 +46,7 @@
 #include "reach/reach.h"
 #include "recording/recording.h"
 #include "recording/table.h"
+#include "stack/caller.h"
 #include "stack/module.h"
 #include "stack/stack.h"
 
@@ -333,6 +334,7 @@ void process_snapshot(struct heap *h) {
  * they hold then nobody gives back: should the rest of the end wait for it, they go on.
  */
 static struct thread_set others;
+static struct caller ending; /* where the program itself was */
 enum { REST_OF_THE_END_MS = 2000 };
 
 /* With the locks of the streams in our hands, which fork() waits for while it has ours:
@@ -347,6 +349,7 @@ static void lock_all_and_streams(void) {
 }
 
 static void stop_others(bool by_exit) {
+  if (!caller_find(&ending)) fallback(UL_FB_CALLER_UNKNOWN);
   if (by_exit)
     lock_all_and_streams();
   else
@@ -361,7 +364,7 @@ static void stop_others(bool by_exit) {
 static void scan(void) {
   reach_heuristics = settings.heuristics;
   lock_all();
-  int child = reach_begin(&others);
+  int child = reach_begin(&others, &ending);
   unlock_all();
   page_set_recording(false);
   reach_end(child);

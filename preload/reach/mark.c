@@ -270,7 +270,9 @@ static bool step_roots(bool *stacks_known) {
   if (!find_holders()) return false;
   found_each(keep_if_held_by_loader);
   const struct thread_set *threads = from->self.threads;
-  keep_stack(from->self.sp);
+  const struct caller *caller = from->self.caller;
+  for (unsigned i = 0; i < caller->stacks; i++)
+    keep_stack(caller->sp[i]);
   keep_stack(from->self.alternate);
   for (unsigned i = 0; i < threads->count; i++)
     keep_stacks_of(&threads->threads[i]);

@@ -152,8 +152,7 @@ static void copy_state(void) {
   os_futex_wake_all(&scan.result->phase, true);
 }
 
-/* Not inlined: its own variables must lie below the stack pointer that was captured. */
-static _Noreturn __attribute__((noinline)) void run_scan(void) {
+static _Noreturn void run_scan(void) {
   copy_state();
   size_t rows = (size_t)scan.from.sites * (UL_VERDICTS - 1);
   scan.row_of = scratch_or_give_up(rows * sizeof *scan.row_of);
@@ -203,27 +202,13 @@ static void wait_for_copy(int child) {
     os_futex_wait(&job.result->phase, PHASE_COPYING, &slice, true);
 }
 
-struct registers {
-  uintptr_t rbx, rbp, r12, r13, r14, r15, sp;
-};
-
-/* What the caller keeps in registers over a call; the others it has saved itself. */
-#define CAPTURE(r)                                                                       \
-  __asm__ volatile("movq %%rbx, %0\n\tmovq %%rbp, %1\n\tmovq %%r12, %2\n\t"              \
-                   "movq %%r13, %3\n\tmovq %%r14, %4\n\tmovq %%r15, %5\n\t"              \
-                   "movq %%rsp, %6"                                                      \
-                   : "=m"((r).rbx), "=m"((r).rbp), "=m"((r).r12), "=m"((r).r13),         \
-                     "=m"((r).r14), "=m"((r).r15), "=m"((r).sp))
-
 /* The clone's pid, or -errno. In the copy it does not return. */
-static __attribute__((noinline)) int clone_and_scan(const struct thread_set *threads,
-                                                    uint32_t sites) {
-  volatile struct registers registers;
-  CAPTURE(registers);
+static int clone_and_scan(const struct thread_set *threads, const struct caller *ending,
+                          uint32_t sites) {
   scan.result = job.result;
   scan.from = (struct mark_from){
-      .self = {.threads = threads,
-               .sp = registers.sp,
+      .self = {.caller = ending,
+               .threads = threads,
                .tcb = os_thread_pointer(),
                .alternate = os_signal_stack_now(),
                .tid = os_tid()},
@@ -235,7 +220,7 @@ static __attribute__((noinline)) int clone_and_scan(const struct thread_set *thr
   return child;
 }
 
-static int begin(const struct thread_set *threads) {
+static int begin(const struct thread_set *threads, const struct caller *ending) {
   uint32_t sites = (uint32_t)table_count(UL_SITES);
   if (sites < UL_SITE_RESERVED) sites = UL_SITE_RESERVED;
   job.begun_ns = os_monotonic_ns();
@@ -248,7 +233,7 @@ static int begin(const struct thread_set *threads) {
     fail(-error);
     return 0;
   }
-  int child = clone_and_scan(threads, sites);
+  int child = clone_and_scan(threads, ending, sites);
   if (child > 0) {
     wait_for_copy(child);
     return child;
@@ -259,11 +244,11 @@ static int begin(const struct thread_set *threads) {
 }
 
 /* No signal handler of the program may run in the copy. */
-int reach_begin(const struct thread_set *threads) {
+int reach_begin(const struct thread_set *threads, const struct caller *ending) {
   if (!recording) return 0;
   uint64_t mask = 0;
   os_hold_signals(&mask);
-  int child = begin(threads);
+  int child = begin(threads, ending);
   os_release_signals(mask);
   if (child) {
     recording->scan.threads = 1 + threads->stopped + threads->unstopped;

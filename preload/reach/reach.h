@@ -7,6 +7,7 @@
 #define ULLAGE_REACH_H
 
 #include "reach/freeze.h"
+#include "stack/caller.h"
 
 /* The program has asked how large a block really is (malloc_usable_size), so it may keep
  * pointers behind what it requested. */
@@ -15,12 +16,12 @@ extern bool reach_scan_slack;
  * ul_heuristic for each. */
 extern unsigned reach_heuristics;
 
-/* Copy the process and start the scan in the copy; returns as soon as the frozen threads
- * may run again. They must be frozen (freeze.h) and the locks of the heap be
- * held by the caller, so that pools, arenas and the map are in order. The
- * caller's stack and registers are roots, from here outwards. 0 if there is no
- * scan (header.scan says FAILED and why). Keeps errno. */
-int reach_begin(const struct thread_set *threads);
+/* Copy the process and start the scan in the copy. The other threads must be frozen
+ * (freeze.h) and the locks of the heap be held by the caller, so that pools, arenas and
+ * the map are in order. `ending`: the calling thread's stacks and registers, as far as
+ * they are the program's. 0 if there is no scan (header.scan says FAILED and why). Keeps
+ * errno. */
+int reach_begin(const struct thread_set *threads, const struct caller *ending);
 /* Wait for the scan and store its results (table_append: no lock of the table held).
  * Harmless with 0. Keeps errno. */
 void reach_end(int child);

@@ -334,7 +334,9 @@ static void scan_registers(const struct frozen_thread *t, scan_function *scan) {
 
 bool roots_each(const struct roots_self *self, struct pagemaps pagemaps,
                 scan_function *scan, bool *stacks_known) {
+  const uintptr_t *registers = self->caller->registers;
   if (!find_holes(self, stacks_known)) return false;
+  scan((uintptr_t)registers, (uintptr_t)(registers + CALLER_REGISTERS));
   for (unsigned i = 0; i < self->threads->count; i++)
     scan_registers(&self->threads->threads[i], scan);
   size_t first = 0; /* hole that does not end before the region */

@@ -8,6 +8,7 @@
 
 #include "account/mapping.h"
 #include "reach/freeze.h"
+#include "stack/caller.h"
 
 /* A mapping, as far as the scan needs to know. */
 struct region {
@@ -28,7 +29,8 @@ bool roots_in_loader(uintptr_t address);
 const struct region *roots_main_stack(void);
 /* The threads at the moment of the copy: the one that made it, and the others. */
 struct roots_self {
-  uintptr_t sp, tcb;
+  const struct caller *caller; /* its stacks and registers, as far as they count */
+  uintptr_t tcb;
   uintptr_t alternate; /* stack for signals, or 0 */
   int tid;
   const struct thread_set *threads;

@@ -111,10 +111,13 @@ static void lower(uintptr_t *lowest, uintptr_t sp, uintptr_t start, uintptr_t en
 }
 
 /* Of all threads that are known to be on it, the lowest stack pointer; `end`: nobody. A
- * leaf function may keep things below it, but not the one that calls us. */
+ * leaf function that was interrupted may keep things below it, but not one that calls. */
 static uintptr_t lowest_sp(uintptr_t start, uintptr_t end) {
   uintptr_t lowest = end;
-  lower(&lowest, here.self->sp, start, end);
+  const struct caller *caller = here.self->caller;
+  lower(&lowest, caller->sp[0], start, end);
+  for (unsigned i = 1; i < caller->stacks; i++)
+    lower(&lowest, caller->sp[i] - RED_ZONE, start, end);
   const struct thread_set *threads = here.self->threads;
   for (unsigned i = 0; i < threads->count; i++) {
     const struct frozen_thread *t = &threads->threads[i];

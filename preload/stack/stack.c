@@ -5,6 +5,7 @@
 #include "base/thread.h"
 #include "format.h"
 #include "heap/types.h"
+#include "stack/caller.h"
 #include "stack/module.h"
 #include "stack/rule.h"
 #include "stack/unwind.h"
@@ -59,8 +60,13 @@ void stack_start(void) {
                                                       : MODE_RULES;
   unsigned before = busy_enter(BUSY_LOADING);
   if (unwind_start(chosen != MODE_RULES)) atomic_store(&mode, chosen);
+  caller_start();
   busy_leave(before);
   errno = saved;
+}
+
+bool stack_walks(void) {
+  return atomic_load(&mode) != MODE_OFF;
 }
 
 /* libunwind can be loaded from a constructor, but not in the middle of what the
@@ -71,7 +77,7 @@ static bool may_start(uint64_t caller) {
       (uint64_t)o.dlfo_map_start == module_loader())
     return false;
   stack_start();
-  return atomic_load(&mode) != MODE_OFF;
+  return stack_walks();
 }
 
 bool stack_capture(const void *frame_address, struct walk *w) {

@@ -20,6 +20,9 @@
  * first capture made outside the loader). */
 void stack_start(void);
 
+/* Can a stack be walked? */
+bool stack_walks(void);
+
 /* Make `w` the walk of the call stack above an entry point. `frame_address`:
  * __builtin_frame_address(0) of the entry point. false: no stack could be had. Counts the
  * fallbacks SLOW_WALK, FRAME_POINTER and WALK_MISMATCH; NO_STACK, STACK_CUT and

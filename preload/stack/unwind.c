@@ -108,6 +108,7 @@ static unw_addr_space_t (*create_addr_space)(unw_accessors_t *, int);
 static int (*init_remote)(unw_cursor_t *, unw_addr_space_t, void *);
 static int (*step)(unw_cursor_t *);
 static int (*get_reg)(unw_cursor_t *, unw_regnum_t, unw_word_t *);
+static int (*is_signal_frame)(unw_cursor_t *);
 static int (*get_save_loc)(unw_cursor_t *, int, unw_save_loc_t *);
 static int (*search_unwind_table)(unw_addr_space_t, unw_word_t, unw_dyn_info_t *,
                                   unw_proc_info_t *, int, void *);
@@ -297,6 +298,38 @@ uint32_t unwind_walk(const struct unwind_registers *from, uint64_t cfa, uint64_t
   }
 }
 
+static bool registers_of(unw_cursor_t *cursor, struct unwind_registers *r) {
+  const struct {
+    unw_regnum_t number;
+    uint64_t *value;
+  } all[] = {{UNW_X86_64_RIP, &r->rip}, {UNW_X86_64_RSP, &r->rsp},
+             {UNW_X86_64_RBP, &r->rbp}, {UNW_X86_64_RBX, &r->rbx},
+             {UNW_X86_64_R12, &r->r12}, {UNW_X86_64_R13, &r->r13},
+             {UNW_X86_64_R14, &r->r14}, {UNW_X86_64_R15, &r->r15}};
+  for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+    unw_word_t value;
+    if (get_reg(cursor, all[i].number, &value) < 0) return false;
+    *all[i].value = value;
+  }
+  return true;
+}
+
+bool unwind_outwards(const struct unwind_registers *from, unwind_visit *visit,
+                     void *arg) {
+  struct memory m = {.registers = from};
+  struct unwind_registers frame = *from;
+  unw_cursor_t cursor;
+  if (init_remote(&cursor, space, &m) < 0) return false;
+  for (;;) {
+    if (!visit(&frame, is_signal_frame(&cursor) > 0, arg)) return false;
+    m.informed = false;
+    int r = step(&cursor);
+    if (r <= 0) return r == 0 && m.informed;
+    if (!registers_of(&cursor, &frame)) return false;
+    if (frame.rip == 0) return true;
+  }
+}
+
 /* ---- the oracle ---------------------------------------------------------------- */
 
 static bool module_was_new(void *const *ips, int n) {
@@ -469,6 +502,7 @@ bool unwind_start(bool with_oracle) {
       {&init_remote, "_Ux86_64_init_remote"},
       {&step, "_Ux86_64_step"},
       {&get_reg, "_Ux86_64_get_reg"},
+      {&is_signal_frame, "_Ux86_64_is_signal_frame"},
       {&get_save_loc, "_Ux86_64_get_save_loc"},
       {&search_unwind_table, "_Ux86_64_dwarf_search_unwind_table"},
       {&set_caching_policy, "_Ux86_64_set_caching_policy"},

@@ -35,6 +35,24 @@ struct unwind_registers {
   uint64_t rip, rsp, rbp, rbx, r12, r13, r14, r15;
 };
 
+/* Of the function that this is written in. */
+static inline __attribute__((always_inline)) void
+unwind_registers_here(struct unwind_registers *r) {
+  __asm__ volatile("leaq 0f(%%rip), %%rax\n\t"
+                   "movq %%rax, (%0)\n\t"
+                   "movq %%rsp, 8(%0)\n\t"
+                   "movq %%rbp, 16(%0)\n\t"
+                   "movq %%rbx, 24(%0)\n\t"
+                   "movq %%r12, 32(%0)\n\t"
+                   "movq %%r13, 40(%0)\n\t"
+                   "movq %%r14, 48(%0)\n\t"
+                   "movq %%r15, 56(%0)\n"
+                   "0:"
+                   :
+                   : "c"(r)
+                   : "rax", "memory");
+}
+
 /* Where a makecontext() coroutine returns to: the end of its stack, of which the
  * unwind tables know nothing. */
 extern uint64_t unwind_coroutine_end;
@@ -55,4 +73,11 @@ uint32_t unwind_walk(const struct unwind_registers *from, uint64_t cfa, uint64_t
 /* The same by unw_backtrace, above the frame that returns to `caller`. Under the
  * same lock. */
 uint32_t unwind_oracle(uint64_t caller, uint64_t *ips, uint32_t limit, uint32_t *end);
+/* From the registers of a function outwards: visit each frame, that of the function
+ * first, with the registers as they are while it calls, until `visit` says false.
+ * `signal`: the frame is that of a signal; the next one may lie on another stack. true:
+ * the outermost frame has been visited. Locks as for unwind_walk(). */
+typedef bool unwind_visit(const struct unwind_registers *frame, bool signal, void *arg);
+bool unwind_outwards(const struct unwind_registers *from, unwind_visit *visit, void *arg);
+
 #endif

@@ -328,19 +328,7 @@ static enum outcome go(struct walk *w, struct span *s, struct walk_state from,
  * addresses. */
 static __attribute__((noinline)) void by_libunwind(struct walk *w, uint64_t cfa) {
   struct unwind_registers r;
-  __asm__ volatile("leaq 0f(%%rip), %%rax\n\t"
-                   "movq %%rax, (%0)\n\t"
-                   "movq %%rsp, 8(%0)\n\t"
-                   "movq %%rbp, 16(%0)\n\t"
-                   "movq %%rbx, 24(%0)\n\t"
-                   "movq %%r12, 32(%0)\n\t"
-                   "movq %%r13, 40(%0)\n\t"
-                   "movq %%r14, 48(%0)\n\t"
-                   "movq %%r15, 56(%0)\n"
-                   "0:"
-                   :
-                   : "c"(&r)
-                   : "rax", "memory");
+  unwind_registers_here(&r);
   walk_forget(w);
   while (w->size < WALK_DEPTH_MAX)
     if (!grow(w)) break;

@@ -286,8 +286,10 @@ static int teardown(void **state) {
 static NOINLINE void scan_frozen(void) {
   static struct thread_set set;
   scrub_stack();
+  struct caller here;
+  caller_here(&here);
   freeze(&set);
-  int child = reach_begin(&set);
+  int child = reach_begin(&set, &here);
   thaw();
   reach_end(child);
 }
@@ -829,8 +831,10 @@ static void test_memory_given_back_meanwhile(void **state) {
   root(0, l, 0);
   point(l, 7 << 20, b, 0);
   *(uintptr_t *)(m + bytes - 64) = (uintptr_t)blocks[a].start;
+  struct caller here;
+  caller_here(&here);
   freeze(&set);
-  int child = reach_begin(&set);
+  int child = reach_begin(&set, &here);
   thaw();
   madvise(m, bytes, MADV_DONTNEED);
   madvise(blocks[l].start, 8 << 20, MADV_DONTNEED);

@@ -1,0 +1,105 @@
+#include "stack/caller.h"
+
+#include "base/next.h"
+#include "stack/module.h"
+#include "stack/rule.h"
+#include "stack/stack.h"
+#include "stack/unwind.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <link.h>
+
+struct code {
+  uint64_t start, end;
+};
+static struct code ours, libc, exits[2];
+
+static bool in(const struct code *c, uint64_t ip) {
+  return ip - c->start < c->end - c->start;
+}
+
+static struct code module(uint64_t address) {
+  struct module_unwind m;
+  if (!module_find(address, &m)) return (struct code){0};
+  return (struct code){m.start, m.end};
+}
+
+/* The function of libc, whoever stands in front of it. */
+static struct code function(void *handle, const char *name) {
+  const ElfW(Sym) * symbol;
+  Dl_info info;
+  void *address = handle ? dlsym(handle, name) : NULL;
+  if (!address || !dladdr1(address, &info, (void **)&symbol, RTLD_DL_SYMENT) || !symbol)
+    return (struct code){0};
+  return (struct code){(uint64_t)address, (uint64_t)address + symbol->st_size};
+}
+
+void caller_start(void) {
+  NEXT(dlopen);
+  void *handle = real("libc.so.6", RTLD_LAZY | RTLD_NOLOAD);
+  exits[0] = function(handle, "exit");
+  exits[1] = function(handle, "quick_exit");
+  if (handle) dlclose(handle);
+  libc = module(exits[0].start);
+  ours = module((uint64_t)(uintptr_t)caller_start);
+}
+
+/* ---- the walk ------------------------------------------------------------------ */
+
+/* Between a handler and exit(), at most. Beyond FRAMES_MAX nobody looks for interrupted
+ * stacks. */
+enum { EXIT_FRAMES = 4, FRAMES_MAX = 4096 };
+
+struct search {
+  struct caller *caller;
+  bool found;
+  unsigned may_be_of_exit; /* so many frames from here on */
+  bool interrupted;        /* the last frame was a signal's */
+  unsigned frames;
+};
+
+static bool is_exit(uint64_t ip) { /* it does not return: a call may be its last word */
+  return in(&exits[0], ip - 1) || in(&exits[1], ip - 1);
+}
+
+static void begin_at(struct search *s, const struct unwind_registers *r) {
+  *s->caller =
+      (struct caller){.sp = {r->rsp},
+                      .stacks = 1,
+                      .registers = {r->rbx, r->rbp, r->r12, r->r13, r->r14, r->r15}};
+  s->found = true;
+  s->may_be_of_exit = in(&libc, r->rip) ? EXIT_FRAMES : 0;
+}
+
+static bool visit(const struct unwind_registers *frame, bool signal, void *arg) {
+  struct search *s = arg;
+  if (++s->frames > FRAMES_MAX) return false;
+  if (!s->found && in(&ours, frame->rip)) return true;
+  if (!s->found) begin_at(s, frame);
+  if (s->may_be_of_exit && is_exit(frame->rip)) {
+    s->found = false;
+    return true;
+  }
+  if (s->may_be_of_exit) s->may_be_of_exit--;
+  if (s->interrupted && s->caller->stacks < CALLER_STACKS)
+    s->caller->sp[s->caller->stacks++] = frame->rsp;
+  s->interrupted = signal;
+  return true;
+}
+
+__attribute__((noinline)) bool caller_find(struct caller *caller) {
+  struct unwind_registers here;
+  struct search s = {.caller = caller};
+  caller_here(caller);
+  unwind_registers_here(&here);
+  if (stack_walks()) {
+    int saved = errno;
+    uint64_t signals;
+    rule_lock(&signals);
+    unwind_outwards(&here, visit, &s);
+    rule_unlock(signals);
+    errno = saved;
+  }
+  return s.found;
+}
