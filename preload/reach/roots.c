@@ -15,6 +15,7 @@
 #include "reach/roots.h"
 
 #include "base/os.h"
+#include "reach/found.h"
 #include "reach/scratch.h"
 #include "reach/stacks.h"
 
@@ -322,6 +323,42 @@ static void scan_vectors(uintptr_t state, scan_function *scan) {
     if (present >> components[i] & 1) scan_component(state, components[i], scan);
 }
 
+/* ---- pointers in our own hands -------------------------------------------------- */
+
+/* A thread that was stopped in the middle of malloc or realloc may have the only pointer
+ * to a block in hand, hidden (hidden.h): in a register or in one of our frames, the
+ * lowest. */
+enum { OUR_FRAMES = 2048, OUR_WORDS = OUR_FRAMES / sizeof(uintptr_t) };
+
+static bool is_our_code(uintptr_t address) {
+  const struct region *code = roots_region((uintptr_t)roots_region);
+  return code && code->start <= address && address < code->end;
+}
+
+/* In our code, or in a function that we have called. */
+static READS_ANYTHING bool works_for_us(const greg_t *registers, const uintptr_t *stack,
+                                        size_t words) {
+  if (is_our_code((uintptr_t)registers[REG_RIP])) return true;
+  for (size_t i = 0; i < words; i++)
+    if (is_our_code(stack[i])) return true;
+  return false;
+}
+
+static READS_ANYTHING void scan_hidden(const greg_t *registers, scan_function *scan) {
+  uintptr_t sp = (uintptr_t)registers[REG_RSP], revealed[REG_RIP + OUR_WORDS];
+  const struct region *r = roots_region(sp);
+  if (!r || !r->read || sp % sizeof sp) return;
+  size_t words = (r->end - sp) / sizeof sp;
+  if (words > OUR_WORDS) words = OUR_WORDS;
+  const uintptr_t *stack = (const uintptr_t *)sp;
+  if (!works_for_us(registers, stack, words)) return;
+  for (size_t i = 0; i < REG_RIP; i++)
+    revealed[i] = ~(uintptr_t)registers[i];
+  for (size_t i = 0; i < words; i++)
+    revealed[REG_RIP + i] = ~stack[i];
+  scan((uintptr_t)revealed, (uintptr_t)(revealed + REG_RIP + words));
+}
+
 static void scan_registers(const struct frozen_thread *t, scan_function *scan) {
   if (t->state == FROZEN_UNSTOPPED)
     scan((uintptr_t)t->call.arguments, (uintptr_t)(t->call.arguments + 6));
@@ -329,6 +366,7 @@ static void scan_registers(const struct frozen_thread *t, scan_function *scan) {
   const ucontext_t *c = (const ucontext_t *)t->context;
   const greg_t *general = c->uc_mcontext.gregs;
   scan((uintptr_t)general, (uintptr_t)(general + REG_RIP));
+  scan_hidden(general, scan);
   if (c->uc_mcontext.fpregs) scan_vectors((uintptr_t)c->uc_mcontext.fpregs, scan);
 }
 
