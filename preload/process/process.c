@@ -335,7 +335,7 @@ void process_snapshot(struct heap *h) {
  */
 static struct thread_set others;
 static struct caller ending; /* where the program itself was */
-enum { REST_OF_THE_END_MS = 2000 };
+enum { REST_OF_THE_END_MS = 2000, STOP_TRIES = 10 };
 
 /* With the locks of the streams in our hands, which fork() waits for while it has ours:
  * so they are given back when ours cannot be had. */
@@ -348,15 +348,29 @@ static void lock_all_and_streams(void) {
   }
 }
 
-static void stop_others(bool by_exit) {
-  if (!caller_find(&ending)) fallback(UL_FB_CALLER_UNKNOWN);
+static void lock_for_stop(bool by_exit) {
   if (by_exit)
     lock_all_and_streams();
   else
     lock_all();
-  freeze(&others);
+}
+static void unlock_after_stop(bool by_exit) {
   unlock_all();
   if (by_exit) streams_release();
+}
+
+static void stop_others(bool by_exit) {
+  if (!caller_find(&ending)) fallback(UL_FB_CALLER_UNKNOWN);
+  lock_for_stop(by_exit);
+  freeze(&others);
+  bool more = others.unstopped > 0;
+  unlock_after_stop(by_exit);
+  for (int i = 0; i < STOP_TRIES && more; i++) {
+    os_sleep_ms(1);
+    lock_for_stop(by_exit);
+    more = freeze_again(&others);
+    unlock_after_stop(by_exit);
+  }
 }
 
 /* Recording goes on until the copy is made: a thread that cannot be stopped must not have

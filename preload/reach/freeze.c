@@ -387,6 +387,7 @@ static void wait_for_answers(struct thread_set *set) {
 }
 
 static void count_states(struct thread_set *set) {
+  set->stopped = set->unstopped = 0;
   for (unsigned i = 0; i < set->count; i++) {
     struct frozen_thread *t = &set->threads[i];
     uint32_t state = atomic_load(&t->state);
@@ -394,7 +395,6 @@ static void count_states(struct thread_set *set) {
     if (state != FROZEN_UNSTOPPED) continue;
     set->unstopped++;
     read_system_call(t);
-    fallback(UL_FB_THREAD_UNSTOPPED);
   }
 }
 
@@ -414,10 +414,6 @@ static bool take_slots(struct thread_set *set) {
 }
 
 static void stop_all(struct thread_set *set) {
-  if (++generation == 0) generation = 1;
-  freeze_limit(0);
-  atomic_store(&frozen, generation);
-  borrow_signal();
   for (int i = 0; i < TRIES; i++) {
     unsigned before = set->count;
     if (!list_threads(ask_if_new, set)) set->complete = false;
@@ -433,10 +429,33 @@ void freeze(struct thread_set *set) {
   *set = (struct thread_set){.complete = true};
   if (!list_threads(count_thread, set)) set->complete = false;
   if (set->complete && set->capacity == 1) return;
-  if (take_slots(set))
-    stop_all(set);
-  else
+  if (!take_slots(set)) {
     set->complete = false;
+    return;
+  }
+  if (++generation == 0) generation = 1;
+  freeze_limit(0);
+  atomic_store(&frozen, generation);
+  borrow_signal();
+  stop_all(set);
+}
+
+/* Not a thread that waits for a signal, but perhaps one of our locks' queue. */
+static bool may_soon_answer(const struct frozen_thread *t) {
+  return t->state == FROZEN_UNSTOPPED && t->call.number == SYS_futex;
+}
+
+bool freeze_again(struct thread_set *set) {
+  bool again = false;
+  for (unsigned i = 0; i < set->count; i++) {
+    if (!may_soon_answer(&set->threads[i])) continue;
+    ask(&set->threads[i]);
+    again = true;
+  }
+  if (!again) return false;
+  wait_for_answers(set);
+  stop_all(set);
+  return true;
 }
 
 void freeze_limit(unsigned ms) {

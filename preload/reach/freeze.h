@@ -47,7 +47,7 @@ struct thread_set {
   unsigned count;     /* slots filled, in whatever state */
   unsigned capacity;  /* slots there */
   unsigned stopped;   /* FROZEN_STOPPED */
-  unsigned unstopped; /* FROZEN_UNSTOPPED; counted as UL_FB_THREAD_UNSTOPPED too */
+  unsigned unstopped; /* FROZEN_UNSTOPPED */
   bool complete;      /* every thread was listed; false: /proc could not be read */
 };
 
@@ -55,6 +55,10 @@ struct thread_set {
  * done is in the set. From here to the end or to thaw call nothing that takes a lock that
  * a frozen thread may hold: that is every lock of libc and of the loader. */
 void freeze(struct thread_set *set);
+/* Those who wait for a lock of ours block all signals: once the locks that freeze() was
+ * called with have been free for a while, call this with them taken again. false: there
+ * is nobody who might be stopped yet. */
+bool freeze_again(struct thread_set *set);
 /* From now on each frozen thread waits for at most so long, and then lets all of them go:
  * for what may wait for one of them. 0: no limit, as after freeze(). */
 void freeze_limit(unsigned ms);

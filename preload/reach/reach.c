@@ -253,6 +253,8 @@ int reach_begin(const struct thread_set *threads, const struct caller *ending) {
   if (child) {
     recording->scan.threads = 1 + threads->stopped + threads->unstopped;
     recording->scan.threads_unstopped = threads->unstopped;
+    for (unsigned i = 0; i < threads->unstopped; i++)
+      fallback(UL_FB_THREAD_UNSTOPPED);
   }
   return child;
 }

@@ -415,8 +415,7 @@ void walk_by_rule(struct walk *w, struct walk_state from) {
   w->generation = module_generation();
   uint64_t deep = w->deep;
   bool is_deep = from.rsp <= deep;
-  enum outcome outcome =
-      go(w, &s, from, is_deep ? WALK_CUT_DEPTH : WALK_DEPTH_MAX, &way);
+  enum outcome outcome = go(w, &s, from, is_deep ? WALK_CUT_DEPTH : WALK_DEPTH_MAX, &way);
   if (UNLIKELY(outcome == SLOW))
     by_libunwind(w, from.rsp);
   else
