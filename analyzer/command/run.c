@@ -359,56 +359,6 @@ static int start(struct run *run, const struct signals *signals, pid_t *pid) {
   return error == ENOENT ? INSPECT_NOT_FOUND : INSPECT_UNUSABLE;
 }
 
-/* ---- heirs ---------------------------------------------------------------------- */
-
-/* FILE.PID.heir: made for the next program of a process that was about to lose the right
- * to make one (process/file.c of the preload). What has a recording gets the name that it
- * would have had. */
-static bool is_heir(const char *name, const char *base, char **number) {
-  size_t n = strlen(base);
-  if (strncmp(name, base, n) != 0 || name[n] != '.') return false;
-  *number = (char *)(uintptr_t)name + n + 1;
-  size_t digits = strspn(*number, "0123456789");
-  return digits && strcmp(*number + digits, ".heir") == 0;
-}
-
-/* path.1, path.2, ...: what an earlier program of the same process is called. */
-static bool move_aside(const char *path) {
-  char earlier[PATH_MAX + 64];
-  for (unsigned i = 1; i < OLD_NAMES; i++) {
-    snprintf(earlier, sizeof earlier, "%s.%u", path, i);
-    if (access(earlier, F_OK) != 0) return rename(path, earlier) == 0;
-  }
-  return false;
-}
-
-static void settle_heir(const char *heir, const char *name) {
-  struct stat st;
-  if (lstat(heir, &st) != 0) return;
-  if (!st.st_size)
-    unlink(heir);
-  else if ((access(name, F_OK) == 0 && !move_aside(name)) || rename(heir, name) != 0)
-    say_failed("cannot rename %s to %s: %s", heir, name, strerror(errno));
-}
-
-static void settle_heirs(const char *path, pid_t pid) {
-  const char *base = base_name(path);
-  char directory[PATH_MAX], heir[2 * PATH_MAX], name[PATH_MAX + 32], *number;
-  snprintf(directory, sizeof directory, "%.*s", (int)(base - path), path);
-  DIR *listing = opendir(directory);
-  for (struct dirent *e; listing && (e = readdir(listing));) {
-    if (!is_heir(e->d_name, base, &number)) continue;
-    long of = strtol(number, NULL, 10);
-    snprintf(heir, sizeof heir, "%s%s", directory, e->d_name);
-    if (of == pid)
-      strcpy(name, path);
-    else
-      snprintf(name, sizeof name, "%s.%ld", path, of);
-    settle_heir(heir, name);
-  }
-  if (listing) closedir(listing);
-}
-
 /* ---- the last word ------------------------------------------------------------- */
 
 static uint64_t monotonic_ns(void) {
@@ -474,6 +424,61 @@ static void complete_child(const char *path) {
   if (fd < 0) return;
   if (is_over(&header)) shorten(fd, &header);
   close(fd);
+}
+
+/* ---- heirs ---------------------------------------------------------------------- */
+
+/* FILE.PID.heir: made for the next program of a process that was about to lose the right
+ * to make one (process/file.c of the preload). What has a recording gets the name that it
+ * would have had. */
+static bool is_heir(const char *name, const char *base, char **number) {
+  size_t n = strlen(base);
+  if (strncmp(name, base, n) != 0 || name[n] != '.') return false;
+  *number = (char *)(uintptr_t)name + n + 1;
+  size_t digits = strspn(*number, "0123456789");
+  return digits && strcmp(*number + digits, ".heir") == 0;
+}
+
+/* path.1, path.2, ...: what an earlier program of the same process is called. It has been
+ * replaced, and could not shorten its file. */
+static bool move_aside(const char *path) {
+  char earlier[PATH_MAX + 64];
+  struct ul_header header;
+  int fd = open_header(path, &header);
+  if (fd >= 0) shorten(fd, &header);
+  if (fd >= 0) close(fd);
+  for (unsigned i = 1; i < OLD_NAMES; i++) {
+    snprintf(earlier, sizeof earlier, "%s.%u", path, i);
+    if (access(earlier, F_OK) != 0) return rename(path, earlier) == 0;
+  }
+  return false;
+}
+
+static void settle_heir(const char *heir, const char *name) {
+  struct stat st;
+  if (lstat(heir, &st) != 0) return;
+  if (!st.st_size)
+    unlink(heir);
+  else if ((access(name, F_OK) == 0 && !move_aside(name)) || rename(heir, name) != 0)
+    say_failed("cannot rename %s to %s: %s", heir, name, strerror(errno));
+}
+
+static void settle_heirs(const char *path, pid_t pid) {
+  const char *base = base_name(path);
+  char directory[PATH_MAX], heir[2 * PATH_MAX], name[PATH_MAX + 32], *number;
+  snprintf(directory, sizeof directory, "%.*s", (int)(base - path), path);
+  DIR *listing = opendir(directory);
+  for (struct dirent *e; listing && (e = readdir(listing));) {
+    if (!is_heir(e->d_name, base, &number)) continue;
+    long of = strtol(number, NULL, 10);
+    snprintf(heir, sizeof heir, "%s%s", directory, e->d_name);
+    if (of == pid)
+      strcpy(name, path);
+    else
+      snprintf(name, sizeof name, "%s.%ld", path, of);
+    settle_heir(heir, name);
+  }
+  if (listing) closedir(listing);
 }
 
 /* ---- the summary --------------------------------------------------------------- */

@@ -57,6 +57,7 @@ def test_program_that_is_executed_without_a_right_to_the_folder(recorder, how, w
     complete(recorder, server)
     assert recorder.answer("report", file=str(server) + ".1")["program"]["exit"]["kind"] == "execed"
     assert not list(recorder.directory.glob("*.heir"))
+    assert all(p.stat().st_size < 64 << 20 for p in recorder.recordings())
 
 
 def test_recording_whose_folder_is_moved(tmp_path):
@@ -68,12 +69,14 @@ def test_recording_whose_folder_is_moved(tmp_path):
     complete(recorder, tmp_path / "b" / "recording")
 
 
-def test_thread_that_is_older_than_ullage(recorder):
-    """What it allocates and frees while the file is made is neither lost nor misread."""
+@pytest.mark.parametrize("where", [[], ["child"]], ids=["older", "child"])
+def test_thread_that_no_wrapper_was_made_for(recorder, where):
+    """What it allocates and frees while the file is made is neither lost nor misread: a thread
+    that is older than ullage, or of a forked child, by thrd_create."""
     for _ in range(5):
-        r = recorder.run(program("early"), strict=False)
+        r = recorder.run(program("early"), *where, strict=False)
         assert (r.status, r.text(), r.stderr) == (0, "done\n", b""), r.all_stderr
-        report = recorder.answer("report")
+        report = recorder.answer("report", file=recorder.children()[0] if where else None)
         assert report["stopped"] == 0
         assert "DOUBLE_FREE" not in report["fallbacks"]
         assert report["heap"]["live_blocks"] >= 200_000
