@@ -8,22 +8,34 @@
  * When all slots are taken, the timed one goes whose neighbours are closest
  * together for its age: old times become sparse, recent ones stay dense.
  *
- * The peak: live bytes are known exactly only as a sum over the heaps. Each heap
- * looks when its own share has fallen by `step` from its highest; steps of all
- * heaps together are PEAK_STEP of the peak, and a new peak must be higher
- * than the last by PEAK_RISE: together less than 1 %. Below the recorded peak
- * nobody looks until the missing part could have been allocated.
+ * The peak: live bytes are known exactly only as a sum over the heaps, and a heap's own
+ * share says nothing: one thread allocates, another frees. A peak is new if it is higher
+ * than the last by PEAK_RISE; that far is the mark. Two phases:
+ *
+ *   below     All heaps together are below the mark, and what is missing to it has been
+ *             dealt out: the shares rise up to their ceilings together before the sum can
+ *             reach the mark. Falls do not matter (no floors). Who rises above its
+ * ceiling adds up all heaps, and deals out anew what is missing now. climbing  They were
+ * above the mark. Each share may fall by two steps before its heap looks, and the steps
+ * of all are PEAK_STEP of the sum: so little below its highest is the picture that is
+ * taken then, before the free. It is below again after that, for the mark has risen.
+ *
+ * Together less than 1 %; or 2 KiB a thread (8 KiB in all, if there are few) if that is
+ * more: a step has a least size, for it costs a look at each heap. Ceilings and floors
+ * are anybody's to write and hints, so there is no lock: who is outrun by another in the
+ * same moment looks once too often, or is one step late.
  *
  * Rows: runs of 2^k rows of UL_ROWS, with a free list for each k.
  *
- * The snapshot lock is outermost but only ever tried, so whoever is refused goes
- * on without waiting. */
+ * The snapshot lock is outermost, and only tried but for the final one, so whoever is
+ * refused goes on without waiting. */
 #include "account/snapshot.h"
 
 #include "account/residency.h"
 #include "base/lock.h"
 #include "base/meta.h"
 #include "base/os.h"
+#include "base/page.h"
 #include "heap/arena.h"
 #include "heap/heap.h"
 #include "heap/large.h"
@@ -34,14 +46,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { COST_SHARE = 100, ELAPSED_SHARE = 256, STEP_MIN = 4096, ROW_BITS = 25 };
-enum { PEAK_STEP = 512, PEAK_RISE = 128 }; /* shares: 0.2 % and 0.8 % */
+enum {
+  COST_SHARE = 100,
+  ELAPSED_SHARE = 256,
+  STEP_MIN = 4096,
+  STEP_LEAST = 1024,
+  ROW_BITS = 25
+};
+enum { PEAK_STEP = 1024, PEAK_RISE = 128 }; /* shares: 0.1 % and 0.8 % */
 
 _Atomic uint64_t snapshot_due_ms = UINT64_MAX;
 static struct snapshot_wishes wishes = {.interval_ms = 10};
 
 static struct lock lock;
-static int64_t peak_bytes;           /* recorded */
+static int64_t peak_bytes; /* recorded */
+static _Atomic bool climbing;
 static uint32_t free_rows[ROW_BITS]; /* first row + 1 of a free run of 2^k */
 
 /* A site's live blocks and bytes, summed over the heaps. */
@@ -279,13 +298,15 @@ static void watch_writes(uint64_t now) {
 }
 
 /* Inside, so that nobody takes the heap over meanwhile; before the arena lock, which who
- * has taken it over may want. */
+ * has taken it over may want. At the end of the process a thread that could not be
+ * stopped may come here late: what others freed of its heap since is still in the ledger.
+ */
 static void check(struct heap *h) {
   uint32_t was = heap_enter(h);
   arena_lock();
   arena_check();
   heap_check(h);
-  ledger_check(h);
+  if (process_recording()) ledger_check(h);
   arena_unlock();
   heap_leave(h, was);
 }
@@ -311,17 +332,23 @@ void snapshot_begin(const struct snapshot_wishes *wanted) {
   wishes = *wanted;
 }
 
+/* There is no later moment for the final one. */
+static bool take_turn(enum ul_snapshot_kind kind) {
+  if (kind == UL_SNAPSHOT_FINAL) lock_take(&lock);
+  if (kind == UL_SNAPSHOT_FINAL || lock_try(&lock)) return true;
+  if (kind == UL_SNAPSHOT_PEAK) fallback(UL_FB_SNAPSHOT_SKIPPED);
+  return false;
+}
+
 void snapshot_take(struct heap *h, enum ul_snapshot_kind kind) {
   if (thread_state.busy || recording_stopped()) return;
   uint64_t signals;
   os_hold_signals(&signals);
-  if (lock_try(&lock)) {
+  if (take_turn(kind)) {
     unsigned before = busy_enter(BUSY_SNAPSHOT);
     take_locked(h, kind);
     busy_leave(before);
     lock_give(&lock);
-  } else if (kind != UL_SNAPSHOT_TIMED) {
-    fallback(UL_FB_SNAPSHOT_SKIPPED);
   }
   os_release_signals(signals);
 }
@@ -332,14 +359,63 @@ static int64_t at_least(int64_t value, int64_t least) {
   return value > least ? value : least;
 }
 
-void snapshot_peak_over(struct heap *h) {
+static void set(_Atomic int64_t *word, int64_t value) {
+  atomic_store_explicit(word, value, memory_order_relaxed);
+}
+
+static int64_t mark(void) {
+  return peak_bytes + at_least(peak_bytes / PEAK_RISE, STEP_MIN);
+}
+
+static int64_t step_of(const struct heap_totals *t) {
+  int64_t heaps = t->heaps, least = at_least(STEP_MIN / heaps, STEP_LEAST);
+  return at_least(at_least(t->live_bytes, peak_bytes) / PEAK_STEP / heaps, least);
+}
+
+static void watch_share(struct heap *h, int64_t step) {
+  int64_t live = snapshot_word(&h->live_bytes);
+  set(&h->ceiling, live + step);
+  set(&h->floor, live - step);
+}
+
+static void climb(const struct heap_totals *t) {
+  int64_t step = step_of(t);
+  climbing = true;
+  for (struct heap *h = heap_first(); h && climbing; h = h->next)
+    watch_share(h, step);
+}
+
+static void deal_out(const struct heap_totals *t) {
+  int64_t share = at_least((mark() - t->live_bytes) / t->heaps, step_of(t));
+  climbing = false;
+  for (struct heap *h = heap_first(); h && !climbing; h = h->next) {
+    set(&h->floor, INT64_MIN);
+    set(&h->ceiling, snapshot_word(&h->live_bytes) + share);
+  }
+}
+
+void snapshot_rising(struct heap *h) {
   struct heap_totals t = heap_totals();
-  int64_t live = t.live_bytes, heaps = (int64_t)t.heaps;
-  if (live > peak_bytes + peak_bytes / PEAK_RISE) snapshot_take(h, UL_SNAPSHOT_PEAK);
-  h->step = at_least(at_least(live, peak_bytes) / PEAK_STEP, STEP_MIN) / heaps;
-  int64_t missing = at_least(peak_bytes - live, 0) / heaps;
-  h->high = atomic_load_explicit(&h->live_bytes, memory_order_relaxed) + missing;
-  h->floor = INT64_MIN;
+  if (climbing)
+    watch_share(h, step_of(&t));
+  else if (t.live_bytes > mark())
+    climb(&t);
+  else
+    deal_out(&t);
+}
+
+void snapshot_falling(struct heap *h) {
+  struct heap_totals t = heap_totals();
+  if (t.live_bytes > mark()) snapshot_take(h, UL_SNAPSHOT_PEAK);
+  deal_out(&t);
+}
+
+static void look_anew(void) {
+  climbing = false;
+  for (struct heap *h = heap_first(); h; h = h->next) {
+    set(&h->floor, INT64_MIN);
+    set(&h->ceiling, INT64_MIN);
+  }
 }
 
 void snapshot_reset(void) {
@@ -349,6 +425,7 @@ void snapshot_reset(void) {
   recording->table[UL_ROWS].count = 0;
   recording->peak_slot = UINT32_MAX;
   peak_bytes = 0;
+  look_anew();
 }
 
 bool snapshot_fork_try(void) {

@@ -17,8 +17,8 @@ struct snapshot_wishes {
 /* Before the first one is taken. */
 void snapshot_begin(const struct snapshot_wishes *wanted);
 
-/* Take one now; skipped, and counted, when another thread is taking one. No lock of ours
- * held. */
+/* Take one now. When another thread is taking one the final one waits; others are
+ * skipped, and a peak's is counted. No lock of ours held. */
 void snapshot_take(struct heap *h, enum ul_snapshot_kind kind);
 
 /* Is it time, at `ms`, for a timed one? */
@@ -26,19 +26,21 @@ static inline bool snapshot_due(uint64_t ms) {
   return ms >= atomic_load_explicit(&snapshot_due_ms, memory_order_relaxed);
 }
 
-/* Before h's thread frees `bytes`: live bytes are about to fall. A peak is over when they
- * have fallen by a step from their highest; then, before this free, is the moment to
- * take its picture: at most the steps of all heaps below the true maximum. */
-void snapshot_peak_over(struct heap *h);
+/* The peak: h's thread has allocated, or is about to free `bytes`. A heap that rises
+ * above its ceiling, or falls below its floor, looks whether there is a peak, or was one.
+ */
+void snapshot_rising(struct heap *h);
+void snapshot_falling(struct heap *h);
+static inline int64_t snapshot_word(const _Atomic int64_t *word) {
+  return atomic_load_explicit(word, memory_order_relaxed);
+}
+static inline void snapshot_after_allocation(struct heap *h) {
+  if (UNLIKELY(snapshot_word(&h->live_bytes) > snapshot_word(&h->ceiling)))
+    snapshot_rising(h);
+}
 static inline void snapshot_before_free(struct heap *h, size_t bytes) {
-  int64_t live = atomic_load_explicit(&h->live_bytes, memory_order_relaxed);
-  if (live > h->high || UNLIKELY(live - (int64_t)bytes < h->floor)) {
-    if (live > h->high) {
-      h->floor = live - h->step;
-      h->high = live;
-    }
-    if (live - (int64_t)bytes < h->floor) snapshot_peak_over(h);
-  }
+  if (UNLIKELY(snapshot_word(&h->live_bytes) - (int64_t)bytes < snapshot_word(&h->floor)))
+    snapshot_falling(h);
 }
 
 /* Forget all snapshots (in a forked child). */

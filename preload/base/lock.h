@@ -6,7 +6,7 @@
  * Order, outermost first; a lock may be taken only while holding earlier ones:
  *
  *   begin      (process.c) the first malloc; masked
- *   snapshot   one snapshot at a time; only ever tried; masked
+ *   snapshot   one snapshot at a time; only tried, but for the final one; masked
  *   heap       the list of heaps and their owners; masked
  *   relief     taking a heap over; masked
  *   site       the trie of stacks; masked

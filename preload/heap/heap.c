@@ -330,7 +330,8 @@ static struct heap *find_orphan(void) {
 static struct heap *make(int tid) {
   struct heap *h = meta_alloc(sizeof *h);
   if (!h) return NULL;
-  h->floor = INT64_MIN;
+  h->ceiling = INT64_MIN; /* look at once, whatever comes first */
+  h->floor = INT64_MAX;
   atomic_store_explicit(&h->tid, tid, memory_order_relaxed);
   WATCH(heap_owner(h, tid, true));
   /* With the first heap, while the process is likely to have one thread: then it costs

@@ -126,8 +126,8 @@ struct heap {
   uint64_t spares; /* bit c: the only pool of class c was kept when it became empty */
   _Atomic int64_t live_bytes, live_blocks; /* requested bytes */
   _Atomic int64_t usable_bytes;            /* of the blocks that lie in pools */
-  int64_t high, floor, step;  /* when a peak of live_bytes is over: snapshot.c */
-  struct ul_counter **chunks; /* [site / UL_CHUNK_SITES]: its counters here */
+  _Atomic int64_t ceiling, floor; /* of live_bytes: who leaves them looks (snapshot.c) */
+  struct ul_counter **chunks;     /* [site / UL_CHUNK_SITES]: its counters here */
   uint32_t chunks_size;
   uint32_t recent_next;
   struct walk *walk;               /* the watcher's */

@@ -42,6 +42,7 @@ void process_snapshot(struct heap *h);
 /* After an allocation, at `ms`. */
 static inline void process_tick(struct heap *h, uint64_t ms) {
   if (UNLIKELY(snapshot_due(ms))) process_snapshot(h);
+  snapshot_after_allocation(h);
 }
 
 /* The program is about to put itself under a filter of system calls: what needs others

@@ -142,15 +142,23 @@ def test_unused(recorder):
 
 
 @pytest.mark.short
-@pytest.mark.parametrize("mode", ["spike", "never", "churn", "large"])
+@pytest.mark.parametrize("mode", ["spike", "never", "churn", "large", "across", "many"])
 def test_peak(recorder, mode):
-    result = recorder.run(program("peak"), mode)
+    """Without the clock's help."""
+    result = recorder.run(program("peak"), mode, env={"ULLAGE_SNAPSHOT_MS": "3600000"})
     _, peak, _, live = result.text().split()
     peak, live = int(peak), int(live)
     heap = recorder.answer("report")["heap"]
     # What libc and ullage's neighbours allocate at start is not the program's.
     assert abs(heap["peak_bytes"] - peak) <= 0.01 * peak + 80_000, heap
     assert abs(heap["live_bytes"] - live) <= 0.01 * live + 80_000, heap
+
+
+def test_peak_of_a_child_is_its_own(recorder):
+    recorder.run(program("peak"), "fork", env={"ULLAGE_SNAPSHOT_MS": "3600000"})
+    child, = recorder.answer("report")["children"]["recordings"]
+    heap = recorder.answer("report", file=child)["heap"]
+    assert abs(heap["peak_bytes"] - 40_000_000) <= 500_000, heap
 
 
 def test_temporary_allocations(recorder):
