@@ -412,7 +412,8 @@ enum ul_evidence { UL_EVIDENCE_NONE, UL_EVIDENCE_PAGEMAP, UL_EVIDENCE_MINCORE };
   X(DEEPBIND, "objects opened without RTLD_DEEPBIND, which hides malloc from them")      \
   X(STACKS_UNKNOWN, "scans that could not tell live frames of threads from old ones")    \
   X(PROGRAM_UNFIT,                                                                       \
-    "programs started without ullage: 32-bit, another libc, a sanitizer, valgrind")      \
+    "programs started without ullage: 32-bit, another libc, a sanitizer, valgrind, or "  \
+    "under a filter of system calls")                                                    \
   X(CALLER_UNKNOWN, "ends at which ullage's own frames were scanned, too")
 
 enum ul_fallback {
@@ -485,7 +486,7 @@ struct ul_header {
   uint32_t children;        /* forked or spawned so far, as far as seen */
   uint32_t class_bytes[64]; /* block size of each class; [UL_SPAN] is 0 */
   uint32_t children_kept;   /* main process: recordings that its children have left */
-  uint32_t tree_kib;      /* main process: on the disk for it and its children */
+  uint32_t tree_kib;        /* main process: on the disk for it and its children */
   struct ul_table_head table[32];
   uint64_t fallbacks[UL_FB_SLOTS];
   struct ul_scan scan;

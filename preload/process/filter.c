@@ -4,6 +4,7 @@
  * instructions, or what it was started with, is not seen. */
 #include "base/next.h"
 #include "base/os.h"
+#include "process/allow.h"
 #include "process/process.h"
 
 #include <errno.h>
@@ -19,16 +20,22 @@ static long result_of(long result) {
 }
 
 /* Without a filter it is only asked what the kernel can do (libseccomp does). */
-static bool is_filter(long number, long a, long b, long c) {
+static bool forbids_something(long filter) {
+  return filter && !allow_all((const struct sock_fprog *)filter);
+}
+
+static bool will_confine(long number, long a, long b, long c) {
   if (number == SYS_prctl && a == PR_SET_SECCOMP)
-    return b == SECCOMP_MODE_STRICT || (b == SECCOMP_MODE_FILTER && c);
+    return b == SECCOMP_MODE_STRICT || (b == SECCOMP_MODE_FILTER && forbids_something(c));
   if (number == SYS_seccomp)
-    return a == SECCOMP_SET_MODE_STRICT ? !b && !c : a == SECCOMP_SET_MODE_FILTER && c;
+    return a == SECCOMP_SET_MODE_STRICT
+               ? !b && !c
+               : a == SECCOMP_SET_MODE_FILTER && forbids_something(c);
   return false;
 }
 
 static long call(long number, long a, long b, long c, long d, long e, long f) {
-  bool confines = is_filter(number, a, b, c) && process_confine();
+  bool confines = will_confine(number, a, b, c) && process_confine();
   if (number == SYS_exit_group) process_finish(UL_STATE_EXITED, (int)a);
   long result = os_call_raw(number, a, b, c, d, e, f);
   if (confines && result < 0) process_unconfine();

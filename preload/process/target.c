@@ -216,14 +216,17 @@ static size_t room(char *const environment[], const char *variable) {
   return (n + 1) * sizeof *environment + strlen(variable) + 1;
 }
 
+/* Who is confined cannot look, and what it starts would not know of the confinement. */
 size_t target_room(const char *path, char *const environment[]) {
   const char *variable = our_variable(environment);
-  return variable && unfit_path(path, environment, 0) ? room(environment, variable) : 0;
+  if (!variable || !(os_confined() || unfit_path(path, environment, 0))) return 0;
+  return room(environment, variable);
 }
 
 size_t target_room_of(int fd, char *const environment[]) {
   const char *variable = our_variable(environment);
-  return variable && unfit(fd, environment, 0) ? room(environment, variable) : 0;
+  if (!variable || !(os_confined() || unfit(fd, environment, 0))) return 0;
+  return room(environment, variable);
 }
 
 static void copy_others(char *to, const char *list) {

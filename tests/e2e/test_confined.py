@@ -6,7 +6,7 @@ import pytest
 from harness import PRELOAD, execute, find, program
 
 MODES = [("grow", "0"), ("grow", "50000"), ("grow by number", "1000"), ("threads",),
-         ("children",), ("fork",), ("handlers",), ("refused",)]
+         ("children",), ("fork",), ("handlers",), ("exec",), ("dangers",), ("refused",)]
 
 
 @pytest.mark.short
@@ -15,7 +15,7 @@ MODES = [("grow", "0"), ("grow", "50000"), ("grow by number", "1000"), ("threads
 def test_filter(recorder, argv, strict):
     r = recorder.same(program("confined"), *argv, strict=strict)
     assert (r.status, b"killed" in r.stdout) == (7, False), r.text()
-    confined = argv[0] not in ("children", "refused")
+    confined = argv[0] not in ("children", "dangers", "refused")
     report = recorder.answer("report", "--all")
     assert (report["program"]["confined_seconds"] is not None) == confined
     assert report["program"]["exit"] == {"kind": "exited", "status": 7}

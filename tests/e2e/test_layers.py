@@ -61,6 +61,16 @@ SYSTEM = set("""syscall mmap munmap mremap madvise mincore open openat close rea
     sigaction nanosleep""".split())
 
 
+def test_filters_are_asked_for_each_call_of_the_system():
+    """process/allow.c has a list of what base/ may call."""
+    def numbers(*paths):
+        return {n for p in paths for n in re.findall(r"SYS_\w+", p.read_text())}
+
+    preload = ROOT / "preload"
+    asked = numbers(preload / "process" / "allow.c")
+    assert numbers(*(preload / "base").glob("*.[ch]")) <= asked
+
+
 def test_base_alone_calls_the_system():
     calls = {(name.removesuffix(".o").replace("_", "/", 1), symbol)
              for name, symbol in symbols("preload", "--undefined-only")

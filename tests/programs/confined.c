@@ -39,6 +39,17 @@ static struct sock_filter threads[] = {OUTPUT,
                                        ALLOW(read),
                                        ALLOW(newfstatat),
                                        KILL};
+/* Two that forbid something only: what nobody uses, and what a program may start without.
+ */
+#define FORBID(n)                                                                        \
+  BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_##n, 0, 1),                                    \
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS)
+#define ALLOW_OTHERS BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)
+static struct sock_filter dangers[] = {LOAD_NUMBER, FORBID(ptrace), FORBID(mount),
+                                       FORBID(reboot), ALLOW_OTHERS};
+static struct sock_filter rarities[] = {
+    LOAD_NUMBER,    FORBID(membarrier), FORBID(getcwd),  FORBID(linkat),
+    FORBID(gettid), FORBID(ftruncate),  FORBID(fstatfs), ALLOW_OTHERS};
 #define PROGRAM(filter)                                                                  \
   { sizeof filter / sizeof *filter, filter }
 
@@ -187,6 +198,15 @@ int main(int argc, char **argv) {
   if (!strcmp(mode, "children")) children();
   if (!strcmp(mode, "fork")) forks_later();
   if (!strcmp(mode, "handlers")) in_handlers();
+  if (!strcmp(mode, "dangers")) {
+    confine((struct sock_fprog)PROGRAM(dangers));
+    confine((struct sock_fprog)PROGRAM(dangers));
+    grow(10);
+  }
+  if (!strcmp(mode, "exec")) {
+    confine((struct sock_fprog)PROGRAM(rarities));
+    execl("/bin/sh", "sh", "-c", "/bin/true; exit 7", NULL);
+  }
   if (!strcmp(mode, "refused")) { /* a filter without instructions */
     CHECK(confine_to((struct sock_fprog){0, output}, false) == -1 && errno == EINVAL);
     CHECK(confine_to((struct sock_fprog){0, output}, true) == -1 && errno == EINVAL);
