@@ -238,6 +238,12 @@ static inline uint64_t ul_birth_ms(uint32_t birth) {
   return ((uint64_t)(birth & 0x3ffff) | 1u << 18) << ((birth >> 18) - 1);
 }
 
+/* A time in 32 bits; from 49.7 days on all are the last. (UINT32_MAX has a meaning of its
+ * own: not yet.) */
+static inline uint32_t ul_ms32(uint64_t ms) {
+  return ms < UINT32_MAX ? (uint32_t)ms : UINT32_MAX - 1;
+}
+
 /* ---- snapshots ----------------------------------------------------------------- */
 
 #define UL_SNAPSHOT_SLOTS 128u

@@ -18,21 +18,26 @@ const struct ul_snapshot *timeline_peak(const struct recording *r) {
   return best;
 }
 
-const struct ul_snapshot *timeline_last(const struct recording *r) {
-  const struct ul_snapshot *best = NULL, *s;
-  for (uint64_t i = 0; (s = recording_snapshot(r, i)); i++)
-    if (used(s, true) && (!best || s->ms >= best->ms)) best = s;
-  return best;
-}
-
-/* At the same millisecond the final one is last. */
-static int by_time(const void *a, const void *b) {
-  const struct ul_snapshot *x = *(const struct ul_snapshot *const *)a;
-  const struct ul_snapshot *y = *(const struct ul_snapshot *const *)b;
+/* The clock has ticks of some milliseconds: in the same one the final snapshot is the
+ * last, and of others that which has seen more allocations. */
+static int compare(const struct ul_snapshot *x, const struct ul_snapshot *y) {
   if (x->ms != y->ms) return x->ms < y->ms ? -1 : 1;
   bool fx = x->kind == UL_SNAPSHOT_FINAL, fy = y->kind == UL_SNAPSHOT_FINAL;
   if (fx != fy) return fx - fy;
+  if (x->allocations != y->allocations) return x->allocations < y->allocations ? -1 : 1;
   return x < y ? -1 : x > y;
+}
+
+static int by_time(const void *a, const void *b) {
+  return compare(*(const struct ul_snapshot *const *)a,
+                 *(const struct ul_snapshot *const *)b);
+}
+
+const struct ul_snapshot *timeline_last(const struct recording *r) {
+  const struct ul_snapshot *best = NULL, *s;
+  for (uint64_t i = 0; (s = recording_snapshot(r, i)); i++)
+    if (used(s, true) && (!best || compare(s, best) > 0)) best = s;
+  return best;
 }
 
 struct timeline timeline_load(const struct recording *r, bool peaks) {

@@ -158,7 +158,7 @@ static uint32_t site_of_node(uint32_t n, uint32_t depth) {
   struct ul_site *s = table_at(UL_SITES, site);
   s->node = n;
   s->depth = (uint16_t)depth;
-  s->first_ms = (uint32_t)recording_ms();
+  s->first_ms = ul_ms32(recording_ms());
   node->site = site;
   return site;
 }

@@ -223,7 +223,7 @@ uint32_t recording_heap_new(int tid) {
   uint32_t i = recording ? table_append(UL_HEAPS, 1) : TABLE_NONE;
   if (i == TABLE_NONE) return 0;
   struct ul_heap_record *r = table_at(UL_HEAPS, i);
-  r->born_ms = (uint32_t)recording_ms();
+  r->born_ms = ul_ms32(recording_ms());
   r->tid = tid;
   return i;
 }

@@ -45,7 +45,7 @@ static struct record *record_at(uint32_t i) {
 }
 
 static uint32_t now_ms(void) {
-  return recording ? (uint32_t)(os_ms() - recording->start_mono_ns / 1000000) : 0;
+  return recording ? ul_ms32(os_ms() - recording->start_mono_ns / 1000000) : 0;
 }
 
 /* ---- what the object says about itself ----------------------------------------- */

@@ -103,6 +103,32 @@ static void killed_processes_balance_by_their_last_snapshot(void **state) {
   recording_close(r);
 }
 
+static void add_snapshot(struct build *b, enum ul_snapshot_kind kind, uint64_t ms,
+                         uint64_t live, uint64_t allocations) {
+  uint32_t i = build_snapshot(b, kind, ms, live, live);
+  ((struct ul_snapshot *)build_at(b, UL_SNAPSHOTS, i))->allocations = allocations;
+}
+
+/* Slots are in no order, and the clock's ticks are long. */
+static void snapshots_of_one_tick_are_in_order(void **state) {
+  (void)state;
+  struct build *b = build_new();
+  add_snapshot(b, UL_SNAPSHOT_PEAK, 100, 9000, 30);
+  add_snapshot(b, UL_SNAPSHOT_FINAL, 100, 1000, 50);
+  add_snapshot(b, UL_SNAPSHOT_TIMED, 100, 5000, 40);
+  add_snapshot(b, UL_SNAPSHOT_TIMED, 100, 4000, 20);
+  struct recording *r = opened(b);
+  assert_int_equal(timeline_last(r)->kind, UL_SNAPSHOT_FINAL);
+  assert_int_equal(timeline_peak(r)->kind, UL_SNAPSHOT_PEAK);
+  struct timeline t = timeline_load(r, true);
+  const uint64_t live[] = {4000, 9000, 5000, 1000};
+  assert_int_equal(t.count, 4);
+  for (size_t i = 0; i < t.count; i++)
+    assert_int_equal(t.at[i]->live_bytes, live[i]);
+  timeline_free(&t);
+  recording_close(r);
+}
+
 static void growth_is_ranked(void **state) {
   (void)state;
   struct recording *r = opened(build_example());
@@ -428,6 +454,7 @@ int main(void) {
       cmocka_unit_test(balance_adds_up),
       cmocka_unit_test(disagreement_stays_visible),
       cmocka_unit_test(killed_processes_balance_by_their_last_snapshot),
+      cmocka_unit_test(snapshots_of_one_tick_are_in_order),
       cmocka_unit_test(growth_is_ranked),
       cmocka_unit_test(rows_left_out_are_not_zeros),
       cmocka_unit_test(sizes_are_readable),

@@ -152,6 +152,13 @@ static void test_births(void **state) {
   }
 }
 
+static void test_times_of_long_runs(void **state) {
+  (void)state;
+  assert_int_equal(ul_ms32(12345), 12345);
+  assert_int_equal(ul_ms32(UINT32_MAX), UINT32_MAX - 1);
+  assert_int_equal(ul_ms32((UINT64_C(1) << 32) + 5), UINT32_MAX - 1);
+}
+
 static void test_random_life(void **state) {
   (void)state;
   enum { SLOTS = 3000, ROUNDS = 60000 };
@@ -448,6 +455,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_classes),
       cmocka_unit_test(test_births),
+      cmocka_unit_test(test_times_of_long_runs),
       cmocka_unit_test(test_random_life),
       cmocka_unit_test(test_arenas_go_back),
       cmocka_unit_test(test_remote_frees),
