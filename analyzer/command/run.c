@@ -508,7 +508,7 @@ static bool say_allocator(const struct recording *r) {
   const char *program = recording_text(r, recording_header(r)->program);
   const char *sign = inspect_allocator(program);
   if (!sign) sign = library_sign(r);
-  bool silent = allocations_of(r) == 0;
+  bool silent = allocations_of(r) == 0 && !recording_header(r)->stop;
   if (silent && sign)
     say("%s never called our malloc: it has an allocator of its own (%s)", program, sign);
   else if (silent)

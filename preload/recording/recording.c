@@ -129,17 +129,25 @@ static int fill(int fd) {
   return error ? error : window_stage(fd, length);
 }
 
+/* The file has a name, but what is recorded from now on would not get there: it says so.
+ */
+static void stop_in_file(int fd) {
+  recording_stop(UL_STOP_MEMORY, ENOMEM);
+  os_write_all(fd, recording, OS_PAGE, 0);
+}
+
 /* The file behind fd is named `file`, or will be. */
 static int settle(int fd, const char *file, bool named) {
   int error = fill(fd);
   if (!error && !named && (error = os_link(fd, file))) window_unstage();
   if (error && named) os_unlink(file);
+  if (!error) {
+    strcpy(path, file);
+    in_file = true;
+    if (!window_switch()) stop_in_file(fd);
+  }
   os_close(fd);
-  if (error) return error;
-  strcpy(path, file);
-  in_file = true;
-  if (!window_switch()) recording_stop(UL_STOP_MEMORY, ENOMEM);
-  return 0;
+  return error;
 }
 
 /* No name for what has none: there is no /proc. */

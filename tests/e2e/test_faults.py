@@ -93,6 +93,15 @@ def test_recording_that_stopped_says_so(recorder):
         assert "stop" in recorder.text("report").lower()
 
 
+def test_recording_that_never_began_says_so(recorder):
+    """Its file has a name, but cannot take the place of what was in memory."""
+    for n in (1, 2, 3):
+        r = recorder.run(program("leaks"), env={"ULLAGE_FAIL": f"mremap:{n}"}, check=False)
+        assert r.status == 0 and "allocator" not in r.said, r.said
+        assert "stops at 0 ms: there was no memory" in recorder.text("report")
+        assert "stopped" in recorder.answer("leaks")["scan"]["reason"]
+
+
 def test_recording_that_stopped_can_be_read_whenever_it_stopped(recorder):
     """It shows the heap of that moment, although pools came and went after it."""
     script = ("$a{$_}=$_ for 1..100000; delete $a{$_} for 1..90000;"
