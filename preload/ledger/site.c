@@ -238,6 +238,7 @@ static uint32_t capture(struct heap *h, const void *frame_address) {
     fallback(w->end == UL_NODE_CUT ? UL_FB_STACK_CUT : UL_FB_STACK_BROKEN);
   struct walk_frame *leaf = &w->frames[w->depth - 1];
   if (!leaf->site) leaf->site = find(&(struct part){w, 0, w->end, leaf->hash});
+  w->site = leaf->site;
   return leaf->site;
 }
 
@@ -246,6 +247,8 @@ uint32_t site_capture(struct heap *h, const void *frame_address) {
     fallback(UL_FB_NESTED);
     return UL_SITE_ULLAGE;
   }
+  if (LIKELY(h->walk && h->walk->site) && stack_is_same(frame_address, h->walk))
+    return h->walk->site;
   unsigned before = busy_enter(BUSY_CAPTURE);
   uint32_t site = capture(h, frame_address);
   busy_leave(before);

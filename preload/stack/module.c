@@ -36,7 +36,7 @@ static struct record *_Atomic chunks[RECORDS_MAX / CHUNK_RECORDS + 1];
 static _Atomic uint32_t count;
 /* Where a module was last found; a wrong hint only costs the scan. */
 static _Atomic uint16_t hints[HINTS];
-static _Atomic uint64_t generation;
+_Atomic uint64_t module_generations;
 static struct lock guard;
 
 static struct record *record_at(uint32_t i) {
@@ -351,16 +351,12 @@ bool module_poll(void (*gone)(uint64_t start, uint64_t end)) {
     gone(start, end);
     any = true;
   }
-  if (any) atomic_fetch_add_explicit(&generation, 1, memory_order_release);
+  if (any) atomic_fetch_add_explicit(&module_generations, 1, memory_order_release);
   return any;
 }
 
 uint64_t module_loader(void) {
   return _r_debug.r_ldbase;
-}
-
-uint64_t module_generation(void) {
-  return atomic_load_explicit(&generation, memory_order_acquire);
 }
 
 uint32_t module_count(void) {

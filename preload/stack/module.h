@@ -9,6 +9,7 @@
 #define ULLAGE_MODULE_H
 
 #include <link.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -35,7 +36,10 @@ uint64_t module_loader(void);
  * any. `gone` is called for each, with no lock held. */
 bool module_poll(void (*gone)(uint64_t start, uint64_t end));
 /* Raised by every module_poll() that found something. */
-uint64_t module_generation(void);
+extern _Atomic uint64_t module_generations;
+static inline uint64_t module_generation(void) {
+  return atomic_load_explicit(&module_generations, memory_order_acquire);
+}
 
 uint32_t module_count(void); /* records, open and closed; never falls */
 

@@ -80,9 +80,18 @@ static bool may_start(uint64_t caller) {
   return stack_walks();
 }
 
-bool stack_capture(const void *frame_address, struct walk *w) {
+static inline struct walk_state caller_of(const void *frame_address) {
   const uint64_t *fp = frame_address;
-  struct walk_state caller = {.key = fp[1], .rsp = (uint64_t)(fp + 2), .rbp = fp[0]};
+  return (struct walk_state){.key = fp[1], .rsp = (uint64_t)(fp + 2), .rbp = fp[0]};
+}
+
+bool stack_is_same(const void *frame_address, const struct walk *w) {
+  return LIKELY(atomic_load_explicit(&mode, memory_order_relaxed) == MODE_RULES) &&
+         walk_is_same(w, caller_of(frame_address));
+}
+
+bool stack_capture(const void *frame_address, struct walk *w) {
+  struct walk_state caller = caller_of(frame_address);
   int how = atomic_load_explicit(&mode, memory_order_acquire);
   if (UNLIKELY(how == MODE_OFF)) {
     if (started || !may_start(caller.key)) return false;
@@ -97,10 +106,6 @@ bool stack_capture(const void *frame_address, struct walk *w) {
 }
 
 /* ---- modules that go ----------------------------------------------------------- */
-
-uint64_t stack_generation(void) {
-  return module_generation();
-}
 
 void stack_forget_unloaded(void) {
   int saved = errno;

@@ -11,6 +11,7 @@
 #ifndef ULLAGE_STACK_H
 #define ULLAGE_STACK_H
 
+#include "stack/module.h"
 #include "stack/walk.h"
 
 #include <stdbool.h>
@@ -29,9 +30,14 @@ bool stack_walks(void);
  * STACK_BROKEN are the caller's to count. */
 bool stack_capture(const void *frame_address, struct walk *w);
 
+/* Is it the stack of which `w` is the walk? Takes no lock, also when modules have gone. */
+bool stack_is_same(const void *frame_address, const struct walk *w);
+
 /* Changes whenever modules were unloaded: what was remembered about addresses
  * in them (interned sites) must be forgotten. */
-uint64_t stack_generation(void);
+static inline uint64_t stack_generation(void) {
+  return module_generation();
+}
 
 /* Look whether modules have gone: after dlclose (which is exported here and does
  * it), and now and then, since glibc unloads some by itself. */

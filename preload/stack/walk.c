@@ -115,6 +115,17 @@ static inline int32_t changed_outside(const struct walk *w, int32_t p) {
   return -1;
 }
 
+static inline bool is_at(const struct walk_frame *f, uint64_t key, uint64_t rsp,
+                         uint64_t rbp) {
+  return f->rsp == rsp && f->key == key && (!f->needs_rbp || f->rbp == rbp);
+}
+
+bool walk_is_same(const struct walk *w, struct walk_state from) {
+  int32_t innermost = (int32_t)w->depth - 1;
+  return w->joinable && is_at(&w->frames[innermost], from.key, from.rsp, from.rbp) &&
+         w->generation == module_generation() && changed_outside(w, innermost) < 0;
+}
+
 /* ---- appending ----------------------------------------------------------------- */
 
 static void add_word(struct walk *w, struct walk_frame *f, uint64_t at, uint64_t is) {
@@ -267,8 +278,7 @@ static enum outcome go(struct walk *w, struct span *s, struct walk_state from,
   for (;;) {
     while (p >= 0 && w->frames[p].rsp < rsp)
       p--;
-    if (p >= 0 && w->frames[p].rsp == rsp && w->frames[p].key == key &&
-        (!w->frames[p].needs_rbp || w->frames[p].rbp == rbp)) {
+    if (p >= 0 && is_at(&w->frames[p], key, rsp, rbp)) {
       int32_t changed = changed_outside(w, p);
       if (LIKELY(changed < 0)) {
         outcome = JOINED;
@@ -413,6 +423,7 @@ void walk_by_rule(struct walk *w, struct walk_state from) {
   if (UNLIKELY(elsewhere)) span_enter(&s, from.rsp);
   if (UNLIKELY(elsewhere || w->generation != module_generation())) walk_forget(w);
   w->generation = module_generation();
+  w->site = 0;
   uint64_t deep = w->deep;
   bool is_deep = from.rsp <= deep;
   enum outcome outcome = go(w, &s, from, is_deep ? WALK_CUT_DEPTH : WALK_DEPTH_MAX, &way);

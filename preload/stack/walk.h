@@ -33,6 +33,7 @@ struct walk {
   struct walk_frame *frames; /* outermost first */
   uint32_t depth;
   uint32_t end; /* UL_NODE_ROOT, _CUT or _BROKEN */
+  uint32_t site; /* the caller's, of all of it; 0 after each walk */
   /* The rest is walk.c's. */
   bool joinable;       /* the frames have states, and the whole stack is known */
   uint32_t size;       /* room */
@@ -54,12 +55,15 @@ struct walk_state {
 };
 void walk_by_rule(struct walk *w, struct walk_state from);
 
+/* Would that be the same walk again? */
+bool walk_is_same(const struct walk *w, struct walk_state from);
+
 /* Make it the walk along these return addresses, innermost first. */
 bool walk_set(struct walk *w, const uint64_t *ips, uint32_t depth, uint32_t end);
 
 /* Nothing is kept any more: another thread, or modules have gone. */
 static inline void walk_forget(struct walk *w) {
-  w->depth = 0;
+  w->depth = w->site = 0;
   w->joinable = false;
   w->deep = 0;
 }
