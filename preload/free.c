@@ -12,16 +12,15 @@ void *__libc_realloc(void *, size_t);
 /* ---- free ---------------------------------------------------------------------- */
 
 static bool is_freed(struct spot s, const void *p) {
-  size_t requested;
-  return process_recording() && !ledger_look(s, p, &requested) && ledger_covers(s) &&
+  return process_recording() && !ledger_line(s, p).entry && ledger_covers(s) &&
          !recording_stopped();
 }
 
 __attribute__((noinline)) bool entry_unrecord(struct heap *h, struct spot s, void *p) {
-  size_t requested;
-  if (!ledger_look(s, p, &requested)) return !ledger_covers(s) || recording_stopped();
-  snapshot_before_free(h, requested);
-  ledger_clear(h, s, p, recording_ms());
+  struct ledger_line was = ledger_line(s, p);
+  if (UNLIKELY(!was.entry)) return !ledger_covers(s) || recording_stopped();
+  snapshot_before_free(h, was.requested);
+  ledger_clear(h, s, p, &was, recording_ms());
   return true;
 }
 

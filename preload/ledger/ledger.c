@@ -39,147 +39,32 @@ static struct ul_counter *uncounted(void) {
   return &nowhere;
 }
 
-static struct ul_counter *counter_slow(struct heap *h, uint32_t site) {
+struct ul_counter *ledger_counter_slow(struct heap *h, uint32_t site) {
   uint32_t c = site / UL_CHUNK_SITES;
   if (c >= h->chunks_size && !chunks_grow(h, c)) return uncounted();
   if (!h->chunks[c]) h->chunks[c] = chunk_append(h, c);
   return h->chunks[c] ? h->chunks[c] + site % UL_CHUNK_SITES : uncounted();
 }
 
-static inline struct ul_counter *counter_of(struct heap *h, uint32_t site) {
-  uint32_t c = site / UL_CHUNK_SITES;
-  if (LIKELY(c < h->chunks_size && h->chunks[c]))
-    return h->chunks[c] + site % UL_CHUNK_SITES;
-  return counter_slow(h, site);
-}
-
 /* ---- entries ------------------------------------------------------------------- */
 
-static inline uint32_t block_index(const struct pool *p, const void *block) {
-  uint64_t offset = (uint64_t)((const char *)block - p->base);
-  return (uint32_t)(offset * p->recip >> 32);
-}
-
-static uint64_t *entry_of(struct spot s, const void *block) {
-  if (UNLIKELY(s.large)) return s.large->record ? &s.large->record->entry : NULL;
-  return s.pool->entries ? &s.pool->entries[block_index(s.pool, block)] : NULL;
-}
-
-static inline __attribute__((always_inline)) void
-write_entry(struct spot s, uint64_t *entry, size_t requested, uint32_t site,
-            enum ul_family family, uint64_t ms) {
-  uint32_t birth = ul_birth(ms);
-  if (UNLIKELY(s.large))
+void ledger_write_wide(struct spot s, uint64_t *slot, size_t requested, uint64_t entry) {
+  if (s.large)
     s.large->record->requested_bytes = s.large->requested = requested;
-  else if (UNLIKELY(s.pool->class == UL_SPAN))
-    entry[1] = requested;
-  else {
-    uint32_t slack = s.pool->size - (uint32_t)requested;
-    *entry = ul_entry(site, birth, slack, family);
-    return;
-  }
-  __atomic_store_n(entry, ul_entry(site, birth, 0, family), __ATOMIC_RELEASE);
-}
-
-static void add(_Atomic int64_t *n, int64_t by) {
-  int64_t now = atomic_load_explicit(n, memory_order_relaxed);
-  atomic_store_explicit(n, now + by, memory_order_relaxed);
-}
-
-static size_t usable_in_pool(struct spot s) {
-  return s.pool ? s.pool->size : 0;
-}
-
-static void remember_recent(struct heap *h, void *block) {
-  h->recent[h->recent_next] = block;
-  if (++h->recent_next == RECENT_BLOCKS) h->recent_next = 0;
-}
-
-static void count_in(struct heap *h, struct ul_counter *c, size_t requested,
-                     size_t usable) {
-  c->allocations++;
-  c->allocated_bytes += requested;
-  add(&h->live_bytes, (int64_t)requested);
-  add(&h->live_blocks, 1);
-  add(&h->usable_bytes, (int64_t)usable);
-}
-
-/* Its address is done with before anything is called. */
-static uint64_t *begin_life(struct heap *h, struct spot s, void *block) {
-  uint64_t *entry = entry_of(s, block);
-  if (LIKELY(entry)) remember_recent(h, block);
-  return entry;
-}
-
-void ledger_enter(struct heap *h, struct spot s, hidden block, size_t requested,
-                  uint32_t site, enum ul_family family, uint64_t ms) {
-  uint64_t *entry = begin_life(h, s, reveal(block));
-  if (UNLIKELY(!entry)) return;
-  struct ul_counter *c = counter_of(h, site);
-  write_entry(s, entry, requested, site, family, ms);
-  count_in(h, c, requested, usable_in_pool(s));
-}
-
-static size_t requested_of(struct spot s, uint64_t entry) {
-  if (UNLIKELY(s.large)) return s.large->record->requested_bytes;
-  if (UNLIKELY(s.pool->class == UL_SPAN)) return s.pool->entries[1];
-  return s.pool->size - ul_entry_slack(entry);
-}
-
-uint64_t ledger_look(struct spot s, const void *block, size_t *requested) {
-  uint64_t *entry = entry_of(s, block);
-  if (!entry || !*entry) return 0;
-  *requested = requested_of(s, *entry);
-  return *entry;
-}
-
-struct ledger_line ledger_line(struct spot s, const void *block) {
-  struct ledger_line line = {.usable = usable_in_pool(s)};
-  line.entry = ledger_look(s, block, &line.requested);
-  return line;
-}
-
-static bool forget_recent(struct heap *h, const void *block) {
-  for (unsigned i = 0; i < RECENT_BLOCKS; i++) {
-    if (h->recent[i] != block) continue;
-    h->recent[i] = NULL;
-    return true;
-  }
-  return false;
-}
-
-static void count_out(struct heap *h, const struct ledger_line *was, bool temporary,
-                      uint64_t ms) {
-  struct ul_counter *c = counter_of(h, ul_entry_site(was->entry));
-  uint64_t born = ul_birth_ms(ul_entry_birth(was->entry));
-  c->frees++;
-  c->freed_bytes += was->requested;
-  c->lifetime_ms += ms > born ? ms - born : 0;
-  c->temporary += temporary;
-  add(&h->live_bytes, -(int64_t)was->requested);
-  add(&h->live_blocks, -1);
-  add(&h->usable_bytes, -(int64_t)was->usable);
-}
-
-bool ledger_clear(struct heap *h, struct spot s, void *block, uint64_t ms) {
-  uint64_t *slot = entry_of(s, block);
-  if (UNLIKELY(!slot || !*slot)) return false;
-  struct ledger_line was = {*slot, requested_of(s, *slot), usable_in_pool(s)};
-  *slot = 0;
-  if (UNLIKELY(s.large)) s.large->requested = 0;
-  count_out(h, &was, forget_recent(h, block), ms);
-  return true;
+  else
+    slot[1] = requested;
+  __atomic_store_n(slot, entry, __ATOMIC_RELEASE);
 }
 
 void ledger_renew(struct heap *h, const struct ledger_line *was, hidden old,
                   struct spot s, hidden block, size_t requested, uint32_t site,
                   enum ul_family family, uint64_t ms) {
-  bool temporary = forget_recent(h, reveal(old));
-  uint64_t *entry = begin_life(h, s, reveal(block));
-  struct ul_counter *c = counter_of(h, site);
-  write_entry(s, entry, requested, site, family, ms);
-  count_out(h, was, temporary, ms);
-  count_in(h, c, requested, usable_in_pool(s));
+  bool temporary = ledger_forget_recent(h, reveal(old));
+  uint64_t *slot = ledger_begin_life(h, s, reveal(block));
+  struct ul_counter *c = ledger_counter(h, site);
+  ledger_write(s, slot, requested, site, family, ms);
+  ledger_count_out(h, was, temporary, ms);
+  ledger_count_in(h, c, requested, s);
 }
 
 static uint32_t entries_in(const struct pool *p) {
@@ -191,7 +76,7 @@ static uint32_t entries_in(const struct pool *p) {
 
 static void check_pool(const struct pool *p) {
   for (const struct block *b = p->free; b; b = b->next)
-    invariant(!p->entries[block_index(p, b)], "free block has no ledger entry");
+    invariant(!p->entries[ledger_index(p, b)], "free block has no ledger entry");
   invariant(entries_in(p) <= p->live, "ledger entries <= live blocks");
 }
 

@@ -12,20 +12,20 @@
 #include "format.h"
 #include "heap/types.h"
 
-/* Record a block just allocated. site is not UL_SITE_NONE. ms: os_ms() - start. */
-void ledger_enter(struct heap *h, struct spot s, hidden block, size_t requested,
-                  uint32_t site, enum ul_family family, uint64_t ms);
-/* The block is about to be freed by h's thread. False: it is not in the ledger. */
-bool ledger_clear(struct heap *h, struct spot s, void *block, uint64_t ms);
-/* Its entry, and its requested size in bytes; 0: not in the ledger. */
-uint64_t ledger_look(struct spot s, const void *block, size_t *requested);
+/* Record a block just allocated. site is not UL_SITE_NONE. ms: since the start. */
+static inline void ledger_enter(struct heap *h, struct spot s, hidden block,
+                                size_t requested, uint32_t site, enum ul_family family,
+                                uint64_t ms);
 
 /* All that the ledger says of a block, in bytes. */
 struct ledger_line {
-  uint64_t entry; /* 0: nothing */
+  uint64_t entry; /* 0: it is not in the ledger */
   size_t requested, usable;
 };
-struct ledger_line ledger_line(struct spot s, const void *block);
+static inline struct ledger_line ledger_line(struct spot s, const void *block);
+/* The block, of which the ledger says `was`, is about to be freed by h's thread. */
+static inline void ledger_clear(struct heap *h, struct spot s, void *block,
+                                const struct ledger_line *was, uint64_t ms);
 /* The block that lay at `old`, of which the ledger said `was`, is another now: it lies at
  * `block`, with its entry (heap_resize), or has stayed. For the ledger that is freed and
  * allocated anew; but at no moment is it without an entry, for the process may end at any
@@ -41,4 +41,6 @@ static inline bool ledger_covers(struct spot s) {
 /* Aborts with a line if the ledger of h's pools says more than the heap. Under the arena
  * lock, by h's thread. */
 void ledger_check(struct heap *h);
+
+#include "ledger/ledger_inline.h"
 #endif

@@ -73,13 +73,13 @@ static bool take(struct held *b, size_t bytes) {
 
 static void put(struct held *b) {
   struct heap *h = heap_mine();
-  size_t requested = 0;
-  assert_true(ledger_look(b->spot, b->p, &requested) != 0);
-  assert_int_equal(requested, b->bytes);
+  struct ledger_line line = ledger_line(b->spot, b->p);
+  assert_true(line.entry);
+  assert_int_equal(line.requested, b->bytes);
   for (size_t i = 0; i < 64 && i < b->bytes; i++)
     assert_int_equal((unsigned char)b->p[i], b->bytes & 0xff);
-  assert_true(ledger_clear(h, b->spot, b->p, 9));
-  assert_false(ledger_clear(h, b->spot, b->p, 9)); /* twice is noticed */
+  ledger_clear(h, b->spot, b->p, &line, 9);
+  assert_false(ledger_line(b->spot, b->p).entry); /* so that twice is noticed */
   heap_put_any(h, b->spot, b->p);
   b->p = NULL;
 }
@@ -337,15 +337,15 @@ static void test_no_room_for_a_counter(void **state) {
   struct held b = {.bytes = 100};
   struct heap *h = heap_mine();
   bool zeroed;
-  size_t requested;
   b.p = heap_take_any(h, b.bytes, 0, &b.spot, &zeroed);
   os_inject_faults("mmap:1");
   ledger_enter(h, b.spot, hide(b.p), b.bytes, UL_SITES_MAX - 1, UL_FAMILY_MALLOC, 5);
   os_inject_faults("mmap:0");
-  assert_true(ledger_look(b.spot, b.p, &requested) != 0);
+  struct ledger_line line = ledger_line(b.spot, b.p);
+  assert_true(line.entry);
   assert_int_equal(recording->fallbacks[UL_FB_UNCOUNTED], 1);
   os_inject_faults("mmap:1");
-  assert_true(ledger_clear(h, b.spot, b.p, 9));
+  ledger_clear(h, b.spot, b.p, &line, 9);
   os_inject_faults("mmap:0");
   heap_put_any(h, b.spot, b.p);
 }
