@@ -151,7 +151,7 @@ static void account(struct ul_snapshot *s) {
   arena_lock();
   struct arena_totals a = arena_totals();
   struct large_totals l = large_totals();
-  struct heap_totals h = heap_totals();
+  struct book_totals h = book_totals();
   size_t mapped_arenas = os_mapped(OS_ARENA), mapped_large = os_mapped(OS_LARGE);
   arena_unlock();
   uint64_t live = h.live_bytes > 0 ? (uint64_t)h.live_bytes : 0;
@@ -367,35 +367,35 @@ static int64_t mark(void) {
   return peak_bytes + at_least(peak_bytes / PEAK_RISE, STEP_MIN);
 }
 
-static int64_t step_of(const struct heap_totals *t) {
+static int64_t step_of(const struct book_totals *t) {
   int64_t heaps = t->heaps, least = at_least(STEP_MIN / heaps, STEP_LEAST);
   return at_least(at_least(t->live_bytes, peak_bytes) / PEAK_STEP / heaps, least);
 }
 
 static void watch_share(struct heap *h, int64_t step) {
-  int64_t live = snapshot_word(&h->live_bytes);
-  set(&h->ceiling, live + step);
-  set(&h->floor, live - step);
+  int64_t live = snapshot_word(&book_of(h)->live_bytes);
+  set(&book_of(h)->ceiling, live + step);
+  set(&book_of(h)->floor, live - step);
 }
 
-static void climb(const struct heap_totals *t) {
+static void climb(const struct book_totals *t) {
   int64_t step = step_of(t);
   climbing = true;
   for (struct heap *h = heap_first(); h && climbing; h = h->next)
     watch_share(h, step);
 }
 
-static void deal_out(const struct heap_totals *t) {
+static void deal_out(const struct book_totals *t) {
   int64_t share = at_least((mark() - t->live_bytes) / t->heaps, step_of(t));
   climbing = false;
   for (struct heap *h = heap_first(); h && !climbing; h = h->next) {
-    set(&h->floor, INT64_MIN);
-    set(&h->ceiling, snapshot_word(&h->live_bytes) + share);
+    set(&book_of(h)->floor, INT64_MIN);
+    set(&book_of(h)->ceiling, snapshot_word(&book_of(h)->live_bytes) + share);
   }
 }
 
 void snapshot_rising(struct heap *h) {
-  struct heap_totals t = heap_totals();
+  struct book_totals t = book_totals();
   if (climbing)
     watch_share(h, step_of(&t));
   else if (t.live_bytes > mark())
@@ -405,7 +405,7 @@ void snapshot_rising(struct heap *h) {
 }
 
 void snapshot_falling(struct heap *h) {
-  struct heap_totals t = heap_totals();
+  struct book_totals t = book_totals();
   if (t.live_bytes > mark()) snapshot_take(h, UL_SNAPSHOT_PEAK);
   deal_out(&t);
 }
@@ -413,8 +413,8 @@ void snapshot_falling(struct heap *h) {
 static void look_anew(void) {
   climbing = false;
   for (struct heap *h = heap_first(); h; h = h->next) {
-    set(&h->floor, INT64_MIN);
-    set(&h->ceiling, INT64_MIN);
+    set(&book_of(h)->floor, INT64_MIN);
+    set(&book_of(h)->ceiling, INT64_MIN);
   }
 }
 

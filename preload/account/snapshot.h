@@ -5,7 +5,7 @@
 #ifndef ULLAGE_SNAPSHOT_H
 #define ULLAGE_SNAPSHOT_H
 
-#include "heap/types.h"
+#include "ledger/book.h"
 
 extern _Atomic uint64_t snapshot_due_ms; /* when the next timed one is */
 
@@ -35,11 +35,13 @@ static inline int64_t snapshot_word(const _Atomic int64_t *word) {
   return atomic_load_explicit(word, memory_order_relaxed);
 }
 static inline void snapshot_after_allocation(struct heap *h) {
-  if (UNLIKELY(snapshot_word(&h->live_bytes) > snapshot_word(&h->ceiling)))
+  if (UNLIKELY(snapshot_word(&book_of(h)->live_bytes) >
+               snapshot_word(&book_of(h)->ceiling)))
     snapshot_rising(h);
 }
 static inline void snapshot_before_free(struct heap *h, size_t bytes) {
-  if (UNLIKELY(snapshot_word(&h->live_bytes) - (int64_t)bytes < snapshot_word(&h->floor)))
+  if (UNLIKELY(snapshot_word(&book_of(h)->live_bytes) - (int64_t)bytes <
+               snapshot_word(&book_of(h)->floor)))
     snapshot_falling(h);
 }
 

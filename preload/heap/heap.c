@@ -303,7 +303,6 @@ void *heap_resize(struct spot *s, size_t bytes) {
 static struct heap *adopt(struct heap *h, int tid) {
   atomic_store_explicit(&h->tid, tid, memory_order_relaxed);
   atomic_store_explicit(&h->inside, 0, memory_order_relaxed); /* if it died in there */
-  memset(h->recent, 0, sizeof h->recent);
   memset(h->few, 0, sizeof h->few);
   WATCH(heap_owner(h, tid, false));
   return h;
@@ -328,10 +327,9 @@ static struct heap *find_orphan(void) {
 }
 
 static struct heap *make(int tid) {
-  struct heap *h = meta_alloc(sizeof *h);
+  const struct heap_watch *watch = atomic_load(&heap_watch);
+  struct heap *h = meta_alloc(watch ? watch->heap_bytes : sizeof *h);
   if (!h) return NULL;
-  h->ceiling = INT64_MIN; /* look at once, whatever comes first */
-  h->floor = INT64_MAX;
   atomic_store_explicit(&h->tid, tid, memory_order_relaxed);
   WATCH(heap_owner(h, tid, true));
   /* With the first heap, while the process is likely to have one thread: then it costs
@@ -358,18 +356,6 @@ struct heap *heap_acquire(void) {
 
 struct heap *heap_first(void) {
   return atomic_load_explicit(&heaps, memory_order_acquire);
-}
-
-struct heap_totals heap_totals(void) {
-  struct heap_totals t = {0};
-  for (struct heap *h = heap_first(); h; h = h->next) {
-    t.live_bytes += atomic_load_explicit(&h->live_bytes, memory_order_relaxed);
-    t.live_blocks += atomic_load_explicit(&h->live_blocks, memory_order_relaxed);
-    t.usable_bytes += atomic_load_explicit(&h->usable_bytes, memory_order_relaxed);
-    t.tail_bytes += h->tail_bytes;
-    t.heaps++;
-  }
-  return t;
 }
 
 /* ---- invariants ---------------------------------------------------------------- */

@@ -133,13 +133,6 @@ void *heap_resize(struct spot *s, size_t bytes);
 void heap_trim_all(struct heap *mine);
 
 struct heap *heap_first(void); /* all heaps, newest first; the list only grows */
-/* Sums over all heaps; exact when no other thread is allocating. */
-struct heap_totals {
-  int64_t live_bytes, live_blocks, usable_bytes;
-  uint64_t tail_bytes;
-  unsigned heaps;
-};
-struct heap_totals heap_totals(void);
 /* Aborts with a line if an invariant of h (the calling thread's) does not hold. Inside,
  * and under the arena lock. */
 void heap_check(struct heap *h);

@@ -113,10 +113,7 @@ typedef uintptr_t map_slot;
  * does not exist here and may have been in the middle of an update.
  * The owner alone touches used[] and its pools, while `inside`; or whoever has `taken`
  * it over meanwhile (heap.c). `remote` is pushed by others.
- * live_bytes, live_blocks, usable_bytes: what this heap's owners allocated minus what
- * they freed, of anybody's; may be negative; only the sum over all heaps has a meaning.
- * Written by the owner, read by whoever takes a snapshot. */
-#define RECENT_BLOCKS 5 /* a block, and 4 further ones */
+ * The watcher may keep something behind each heap (watch.h). */
 struct heap {
   struct pool *used[UL_CLASSES];
   _Atomic uint64_t remote; /* address of its first block, and a weight (heap.c) */
@@ -124,16 +121,7 @@ struct heap {
   _Atomic uint32_t drains, drains_seen; /* by the owner; when somebody last looked */
   uint8_t few[UL_CLASSES]; /* blocks of a class that shared pools have served */
   uint64_t spares; /* bit c: the only pool of class c was kept when it became empty */
-  _Atomic int64_t live_bytes, live_blocks; /* requested bytes */
-  _Atomic int64_t usable_bytes;            /* of the blocks that lie in pools */
-  _Atomic int64_t ceiling, floor; /* of live_bytes: who leaves them looks (snapshot.c) */
-  struct ul_counter **chunks;     /* [site / UL_CHUNK_SITES]: its counters here */
-  uint32_t chunks_size;
-  uint32_t recent_next;
-  struct walk *walk;               /* the watcher's */
-  void *recent[RECENT_BLOCKS];     /* the last blocks allocated: temporary if freed now */
   uint64_t pool_bytes, tail_bytes; /* of the pools it owns; arena lock */
-  uint32_t index;                  /* in UL_HEAPS */
   _Atomic int tid;                 /* owner */
   _Atomic bool quarantined;
   struct heap *next; /* all heaps ever made; never removed */

@@ -10,6 +10,7 @@
 #include "heap/types.h"
 
 struct heap_watch {
+  size_t heap_bytes; /* of a struct heap and what the watcher keeps behind it, zeroed */
   void (*arena_in)(struct arena *a);
   void (*arena_out)(struct arena *a);
   void (*pool_opened)(struct arena *a, struct pool *p);

@@ -3,30 +3,46 @@
 #include "base/meta.h"
 #include "base/say.h"
 #include "heap/arena.h"
+#include "heap/heap.h"
 #include "recording/recording.h"
 #include "recording/table.h"
 
 #include <string.h>
 
+/* ---- books --------------------------------------------------------------------- */
+
+struct book_totals book_totals(void) {
+  struct book_totals t = {0};
+  for (struct heap *h = heap_first(); h; h = h->next) {
+    const struct book *b = book_of(h);
+    t.live_bytes += atomic_load_explicit(&b->live_bytes, memory_order_relaxed);
+    t.live_blocks += atomic_load_explicit(&b->live_blocks, memory_order_relaxed);
+    t.usable_bytes += atomic_load_explicit(&b->usable_bytes, memory_order_relaxed);
+    t.tail_bytes += h->tail_bytes;
+    t.heaps++;
+  }
+  return t;
+}
+
 /* ---- counters ------------------------------------------------------------------ */
 
-static bool chunks_grow(struct heap *h, uint32_t need) {
-  uint32_t size = h->chunks_size ? h->chunks_size : 64;
+static bool chunks_grow(struct book *b, uint32_t need) {
+  uint32_t size = b->chunks_size ? b->chunks_size : 64;
   while (size <= need)
     size *= 2;
   struct ul_counter **bigger = meta_alloc(size * sizeof *bigger);
   if (!bigger) return false;
-  if (h->chunks_size) memcpy(bigger, h->chunks, h->chunks_size * sizeof *bigger);
-  meta_free(h->chunks, h->chunks_size * sizeof *bigger);
-  h->chunks = bigger;
-  h->chunks_size = size;
+  if (b->chunks_size) memcpy(bigger, b->chunks, b->chunks_size * sizeof *bigger);
+  meta_free(b->chunks, b->chunks_size * sizeof *bigger);
+  b->chunks = bigger;
+  b->chunks_size = size;
   return true;
 }
 
-static struct ul_counter *chunk_append(struct heap *h, uint32_t c) {
+static struct ul_counter *chunk_append(const struct book *b, uint32_t c) {
   uint32_t counters = table_append(UL_COUNTERS, UL_CHUNK_SITES);
   uint32_t chunk = counters == TABLE_NONE ? TABLE_NONE : counters / UL_CHUNK_SITES;
-  if (chunk == TABLE_NONE || !recording_chunk(chunk, h->index, c * UL_CHUNK_SITES))
+  if (chunk == TABLE_NONE || !recording_chunk(chunk, b->index, c * UL_CHUNK_SITES))
     return NULL;
   return table_at(UL_COUNTERS, counters);
 }
@@ -40,10 +56,11 @@ static struct ul_counter *uncounted(void) {
 }
 
 struct ul_counter *ledger_counter_slow(struct heap *h, uint32_t site) {
+  struct book *b = book_of(h);
   uint32_t c = site / UL_CHUNK_SITES;
-  if (c >= h->chunks_size && !chunks_grow(h, c)) return uncounted();
-  if (!h->chunks[c]) h->chunks[c] = chunk_append(h, c);
-  return h->chunks[c] ? h->chunks[c] + site % UL_CHUNK_SITES : uncounted();
+  if (c >= b->chunks_size && !chunks_grow(b, c)) return uncounted();
+  if (!b->chunks[c]) b->chunks[c] = chunk_append(b, c);
+  return b->chunks[c] ? b->chunks[c] + site % UL_CHUNK_SITES : uncounted();
 }
 
 /* ---- entries ------------------------------------------------------------------- */

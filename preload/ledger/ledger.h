@@ -11,6 +11,7 @@
 #include "base/hidden.h"
 #include "format.h"
 #include "heap/types.h"
+#include "ledger/book.h"
 
 /* Record a block just allocated. site is not UL_SITE_NONE. ms: since the start. */
 static inline void ledger_enter(struct heap *h, struct spot s, hidden block,

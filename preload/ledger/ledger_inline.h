@@ -6,9 +6,10 @@
 
 struct ul_counter *ledger_counter_slow(struct heap *h, uint32_t site);
 static inline struct ul_counter *ledger_counter(struct heap *h, uint32_t site) {
+  const struct book *b = book_of(h);
   uint32_t c = site / UL_CHUNK_SITES;
-  if (LIKELY(c < h->chunks_size && h->chunks[c]))
-    return h->chunks[c] + site % UL_CHUNK_SITES;
+  if (LIKELY(c < b->chunks_size && b->chunks[c]))
+    return b->chunks[c] + site % UL_CHUNK_SITES;
   return ledger_counter_slow(h, site);
 }
 
@@ -25,20 +26,22 @@ static inline void ledger_count_in(struct heap *h, struct ul_counter *c, size_t 
                                    struct spot s) {
   c->allocations++;
   c->allocated_bytes += requested;
-  ledger_add(&h->live_bytes, (int64_t)requested);
-  ledger_add(&h->live_blocks, 1);
-  ledger_add(&h->usable_bytes, (int64_t)ledger_usable(s));
+  ledger_add(&book_of(h)->live_bytes, (int64_t)requested);
+  ledger_add(&book_of(h)->live_blocks, 1);
+  ledger_add(&book_of(h)->usable_bytes, (int64_t)ledger_usable(s));
 }
 
 static inline void ledger_remember_recent(struct heap *h, void *block) {
-  h->recent[h->recent_next] = block;
-  if (++h->recent_next == RECENT_BLOCKS) h->recent_next = 0;
+  struct book *b = book_of(h);
+  b->recent[b->recent_next] = block;
+  if (++b->recent_next == RECENT_BLOCKS) b->recent_next = 0;
 }
 
 static inline bool ledger_forget_recent(struct heap *h, const void *block) {
+  void **recent = book_of(h)->recent;
   for (unsigned i = 0; i < RECENT_BLOCKS; i++) {
-    if (h->recent[i] != block) continue;
-    h->recent[i] = NULL;
+    if (recent[i] != block) continue;
+    recent[i] = NULL;
     return true;
   }
   return false;
@@ -52,9 +55,9 @@ static inline void ledger_count_out(struct heap *h, const struct ledger_line *wa
   c->freed_bytes += was->requested;
   c->lifetime_ms += ms > born ? ms - born : 0;
   c->temporary += temporary;
-  ledger_add(&h->live_bytes, -(int64_t)was->requested);
-  ledger_add(&h->live_blocks, -1);
-  ledger_add(&h->usable_bytes, -(int64_t)was->usable);
+  ledger_add(&book_of(h)->live_bytes, -(int64_t)was->requested);
+  ledger_add(&book_of(h)->live_blocks, -1);
+  ledger_add(&book_of(h)->usable_bytes, -(int64_t)was->usable);
 }
 
 /* ---- entries ------------------------------------------------------------------- */

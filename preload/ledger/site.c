@@ -22,7 +22,7 @@
 #include "base/lock.h"
 #include "base/meta.h"
 #include "base/thread.h"
-#include "heap/types.h"
+#include "ledger/book.h"
 #include "recording/recording.h"
 #include "recording/table.h"
 #include "stack/hash.h"
@@ -213,7 +213,8 @@ static uint32_t intern(const struct part *p) {
 }
 
 static uint32_t find(const struct part *p) {
-  uint32_t site = LIKELY(stack_generation() == cache_generation) ? cache_find(p->hash) : 0;
+  uint32_t site =
+      LIKELY(stack_generation() == cache_generation) ? cache_find(p->hash) : 0;
   return LIKELY(site) ? site : intern(p);
 }
 
@@ -227,8 +228,9 @@ static __attribute__((noinline)) uint32_t find_innermost(struct walk *w) {
 }
 
 static uint32_t capture(struct heap *h, const void *frame_address) {
-  if (UNLIKELY(!h->walk)) h->walk = meta_alloc(sizeof *h->walk);
-  struct walk *w = h->walk;
+  struct book *b = book_of(h);
+  if (UNLIKELY(!b->walk)) b->walk = meta_alloc(sizeof *b->walk);
+  struct walk *w = b->walk;
   if (UNLIKELY(!w || !stack_capture(frame_address, w))) {
     fallback(UL_FB_NO_STACK);
     return UL_SITE_NO_STACK;
@@ -247,8 +249,8 @@ uint32_t site_capture(struct heap *h, const void *frame_address) {
     fallback(UL_FB_NESTED);
     return UL_SITE_ULLAGE;
   }
-  if (LIKELY(h->walk && h->walk->site) && stack_is_same(frame_address, h->walk))
-    return h->walk->site;
+  const struct walk *w = book_of(h)->walk;
+  if (LIKELY(w && w->site) && stack_is_same(frame_address, w)) return w->site;
   unsigned before = busy_enter(BUSY_CAPTURE);
   uint32_t site = capture(h, frame_address);
   busy_leave(before);

@@ -7,7 +7,8 @@
 
 struct heap;
 
-extern uint32_t site_depth_limit; /* innermost frames told of a stack; 1..WALK_DEPTH_MAX */
+extern uint32_t
+    site_depth_limit; /* innermost frames told of a stack; 1..WALK_DEPTH_MAX */
 
 /* The site of the allocation whose exported entry point has this frame address; never
  * UL_SITE_NONE. h: the calling thread's heap. No lock of ours held. Keeps errno. */

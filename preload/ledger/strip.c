@@ -8,6 +8,7 @@
 #include "ledger/strip.h"
 
 #include "heap/watch.h"
+#include "ledger/book.h"
 #include "recording/recording.h"
 #include "recording/table.h"
 #include "stack/walk.h"
@@ -143,20 +144,26 @@ static void large_resized(struct large *l) {
 /* ---- heaps --------------------------------------------------------------------- */
 
 static void heap_owner(struct heap *h, int tid, bool made) {
-  if (made)
-    h->index = recording_heap_new(tid);
-  else
-    recording_heap_owner(h->index, tid);
-  if (h->walk) walk_forget(h->walk); /* of another thread's stack */
+  struct book *b = book_of(h);
+  if (made) {
+    b->index = recording_heap_new(tid);
+    b->ceiling = INT64_MIN; /* look at once, whatever comes first */
+    b->floor = INT64_MAX;
+    return;
+  }
+  recording_heap_owner(b->index, tid);
+  memset(b->recent, 0, sizeof b->recent);
+  if (b->walk) walk_forget(b->walk); /* of another thread's stack */
 }
 
 static void heap_quarantined(struct heap *h) {
-  recording_heap_quarantined(h->index);
+  recording_heap_quarantined(book_of(h)->index);
   fallback(UL_FB_QUARANTINED);
 }
 
 void strip_watch(void) {
   static const struct heap_watch watch = {
+      .heap_bytes = sizeof(struct book),
       .arena_in = arena_in,
       .arena_out = arena_out,
       .pool_opened = pool_opened,

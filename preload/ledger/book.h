@@ -1,0 +1,38 @@
+/* book.h - what the ledger and the account keep for each heap, behind it in memory. Made
+ * with the heap (heap_owner of watch.h); a heap that is made when nobody watches has
+ * none, and then nothing is recorded any more. */
+#ifndef ULLAGE_BOOK_H
+#define ULLAGE_BOOK_H
+
+#include "heap/types.h"
+
+#define RECENT_BLOCKS 5 /* a block, and 4 further ones */
+
+/* live_bytes, live_blocks, usable_bytes: what this heap's owners allocated minus what
+ * they freed, of anybody's; may be negative; only the sum over all heaps has a meaning.
+ * Written by the owner, read by whoever takes a snapshot. */
+struct book {
+  struct heap heap;
+  _Atomic int64_t live_bytes, live_blocks; /* requested bytes */
+  _Atomic int64_t usable_bytes;            /* of the blocks that lie in pools */
+  _Atomic int64_t ceiling, floor; /* of live_bytes: who leaves them looks (snapshot.c) */
+  struct ul_counter **chunks;     /* [site / UL_CHUNK_SITES]: its counters here */
+  uint32_t chunks_size;
+  uint32_t recent_next;
+  void *recent[RECENT_BLOCKS]; /* the last blocks allocated: temporary if freed now */
+  struct walk *walk;           /* its owner's last one; NULL until there is one */
+  uint32_t index;              /* in UL_HEAPS */
+};
+
+static inline struct book *book_of(struct heap *h) {
+  return (struct book *)h;
+}
+
+/* Sums over all heaps; exact when no other thread is allocating. */
+struct book_totals {
+  int64_t live_bytes, live_blocks, usable_bytes;
+  uint64_t tail_bytes;
+  unsigned heaps;
+};
+struct book_totals book_totals(void);
+#endif
