@@ -104,6 +104,14 @@ long os_restart_call(void) {
   return os_call(SYS_restart_syscall);
 }
 
+__attribute__((naked)) void os_on_stack(void *top, void (*work)(void *), void *argument) {
+  (void)top, (void)work, (void)argument;
+  __asm__ volatile("pushq %rbp\n\tmovq %rsp, %rbp\n\t"
+                   "movq %rdi, %rsp\n\tandq $-16, %rsp\n\t"
+                   "movq %rdx, %rdi\n\tcallq *%rsi\n\t"
+                   "leave\n\tret");
+}
+
 /* ---- copies of the process ----------------------------------------------------- */
 
 int os_copy_process(void) {

@@ -67,6 +67,9 @@ void os_sleep_ms(unsigned ms); /* or until a signal comes */
  * (nanosleep, poll, futex), until that deadline. What it returns. */
 long os_restart_call(void);
 
+/* work(argument), on a stack that ends at `top`. */
+void os_on_stack(void *top, void (*work)(void *), void *argument);
+
 /* ---- copies of the process ----------------------------------------------------- */
 
 /* A raw clone with our descriptors and without an exit signal: no handler runs, wait()

@@ -335,7 +335,7 @@ void process_snapshot(struct heap *h) {
  */
 static struct thread_set others;
 static struct caller ending; /* where the program itself was */
-enum { REST_OF_THE_END_MS = 2000, STOP_TRIES = 10 };
+enum { REST_OF_THE_END_MS = 2000, STOP_TRIES = 10, STACK_BYTES = 128 * 1024 };
 
 /* With the locks of the streams in our hands, which fork() waits for while it has ours:
  * so they are given back when ours cannot be had. */
@@ -360,7 +360,6 @@ static void unlock_after_stop(bool by_exit) {
 }
 
 static void stop_others(bool by_exit) {
-  if (!caller_find(&ending)) fallback(UL_FB_CALLER_UNKNOWN);
   lock_for_stop(by_exit);
   freeze(&others);
   bool more = others.unstopped > 0;
@@ -413,15 +412,26 @@ static void finish_child(void) {
   }
 }
 
+struct end {
+  enum ul_state state;
+  int status;
+  bool by_exit;                 /* through a handler of exit() */
+  struct unwind_registers from; /* of the function that came to know */
+};
+
 /* Most forked children exec at once: that is not worth even a line. */
-static void finish(enum ul_state state, int status, bool by_exit) {
-  bool passes_on = state == UL_STATE_EXECED && unsettled();
-  if (settings.scan && !passes_on) stop_others(by_exit);
+static void finish(void *argument) {
+  const struct end *end = argument;
+  bool passes_on = end->state == UL_STATE_EXECED && unsettled();
+  if (settings.scan && !passes_on) {
+    if (!caller_find(&end->from, &ending)) fallback(UL_FB_CALLER_UNKNOWN);
+    stop_others(end->by_exit);
+  }
   snapshot_take(heap_mine(), UL_SNAPSHOT_FINAL);
   unsigned before = busy_enter(BUSY_LAST_WORDS);
-  recording->status = state == UL_STATE_EXITED ? status & 0xff : status;
+  recording->status = end->state == UL_STATE_EXITED ? end->status & 0xff : end->status;
   recording->end_ms = recording_ms();
-  recording->state = state;
+  recording->state = end->state;
   bool has_file = recording_in_file() && !recording_stopped();
   if (has_file && file_is_main())
     tell_all(false);
@@ -443,9 +453,20 @@ static bool may_finish(void) {
   return os_pid() == self_pid; /* else: a vfork child in our memory */
 }
 
+/* On a stack of ours: that of the program may be one for signals, or a coroutine's, with
+ * hardly any room. The copy that is scanned goes on on the same. */
 static void finish_once(enum ul_state state, int status, bool by_exit) {
   int saved = errno;
-  if (may_finish() && advance(PHASE_FINISHED)) finish(state, status, by_exit);
+  if (may_finish() && advance(PHASE_FINISHED)) {
+    struct end end = {.state = state, .status = status, .by_exit = by_exit};
+    unwind_registers_here(&end.from);
+    char *stack = meta_alloc(STACK_BYTES);
+    if (stack)
+      os_on_stack(stack + STACK_BYTES, finish, &end);
+    else
+      finish(&end);
+    meta_free(stack, STACK_BYTES);
+  }
   errno = saved;
 }
 

@@ -26,6 +26,7 @@
 #include <signal.h>
 #include <string.h>
 #include <time.h>
+#include <ucontext.h>
 
 enum phase { PHASE_COPYING, PHASE_SCANNING, PHASE_DONE, PHASE_FAILED };
 
@@ -109,9 +110,13 @@ static void tell(const struct found *f) {
 /* ---- the copy ------------------------------------------------------------------ */
 
 /* A load that faults finds zeros when it is tried again: up to the end of the mapping if
- * all of that is unreadable, else one page. */
+ * all of that is unreadable, else one page. What faults otherwise, a store, would do so
+ * again. */
 static void unreadable(int sig, siginfo_t *info, void *context) {
-  (void)context;
+  enum { PAGE_FAULT = 14, STORE = 1 << 1, FETCH = 1 << 4 };
+  const greg_t *state = ((const ucontext_t *)context)->uc_mcontext.gregs;
+  if (state[REG_TRAPNO] != PAGE_FAULT || state[REG_ERR] & (STORE | FETCH))
+    give_up(EFAULT);
   uintptr_t page = (uintptr_t)info->si_addr & ~(uintptr_t)(OS_PAGE - 1);
   const struct region *r = roots_region(page);
   uintptr_t end = page + OS_PAGE;

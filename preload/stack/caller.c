@@ -88,16 +88,15 @@ static bool visit(const struct unwind_registers *frame, bool signal, void *arg) 
   return true;
 }
 
-__attribute__((noinline)) bool caller_find(struct caller *caller) {
-  struct unwind_registers here;
+bool caller_find(const struct unwind_registers *from, struct caller *caller) {
   struct search s = {.caller = caller};
-  caller_here(caller);
-  unwind_registers_here(&here);
+  begin_at(&s, from);
+  s = (struct search){.caller = caller};
   if (stack_walks()) {
     int saved = errno;
     uint64_t signals;
     rule_lock(&signals);
-    unwind_outwards(&here, visit, &s);
+    unwind_outwards(from, visit, &s);
     rule_unlock(signals);
     errno = saved;
   }

@@ -54,8 +54,7 @@ static void span_believe(struct span *s, uint64_t rsp, uint64_t top) {
   s->high = s->kept;
 }
 
-bool span_raise(struct span *s, uint64_t rsp,
-                                                 uint64_t top) {
+bool span_raise(struct span *s, uint64_t rsp, uint64_t top) {
   if (top > s->high && s->high < s->kept) span_believe(s, rsp, top);
   if (top <= s->high) return true;
   if ((s->limit && top > s->limit) || top - s->high > FRAME_MAX) return false;

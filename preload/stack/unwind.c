@@ -108,7 +108,6 @@ static unw_addr_space_t (*create_addr_space)(unw_accessors_t *, int);
 static int (*init_remote)(unw_cursor_t *, unw_addr_space_t, void *);
 static int (*step)(unw_cursor_t *);
 static int (*get_reg)(unw_cursor_t *, unw_regnum_t, unw_word_t *);
-static int (*is_signal_frame)(unw_cursor_t *);
 static int (*get_save_loc)(unw_cursor_t *, int, unw_save_loc_t *);
 static int (*search_unwind_table)(unw_addr_space_t, unw_word_t, unw_dyn_info_t *,
                                   unw_proc_info_t *, int, void *);
@@ -243,6 +242,14 @@ static bool in_loader(uint64_t ip) {
   return module_find(ip, &m) && m.start == module_loader();
 }
 
+/* By which a signal handler returns. */
+static bool is_trampoline(struct memory *m, uint64_t ip) {
+  static const uint8_t sigreturn[] = {0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0, 0x0f, 0x05};
+  uint64_t code[2];
+  return read_word(m, ip, code) && read_word(m, ip + 8, code + 1) &&
+         memcmp(code, sigreturn, sizeof sigreturn) == 0;
+}
+
 struct unwind_frame unwind_learn(uint64_t ip) {
   struct memory m = {.ip = ip};
   struct unwind_frame frame = {.kind = UNWIND_BARE};
@@ -251,14 +258,9 @@ struct unwind_frame unwind_learn(uint64_t ip) {
   unw_save_loc_t rbp;
   *known_page(&m, ip & PAGE_MASK) = ip & PAGE_MASK; /* it runs */
   if (init_remote(&cursor, space, &m) < 0) return frame;
-  /* The byte before the trampoline is where its return address points to. */
-  uint64_t code[2];
-  if (read_word(&m, ip + 1, code) && read_word(&m, ip + 9, code + 1)) {
-    static const uint8_t sigreturn[] = {0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0, 0x0f, 0x05};
-    if (memcmp(code, sigreturn, sizeof sigreturn) == 0) {
-      frame.kind = UNWIND_SIGNAL;
-      return frame;
-    }
+  if (is_trampoline(&m, ip + 1)) { /* the address before is what its callee returns to */
+    frame.kind = UNWIND_SIGNAL;
+    return frame;
   }
   int r = step(&cursor);
   if (!m.informed) {
@@ -321,7 +323,7 @@ bool unwind_outwards(const struct unwind_registers *from, unwind_visit *visit,
   unw_cursor_t cursor;
   if (init_remote(&cursor, space, &m) < 0) return false;
   for (;;) {
-    if (!visit(&frame, is_signal_frame(&cursor) > 0, arg)) return false;
+    if (!visit(&frame, is_trampoline(&m, frame.rip), arg)) return false;
     m.informed = false;
     int r = step(&cursor);
     if (r <= 0) return r == 0 && m.informed;
@@ -502,7 +504,6 @@ bool unwind_start(bool with_oracle) {
       {&init_remote, "_Ux86_64_init_remote"},
       {&step, "_Ux86_64_step"},
       {&get_reg, "_Ux86_64_get_reg"},
-      {&is_signal_frame, "_Ux86_64_is_signal_frame"},
       {&get_save_loc, "_Ux86_64_get_save_loc"},
       {&search_unwind_table, "_Ux86_64_dwarf_search_unwind_table"},
       {&set_caching_policy, "_Ux86_64_set_caching_policy"},

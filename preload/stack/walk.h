@@ -35,9 +35,9 @@ struct walk {
   uint32_t end; /* UL_NODE_ROOT, _CUT or _BROKEN */
   uint32_t site; /* the caller's, of all of it; 0 after each walk */
   /* The rest is walk.c's. */
-  bool joinable;       /* the frames have states, and the whole stack is known */
-  uint32_t size;       /* room */
-  uint64_t deep;       /* from here inwards (RSP) the stack is deeper than WALK_DEPTH_MAX */
+  bool joinable; /* the frames have states, and the whole stack is known */
+  uint32_t size; /* room */
+  uint64_t deep; /* from here inwards (RSP) the stack is deeper than WALK_DEPTH_MAX */
   uint64_t generation; /* of modules */
   struct walk_link *links;
   struct walk_word *words;

@@ -96,6 +96,16 @@ def test_end_while_other_threads_use_streams(recorder, mode):
         assert "LET_GO" not in recorder.answer("report")["fallbacks"]
 
 
+@pytest.mark.short
+@pytest.mark.parametrize("size", [6144, 7168, 8192, 12288, 16384])
+@pytest.mark.parametrize("mode, status", [("exit", 3), ("abort", -6)])
+def test_crash_handler_on_a_small_stack(recorder, mode, status, size):
+    r = recorder.same(program("smallstack"), mode, size)
+    assert r.status == status
+    totals = recorder.answer("leaks")["totals"]
+    assert totals["definite"] == {"blocks": 10, "bytes": 1000}, totals
+
+
 def test_exit_by_bare_system_call(recorder):
     r = recorder.same(program("ends"), "bare")
     assert r.status == 3

@@ -286,8 +286,7 @@ static int teardown(void **state) {
 static NOINLINE void scan_frozen(void) {
   static struct thread_set set;
   scrub_stack();
-  struct caller here;
-  caller_here(&here);
+  struct caller here = {.sp = {(uintptr_t)__builtin_frame_address(0)}, .stacks = 1};
   freeze(&set);
   int child = reach_begin(&set, &here);
   thaw();
@@ -831,8 +830,7 @@ static void test_memory_given_back_meanwhile(void **state) {
   root(0, l, 0);
   point(l, 7 << 20, b, 0);
   *(uintptr_t *)(m + bytes - 64) = (uintptr_t)blocks[a].start;
-  struct caller here;
-  caller_here(&here);
+  struct caller here = {.sp = {(uintptr_t)__builtin_frame_address(0)}, .stacks = 1};
   freeze(&set);
   int child = reach_begin(&set, &here);
   thaw();
