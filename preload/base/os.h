@@ -134,6 +134,9 @@ static inline bool os_same_file(const struct os_file *a, const struct os_file *b
 int os_identify(int fd, struct os_file *file);
 int os_identify_at(const char *path, struct os_file *file); /* no link is followed */
 int os_give(int fd, unsigned user);
+/* Write where it was written before, if the file system would rather not (btrfs): what has
+ * room once keeps it. Of a file that is empty. */
+void os_write_in_place(int fd);
 int os_unlink(const char *path);
 int os_rename(const char *from, const char *to);
 int os_access(const char *path, int mode);

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <linux/magic.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -152,6 +153,14 @@ int os_link(int fd, const char *path) {
       self[sizeof "/proc/self/fd/" + TEXT_DIGITS] = "/proc/self/fd/";
   strcat(self, text_number(digits, (unsigned)fd));
   return (int)os_call(SYS_linkat, AT_FDCWD, self, AT_FDCWD, path, AT_SYMLINK_FOLLOW);
+}
+
+/* Others do not know the flag, or have nothing to change. */
+void os_write_in_place(int fd) {
+  int flags;
+  if (os_confined() || os_call(SYS_ioctl, fd, FS_IOC_GETFLAGS, &flags)) return;
+  flags |= FS_NOCOW_FL;
+  os_call(SYS_ioctl, fd, FS_IOC_SETFLAGS, &flags);
 }
 
 int os_give(int fd, unsigned user) {

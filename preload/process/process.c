@@ -263,8 +263,14 @@ void process_settle(void) {
   if (unsettled()) settle(has_one_thread(), false);
 }
 
-void process_become(unsigned user) {
+void process_give_up(void) {
   process_settle();
+  if (recording && recording_in_file() && os_pid() == self_pid)
+    recording_lengthen_fully();
+}
+
+void process_become(unsigned user) {
+  process_give_up();
   bool gives_up = user != 0 && user != UINT32_MAX && os_user() == 0;
   if (gives_up && recording && recording_in_file() && os_pid() == self_pid)
     file_make_heir(user);
@@ -292,6 +298,7 @@ static void prepare_confinement(void) {
   settle_for_good();
   if (!process_recording()) return;
   process_snapshot(heap_mine());
+  recording_lengthen_fully();
   recording_reserve(CONFINED_RESERVE);
   struct ul_header *h = table_header_rest();
   uint64_t now = recording_ms();

@@ -35,7 +35,9 @@ void process_check_fork(void);
 /* A forked child whose recording is still private memory gets its file now, if it is
  * to have one. Only while the process has one thread. */
 void process_settle(void);
-/* The process is about to become that user. */
+/* The process is about to give up a right, or a view of the files; to become that user.
+ */
+void process_give_up(void);
 void process_become(unsigned user);
 /* A timed snapshot by the thread that has h, and what else is done that often. */
 void process_snapshot(struct heap *h);

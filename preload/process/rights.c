@@ -1,8 +1,8 @@
 /* rights.c - the functions of libc by which a process gives up a right, or a view of the
  * files, that it might need to make a file where its parent did. A recording that has its
- * file needs neither (recording/window.h); a forked child that has none yet gets it
- * before, and whoever becomes another user leaves a file for the program that he may be
- * then (process/file.c). Each does what the real one does. */
+ * file needs neither (recording/window.h), once it is long; a forked child that has none
+ * yet gets it before, and whoever becomes another user leaves a file for the program that
+ * he may be then (process/file.c). Each does what the real one does. */
 #include "base/next.h"
 #include "process/process.h"
 
@@ -24,7 +24,7 @@ int pivot_root(const char *root, const char *old);
 #define SETTLED(name, parameters, ...)                                                   \
   EXPORT int name parameters {                                                           \
     NEXT(name);                                                                          \
-    process_settle();                                                                    \
+    process_give_up();                                                                   \
     return real(__VA_ARGS__);                                                            \
   }
 

@@ -19,8 +19,8 @@ static char path[PATH_MAX];
 static struct os_file identity;
 static bool in_file;
 static _Atomic bool stopped;
-static bool closed;     /* table lock */
-static uint64_t length; /* of the file */
+static bool closed;              /* table lock */
+static uint64_t length, longest; /* of the file; that it may become */
 static uint64_t start_ms;
 
 /* ---- beginning ----------------------------------------------------------------- */
@@ -94,17 +94,24 @@ void recording_identify(void) {
 
 /* ---- the file ------------------------------------------------------------------ */
 
-/* Where holes are filled with zeros a long file would cost what it is long. */
-#define LENGTH_WITHOUT_HOLES (UINT64_C(16) << 20)
+/* A file is long from the start, for when the process has no right to it any more; but no
+ * longer than this, for whoever lists and copies files. Where there are no holes it costs
+ * what it is long. */
+#define FIRST_LENGTH (UINT64_C(64) << 20)
+#define FIRST_WITHOUT_HOLES (UINT64_C(8) << 20)
 
-/* As long from the start as it may become. There are holes in it, but they are less than
- * a half of it: the bound comes first. */
-static uint64_t length_for(int fd) {
-  struct os_room room;
-  if (os_room(fd, &room)) return LENGTH_WITHOUT_HOLES;
-  uint64_t most = 2 * tree_most(&room);
-  if (!room.sparse) most = LENGTH_WITHOUT_HOLES;
-  return most < room.longest ? most : room.longest;
+static uint64_t lesser(uint64_t a, uint64_t b) {
+  return a < b ? a : b;
+}
+
+/* There are holes in it, but they are less than a half of it: of what it may have on the
+ * disk and how long it may be, the first is reached first. */
+static void choose_length(int fd) {
+  struct os_room room = {.longest = UINT64_MAX};
+  bool known = os_room(fd, &room) == 0;
+  longest = lesser(known ? 2 * tree_most(&room) : FIRST_LENGTH, room.longest);
+  longest &= ~(uint64_t)(OS_PAGE - 1);
+  length = lesser(longest, room.sparse ? FIRST_LENGTH : FIRST_WITHOUT_HOLES);
 }
 
 /* The file has no name until it is whole, so nobody ever sees half of one; where that is
@@ -123,7 +130,8 @@ static int make_named(const char *file, unsigned mode) {
 }
 
 static int fill(int fd) {
-  length = length_for(fd);
+  os_write_in_place(fd);
+  choose_length(fd);
   int error = os_set_length(fd, length);
   if (!error) error = os_identify(fd, &identity);
   return error ? error : window_stage(fd, length);
@@ -203,6 +211,19 @@ bool recording_stopped(void) {
 static bool is_there(void) {
   struct os_file found;
   return in_file && os_identify_at(path, &found) == 0 && os_same_file(&found, &identity);
+}
+
+uint64_t recording_lengthen(uint64_t least) {
+  uint64_t wanted = lesser(least > 4 * length ? least : 4 * length, longest);
+  if (wanted > length && is_there() && os_set_length_of(path, wanted) == 0)
+    length = wanted;
+  return length;
+}
+
+void recording_lengthen_fully(void) {
+  table_lock();
+  recording_lengthen(longest);
+  table_unlock();
 }
 
 void recording_discard(void) {

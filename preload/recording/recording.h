@@ -23,6 +23,11 @@ void recording_stop(enum ul_stop why, int error);
 bool recording_stopped(void);
 /* System calls may soon be deadly: for the next `bytes` there will be none. */
 void recording_reserve(size_t bytes);
+/* Its file is made at least so long, by name, if it still has it and may be; how long it
+ * is now. Under the table lock. */
+uint64_t recording_lengthen(uint64_t least);
+/* As long as it may ever become: who gives up a right may not do it later. */
+void recording_lengthen_fully(void);
 /* Delete the file (a child that has nothing to tell). */
 void recording_discard(void);
 /* Nothing is added from now on: the file is made as long as what is in it; or, if the end

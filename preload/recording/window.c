@@ -1,6 +1,7 @@
 #include "recording/window.h"
 
 #include "base/os.h"
+#include "recording/recording.h"
 #include "recording/tree.h"
 
 #include <errno.h>
@@ -13,8 +14,9 @@ struct window {
   size_t used;   /* given out */
   size_t backed; /* whole pages: have room in the file, or would have */
 };
-/* Each is a quarter of all before, at least WINDOW_LEAST: this many reach any length. */
-enum { HEADER, RESERVE, WINDOWS = 128, WINDOW_LEAST = 64 << 10 };
+/* Each is a quarter of all others before, at least WINDOW_LEAST: this many reach any
+ * length. */
+enum { HEADER, RESERVE, WINDOWS = 128, WINDOW_LEAST = 16 << 10, END_GRAIN = 64 << 10 };
 
 static struct window windows[WINDOWS];
 static unsigned count;
@@ -53,16 +55,23 @@ static enum window_answer map_private(struct window *w) {
 }
 
 static size_t size_for(size_t bytes) {
-  size_t share = count ? (size_t)end_of(last()) / 4 : 0;
-  size_t wanted = bytes > share ? bytes : share;
+  size_t before =
+      count > RESERVE ? (size_t)(end_of(last()) - end_of(&windows[RESERVE])) : 0;
+  size_t wanted = bytes > before / 4 ? bytes : before / 4;
   return (wanted + WINDOW_LEAST - 1) & ~(size_t)(WINDOW_LEAST - 1);
+}
+
+/* As long as the file may be, if it may not be longer. */
+static void fit_into_file(struct window *w) {
+  if (end_of(w) > file_length) file_length = recording_lengthen(end_of(w));
+  if (end_of(w) <= file_length) return;
+  w->bytes = file_length > w->offset ? (size_t)(file_length - w->offset) : 0;
 }
 
 static enum window_answer add(size_t bytes) {
   if (count == WINDOWS) return WINDOW_TOO_LONG;
   struct window w = {.bytes = size_for(bytes), .offset = count ? end_of(last()) : 0};
-  if (in_file && end_of(&w) > file_length && w.offset < file_length)
-    w.bytes = (size_t)(file_length - w.offset);
+  if (in_file) fit_into_file(&w);
   if (w.bytes < bytes) return WINDOW_TOO_LONG;
   enum window_answer answer = in_file ? map_file(last(), &w) : map_private(&w);
   if (answer == WINDOW_FINE) windows[count++] = w;
@@ -93,7 +102,8 @@ void *window_begin(size_t header_bytes, size_t reserve) {
 }
 
 uint64_t window_end(void) {
-  return end_of(last());
+  uint64_t end = (end_of(last()) + END_GRAIN - 1) & ~(uint64_t)(END_GRAIN - 1);
+  return in_file && end > file_length ? file_length : end;
 }
 
 static bool fits(const struct window *w, size_t bytes) {
@@ -204,7 +214,7 @@ static int stage(unsigned i, int fd) {
 }
 
 int window_stage(int fd, uint64_t length) {
-  int error = window_end() > length ? -EFBIG : 0;
+  int error = end_of(last()) > length ? -EFBIG : 0;
   for (unsigned i = 0; !error && i < count; i++)
     error = stage(i, fd);
   if (!error && !tree_charge(window_used())) error = -EDQUOT;

@@ -2,11 +2,11 @@
  * of them, mapped somewhere; what was given out of one never moves. First the memory is
  * private, then windows of a file are put in its place (window_stage, window_switch).
  *
- * The file is sparse, and as long from the start as it may ever become. To grow is to map
- * more of it (mremap makes another mapping of what is mapped) and to let it have blocks
- * for that (by way of the mapping): no descriptor, no name and no right to the file is
- * needed again, whatever the process gives up, fills up, leaves or removes; and a full
- * disk is an error code, never a SIGBUS. */
+ * The file is sparse, and longer than what it holds. To grow is to map more of it (mremap
+ * makes another mapping of what is mapped) and to let it have blocks for that (by way of
+ * the mapping): no descriptor, no name and no right to the file is needed, whatever the
+ * process gives up, fills up, leaves or removes; and a full disk is an error code, never
+ * a SIGBUS. */
 #ifndef ULLAGE_WINDOW_H
 #define ULLAGE_WINDOW_H
 
@@ -32,7 +32,7 @@ void *window_begin(size_t header_bytes, size_t reserve);
  * reserve, while it lasts. */
 enum { WINDOW_GRAIN = 512 };
 enum window_answer window_take(size_t bytes, bool reserved, char **at, uint64_t *offset);
-/* Where the last one ends in the file. */
+/* Where the last one ends in the file, or a little later. */
 uint64_t window_end(void);
 /* The header is about to be written there. */
 enum window_answer window_back_header(size_t offset, size_t bytes);
