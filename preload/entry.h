@@ -102,6 +102,10 @@ void entry_free_first(void *p);
  * delete), and else as the next one does it. Its functions may in turn call those behind
  * them (RTLD_NEXT, __libc_malloc), so these names stay an allocator. */
 
+/* The loaded object that an address lies in, or NULL. */
+struct link_map;
+const struct link_map *entry_object(const void *address);
+
 /* `free` is what the loader finds first; ours is entry_free by another name, which a
  * compiler may not believe. */
 INLINE bool entry_program_in_front(void) {

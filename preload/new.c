@@ -29,24 +29,18 @@ void _ZdaPvSt11align_val_tRKSt9nothrow_t(void *, size_t, const void *);
 
 /* ---- the runtime's own ---------------------------------------------------------- */
 
-static const struct link_map *object_of(const void *address) {
-  struct dl_find_object o;
-  bool found = _dl_find_object((void *)(uintptr_t)address, &o) == 0;
-  return found ? o.dlfo_link_map : NULL;
-}
-
 /* With the runtime of a plugin that was opened RTLD_LOCAL nobody is acquainted but the
  * plugin, who is the caller; or who called us before, if the runtime's operator went on
  * to another of ours by a jump. All frames of ours have frame pointers. */
 static void *symbol_of_caller(const char *name, const void *frame) {
   const void *const *f = frame;
-  const struct link_map *ours = object_of((void *)(uintptr_t)entry_free), *caller;
-  while ((caller = object_of(f[1])) == ours)
+  const struct link_map *ours = entry_object((void *)(uintptr_t)entry_free), *caller;
+  while ((caller = entry_object(f[1])) == ours)
     f = *f;
   if (!caller) return NULL;
   unsigned before = busy_enter(BUSY_LOOKUP);
   void *object = dlopen(caller->l_name, RTLD_LAZY | RTLD_NOLOAD);
-  void *symbol = object ? dlsym(object, name) : NULL;
+  void *symbol = object ? symbol_of(object, name) : NULL;
   if (object) dlclose(object);
   busy_leave(before);
   return symbol;

@@ -4,6 +4,8 @@
 
 #define EXPORT __attribute__((visibility("default")))
 
+/* libc's dlsym, in front of which we stand, too. */
+void *symbol_of(void *handle, const char *name);
 /* dlsym(RTLD_NEXT): may allocate (for an error message), so the thread is
  * BUSY_LOOKUP meanwhile. NULL: there is none. */
 void *next_symbol(const char *name);

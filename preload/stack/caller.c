@@ -29,7 +29,7 @@ static struct code module(uint64_t address) {
 static struct code function(void *handle, const char *name) {
   const ElfW(Sym) * symbol;
   Dl_info info;
-  void *address = handle ? dlsym(handle, name) : NULL;
+  void *address = handle ? symbol_of(handle, name) : NULL;
   if (!address || !dladdr1(address, &info, (void **)&symbol, RTLD_DL_SYMENT) || !symbol)
     return (struct code){0};
   return (struct code){(uint64_t)address, (uint64_t)address + symbol->st_size};

@@ -1,6 +1,7 @@
 #include "stack/stack.h"
 
 #include "base/count.h"
+#include "base/next.h"
 #include "base/os.h"
 #include "base/thread.h"
 #include "format.h"
@@ -117,7 +118,7 @@ void stack_forget_unloaded(void) {
 
 __attribute__((visibility("default"))) int dlclose(void *handle) {
   static int (*_Atomic next)(void *);
-  if (!next) next = (int (*)(void *))dlsym(RTLD_NEXT, "dlclose");
+  if (!next) next = (int (*)(void *))symbol_of(RTLD_NEXT, "dlclose");
   int r = next(handle);
   stack_forget_unloaded();
   return r;

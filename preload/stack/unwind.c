@@ -417,7 +417,7 @@ typedef int iterate_modules(visit_module *, void *);
 
 static iterate_modules *next_iterate_phdr(void) {
   static iterate_modules *_Atomic next;
-  if (!next) next = (iterate_modules *)dlsym(RTLD_NEXT, "dl_iterate_phdr");
+  if (!next) next = (iterate_modules *)symbol_of(RTLD_NEXT, "dl_iterate_phdr");
   return next;
 }
 
@@ -456,7 +456,7 @@ static bool resolve(const char *library, const struct symbol *symbols) {
   void *handle = real ? real(library, RTLD_NOW | RTLD_LOCAL) : NULL;
   if (!handle) return false;
   for (; symbols->name; symbols++) {
-    void *address = dlsym(handle, symbols->name);
+    void *address = symbol_of(handle, symbols->name);
     if (!address) return false;
     memcpy(symbols->variable, &address, sizeof address);
   }

@@ -33,3 +33,45 @@ def test_deepbind(recorder, deepbind):
     assert recorder.answer("report")["fallbacks"]["DEEPBIND"] == 4
     assert r.said.count("RTLD_DEEPBIND") == 1
     recorder.same(deepbind, *names, env={"ULLAGE_RECORD": "no"})
+
+
+BY_HANDLE = r"""
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+int main(void) {
+  void *libc = dlopen("libc.so.6", RTLD_NOW | RTLD_NOLOAD);
+  void (*give)(void *) = (void (*)(void *))dlsym(libc, "free");
+  void *(*take)(size_t) = (void *(*)(size_t))dlsym(libc, "malloc");
+  void *(*change)(void *, size_t) = (void *(*)(void *, size_t))dlsym(libc, "realloc");
+  for (int i = 1; i < 100; i++) {
+    give(strdup("taken by libc"));
+    free(take(i * 10));
+    give(change(malloc(i), i * 1000));
+  }
+  puts(dlsym(libc, "no_such_function") ? "found" : dlerror());
+  printf("%d %d\n", dlsym(libc, "strlen") != NULL, dlsym(RTLD_DEFAULT, "malloc") == (void *)malloc);
+  printf("%d\n", dlsym(RTLD_NEXT, "puts") == dlsym(libc, "puts"));
+  return 0;
+}
+"""
+
+
+@pytest.mark.short
+def test_libcs_own_malloc_by_a_handle(tmp_path, recorder):
+    source = tmp_path / "handle.c"
+    source.write_text(BY_HANDLE)
+    subprocess.run([tool("gcc"), "-O0", "-w", "-o", tmp_path / "handle", source], check=True)
+    r = recorder.same(tmp_path / "handle")
+    assert r.status == 0 and r.text().endswith("\n1 1\n1\n"), r.text()
+    assert "FOREIGN_FREE" not in recorder.answer("report")["fallbacks"]
+
+
+def test_foreign_functions_of_python(recorder):
+    script = ("import ctypes; c = ctypes.CDLL('libc.so.6'); c.strdup.restype = ctypes.c_void_p;"
+              "c.free.argtypes = [ctypes.c_void_p];"
+              "[c.free(c.strdup(b'x' * n)) for n in range(1000)]; print('done')")
+    r = recorder.same(tool("python3"), "-c", script, strict=False)
+    assert (r.status, r.text()) == (0, "done\n")

@@ -6,7 +6,7 @@
 int main(void) {
   void *libc = dlopen("libc.so.6", RTLD_NOW | RTLD_NOLOAD);
   CHECK(libc);
-  void *(*libc_malloc)(size_t) = (void *(*)(size_t))dlsym(libc, "malloc");
+  void *(*libc_malloc)(size_t) = (void *(*)(size_t))dlvsym(libc, "malloc", "GLIBC_2.2.5");
   CHECK(libc_malloc);
   for (int i = 0; i < 1000; i++) {
     char *p = libc_malloc(100 + i);
