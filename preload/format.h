@@ -279,7 +279,10 @@ struct ul_snapshot {
   uint64_t tool_bytes; /* private memory of ullage itself, mapped */
   uint64_t recording_bytes;
   uint32_t arenas, larges;
-  uint64_t reserved[5];
+  uint64_t own_bytes,
+      own_blocks; /* of live_*: ullage's own libraries' (UL_SITE_ULLAGE) */
+  uint64_t own_allocations, own_allocated_bytes; /* of allocations, allocated_bytes */
+  uint64_t reserved;
 }; /* 256 bytes */
 
 /* Live at the time of the snapshot. Sites holding less than live_bytes /

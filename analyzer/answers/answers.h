@@ -71,9 +71,10 @@ struct unused_site {
 struct unused {
   struct unused_site *sites; /* most unused first */
   size_t count;
-  struct unused_site total;  /* the sums over the sites */
-  uint64_t empty_pool_bytes; /* all empty pools, pinned or not */
-  uint64_t unpinned_bytes;   /* of it, in arenas without any live block */
+  struct unused_site total;     /* the sums over the sites */
+  uint64_t empty_pool_bytes;    /* all empty pools, pinned or not */
+  uint64_t unpinned_bytes;      /* of it, in arenas without any live block */
+  uint64_t own_pool, own_arena; /* pinned by the blocks of ullage's own libraries */
   enum ul_evidence residency, writes;
 };
 struct unused *unused_load(const struct recording *r);

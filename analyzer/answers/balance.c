@@ -17,7 +17,9 @@ static uint64_t sum(const struct balance *b) {
 }
 
 static void add_heap(struct balance *b, const struct block_sums *s, uint64_t cached) {
-  add(b, "live blocks, as requested", s->small_requested + s->large_requested);
+  add(b, "live blocks, as requested",
+      s->small_requested + s->large_requested - s->own_requested);
+  add(b, "ullage: blocks of its own libraries", s->own_requested);
   add(b, "slack: usable but not requested", s->small_slack + s->large_slack);
   add(b, "free blocks in used pools", s->free_bytes);
   add(b, "tails of pools, too short for a block", s->tail_bytes);
@@ -110,7 +112,8 @@ static void by_snapshot(struct balance *b, const struct ul_snapshot *s) {
                             .large_slack = s->large_slack,
                             .free_bytes = s->free_bytes,
                             .tail_bytes = s->tail_bytes,
-                            .empty_bytes = s->empty_bytes};
+                            .empty_bytes = s->empty_bytes,
+                            .own_requested = s->own_bytes};
   b->basis = BALANCE_SNAPSHOT;
   b->rss_bytes = s->rss_bytes;
   b->ms = s->ms;

@@ -45,6 +45,7 @@ static void add_rows(const struct recording *r, struct series *s) {
     s->unseen[m] = timeline_unseen(shot);
     for (uint32_t i = 0; i < shot->rows; i++) {
       const struct ul_row *row = recording_row(r, shot->row + i);
+      if (recording_site_is_own(row->site)) continue;
       s->samples[s->count++] = (struct sample){row->site, m, row->bytes};
     }
   }
@@ -60,7 +61,7 @@ static void add_ledger(const struct recording *r, const struct sites *sites,
   s->seconds[m] = (double)now / 1000;
   s->unseen[m] = 0;
   for (size_t i = 0; i < sites->count; i++)
-    if (sites->sum[i].blocks)
+    if (sites->sum[i].blocks && !recording_site_is_own((uint32_t)i))
       s->samples[s->count++] = (struct sample){(uint32_t)i, m, sites->sum[i].bytes};
 }
 
@@ -141,7 +142,8 @@ static void judge_all(const struct series *s, const struct sites *sites,
 static void judge_total(const struct series *s, const struct sites *sites,
                         struct trend_point *points, struct growth *g) {
   for (size_t m = 0; m < s->moments; m++) {
-    uint64_t live = m < s->timeline.count ? s->timeline.at[m]->live_bytes : sites->bytes;
+    uint64_t live =
+        m < s->timeline.count ? timeline_live_bytes(s->timeline.at[m]) : sites->bytes;
     points[m] = (struct trend_point){s->seconds[m], (double)live};
   }
   uint64_t newest = 0;

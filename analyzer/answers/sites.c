@@ -26,6 +26,7 @@ static void add_block(const struct live_block *b, void *context) {
   s->blocks++;
   s->bytes += b->requested;
   s->slack += b->usable - b->requested;
+  if (recording_site_is_own(s->site)) return;
   l->sites->blocks++;
   l->sites->bytes += b->requested;
 }
@@ -49,7 +50,7 @@ static void add_counters(const struct recording *r, struct sites *s) {
     }
   for (size_t i = 0; i < s->count; i++) {
     const struct ul_counter *c = &s->sum[i].count;
-    add_counter(&s->total, c);
+    if (!recording_site_is_own((uint32_t)i)) add_counter(&s->total, c);
     if (c->allocations - c->frees != s->sum[i].blocks ||
         c->allocated_bytes - c->freed_bytes != s->sum[i].bytes)
       s->disagreeing++;
@@ -105,7 +106,8 @@ const struct site_sum **sites_sorted(const struct sites *s, sites_key *key,
   *count = 0;
   if (!list) return NULL;
   for (size_t i = 0; i < s->count; i++)
-    if (key(&s->sum[i])) list[(*count)++] = &s->sum[i];
+    if (!recording_site_is_own((uint32_t)i) && key(&s->sum[i]))
+      list[(*count)++] = &s->sum[i];
   qsort_r(list, *count, sizeof *list, compare, &key);
   return list;
 }

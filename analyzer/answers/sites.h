@@ -19,6 +19,7 @@ struct site_sum {
 struct sites {
   struct site_sum *sum; /* indexed by site */
   size_t count;
+  /* The program's, without what ullage's own libraries have (UL_SITE_ULLAGE). */
   struct ul_counter total;
   uint64_t blocks, bytes; /* live in the ledger */
   /* Sites whose counters and ledger disagree: none when the program was at rest. */
@@ -29,7 +30,7 @@ struct sites {
 struct sites *sites_load(const struct recording *r);
 void sites_free(struct sites *s);
 
-/* The sites for which key is not 0, largest first (equal: lowest site first);
+/* The program's sites for which key is not 0, largest first (equal: lowest site first);
  * *count of them. The caller frees the array; NULL if there is no memory. */
 typedef uint64_t sites_key(const struct site_sum *s);
 const struct site_sum **sites_sorted(const struct sites *s, sites_key *key,

@@ -8,6 +8,9 @@
  *   sum over sites of pinned_pool  = resident free bytes of all pools with live blocks
  *   sum over sites of pinned_arena = empty_pool_bytes - unpinned_bytes
  *
+ * Of these the blocks of ullage's own libraries are no site of the program's: own_pool
+ * and own_arena are theirs.
+ *
  * Each arena is visited twice: to count, then to charge. */
 #include "answers/answers.h"
 #include "read/blocks.h"
@@ -211,6 +214,11 @@ static void finish(struct unused *u, size_t sites) {
   for (size_t i = 0; i < sites; i++) {
     struct unused_site s = u->sites[i];
     if (!s.blocks) continue;
+    if (recording_site_is_own((uint32_t)i)) {
+      u->own_pool = s.pinned_pool;
+      u->own_arena = s.pinned_arena;
+      continue;
+    }
     s.site = (uint32_t)i;
     add_site(&u->total, &s);
     u->sites[u->count++] = s;

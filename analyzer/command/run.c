@@ -8,6 +8,7 @@
 #include "command/inspect.h"
 #include "command/signals.h"
 #include "command/usage.h"
+#include "read/timeline.h"
 #include "show/text.h"
 #include "show/verbs.h"
 
@@ -486,11 +487,14 @@ static void settle_heirs(const char *path, pid_t pid) {
 /* The last snapshot knows; without one there were none worth counting. */
 static uint64_t allocations_of(const struct recording *r) {
   uint64_t most = 0;
+  bool any = false;
   for (uint64_t i = 0; i < recording_count(r, UL_SNAPSHOTS); i++) {
     const struct ul_snapshot *s = recording_snapshot(r, i);
-    if (s->kind != UL_SNAPSHOT_FREE && s->allocations > most) most = s->allocations;
+    if (s->kind == UL_SNAPSHOT_FREE) continue;
+    any = true;
+    if (timeline_allocations(s) > most) most = timeline_allocations(s);
   }
-  for (uint64_t i = 0; !most && i < recording_count(r, UL_COUNTERS); i++)
+  for (uint64_t i = 0; !any && !most && i < recording_count(r, UL_COUNTERS); i++)
     most = ((const struct ul_counter *)recording_at(r, UL_COUNTERS, i))->allocations;
   return most;
 }

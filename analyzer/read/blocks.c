@@ -45,6 +45,7 @@ void blocks_each(const struct recording *r, blocks_visit *visit, void *context) 
 static void add_block(const struct live_block *b, void *context) {
   struct block_sums *s = context;
   s->blocks++;
+  if (recording_site_is_own(ul_entry_site(b->entry))) s->own_requested += b->requested;
   if (b->large) {
     s->larges++;
     s->large_bytes += b->usable;

@@ -27,6 +27,7 @@ struct block_sums {
   uint64_t arena_bytes, pool_bytes, empty_bytes, large_bytes;
   uint64_t small_requested, small_slack, free_bytes, tail_bytes;
   uint64_t large_requested, large_slack;
+  uint64_t own_requested; /* of both: ullage's own libraries' */
 };
 struct block_sums blocks_sum(const struct recording *r);
 #endif

@@ -101,6 +101,10 @@ const char *recording_argument(const struct recording *r, uint32_t i);
  * UL_NODE_BROKEN. Node addresses are return addresses: symbolize address - 1. */
 size_t recording_stack(const struct recording *r, uint32_t site,
                        const struct ul_node **nodes, size_t max, uint32_t *end);
+/* Of the site of what ullage's own libraries allocate: not the program's. */
+static inline bool recording_site_is_own(uint32_t site) {
+  return site == UL_SITE_ULLAGE;
+}
 /* What a site without a stack stands for, such as "allocated before ullage was up";
  * NULL for a site with one. */
 const char *recording_site_note(uint32_t site);

@@ -11,10 +11,27 @@ static bool used(const struct ul_snapshot *s, bool peaks) {
   return s->kind != UL_SNAPSHOT_FREE && (peaks || s->kind != UL_SNAPSHOT_PEAK);
 }
 
+static uint64_t without(uint64_t all, uint64_t own) {
+  return all > own ? all - own : 0;
+}
+uint64_t timeline_live_bytes(const struct ul_snapshot *s) {
+  return without(s->live_bytes, s->own_bytes);
+}
+uint64_t timeline_live_blocks(const struct ul_snapshot *s) {
+  return without(s->live_blocks, s->own_blocks);
+}
+uint64_t timeline_allocations(const struct ul_snapshot *s) {
+  return without(s->allocations, s->own_allocations);
+}
+
+static bool higher(const struct ul_snapshot *s, const struct ul_snapshot *than) {
+  return !than || timeline_live_bytes(s) > timeline_live_bytes(than);
+}
+
 const struct ul_snapshot *timeline_peak(const struct recording *r) {
   const struct ul_snapshot *best = NULL, *s;
   for (uint64_t i = 0; (s = recording_snapshot(r, i)); i++)
-    if (used(s, true) && (!best || s->live_bytes > best->live_bytes)) best = s;
+    if (used(s, true) && higher(s, best)) best = s;
   return best;
 }
 

@@ -12,6 +12,11 @@ const struct ul_snapshot *timeline_peak(const struct recording *r);
 /* The newest; NULL if there are none. */
 const struct ul_snapshot *timeline_last(const struct recording *r);
 
+/* What the program itself has, without ullage's libraries. */
+uint64_t timeline_live_bytes(const struct ul_snapshot *s);
+uint64_t timeline_live_blocks(const struct ul_snapshot *s);
+uint64_t timeline_allocations(const struct ul_snapshot *s);
+
 struct timeline {
   const struct ul_snapshot **at; /* by time */
   size_t count;

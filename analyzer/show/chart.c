@@ -36,7 +36,7 @@ static void fill(struct chart *c, const struct timeline *t,
     c->column[x] = (struct column){live, rss, false};
     while (next < t->count && column_of(c, t->at[next]->ms) <= x) {
       const struct ul_snapshot *s = t->at[next++];
-      live = s->live_bytes;
+      live = timeline_live_bytes(s);
       if (s->rss_bytes) rss = s->rss_bytes;
       if (live > c->column[x].live) c->column[x].live = live;
       if (rss > c->column[x].rss) c->column[x].rss = rss;
@@ -75,7 +75,7 @@ static void draw_row(const struct chart *c, const struct view_options *o, unsign
 static void draw(const struct chart *c, const struct view_options *o,
                  const struct ul_snapshot *peak) {
   text_heading(o, "MEMORY OVER TIME", "  # live, . resident, peak of %s at %s",
-               text_size(o, peak->live_bytes), text_time(peak->ms - c->start));
+               text_size(o, timeline_live_bytes(peak)), text_time(peak->ms - c->start));
   for (unsigned row = ROWS; row > 0; row--)
     draw_row(c, o, row);
   char axis[COLUMNS_MAX + 1];
@@ -97,7 +97,7 @@ void chart_draw(const struct recording *r, const struct view_options *o) {
   c.columns = columns > MARGIN + 20 ? (unsigned)columns - MARGIN - 2 : 20;
   if (c.columns > COLUMNS_MAX) c.columns = COLUMNS_MAX;
   c.span = end > c.start ? end - c.start : 0;
-  if (t.count >= 2 && c.span && peak->live_bytes) {
+  if (t.count >= 2 && c.span && timeline_live_bytes(peak)) {
     fill(&c, &t, peak);
     draw(&c, o, peak);
   }

@@ -1,5 +1,6 @@
 /* children.c - the other processes of a run, at the end of a report. */
 #include "answers/children.h"
+#include "read/timeline.h"
 #include "show/text.h"
 #include "show/verbs.h"
 
@@ -12,7 +13,8 @@ static uint64_t peak_of(const struct recording *r) {
   uint64_t peak = 0;
   for (uint64_t i = 0; i < recording_count(r, UL_SNAPSHOTS); i++) {
     const struct ul_snapshot *s = recording_snapshot(r, i);
-    if (s->kind != UL_SNAPSHOT_FREE && s->live_bytes > peak) peak = s->live_bytes;
+    if (s->kind != UL_SNAPSHOT_FREE && timeline_live_bytes(s) > peak)
+      peak = timeline_live_bytes(s);
   }
   return peak;
 }

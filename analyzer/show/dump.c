@@ -456,6 +456,10 @@ static void dump_snapshot(struct dump *d, uint64_t i, const struct ul_snapshot *
   number(d, "recording_bytes", s->recording_bytes);
   number(d, "arenas", s->arenas);
   number(d, "larges", s->larges);
+  number(d, "own_bytes", s->own_bytes);
+  number(d, "own_blocks", s->own_blocks);
+  number(d, "own_allocations", s->own_allocations);
+  number(d, "own_allocated_bytes", s->own_allocated_bytes);
   number(d, "rows", s->rows);
   end(d);
 }

@@ -149,11 +149,11 @@ static json_t *snapshots_array(const struct recording *r) {
     const struct ul_snapshot *s = t.at[i];
     json_t *object = json_object();
     json_put(object, "seconds", json_seconds(s->ms > start ? s->ms - start : 0));
-    json_put(object, "live_bytes", json_bytes(s->live_bytes));
-    json_put(object, "live_blocks", json_bytes(s->live_blocks));
+    json_put(object, "live_bytes", json_bytes(timeline_live_bytes(s)));
+    json_put(object, "live_blocks", json_bytes(timeline_live_blocks(s)));
     json_put(object, "rss_bytes", json_bytes(s->rss_bytes));
     json_put(object, "mapped_bytes", json_bytes(s->mapped_bytes));
-    json_put(object, "allocations", json_bytes(s->allocations));
+    json_put(object, "allocations", json_bytes(timeline_allocations(s)));
     json_put(object, "kind", json_text(kinds[s->kind]));
     json_array_append_new(array, object);
   }

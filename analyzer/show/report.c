@@ -31,7 +31,8 @@ static const char *const fallback_names[] = {
 
 static uint64_t peak_bytes(const struct recording *r, const struct sites *s) {
   const struct ul_snapshot *peak = timeline_peak(r);
-  return peak && peak->live_bytes > s->bytes ? peak->live_bytes : s->bytes;
+  uint64_t most = peak ? timeline_live_bytes(peak) : 0;
+  return most > s->bytes ? most : s->bytes;
 }
 
 static uint64_t since_start(const struct recording *r, uint64_t ms) {
@@ -376,16 +377,35 @@ static void print_rankings(const struct recording *r, const struct sites *s,
 
 /* ---- text: what did not go as it should ---------------------------------------- */
 
+/* What takes nothing from an answer is for who asks for all: other ways to the same
+ * result, and what is ullage's own business. The program's misuses have been told. */
+static bool matters(int fallback, const struct view_options *o) {
+  switch (fallback) {
+  case UL_FB_DOUBLE_FREE:
+  case UL_FB_INVALID_FREE:
+  case UL_FB_REALLOC_OF_FREED:
+  case UL_FB_INVALID_REALLOC:
+    return false;
+  case UL_FB_EARLY:
+  case UL_FB_NESTED:
+  case UL_FB_SLOW_WALK:
+  case UL_FB_SNAPSHOT_OMITTED:
+    return o->all;
+  default:
+    return true;
+  }
+}
+
 static void print_fallbacks(const struct recording *r, const struct sites *s,
                             const struct view_options *o) {
   const struct ul_header *h = recording_header(r);
   bool any = recording_unsettled(r) || s->disagreeing;
   for (int i = 0; i < UL_FB_SLOTS; i++)
-    any = any || h->fallbacks[i];
+    any = any || (h->fallbacks[i] && matters(i, o));
   if (!any) return;
   text_heading(o, "NOT DONE THE EXACT WAY", "  counted");
   for (int i = 0; i < UL_FB_SLOTS; i++)
-    if (h->fallbacks[i])
+    if (h->fallbacks[i] && matters(i, o))
       fprintf(o->out, "  %14s  %s\n", text_count(h->fallbacks[i]),
               i < UL_FB_COUNT ? fallback_texts[i]
                               : "of a kind this version does not know");

@@ -45,6 +45,8 @@ static json_t *totals_object(const struct unused *u) {
   json_t *totals = site_object(&u->total);
   json_put(totals, "empty_pool_bytes", json_bytes(u->empty_pool_bytes));
   json_put(totals, "unpinned_bytes", json_bytes(u->unpinned_bytes));
+  json_put(totals, "own_pinned_pool_bytes", json_bytes(u->own_pool));
+  json_put(totals, "own_pinned_arena_bytes", json_bytes(u->own_arena));
   return totals;
 }
 
@@ -151,12 +153,8 @@ static void print_unpinned(const struct unused *u, const struct view_options *o)
     fprintf(o->out, ", %s " UNPINNED, text_size(o, u->unpinned_bytes));
 }
 
-/* The first to blame: ullage's own blocks are not what the user looks for. */
 static const struct unused_site *worst(const struct unused *u) {
-  for (size_t i = 0; i < u->count; i++)
-    if (u->sites[i].site != UL_SITE_ULLAGE)
-      return unused_sum(&u->sites[i]) ? &u->sites[i] : NULL;
-  return NULL;
+  return u->count && unused_sum(&u->sites[0]) ? &u->sites[0] : NULL;
 }
 
 void unused_brief(struct recording *r, const struct view_options *o) {

@@ -36,8 +36,8 @@ void growth_brief(struct recording *r, const struct view_options *o);
 void leaks_brief(struct recording *r, const struct view_options *o);
 void unused_brief(struct recording *r, const struct view_options *o);
 
-/* What was freed or resized wrongly: a line for each kind, and in full. Nothing if nothing
- * was. */
+/* What was freed or resized wrongly: a line for each kind, and in full. Nothing if
+ * nothing was. */
 void misuses_brief(const struct recording *r, const struct view_options *o);
 void misuses_print(const struct recording *r, const struct view_options *o);
 

@@ -131,6 +131,9 @@ static void add_chunk(uint64_t c, size_t sites, struct ul_snapshot *s) {
     sum->bytes += (int64_t)(n->allocated_bytes - n->freed_bytes);
     s->allocations += n->allocations;
     s->allocated_bytes += n->allocated_bytes;
+    if (chunk->first_site + i != UL_SITE_ULLAGE) continue;
+    s->own_allocations += n->allocations;
+    s->own_allocated_bytes += n->allocated_bytes;
   }
 }
 
@@ -140,6 +143,9 @@ static bool sum_sites(struct ul_snapshot *s, size_t sites) {
   if (chunks > table_count(UL_CHUNKS)) chunks = table_count(UL_CHUNKS);
   for (uint64_t c = 0; c < chunks; c++)
     add_chunk(c, sites, s);
+  const struct sum *own = &sums[UL_SITE_ULLAGE];
+  s->own_blocks = own->blocks > 0 ? (uint64_t)own->blocks : 0;
+  s->own_bytes = own->bytes > 0 ? (uint64_t)own->bytes : 0;
   return true;
 }
 

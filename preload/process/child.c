@@ -16,12 +16,14 @@ enum { TELL_PEAK = 4 << 20, TELL_LOST = 16 << 10, TELL_MS = 1000 };
 
 /* ---- the line ------------------------------------------------------------------ */
 
+/* The program's own. */
 static uint64_t largest_live(int kind) {
   uint64_t most = 0;
   for (uint64_t i = 0; i < table_count(UL_SNAPSHOTS); i++) {
     const struct ul_snapshot *s = table_at(UL_SNAPSHOTS, i);
     bool counts = kind < 0 ? s->kind != UL_SNAPSHOT_FREE : s->kind == (uint32_t)kind;
-    if (counts && s->live_bytes > most) most = s->live_bytes;
+    if (counts && s->live_bytes > most + s->own_bytes)
+      most = s->live_bytes - s->own_bytes;
   }
   return most;
 }
@@ -32,8 +34,11 @@ static uint64_t peak(void) {
 
 static uint64_t allocations(void) {
   uint64_t n = 0;
-  for (uint64_t i = 0; i < table_count(UL_COUNTERS); i++)
-    n += ((const struct ul_counter *)table_at(UL_COUNTERS, i))->allocations;
+  for (uint64_t i = 0; i < table_count(UL_COUNTERS); i++) {
+    const struct ul_chunk *chunk = table_at(UL_CHUNKS, i / UL_CHUNK_SITES);
+    if (chunk->first_site + i % UL_CHUNK_SITES != UL_SITE_ULLAGE)
+      n += ((const struct ul_counter *)table_at(UL_COUNTERS, i))->allocations;
+  }
   return n;
 }
 

@@ -86,7 +86,9 @@ static void tell_leader(const struct found *f, uint64_t blocks, uint64_t bytes) 
   row->indirect_bytes += bytes;
 }
 
+/* Of the program's blocks: our own libraries' are roots. */
 static void tell(const struct found *f) {
+  if (ul_entry_site(*f->entry) == UL_SITE_ULLAGE) return;
   enum ul_verdict verdict = mark_verdict(f);
   struct ul_scan *s = &scan.result->scan;
   struct ul_leak *row = row_for(ul_entry_site(*f->entry), verdict);

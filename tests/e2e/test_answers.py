@@ -161,6 +161,30 @@ def test_peak_of_a_child_is_its_own(recorder):
     assert abs(heap["peak_bytes"] - 40_000_000) <= 500_000, heap
 
 
+def test_blocks_of_ullage_are_not_the_programs(recorder):
+    """All that this program has is the buffer of its standard output."""
+    recorder.run(program("pairs"), "10", strict=False)
+    report = recorder.answer("report", "--all")
+    leaks = recorder.answer("leaks", "--all")
+    unused = recorder.answer("unused", "--all")
+    growth = recorder.answer("growth", "--all")
+    for sites in (report["sites"], leaks["leaks"], unused["sites"], growth["sites"]):
+        assert not [s for s in sites if "on behalf of ullage" in s["stack"][0]["function"]]
+    live = report["heap"]["live_blocks"], report["heap"]["live_bytes"]
+    assert live == (sum(s["live_blocks"] for s in report["sites"]),
+                    sum(s["live_bytes"] for s in report["sites"]))
+    assert live == (sum(t["blocks"] for t in leaks["totals"].values()),
+                    sum(t["bytes"] for t in leaks["totals"].values()))
+    assert live == (unused["totals"]["live_blocks"], unused["totals"]["live_bytes"])
+    last = growth["snapshots"][-1]
+    assert live == (last["live_blocks"], last["live_bytes"])
+    assert live[1] < 8192 and report["heap"]["peak_bytes"] < 8192 + 10 * 64, report["heap"]
+    own = [row["bytes"] for row in report["balance"] if "its own libraries" in row["what"]]
+    assert len(own) == 1 and own[0] > 0
+    assert sum(row["bytes"] for row in report["balance"]) == report["rss_bytes"]
+    assert "NOT DONE" not in recorder.text("report")
+
+
 def test_temporary_allocations(recorder):
     recorder.run(program("peak"), "churn")
     report = recorder.answer("report", "--all")

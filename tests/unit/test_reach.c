@@ -899,11 +899,14 @@ static void test_loader_blocks_are_roots(void **state) {
   sites[A].node = UL_NODE_RESERVED;
   int a = block(64, A), b = block(64, B);
   point(a, 8, b, 0);
-  block(64, UL_SITE_ULLAGE);
+  int own = block(64, UL_SITE_ULLAGE); /* a root, and no block of the program's */
+  point(own, 8, block(64, C), 0);
   scan();
   expect(A, UL_REACHABLE, 1, 64);
   expect(B, UL_REACHABLE, 1, 64);
-  expect(UL_SITE_ULLAGE, UL_REACHABLE, 1, 64);
+  expect(C, UL_REACHABLE, 1, 64);
+  expect(UL_SITE_ULLAGE, UL_NO_VERDICT, 0, 0);
+  assert_int_equal(header.scan.heap_bytes, 3 * 64);
 }
 
 /* ---- threads ------------------------------------------------------------------- */
