@@ -6,6 +6,7 @@
 #include "process/process.h"
 #include "process/target.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -54,10 +55,36 @@ static bool abort_is_deadly(void) {
   return os_action(SIGABRT, NULL, &action) == 0 && action.handler == NULL;
 }
 
+static void before_abort(void) {
+  if (abort_is_deadly()) process_finish(UL_STATE_ABORTED, SIGABRT);
+}
+
 EXPORT _Noreturn void abort(void) {
   NEXT(abort);
-  if (abort_is_deadly()) process_finish(UL_STATE_ABORTED, SIGABRT);
+  before_abort();
   if (real) real();
+  os_exit(128 + SIGABRT);
+}
+
+/* assert(): libc's abort() is called from within libc, past ours. */
+EXPORT _Noreturn void __assert_fail(const char *assertion, const char *file,
+                                    unsigned line, const char *function) {
+  NEXT(__assert_fail);
+  before_abort();
+  real(assertion, file, line, function);
+  os_exit(128 + SIGABRT);
+}
+EXPORT _Noreturn void __assert_perror_fail(int error, const char *file, unsigned line,
+                                           const char *function) {
+  NEXT(__assert_perror_fail);
+  before_abort();
+  real(error, file, line, function);
+  os_exit(128 + SIGABRT);
+}
+EXPORT _Noreturn void __assert(const char *assertion, const char *file, int line) {
+  NEXT(__assert);
+  before_abort();
+  real(assertion, file, line);
   os_exit(128 + SIGABRT);
 }
 

@@ -27,7 +27,7 @@ ENDS = {  # mode: (how the recording says it ended, status)
     "return": ("exited", 3), "exit": ("exited", 3), "atexit": ("exited", 3),
     "_exit": ("exited", 3), "syscall": ("exited", 3), "_Exit": ("exited", 3), "quick_exit": ("exited", 3),
     "thread": ("exited", 3), "last_thread": ("exited", 0),
-    "abort": ("signaled", 6), "segv": ("signaled", 11), "term": ("signaled", 15),
+    "abort": ("signaled", 6), "assert": ("signaled", 6), "segv": ("signaled", 11), "term": ("signaled", 15),
     "kill": ("signaled", 9), "exec_failing": ("exited", 3), "vfork": ("exited", 3),
     "spawn": ("exited", 3), "system": ("exited", 3), "raw_fork": ("exited", 3),
     "fork": ("exited", 3), "daemon": ("exited", 3),
@@ -48,7 +48,8 @@ def test_end(recorder, mode):
 
 
 @pytest.mark.short
-@pytest.mark.parametrize("mode", [m for m, (kind, _) in ENDS.items() if kind == "exited"])
+@pytest.mark.parametrize("mode", [m for m, (kind, status) in ENDS.items()
+                                  if kind == "exited" or status == 6])
 def test_leaks_are_found_however_it_ends(recorder, mode):
     recorder.run(program("ends"), mode)
     found = [l for l in find(recorder.answer("leaks")["leaks"], "leak_before_end")
@@ -104,6 +105,15 @@ def test_crash_handler_on_a_small_stack(recorder, mode, status, size):
     assert r.status == status
     totals = recorder.answer("leaks")["totals"]
     assert totals["definite"] == {"blocks": 10, "bytes": 1000}, totals
+
+
+@pytest.mark.short
+def test_leaks_are_found_when_nobody_catches(recorder):
+    r = recorder.same(program("throw"), "uncaught")
+    assert r.status == -signal.SIGABRT
+    found = [l for l in find(recorder.answer("leaks")["leaks"], "lose")
+             if l["verdict"] == "definite"]
+    assert sum(l["blocks"] for l in found) == 10
 
 
 def test_exit_by_bare_system_call(recorder):

@@ -1,6 +1,7 @@
 /* ends.c - every way to end, each after 10 blocks of 100 bytes were leaked by
  * leak_before_end(). The exit status, where there is one, is 3. */
 #include "common.h"
+#include <assert.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -151,6 +152,7 @@ int main(int argc, char **argv) {
     __asm__ volatile("syscall" : : "a"(SYS_exit_group), "D"(3));
   if (!strcmp(mode, "quick_exit")) quick_exit(3);
   if (!strcmp(mode, "abort")) abort();
+  if (!strcmp(mode, "assert")) assert(!"true");
   if (!strcmp(mode, "segv")) *(volatile int *)8 = 1;
   if (!strcmp(mode, "term")) raise(SIGTERM);
   if (!strcmp(mode, "kill")) raise(SIGKILL);

@@ -1,4 +1,6 @@
 // throw.cc - exceptions with much on the heap, through many frames.
+//   throw ROUNDS      all are caught
+//   throw uncaught    one is not, after ten blocks were lost
 #include "common.h"
 #include <memory>
 #include <stdexcept>
@@ -21,7 +23,17 @@ static NOINLINE size_t descend(int depth) {
   return descend(depth - 1) + held.size();
 }
 
+static NOINLINE void lose() {
+  for (int i = 0; i < 10; i++)
+    keep(malloc(100)); // MARK lose
+}
+
 int main(int argc, char **argv) {
+  if (argc > 1 && !strcmp(argv[1], "uncaught")) {
+    lose();
+    scrub_stack();
+    return (int)descend(3);
+  }
   int n = argc > 1 ? atoi(argv[1]) : 1000;
   size_t caught = 0;
   for (int i = 0; i < n; i++) {
