@@ -67,13 +67,18 @@ static void print_heading(const struct view_options *options, const struct child
 static void print_limit(const struct view_options *options, const struct children *c,
                         uint64_t worth) {
   uint64_t beyond = children_beyond(c, worth);
-  if (beyond)
-    fprintf(options->out,
-            "  only the first %s kept, and %s worth one: ULLAGE_CHILDREN_MAX=%" PRIu64
-            " keeps %s\n",
-            text_plural(c->count, "recording was", "recordings were"),
-            text_plural(beyond, "more child was", "more children were"), worth,
-            beyond == 1 ? "it, too" : "them all");
+  FILE *f = options->out;
+  if (!beyond) return;
+  if (c->count == 0)
+    fprintf(f, "  %s worth a recording",
+            text_plural(beyond, "child was", "children were"));
+  else
+    fprintf(f, "  only the first %s kept, and %s worth one",
+            c->count == 1 ? "recording was"
+                          : text_plural(c->count, "", "recordings were"),
+            text_plural(beyond, "more child was", "more children were"));
+  fprintf(f, ": ULLAGE_CHILDREN_MAX=%" PRIu64 " keeps %s\n", worth,
+          beyond == 1 ? "it" : "them");
 }
 
 void children_print(const struct view_options *options, const char *path,

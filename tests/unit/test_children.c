@@ -118,7 +118,7 @@ static void tells_that_the_limit_was_reached(void **state) {
   assert_int_equal(children_beyond(children, 2), 1);
   children_free(children);
   assert_true(
-      says("g", 2, "only the first 1 recording was kept, and 1 more child was worth"));
+      says("g", 2, "only the first recording was kept, and 1 more child was worth"));
 }
 
 static void opens_no_fifo(void **state) {
