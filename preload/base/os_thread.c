@@ -104,8 +104,9 @@ long os_restart_call(void) {
   return os_call(SYS_restart_syscall);
 }
 
-__attribute__((naked)) void os_on_stack(void *top, void (*work)(void *), void *argument) {
-  (void)top, (void)work, (void)argument;
+__attribute__((naked)) void os_on_stack(__attribute__((unused)) void *top,
+                                        __attribute__((unused)) void (*work)(void *),
+                                        __attribute__((unused)) void *argument) {
   __asm__ volatile("pushq %rbp\n\tmovq %rsp, %rbp\n\t"
                    "movq %rdi, %rsp\n\tandq $-16, %rsp\n\t"
                    "movq %rdx, %rdi\n\tcallq *%rsi\n\t"
