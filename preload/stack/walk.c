@@ -8,10 +8,11 @@
  * appended to the kept ones outermost first. `depth` is the last thing that is changed,
  * so a walk that never ends (a handler that leaves by longjmp) leaves whole frames.
  *
- * What a frame adds to the words:
- *   saves RBP, and an outer frame needs it     the saved RBP
- *   realigned                                  the CFA, and RBP as above
- *   interrupted by a signal                    RIP (as link), RSP, and RBP as above
+ * What a frame adds to the words, the one to be looked at first last:
+ *   any                                        the return address (signal: RIP)
+ *   saves RBP, and an outer frame needs it     before that, the saved RBP
+ *   realigned                                  after that, the CFA
+ *   a signal's                                 after that, RSP
  *   outermost, by a return address of 0        that 0
  * Not kept are walks that libunwind made, that lost their way or were cut, and those that
  * came from one stack to another. */
@@ -33,14 +34,10 @@
 
 /* Below RSP, where an interrupted epilogue has just popped RBP from. */
 #define RED_ZONE 128u
-enum { SIZE_FIRST = 32, WORDS_EACH = 2 };
+enum { SIZE_FIRST = 32, WORDS_EACH = 3 };
 
-struct walk_link { /* by which a frame's `key` was found */
-  uint64_t at, is;
-};
 struct walk_word {
   uint64_t at, is;
-  uint32_t frame; /* the innermost one that does not depend on it, but leads to it */
 };
 struct walk_step {
   struct walk_state state;
@@ -54,21 +51,20 @@ struct way {
   uint64_t sure;  /* RSP of the last frame that had a caller */
   uint64_t rsp;   /* of where it ended */
   bool crossed;   /* to another stack */
-  uint64_t zero;  /* it ended by a return address of 0, read here */
+  bool zero;      /* it ended by a return address of 0 */
 };
 
 /* ---- room ---------------------------------------------------------------------- */
 
-/* One piece of memory, cut in four. */
+/* One piece of memory, cut in three. */
 static size_t bytes_for(uint32_t size) {
-  return size * (sizeof(struct walk_frame) + sizeof(struct walk_link) +
-                 WORDS_EACH * sizeof(struct walk_word) + sizeof(struct walk_step));
+  return size * (sizeof(struct walk_frame) + WORDS_EACH * sizeof(struct walk_word) +
+                 sizeof(struct walk_step));
 }
 
 static void cut(struct walk *w, void *memory, uint32_t size) {
   w->frames = memory;
-  w->links = (void *)(w->frames + size);
-  w->words = (void *)(w->links + size);
+  w->words = (void *)(w->frames + size);
   w->steps = (void *)(w->words + (size_t)WORDS_EACH * size);
   w->size = size;
 }
@@ -86,7 +82,6 @@ static bool grow(struct walk *w) {
   cut(w, memory, size);
   if (!old.size) return true;
   memcpy(w->frames, old.frames, old.depth * sizeof *old.frames);
-  memcpy(w->links, old.links, old.depth * sizeof *old.links);
   memcpy(w->words, old.words, words_kept(&old) * sizeof *old.words);
   memcpy(w->steps, old.steps, old.size * sizeof *old.steps);
   meta_free(old.frames, bytes_for(old.size));
@@ -95,24 +90,23 @@ static bool grow(struct walk *w) {
 
 /* ---- joining ------------------------------------------------------------------- */
 
-/* Do the frames outside p still say what they said? -1, or the frame whose link, or the
- * frame inside of which a word, has changed. */
+static inline bool holds(const struct walk_word *w) {
+  return span_word(w->at) == w->is;
+}
+
+/* Do the words by which p's outer frames were found still say the same? -1, or the
+ * innermost frame whose caller is another now. */
 static inline int32_t changed_outside(const struct walk *w, int32_t p) {
-  const struct walk_link *links = w->links;
-  int32_t i = p;
-  for (; i >= 4; i -= 4) {
-    if ((span_word(links[i - 1].at) ^ links[i - 1].is) |
-        (span_word(links[i - 2].at) ^ links[i - 2].is) |
-        (span_word(links[i - 3].at) ^ links[i - 3].is) |
-        (span_word(links[i - 4].at) ^ links[i - 4].is))
-      break;
-  }
-  while (i > 0 && span_word(links[i - 1].at) == links[i - 1].is)
-    i--;
-  if (i > 0) return i - 1;
-  for (uint32_t k = 0; k < w->frames[p].words; k++)
-    if (span_word(w->words[k].at) != w->words[k].is) return (int32_t)w->words[k].frame;
-  return -1;
+  const struct walk_word *first = w->words, *end = first + w->frames[p].words;
+  while (end - first >= 4 && holds(end - 1) && holds(end - 2) && holds(end - 3) &&
+         holds(end - 4))
+    end -= 4;
+  while (end > first && holds(end - 1))
+    end--;
+  if (LIKELY(end == first)) return -1;
+  while (p > 0 && first + w->frames[p - 1].words >= end)
+    p--;
+  return p;
 }
 
 static inline bool is_at(const struct walk_frame *f, uint64_t key, uint64_t rsp,
@@ -129,43 +123,45 @@ bool walk_is_same(const struct walk *w, struct walk_state from) {
 /* ---- appending ----------------------------------------------------------------- */
 
 static void add_word(struct walk *w, struct walk_frame *f, uint64_t at, uint64_t is) {
-  w->words[f->words++] = (struct walk_word){at, is, w->depth};
+  w->words[f->words++] = (struct walk_word){at, is};
 }
 
 static const greg_t *interrupted_registers(uint64_t rsp) {
   return ((const ucontext_t *)rsp)->uc_mcontext.gregs;
 }
 
-/* Where the frame outside of step `s` was read from. */
-static uint64_t link_at(const struct walk_step *s, const struct walk_frame *outer) {
-  if (s->rule == RULE_SIGNAL)
-    return (uint64_t)&interrupted_registers(s->state.rsp)[REG_RIP];
-  return outer->rsp - 8;
-}
-
+/* `outer` was found from f by rule r. */
 static void add_words(struct walk *w, struct walk_frame *f, rule r,
                       const struct walk_frame *outer) {
   bool wanted = outer->needs_rbp;
+  uint64_t ip = walk_ip(outer);
   switch (rule_kind(r)) {
   case RULE_REALIGNED:
-    add_word(w, f, f->rbp + (uint64_t)rule_cfa(r), outer->rsp);
     if (wanted) add_word(w, f, f->rbp + (uint64_t)rule_rbp(r), outer->rbp);
+    add_word(w, f, outer->rsp - 8, ip);
+    add_word(w, f, f->rbp + (uint64_t)rule_cfa(r), outer->rsp);
     f->needs_rbp = true;
     return;
   case RULE_SIGNAL: {
     const greg_t *registers = interrupted_registers(f->rsp);
-    add_word(w, f, (uint64_t)&registers[REG_RSP], outer->rsp);
     if (wanted) add_word(w, f, (uint64_t)&registers[REG_RBP], outer->rbp);
+    add_word(w, f, (uint64_t)&registers[REG_RIP], ip);
+    add_word(w, f, (uint64_t)&registers[REG_RSP], outer->rsp);
     f->needs_rbp = false;
     return;
   }
   case RULE_BARE:
     if (wanted) add_word(w, f, f->rbp, outer->rbp);
+    add_word(w, f, outer->rsp - 8, ip);
     f->needs_rbp = true;
+    return;
+  case RULE_END:
+    f->needs_rbp = false;
     return;
   default:
     if (wanted && r & RULE_SAVED)
       add_word(w, f, outer->rsp + (uint64_t)rule_rbp(r), outer->rbp);
+    add_word(w, f, outer->rsp - 8, ip);
     f->needs_rbp = r & RULE_RBP || (wanted && !(r & RULE_SAVED));
   }
 }
@@ -190,9 +186,6 @@ static void append(struct walk *w, const struct walk_step *s,
       .words = outer->words,
   };
   add_words(w, f, s->rule, outer);
-  if (w->depth)
-    w->links[w->depth - 1] =
-        (struct walk_link){link_at(s, outer), outer->key & ~RULE_EXACT};
   w->depth++;
 }
 
@@ -207,7 +200,6 @@ static void append_all(struct walk *w, uint32_t steps, uint32_t end, struct way 
   w->end = end;
   if (steps == 0) return;
   struct walk_frame outside = {.hash = hash_of_end(end), .rsp = way.rsp};
-  if (way.zero) w->words[outside.words++] = (struct walk_word){way.zero, 0, 0};
   append(w, &w->steps[steps - 1], &outside);
   append_inside(w, steps - 1);
 }
@@ -289,7 +281,7 @@ static enum outcome go(struct walk *w, struct span *s, struct walk_state from,
     rule r = rule_find(table, key);
     if (UNLIKELY(r == 0)) {
       if (key == 0) { /* nobody to return to: as good as an end */
-        way->zero = rsp - 8;
+        way->zero = true;
         /* ... if it was read from the stack, not from beyond its top */
         if (span_last_page(rsp) == span_last_page(sure)) outcome = LAST;
         break;

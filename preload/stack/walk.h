@@ -4,9 +4,10 @@
  * state (where it continues, RSP, and RBP if that matters) is that of a frame kept, and
  * every word of memory from which the frames outside it were derived still says the same,
  * those frames are the same. This is no heuristic: by induction, equal states and equal
- * words give equal callers. The words are the return addresses (`links`), and the few
- * saved RBPs and realigned CFAs on which an outer frame depends (`words`). A word that
- * changed ends the attempt; the walk goes on by rule and may join further out.
+ * words give equal callers. The words are the return addresses, and the few saved RBPs
+ * and realigned CFAs on which an outer frame depends. They are looked at inside out, each
+ * only if all inside it are as they were, so each lies in a frame that is there. A word
+ * that changed ends the attempt; the walk goes on by rule and may join further out.
  *
  * Frames lie outermost first, so that what joins stays where it is, and carry what the
  * stack up to them is known by. One walk for each heap, used by its owner. */
@@ -24,7 +25,7 @@ struct walk_frame {
   uint64_t key; /* where it continues; RULE_EXACT if a signal came in there */
   uint64_t rsp, rbp;
   uint64_t hash;       /* of this frame, all outside it and how the stack ends; not 0 */
-  uint32_t words;      /* of the walk's words, those that it and its outer frames need */
+  uint32_t words;      /* of the walk's words: by which its outer frames were found */
   uint32_t node, site; /* the caller's; 0 when the frame is new */
   bool needs_rbp;      /* to find the outer frames */
 };
@@ -32,15 +33,14 @@ struct walk_frame {
 struct walk {
   struct walk_frame *frames; /* outermost first */
   uint32_t depth;
-  uint32_t end; /* UL_NODE_ROOT, _CUT or _BROKEN */
+  uint32_t end;  /* UL_NODE_ROOT, _CUT or _BROKEN */
   uint32_t site; /* the caller's, of all of it; 0 after each walk */
   /* The rest is walk.c's. */
   bool joinable; /* the frames have states, and the whole stack is known */
   uint32_t size; /* room */
   uint64_t deep; /* from here inwards (RSP) the stack is deeper than WALK_DEPTH_MAX */
-  uint64_t generation; /* of modules */
-  struct walk_link *links;
-  struct walk_word *words;
+  uint64_t generation;     /* of modules */
+  struct walk_word *words; /* outermost first */
   struct walk_step *steps;
 };
 
