@@ -66,3 +66,10 @@ def test_what_threads_hold_and_held(recorder):
     result = recorder.run(program("joined"))
     assert (result.status, result.stderr) == (0, b"")
     check_leaks(recorder, result, "joined.c")
+
+
+@pytest.mark.short
+def test_frames_above_and_below_an_alternate_stack(recorder):
+    result = recorder.run(program("alternate"))
+    assert (result.status, result.stderr) == (0, b"")
+    check_leaks(recorder, result, "alternate.c")
