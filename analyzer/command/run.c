@@ -419,11 +419,12 @@ static void complete(const char *path, pid_t pid, int status) {
   close(fd);
 }
 
-static void complete_child(const char *path) {
+/* Or an earlier program of the process `pid`, which has ended. */
+static void complete_child(const char *path, pid_t pid) {
   struct ul_header header;
   int fd = open_header(path, &header);
   if (fd < 0) return;
-  if (is_over(&header)) shorten(fd, &header);
+  if (is_over(&header) || header.pid == pid) shorten(fd, &header);
   close(fd);
 }
 
@@ -624,7 +625,7 @@ int run_main(int argc, char *argv[]) {
     struct children *children = children_find(run.path);
     complete(run.path, pid, status);
     for (size_t i = 0; children && i < children->count; i++)
-      complete_child(children->files[i]);
+      complete_child(children->files[i], pid);
     say_end(&run, children);
     children_free(children);
   }

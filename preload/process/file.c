@@ -33,11 +33,13 @@ static bool append_number(char *to, unsigned value) {
   return file_name_append(to, ".") && file_name_append(to, text_number(digits, value));
 }
 
-/* Does the file hold a recording of this process, from before an exec? */
+/* Does the file, which has our name, hold a recording of this process, from before an exec?
+ * `ullage run` has made way for its own: what cannot be read is of another user that we
+ * were. */
 static bool is_ours(const char *path) {
   struct ul_header header;
   int fd = os_open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
-  if (fd < 0) return false;
+  if (fd < 0) return fd == -EACCES && settings.main_pid;
   ssize_t n = os_read_all(fd, &header, sizeof header);
   os_close(fd);
   return n == sizeof header && !memcmp(header.magic, UL_MAGIC, sizeof header.magic) &&
