@@ -3,8 +3,6 @@
 #include "base/count.h"
 #include "recording/recording.h"
 
-#include <stdbool.h>
-
 /* Is the place the site's, now? Who comes first gets it. */
 static bool claim(struct ul_misuse *m, uint32_t site) {
   uint32_t found = 0;
@@ -24,13 +22,20 @@ static void note(struct ul_misuse *places, const void *p, uint32_t site) {
   }
 }
 
+static const enum ul_fallback counts[UL_MISUSES] = {
+    [UL_FREED_TWICE] = UL_FB_DOUBLE_FREE,
+    [UL_FREED_INSIDE] = UL_FB_INVALID_FREE,
+    [UL_RESIZED_AFTER_FREE] = UL_FB_REALLOC_OF_FREED,
+    [UL_RESIZED_INSIDE] = UL_FB_INVALID_REALLOC,
+};
+
+bool misuse_any(void) {
+  for (unsigned kind = 0; kind < UL_MISUSES; kind++)
+    if (recording->fallbacks[counts[kind]]) return true;
+  return false;
+}
+
 void misuse_note(enum ul_misuse_kind kind, const void *p, uint32_t site) {
-  static const enum ul_fallback counts[UL_MISUSES] = {
-      [UL_FREED_TWICE] = UL_FB_DOUBLE_FREE,
-      [UL_FREED_INSIDE] = UL_FB_INVALID_FREE,
-      [UL_RESIZED_AFTER_FREE] = UL_FB_REALLOC_OF_FREED,
-      [UL_RESIZED_INSIDE] = UL_FB_INVALID_REALLOC,
-  };
   fallback(counts[kind]);
   struct ul_header *h = site != UL_SITE_NONE ? table_header_rest() : NULL;
   if (h) note(h->misuses + kind * UL_MISUSE_SITES, p, site);

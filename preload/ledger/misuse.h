@@ -5,7 +5,11 @@
 
 #include "format.h"
 
+#include <stdbool.h>
+
 /* Count one. `site` is where it was called (site.h), or UL_SITE_NONE: not recorded. Any
  * thread, no lock. */
 void misuse_note(enum ul_misuse_kind kind, const void *p, uint32_t site);
+/* Has there been any, in this process? */
+bool misuse_any(void);
 #endif

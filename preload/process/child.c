@@ -2,6 +2,7 @@
 
 #include "base/os.h"
 #include "base/text.h"
+#include "ledger/misuse.h"
 #include "process/file.h"
 #include "process/settings.h"
 #include "recording/recording.h"
@@ -10,8 +11,9 @@
 #include <fcntl.h>
 #include <string.h>
 
-/* A process that lived for less than a second, never held 4 MiB and lost less
- * than 16 KiB: not what anybody looks for in a build's thousand children. */
+/* A process that lived for less than a second, never held 4 MiB, lost less than 16 KiB
+ * and freed nothing wrongly: not what anybody looks for in a build's thousand children.
+ */
 enum { TELL_PEAK = 4 << 20, TELL_LOST = 16 << 10, TELL_MS = 1000 };
 
 /* ---- the line ------------------------------------------------------------------ */
@@ -48,6 +50,7 @@ static uint64_t lived_ms(void) {
 
 bool child_has_something_to_tell(void) {
   if (recording->state == UL_STATE_ABORTED || recording_stopped()) return true;
+  if (misuse_any()) return true;
   return peak() >= TELL_PEAK || lived_ms() >= TELL_MS ||
          recording->scan.totals[UL_DEFINITE].bytes >= TELL_LOST;
 }

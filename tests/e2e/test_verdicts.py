@@ -47,6 +47,13 @@ def test_bad_frees_of_many_places(recorder):
     assert "119" in r.said
 
 
+def test_bad_free_of_a_child_is_worth_its_recording(recorder):
+    assert recorder.run(program("misuse"), "child").status == 0
+    child, = recorder.answer("report")["children"]["recordings"]
+    found, = recorder.answer("report", file=child)["misuses"]
+    assert (found["kind"], found["count"]) == ("freed twice", 1)
+
+
 def test_no_bad_free_is_said_of_a_good_program(recorder):
     r = recorder.run(program("pairs"), "10")
     assert recorder.answer("report")["misuses"] == []

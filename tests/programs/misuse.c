@@ -5,8 +5,10 @@
  *   large N   a block of N MiB, a mapping of its own: kept for reuse, or given back
  *   inside    free and realloc of an address inside a block
  *   realloc   of a freed block; what it gives must be nobody else's
+ *   child     a block freed twice by a forked child
  *   many      twenty places that free twice, one of them often */
 #include "common.h"
+#include <sys/wait.h>
 
 static NOINLINE void free_again(void *p) {
   free(p); /* MARK free_again */
@@ -81,9 +83,10 @@ static void reallocated(void) {
 static NOINLINE void free_at(int place, void *p) {
   switch (place) {
     PLACE(0)
-    PLACE(1) PLACE(2) PLACE(3) PLACE(4) PLACE(5) PLACE(6) PLACE(7) PLACE(8) PLACE(9)
-        PLACE(10) PLACE(11) PLACE(12) PLACE(13) PLACE(14) PLACE(15) PLACE(16) PLACE(17)
-            PLACE(18) PLACE(19)
+    PLACE(1)
+    PLACE(2) PLACE(3) PLACE(4) PLACE(5) PLACE(6) PLACE(7) PLACE(8) PLACE(9) PLACE(10)
+        PLACE(11) PLACE(12) PLACE(13) PLACE(14) PLACE(15) PLACE(16) PLACE(17) PLACE(18)
+            PLACE(19)
   }
   keep(p);
 }
@@ -97,6 +100,16 @@ static void many(void) {
   }
 }
 
+static void in_child(void) {
+  pid_t child = fork();
+  CHECK(child >= 0);
+  if (child == 0) {
+    small();
+    exit(0);
+  }
+  CHECK(waitpid(child, NULL, 0) == child);
+}
+
 int main(int argc, char **argv) {
   const char *mode = argc > 1 ? argv[1] : "";
   if (!strcmp(mode, "small")) small();
@@ -104,6 +117,7 @@ int main(int argc, char **argv) {
   if (!strcmp(mode, "large")) large((size_t)atoi(argv[2]));
   if (!strcmp(mode, "inside")) inside();
   if (!strcmp(mode, "realloc")) reallocated();
+  if (!strcmp(mode, "child")) in_child();
   if (!strcmp(mode, "many")) many();
   puts("done");
   return 0;
