@@ -27,6 +27,7 @@
 
 #define OLD_NAMES 1000 /* earlier recordings of one name that are kept apart */
 #define DEPTH_MAX 1024
+#define DISK_MAX (1u << 20)      /* MiB */
 #define FIRST_BYTES (512u << 10) /* what a recording begins with, and a little more */
 
 enum answer { UNSAID, YES, NO };
@@ -34,7 +35,8 @@ enum answer { UNSAID, YES, NO };
 struct run {
   const char *file; /* as given; NULL: ullage.PROGRAM.PID */
   enum answer children, scan, python_malloc;
-  unsigned depth;         /* 0: unsaid */
+  unsigned depth, disk;   /* 0: unsaid */
+  const char *readers;    /* NULL: unsaid */
   const char *heuristics; /* NULL: unsaid */
   bool quiet;
   char **command;
@@ -51,7 +53,9 @@ enum {
   OPTION_DEPTH,
   OPTION_SCAN,
   OPTION_HEURISTICS,
-  OPTION_PYTHON
+  OPTION_PYTHON,
+  OPTION_DISK,
+  OPTION_READERS
 };
 
 static const struct option options[] = {
@@ -61,6 +65,8 @@ static const struct option options[] = {
     {"scan", required_argument, NULL, OPTION_SCAN},
     {"heuristics", required_argument, NULL, OPTION_HEURISTICS},
     {"python-malloc", required_argument, NULL, OPTION_PYTHON},
+    {"disk", required_argument, NULL, OPTION_DISK},
+    {"readers", required_argument, NULL, OPTION_READERS},
     {"quiet", no_argument, NULL, 'q'},
     {NULL, 0, NULL, 0}};
 
@@ -90,6 +96,19 @@ static int parse_heuristics(struct run *run, const char *list) {
   }
 }
 
+static int parse_readers(struct run *run, const char *readers) {
+  run->readers = readers;
+  if (!strcmp(readers, "owner") || !strcmp(readers, "group") || !strcmp(readers, "all"))
+    return EXIT_FINE;
+  return say_usage("run", "--readers=%s: owner, group or all expected", readers);
+}
+
+static int parse_disk(struct run *run, const char *mib) {
+  if (parse_number(mib, 1, DISK_MAX, &run->disk)) return EXIT_FINE;
+  return say_usage("run", "--disk=%s: a number of MiB from 1 to %u expected", mib,
+                   DISK_MAX);
+}
+
 static int parse_option(struct run *run, int option, char *argv[]) {
   switch (option) {
   case 'o':
@@ -104,6 +123,10 @@ static int parse_option(struct run *run, int option, char *argv[]) {
     return parse_answer("scan", &run->scan);
   case OPTION_HEURISTICS:
     return parse_heuristics(run, optarg);
+  case OPTION_DISK:
+    return parse_disk(run, optarg);
+  case OPTION_READERS:
+    return parse_readers(run, optarg);
   case OPTION_PYTHON:
     return parse_answer("python-malloc", &run->python_malloc);
   case OPTION_DEPTH:
@@ -316,6 +339,8 @@ static bool set_environment(const struct run *run) {
          set_answer("ULLAGE_SCAN", run->scan) &&
          (!run->heuristics || set("ULLAGE_HEURISTICS", run->heuristics)) &&
          (!run->depth || set_number("ULLAGE_DEPTH", run->depth)) &&
+         (!run->disk || set_number("ULLAGE_DISK", run->disk)) &&
+         (!run->readers || set("ULLAGE_READERS", run->readers)) &&
          (!run->unrecorded || set("ULLAGE_RECORD", "no"));
 }
 

@@ -178,7 +178,7 @@ void settings_read(void) {
   settings.children_max = (unsigned)number("ULLAGE_CHILDREN_MAX", 0, 1000000, 100);
   settings.snapshot_ms = number("ULLAGE_SNAPSHOT_MS", 1, 3600000, 10);
   settings.mode = readers();
-  settings.disk = number("ULLAGE_DISK", 0, UINT32_MAX >> 2, 0) << 20;
+  settings.disk = number("ULLAGE_DISK", 0, 1 << 20, 0) << 20;
   settings.faults = variable("ULLAGE_FAIL");
   read_file_name();
 }

@@ -116,8 +116,7 @@ def test_tree_of_processes_has_a_bound_on_the_disk(recorder, name):
 
 
 def test_one_process_has_a_bound_on_the_disk(recorder):
-    env = {"ULLAGE_DISK": "1"}
-    r = recorder.run(program("rights"), "main", "full", strict=False, env=env)
+    r = recorder.run(program("rights"), "main", "full", strict=False, options=["--disk=1"])
     assert r.status == 0
     assert on_disk(recorder.directory) <= 1 << 20
     assert "ULLAGE_DISK" in recorder.text("report")
@@ -136,7 +135,7 @@ def test_what_cannot_be_written_is_said_once_for_a_tree(tmp_path):
 @pytest.mark.parametrize("readers,mode", [(None, 0o600), ("owner", 0o600), ("group", 0o640),
                                           ("all", 0o644)])
 def test_who_may_read(recorder, readers, mode):
-    recorder.run(program("ends"), "fork", env={"ULLAGE_READERS": readers})
+    recorder.run(program("ends"), "fork", options=[f"--readers={readers}"] if readers else [])
     for path in recorder.directory.iterdir():
         assert path.stat().st_mode & 0o777 == mode, path
 
