@@ -109,7 +109,7 @@ bool mapping_of_device(const char *line, const char *end) {
 /* ---- pages --------------------------------------------------------------------- */
 
 int mapping_pagemap_open(void) {
-  return os_open("/proc/self/pagemap", O_RDONLY, 0);
+  return os_open("/proc/thread-self/pagemap", O_RDONLY, 0);
 }
 
 static bool pages_by_pagemap(int fd, uintptr_t start, size_t pages, uint64_t *bits) {

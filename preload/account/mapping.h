@@ -21,6 +21,7 @@ struct mapped {
   size_t name_bytes;
 };
 /* The text of a file of /proc of unknown length, in memory of os_map; NULL: not readable.
+ * (Of thread-self: /proc/self is empty once the main thread has ended.)
  * *mapped_bytes is what to give to os_unmap. */
 char *mapping_text(const char *path, size_t *bytes, size_t *mapped_bytes);
 /* Parse the line at *cursor and move to the next; false if it is not a mapping's line

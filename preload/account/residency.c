@@ -23,7 +23,7 @@ enum { BATCH = 512 };
 uint64_t residency_rss(void) {
   char text[128];
   uint64_t size, resident;
-  ssize_t n = os_slurp("/proc/self/statm", text, sizeof text);
+  ssize_t n = os_slurp("/proc/thread-self/statm", text, sizeof text);
   const char *p = text;
   if (n > 0 && mapping_number(&p, text + n, &size) &&
       mapping_number(&p, text + n, &resident))
@@ -210,7 +210,7 @@ static uint64_t fill_rows(struct smaps *s, struct ul_mapping *rows, size_t count
 static void collect_mappings(int fd) {
   struct smaps s = {.pagemap = fd};
   size_t bytes, mapped_bytes;
-  char *text = mapping_text("/proc/self/smaps", &bytes, &mapped_bytes);
+  char *text = mapping_text("/proc/thread-self/smaps", &bytes, &mapped_bytes);
   s.text = text;
   s.end = text ? text + bytes : NULL;
   bool ours = text && mapping_ours(&s.ours);
@@ -239,7 +239,7 @@ void residency_collect(void) {
 /* ---- writes -------------------------------------------------------------------- */
 
 static bool clear_soft_dirty(void) {
-  int fd = os_open("/proc/self/clear_refs", O_WRONLY, 0);
+  int fd = os_open("/proc/thread-self/clear_refs", O_WRONLY, 0);
   if (fd < 0) return false;
   int error = os_append(fd, "4", 1);
   os_close(fd);

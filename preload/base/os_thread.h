@@ -82,8 +82,8 @@ void os_raise_file_limit(void);
 /* Of a copy. */
 bool os_has_ended(int pid);
 int os_wait(int pid);
-/* 0: it has ended; -ETIMEDOUT: it has not, in that time; or another error. */
-int os_wait_at_most(int pid, int ms);
+void os_kill(int pid, int sig);
+uint64_t os_cpu_ns(int pid); /* that it has used */
 
 /* Only if there is no execve of libc. */
 int os_exec(const char *path, char *const arguments[], char *const environment[]);

@@ -59,9 +59,14 @@ static struct {
   uint32_t *row_of; /* by site and verdict: index of its row + 1 */
 } scan;
 
+static void enter(enum phase phase) {
+  atomic_store(&scan.result->phase, phase);
+  os_futex_wake_all(&scan.result->phase, true);
+}
+
 static _Noreturn void give_up(int error) {
   scan.result->error = error;
-  atomic_store(&scan.result->phase, PHASE_FAILED);
+  enter(PHASE_FAILED);
   os_exit(1);
 }
 
@@ -155,8 +160,7 @@ static void copy_state(void) {
   scan.result->pagemap = scan.from.pagemaps.copy = mapping_pagemap_open();
   if (!roots_load()) give_up(EIO);
   if (!found_prepare(ledger_moves())) give_up(ENOMEM);
-  atomic_store(&scan.result->phase, PHASE_SCANNING);
-  os_futex_wake_all(&scan.result->phase, true);
+  enter(PHASE_SCANNING);
 }
 
 static _Noreturn void run_scan(void) {
@@ -169,7 +173,7 @@ static _Noreturn void run_scan(void) {
   if (!mark_blocks(&scan.from, tell_leader, &r->scan.root_bytes, &r->stacks_known))
     give_up(ENOMEM);
   found_each(tell);
-  atomic_store(&scan.result->phase, PHASE_DONE);
+  enter(PHASE_DONE);
   os_exit(0);
 }
 
@@ -202,11 +206,49 @@ static void let_go(void) {
   os_unmap_file(job.result, job.bytes);
 }
 
-/* Until the copy no longer looks at what the program shares with it, or is dead. */
-static void wait_for_copy(int child) {
-  const struct timespec slice = {.tv_nsec = 20 * 1000000};
-  while (atomic_load(&job.result->phase) == PHASE_COPYING && !os_has_ended(child))
-    os_futex_wait(&job.result->phase, PHASE_COPYING, &slice, true);
+/* ---- waiting for the copy ------------------------------------------------------ */
+
+/* A copy that uses no CPU for this long waits for somebody who waits for us: a page that
+ * is served by a thread of the program's own (userfaultfd, FUSE). */
+enum { SLICE_MS = 20, IDLE_MS = 10000, PATIENCE_MS = 3000 };
+
+/* The program is otherwise done, so whoever waits for it should know what for. */
+static void say_if_it_takes_long(unsigned waited_ms) {
+  static bool said;
+  if (waited_ms >= PATIENCE_MS)
+    say_once(
+        &said,
+        "the program has ended; still looking for leaks (ULLAGE_SCAN=no does without)");
+}
+
+static void say_that_it_hangs(void) {
+  static bool said;
+  say_once(&said, "the copy of the program's memory makes no progress: its leaks are not "
+                  "looked for");
+}
+
+/* While the copy is in that phase. false: it hangs. */
+static bool wait_for_copy(int child, uint32_t phase) {
+  const struct timespec slice = {.tv_nsec = SLICE_MS * 1000000};
+  uint64_t used = 0;
+  unsigned idle_ms = 0, waited_ms = 0;
+  while (atomic_load(&job.result->phase) == phase && !os_has_ended(child)) {
+    if (os_futex_wait(&job.result->phase, phase, &slice, true) != -ETIMEDOUT) continue;
+    uint64_t before = used;
+    used = os_cpu_ns(child);
+    idle_ms = used == before ? idle_ms + SLICE_MS : 0;
+    if (idle_ms >= IDLE_MS) return false;
+    say_if_it_takes_long(waited_ms += SLICE_MS);
+  }
+  return true;
+}
+
+static void end_copy(int child) {
+  os_kill(child, SIGKILL);
+  os_wait(child);
+  say_that_it_hangs();
+  fail(ETIMEDOUT);
+  let_go();
 }
 
 /* The clone's pid, or -errno. In the copy it does not return. */
@@ -240,14 +282,18 @@ static int begin(const struct thread_set *threads, const struct caller *ending) 
     fail(-error);
     return 0;
   }
+  /* A process that is told of its forks by a userfaultfd waits for the thread that is. */
+  freeze_limit(IDLE_MS);
   int child = clone_and_scan(threads, ending, sites);
-  if (child > 0) {
-    wait_for_copy(child);
-    return child;
+  freeze_limit(0);
+  if (child < 0) {
+    fail(-child);
+    let_go();
+  } else if (!freeze_holds(threads) || !wait_for_copy(child, PHASE_COPYING)) {
+    end_copy(child);
+    child = 0;
   }
-  fail(-child);
-  let_go();
-  return 0;
+  return child < 0 ? 0 : child;
 }
 
 /* No signal handler of the program may run in the copy. */
@@ -291,20 +337,9 @@ static void store_results(void) {
   __atomic_store_n(&s->state, UL_SCAN_DONE, __ATOMIC_RELEASE);
 }
 
-enum { PATIENCE_MS = 3000 };
-
-/* The program is otherwise done, so whoever waits for it should know what for. */
-static void say_if_it_takes_long(int child) {
-  static bool said;
-  if (os_wait_at_most(child, PATIENCE_MS) == -ETIMEDOUT)
-    say_once(
-        &said,
-        "the program has ended; still looking for leaks (ULLAGE_SCAN=no does without)");
-}
-
 void reach_end(int child) {
   if (!child) return;
-  say_if_it_takes_long(child);
+  if (!wait_for_copy(child, PHASE_SCANNING)) return end_copy(child);
   os_wait(child);
   if (atomic_load(&job.result->phase) == PHASE_DONE)
     store_results();

@@ -103,7 +103,7 @@ static void leave_out(uintptr_t start) {
 /* By what the kernel says of it. */
 static void leave_out_devices(void) {
   size_t bytes = 0, mapped_bytes;
-  const char *text = mapping_text("/proc/self/smaps", &bytes, &mapped_bytes);
+  const char *text = mapping_text("/proc/thread-self/smaps", &bytes, &mapped_bytes);
   const char *end = text + bytes;
   struct mapped m = {0};
   while (text && text < end) {
@@ -128,7 +128,7 @@ static size_t count_lines(const char *text, const char *end) {
 /* The text stays mapped: it is in the map it shows. */
 bool roots_load(void) {
   size_t bytes, mapped_bytes;
-  const char *text = mapping_text("/proc/self/maps", &bytes, &mapped_bytes);
+  const char *text = mapping_text("/proc/thread-self/maps", &bytes, &mapped_bytes);
   if (!text || bytes == 0) return false;
   const char *end = text + bytes;
   size_t need = count_lines(text, end) * sizeof *regions;

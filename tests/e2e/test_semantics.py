@@ -116,6 +116,24 @@ def test_leaks_are_found_when_nobody_catches(recorder):
     assert sum(l["blocks"] for l in found) == 10
 
 
+def test_a_copy_that_waits_for_the_program_is_given_up(recorder):
+    native = execute([program("served")])
+    if native.status == 77:
+        pytest.skip("userfaultfd is not permitted")
+    r = recorder.same(program("served"))
+    assert (r.status, r.stdout) == (0, b"served\n")
+    assert "makes no progress" in r.said
+
+
+@pytest.mark.short
+def test_all_is_known_at_the_end_of_the_last_thread(recorder):
+    """/proc/self is empty when the main thread has ended before."""
+    recorder.run(program("ends"), "last_thread")
+    report = recorder.answer("report")
+    assert "RSS_UNKNOWN" not in report["fallbacks"]
+    assert recorder.answer("leaks")["totals"]["definite"]["blocks"] == 10
+
+
 def test_exit_by_bare_system_call(recorder):
     r = recorder.same(program("ends"), "bare")
     assert r.status == 3
