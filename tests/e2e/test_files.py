@@ -123,6 +123,20 @@ def test_one_process_has_a_bound_on_the_disk(recorder):
     assert "ULLAGE_DISK" in r.said
 
 
+def test_recording_that_may_not_be_long_can_be_read(recorder):
+    found = 0
+    for kib in (200, 250, 258, 300, 333, 400, 700, 1500):
+        recorder.file.unlink(missing_ok=True)
+        r = execute([tool("sh"), "-c", f'ulimit -f {kib * 2}; exec "$0"', program("waste")],
+                    env={"LD_PRELOAD": str(PRELOAD), "ULLAGE_FILE": str(recorder.file)})
+        assert r.status == 0
+        if recorder.file.exists():
+            assert recorder.file.stat().st_size <= kib << 10
+            recorder.answer("report")
+            found += 1
+    assert found >= 5
+
+
 def test_what_cannot_be_written_is_said_once_for_a_tree(tmp_path):
     script = "(true); true; perl -e 'fork; 1'; sh -c '/bin/true; (true)'; true"
     for name in ("recording", "%p"):
