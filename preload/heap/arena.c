@@ -451,7 +451,7 @@ void arena_fork_child(void) {
 }
 
 bool arena_raw_fork_child(void) {
-  bool held = lock_held(&lock);
+  bool held = lock_was_left(&lock);
   lock_renew(&lock);
   if (!held) return false;
   memset(by_free, 0, sizeof by_free);

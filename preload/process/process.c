@@ -15,8 +15,8 @@
  * or a raw exit_group is not seen here: the ledger is right all the same, and
  * `ullage run` adds how it ended.
  *
- * Children. fork: our handlers take all locks (lock.h), copy the recording's used
- * parts, and the child puts the copy in place of the shared file; it gets a
+ * Children. fork: our handlers take all locks, copy the recording's used
+ * parts and close a gate (lock.h); the child puts the copy in place of the file. It gets a
  * file of its own when it lives for SETTLE_MS, starts a thread, or has something
  * to tell at its end: most children exec at once. vfork, posix_spawn: the child runs in
  * our memory with another pid; it may allocate, and nothing else is done for it. Raw
@@ -138,17 +138,6 @@ static void do_not_record(void) {
   strip_unwatch();
 }
 
-void process_check_fork(void) {
-  if (LIKELY(!page_wiped())) return;
-  page_renew();
-  thread_state.locks = 0;
-  fallback(UL_FB_CHILD_UNRECORDED); /* in the parent's recording, still shared */
-  become_unrecorded();
-  meta_fork_child();
-  if (arena_raw_fork_child()) large_raw_fork_child();
-  heap_fork_child();
-}
-
 /* ---- locks --------------------------------------------------------------------- */
 
 /* Who has the first of them waits for nobody outside but in fork(). */
@@ -178,9 +167,16 @@ static void unlock_all(void) {
 
 /* ---- fork ---------------------------------------------------------------------- */
 
-static void fork_prepare(void) {
-  process_check_fork();
-  lock_all();
+static struct lock fork_lock; /* one at a time: there is one copy */
+
+/* What the thread that forks remembers from prepare to parent or child. */
+static _Thread_local struct {
+  uint64_t signals;
+  uint32_t passed;
+  bool prepared; /* false: in a handler that has interrupted ourselves */
+} forking __attribute__((tls_model("initial-exec")));
+
+static void prepare_copy(void) {
   if (!settings.children || !process_recording()) return;
   if (os_confined())
     fallback(UL_FB_CHILD_UNRECORDED); /* it could not have a file */
@@ -188,10 +184,28 @@ static void fork_prepare(void) {
     recording_copy();
 }
 
+/* Handlers run in the reverse order of their registration, and ours was among the first:
+ * after it come libc's own locks. */
+static void fork_prepare(void) {
+  os_hold_signals(&forking.signals);
+  process_check_fork();
+  forking.prepared = thread_state.locks == 0;
+  if (!forking.prepared) return;
+  lock_take(&fork_lock);
+  lock_all();
+  prepare_copy();
+  forking.passed = lock_fork_begin();
+  unlock_all();
+}
+
 static void fork_parent(void) {
   if (recording) __atomic_fetch_add(&recording->children, 1, __ATOMIC_RELAXED);
-  recording_drop_copy();
-  unlock_all();
+  if (forking.prepared) {
+    lock_fork_end();
+    recording_drop_copy();
+    lock_give(&fork_lock);
+  }
+  os_release_signals(forking.signals);
 }
 
 /* The child's history begins here: what it has is all there is. */
@@ -209,25 +223,53 @@ static void forget_history(void) {
   snapshot_reset();
 }
 
-static void renew_locks(void) {
+/* `undisturbed`: nobody was in the middle of anything. */
+static void renew_locks(bool undisturbed) {
+  lock_renew(&fork_lock);
   meta_fork_child();
   table_fork_child();
-  arena_fork_child();
+  if (undisturbed)
+    arena_fork_child();
+  else if (arena_raw_fork_child())
+    large_raw_fork_child();
   stack_fork_child();
   site_fork_child();
   snapshot_fork_child();
-  thread_state.locks = 0;
 }
 
-static void fork_child(void) {
-  if (!page_begun()) return;
+void process_check_fork(void) {
+  if (LIKELY(!page_wiped())) return;
+  page_renew();
+  fallback(UL_FB_CHILD_UNRECORDED); /* in the parent's recording, still shared */
+  become_unrecorded();
+  lock_fork_end();
+  renew_locks(false);
+  heap_fork_child();
+}
+
+/* Tables that are private memory stay: what was interrupted may go on to write there. */
+static void stay_unrecorded(int error) {
+  if (error && error != -ENODATA) {
+    become_unrecorded();
+  } else {
+    strip_unwatch();
+    recording_stop(UL_STOP_NONE, 0);
+  }
+}
+
+static void become_child(void) {
   bool was_recording =
       recording && !recording_stopped() && process_phase != PHASE_FINISHED;
-  renew_locks();
+  bool undisturbed = forking.prepared && lock_forked_alone(forking.passed);
+  lock_fork_end();
+  if (forking.prepared) lock_give(&fork_lock);
+  renew_locks(undisturbed);
+  if (was_recording && !undisturbed) fallback(UL_FB_CHILD_UNRECORDED);
+  int error = recording_become_copy();
   bool mine =
-      recording_become_copy() && was_recording && settings.record && settings.children;
+      !error && undisturbed && was_recording && settings.record && settings.children;
   page_renew();
-  if (recording && !mine) become_unrecorded();
+  if (recording && !mine) stay_unrecorded(error);
   heap_fork_child();
   self_pid = os_pid();
   if (!mine) return;
@@ -239,6 +281,11 @@ static void fork_child(void) {
   recording_identify();
   page_set_recording(true);
   snapshot_due_ms = recording_ms() + SETTLE_MS;
+}
+
+static void fork_child(void) {
+  if (page_begun()) become_child();
+  os_release_signals(forking.signals);
 }
 
 /* ---- the file ------------------------------------------------------------------ */

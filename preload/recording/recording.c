@@ -294,11 +294,11 @@ void recording_drop_copy(void) {
   window_drop_copy();
 }
 
-bool recording_become_copy(void) {
-  if (!recording || !in_file) return recording != NULL;
-  if (!window_become_copy()) return false;
+int recording_become_copy(void) {
+  if (!recording || !in_file) return recording ? 0 : -ENODATA;
   in_file = false;
   path[0] = 0;
-  recording->tree_kib = recording->children_kept = 0;
-  return true;
+  int error = window_become_copy();
+  if (!error) recording->tree_kib = recording->children_kept = 0;
+  return error;
 }

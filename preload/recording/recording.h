@@ -52,7 +52,7 @@ bool recording_chunk(uint32_t chunk, uint32_t heap, uint32_t first_site);
 void recording_copy(void);
 /* In the parent. */
 void recording_drop_copy(void);
-/* In the child: put the copy in place of the shared file. false: there is none; nothing
- * may be written into the tables. */
-bool recording_become_copy(void);
+/* In the child: put the copy in place of the shared file. -ENODATA: there is none, and the
+ * tables are empty. Another error: nothing may be written into the tables. */
+int recording_become_copy(void);
 #endif

@@ -270,7 +270,7 @@ static int make_private(struct window *w, char *from) {
               : os_map_over(w->at, w->bytes);
 }
 
-bool window_become_copy(void) {
+int window_become_copy(void) {
   char *from = copied;
   int error = 0;
   for (unsigned i = 0; i < count; i++) {
@@ -279,7 +279,7 @@ bool window_become_copy(void) {
     if (from) from += windows[i].bytes;
   }
   in_file = false;
-  bool whole = copied && !error;
+  if (!error && !copied) error = -ENODATA;
   copied = NULL;
-  return whole;
+  return error;
 }

@@ -55,7 +55,7 @@ void window_unstage(void);
 bool window_copy(void);
 size_t window_used(void); /* bytes that it would have */
 void window_drop_copy(void);
-/* ... and in the child that copy, or nothing, in place of the parent's file. false: what
- * is there may be the parent's, and must not be written. */
-bool window_become_copy(void);
+/* ... and in the child that copy, or (-ENODATA) nothing, in place of the parent's file.
+ * Another error: what is there may be the parent's, and must not be written. */
+int window_become_copy(void);
 #endif

@@ -30,3 +30,15 @@ def test_end_with_a_cancellation_pending(recorder, how):
         r = recorder.run(program("hangs"), "cancel", how, strict=False)
         assert (r.status, r.stdout, r.stderr) == (3, b"", b"")
         assert recorder.answer("report")["program"]["exit"] == {"kind": "exited", "status": 3}
+
+
+def rounds(recorder, mode):
+    return recorder.run(program("hangs"), mode, str(ROUNDS), strict=False, timeout=SECONDS)
+
+
+@pytest.mark.short
+@pytest.mark.seconds(SECONDS * 2)
+@pytest.mark.parametrize("mode", ["fork_in_handler", "fork_alloc", "fork_stdio"])
+def test_fork_waits_for_nobody(recorder, mode):
+    r = rounds(recorder, mode)
+    assert (r.status, r.text(), r.stderr) == (0, f"{ROUNDS} rounds\n", b"")

@@ -549,6 +549,7 @@ static void test_fork(void **state) {
     stack_fork_prepare();
     pid_t pid = fork();
     if (pid == 0) {
+      stack_fork_parent();
       stack_fork_child();
       alarm(10);
       rule_forget(0, UINT64_MAX);
