@@ -4,6 +4,7 @@
 #include "show/json.h"
 #include "show/text.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -40,6 +41,8 @@ static const char *why_not_scanned(const struct recording *r) {
   if (recording_header(r)->confined_ms)
     return "the program forbade itself the system calls of a scan (seccomp)";
   if (scan->state == UL_SCAN_RUNNING) return "the scan did not finish";
+  if (scan->state == UL_SCAN_FAILED && scan->error == EINTR)
+    return "the scan was cut short: the process was asked to end";
   if (scan->state == UL_SCAN_FAILED) {
     snprintf(reason, sizeof reason, "the scan failed: %s", strerror(scan->error));
     return reason;

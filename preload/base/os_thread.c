@@ -55,11 +55,17 @@ uint64_t os_pending_signals(void) {
   return pending;
 }
 
+void os_take_signals(uint64_t pending) {
+  const struct timespec at_once = {0};
+  while (pending &&
+         os_call(SYS_rt_sigtimedwait, &pending, NULL, &at_once, sizeof pending) > 0)
+    continue;
+}
+
 /* Whose reader has gone, or does not read, gets nothing; should he go just now, or the
  * file be as long as it may, the signal is ours to take. */
 int os_write_quietly(int fd, const void *line, size_t bytes) {
   const uint64_t raised = UINT64_C(1) << (SIGPIPE - 1) | UINT64_C(1) << (SIGXFSZ - 1);
-  const struct timespec now = {0, 0};
   struct pollfd ready = {.fd = fd, .events = POLLOUT};
   if (os_injected(OS_OP_WRITE)) return -EIO;
   if (os_call(SYS_poll, &ready, 1, 0) != 1 || ready.revents != POLLOUT) return -EAGAIN;
@@ -67,8 +73,7 @@ int os_write_quietly(int fd, const void *line, size_t bytes) {
   os_hold_signals(&mask);
   before = os_pending_signals();
   long n = os_call(SYS_write, fd, line, bytes);
-  uint64_t ours = os_pending_signals() & ~before & raised;
-  if (ours) os_call(SYS_rt_sigtimedwait, &ours, NULL, &now, sizeof ours);
+  os_take_signals(os_pending_signals() & ~before & raised);
   os_release_signals(mask);
   return n < 0 ? (int)n : 0;
 }
@@ -131,6 +136,10 @@ void os_raise_file_limit(void) {
   os_call(SYS_prlimit64, 0, RLIMIT_NOFILE, &limit, NULL);
 }
 
+void os_kill(int pid, int sig) {
+  os_call(SYS_kill, pid, sig);
+}
+
 bool os_has_ended(int pid) {
   siginfo_t info;
   memset(&info, 0, sizeof info);
@@ -152,10 +161,6 @@ uint64_t os_cpu_ns(int pid) {
   struct timespec used = {0};
   os_call(SYS_clock_gettime, (~(unsigned)pid << 3) | BY_SCHEDULER, &used);
   return (uint64_t)used.tv_sec * 1000000000u + (uint64_t)used.tv_nsec;
-}
-
-void os_kill(int pid, int sig) {
-  os_call(SYS_kill, pid, sig);
 }
 
 int os_exec(const char *path, char *const arguments[], char *const environment[]) {

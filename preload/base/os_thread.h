@@ -56,6 +56,8 @@ void os_block_signals(uint64_t mask);
 void os_hold_signals(uint64_t *before);
 void os_release_signals(uint64_t before);
 uint64_t os_pending_signals(void);
+/* As if those had never come. */
+void os_take_signals(uint64_t pending);
 /* One write that neither waits nor raises a signal (SIGPIPE, SIGXFSZ, SIGTTOU). */
 int os_write_quietly(int fd, const void *line, size_t bytes);
 int os_signal_stack(void *stack, size_t bytes);

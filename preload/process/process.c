@@ -53,6 +53,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -426,10 +427,21 @@ static void stop_others(bool by_exit) {
   }
 }
 
+static uint64_t pending_before; /* the last words */
+
+/* Somebody wants the process to be gone: the scan is not what they wait for. */
+static bool asked_to_end(void) {
+  static const uint64_t asks = UINT64_C(1) << (SIGHUP - 1) | UINT64_C(1) << (SIGINT - 1) |
+                               UINT64_C(1) << (SIGQUIT - 1) |
+                               UINT64_C(1) << (SIGTERM - 1);
+  return os_pending_signals() & ~pending_before & asks;
+}
+
 /* Recording goes on until the copy is made: a thread that cannot be stopped must not have
  * blocks in it that the ledger does not know. */
 static void scan(void) {
   reach_heuristics = settings.heuristics;
+  reach_enough = asked_to_end;
   lock_all();
   int child = reach_begin(&others, &ending);
   unlock_all();
@@ -509,18 +521,29 @@ static bool may_finish(void) {
 
 /* On a stack of ours: that of the program may be one for signals, or a coroutine's, with
  * hardly any room. The copy that is scanned goes on on the same. */
+static void finish_on_own_stack(struct end *end) {
+  char *stack = meta_alloc(STACK_BYTES);
+  if (stack)
+    os_on_stack(stack + STACK_BYTES, finish, end);
+  else
+    finish(end);
+  meta_free(stack, STACK_BYTES);
+}
+
+/* With all signals blocked: a handler must not find our locks taken. What comes in
+ * meanwhile the program would not have lived to see, so it goes no further; unless it
+ * goes on as another program, or after all. */
 static void finish_once(enum ul_state state, int status, bool by_exit) {
+  struct end end = {.state = state, .status = status, .by_exit = by_exit};
   int saved = errno;
-  if (may_finish() && advance(PHASE_FINISHED)) {
-    struct end end = {.state = state, .status = status, .by_exit = by_exit};
-    unwind_registers_here(&end.from);
-    char *stack = meta_alloc(STACK_BYTES);
-    if (stack)
-      os_on_stack(stack + STACK_BYTES, finish, &end);
-    else
-      finish(&end);
-    meta_free(stack, STACK_BYTES);
-  }
+  uint64_t signals;
+  if (!may_finish()) return;
+  os_hold_signals(&signals);
+  pending_before = os_pending_signals();
+  unwind_registers_here(&end.from);
+  if (advance(PHASE_FINISHED)) finish_on_own_stack(&end);
+  if (state != UL_STATE_EXECED) os_take_signals(os_pending_signals() & ~pending_before);
+  os_release_signals(signals);
   errno = saved;
 }
 

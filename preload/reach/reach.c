@@ -50,6 +50,7 @@ static struct {
 } job;
 
 bool reach_scan_slack;
+bool (*reach_enough)(void);
 unsigned reach_heuristics = ~0u;
 
 /* In the copy: the scan. What it has from the program is filled in before. */
@@ -227,8 +228,8 @@ static void say_that_it_hangs(void) {
                   "looked for");
 }
 
-/* While the copy is in that phase. false: it hangs. */
-static bool wait_for_copy(int child, uint32_t phase) {
+/* While the copy is in that phase. ETIMEDOUT: it hangs. EINTR: enough of it. */
+static int wait_for_copy(int child, uint32_t phase) {
   const struct timespec slice = {.tv_nsec = SLICE_MS * 1000000};
   uint64_t used = 0;
   unsigned idle_ms = 0, waited_ms = 0;
@@ -237,17 +238,18 @@ static bool wait_for_copy(int child, uint32_t phase) {
     uint64_t before = used;
     used = os_cpu_ns(child);
     idle_ms = used == before ? idle_ms + SLICE_MS : 0;
-    if (idle_ms >= IDLE_MS) return false;
+    if (idle_ms >= IDLE_MS) return ETIMEDOUT;
+    if (reach_enough && reach_enough()) return EINTR;
     say_if_it_takes_long(waited_ms += SLICE_MS);
   }
-  return true;
+  return 0;
 }
 
-static void end_copy(int child) {
+static void end_copy(int child, int error) {
   os_kill(child, SIGKILL);
   os_wait(child);
-  say_that_it_hangs();
-  fail(ETIMEDOUT);
+  if (error == ETIMEDOUT) say_that_it_hangs();
+  fail(error);
   let_go();
 }
 
@@ -289,9 +291,10 @@ static int begin(const struct thread_set *threads, const struct caller *ending) 
   if (child < 0) {
     fail(-child);
     let_go();
-  } else if (!freeze_holds(threads) || !wait_for_copy(child, PHASE_COPYING)) {
-    end_copy(child);
-    child = 0;
+  } else {
+    error = freeze_holds(threads) ? wait_for_copy(child, PHASE_COPYING) : ETIMEDOUT;
+    if (error) end_copy(child, error);
+    if (error) child = 0;
   }
   return child < 0 ? 0 : child;
 }
@@ -339,7 +342,8 @@ static void store_results(void) {
 
 void reach_end(int child) {
   if (!child) return;
-  if (!wait_for_copy(child, PHASE_SCANNING)) return end_copy(child);
+  int error = wait_for_copy(child, PHASE_SCANNING);
+  if (error) return end_copy(child, error);
   os_wait(child);
   if (atomic_load(&job.result->phase) == PHASE_DONE)
     store_results();

@@ -15,6 +15,8 @@ extern bool reach_scan_slack;
 /* Which interior pointers count as good as a pointer to the start: bit 1 << enum
  * ul_heuristic for each. */
 extern unsigned reach_heuristics;
+/* Asked now and then: has the process waited enough for a scan? NULL: never. */
+extern bool (*reach_enough)(void);
 
 /* Copy the process and start the scan in the copy. The other threads must be frozen
  * (freeze.h) and the locks of the heap be held by the caller, so that pools, arenas and

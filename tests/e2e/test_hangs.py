@@ -2,10 +2,13 @@
 by hand (ULLAGE_ROUNDS=2000 pytest tests/e2e/test_hangs.py)."""
 
 import os
+import signal
+import subprocess
+import time
 
 import pytest
 
-from harness import PRELOAD, PROGRAMS, execute, program
+from harness import PRELOAD, PROGRAMS, clean_environment, execute, program
 
 ROUNDS = int(os.environ.get("ULLAGE_ROUNDS", 30))
 SECONDS = 60 + ROUNDS
@@ -42,3 +45,40 @@ def rounds(recorder, mode):
 def test_fork_waits_for_nobody(recorder, mode):
     r = rounds(recorder, mode)
     assert (r.status, r.text(), r.stderr) == (0, f"{ROUNDS} rounds\n", b"")
+
+
+@pytest.mark.short
+@pytest.mark.seconds(SECONDS * 2)
+def test_handlers_allocate_at_the_end(recorder):
+    r = rounds(recorder, "exit_alloc")
+    assert (r.status, r.text(), r.stderr) == (0, f"{ROUNDS} rounds\n", b"")
+
+
+def copy_of(pid):
+    """The frozen copy in which the scan runs: a child while the program has none."""
+    try:
+        with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as f:
+            return f.read().split()
+    except FileNotFoundError:
+        return []
+
+
+@pytest.mark.short
+@pytest.mark.seconds(SECONDS * 3)
+@pytest.mark.parametrize("end", ["return", "_exit"])
+def test_asked_to_end_after_its_end(recorder, end):
+    """The program itself would have been gone by then, its output written."""
+    env = clean_environment({"LD_PRELOAD": str(PRELOAD), "ULLAGE_FILE": str(recorder.file)})
+    cut = 0
+    for _ in range(max(ROUNDS // 10, 3)):
+        p = subprocess.Popen([program("hangs"), "slow_end", end], env=env,
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        while not copy_of(p.pid) and p.poll() is None:
+            time.sleep(0.001)
+        p.send_signal(signal.SIGTERM)
+        out, err = p.communicate(timeout=SECONDS)
+        assert (p.returncode, out, err) == (3, b"result: 42\n", b"")
+        leaks = recorder.text("leaks")
+        cut += "asked to end" in leaks
+        recorder.file.unlink()
+    assert cut > 0

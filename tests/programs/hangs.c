@@ -4,6 +4,7 @@
  *   hangs fork_alloc N       a handler allocates while main forks and waits
  *   hangs fork_stdio N       forks beside getline and fflush(NULL)
  *   hangs exit_alloc N       a handler allocates while a child ends
+ *   hangs slow_end return|_exit   much for the scan to look at, and output in a buffer
  *   hangs vfork N            children in the memory of threads that have no heap yet
  *   hangs clone_vm N         the same by a bare clone
  *   hangs cancel exit|quick_exit|_exit|return   the end, with a cancellation pending */
@@ -182,6 +183,19 @@ static int run_cancel(const char *how) {
   return 3;
 }
 
+static int run_slow_end(const char *how) {
+  static void **last;
+  for (int i = 0; i < 1000000; i++) {
+    void **block = keep(malloc(64));
+    block[0] = block[4] = last;
+    last = block;
+  }
+  printf("result: 42\n");
+  if (!strcmp(how, "return")) return 3;
+  fflush(stdout);
+  _exit(3);
+}
+
 /* ---- children in our memory ---------------------------------------------------- */
 
 static int child_body(void *random) {
@@ -228,6 +242,7 @@ int main(int argc, char **argv) {
   const char *mode = argc > 2 ? argv[1] : "";
   if (argc > 2) rounds = atol(argv[2]);
   if (!strcmp(mode, "cancel")) return run_cancel(argv[2]);
+  if (!strcmp(mode, "slow_end")) return run_slow_end(argv[2]);
   if (!strcmp(mode, "fork_in_handler"))
     run_fork_in_handler();
   else if (!strcmp(mode, "fork_alloc"))
