@@ -38,7 +38,7 @@ static void *symbol_of_caller(const char *name, const void *frame) {
   while ((caller = entry_object(f[1])) == ours)
     f = *f;
   if (!caller) return NULL;
-  unsigned before = busy_enter(BUSY_LOOKUP);
+  struct busy_before before = busy_enter(BUSY_LOOKUP);
   void *object = dlopen(caller->l_name, RTLD_LAZY | RTLD_NOLOAD);
   void *symbol = object ? symbol_of(object, name) : NULL;
   if (object) dlclose(object);

@@ -311,8 +311,10 @@ static void check(struct heap *h) {
   uint32_t was = heap_enter(h);
   arena_lock();
   arena_check();
-  heap_check(h);
-  if (process_recording()) ledger_check(h);
+  if (!was) { /* else a handler, in the middle of the thread's work on its pools */
+    heap_check(h);
+    if (process_recording()) ledger_check(h);
+  }
   arena_unlock();
   heap_leave(h, was);
 }
@@ -348,15 +350,12 @@ static bool take_turn(enum ul_snapshot_kind kind) {
 
 void snapshot_take(struct heap *h, enum ul_snapshot_kind kind) {
   if (thread_state.busy || recording_stopped()) return;
-  uint64_t signals;
-  os_hold_signals(&signals);
+  struct busy_before before = busy_enter(BUSY_SNAPSHOT);
   if (take_turn(kind)) {
-    unsigned before = busy_enter(BUSY_SNAPSHOT);
     take_locked(h, kind);
-    busy_leave(before);
     lock_give(&lock);
   }
-  os_release_signals(signals);
+  busy_leave(before);
 }
 
 /* ---- peaks --------------------------------------------------------------------- */

@@ -17,9 +17,9 @@
  *   table      the recording's tables and its file
  *   meta       private memory
  *
- * fork must have nobody in the middle of anything, and may not hold these locks either: it
- * goes on to take some of libc's (stdio's, the name service's), whose holders may be in
- * malloc and wait for ours. So it takes all, closes a gate and gives them back
+ * fork must have nobody in the middle of anything, and may not hold these locks either:
+ * it goes on to take some of libc's (stdio's, the name service's), whose holders may be
+ * in malloc and wait for ours. So it takes all, closes a gate and gives them back
  * (lock_fork_begin). Who takes a lock then finds the gate closed and stands back, before
  * it has touched anything; when it has waited for longer than a fork takes, fork may be
  * waiting for it: it goes on, and is counted. The kernel copies a process as of one
@@ -29,6 +29,7 @@
  * the program runs, over a call into the loader, or over one of libc that anybody could
  * have replaced. A forked child renews them all.
  *
+ * table and meta are only taken under one of the others, or with all signals blocked.
  * Masked: with all signals blocked. A handler that leaves by longjmp cannot leave the
  * lock behind, and none runs while libunwind, which keeps locks of its own, is stepping.
  * For the slow paths: two system calls each, so the confined (os.h) do without. */
@@ -40,7 +41,7 @@
 
 #include <stdatomic.h>
 
-struct lock { /* all zero: free */
+struct lock {            /* all zero: free */
   _Atomic uint32_t word; /* a futex: 0 free, 1 held, 2 held and waited for */
   const struct thread_state *_Atomic owner; /* while it may touch what is guarded */
 };

@@ -13,7 +13,7 @@ void *symbol_of(void *handle, const char *name) {
 }
 
 void *next_symbol(const char *name) {
-  unsigned before = busy_enter(BUSY_LOOKUP);
+  struct busy_before before = busy_enter(BUSY_LOOKUP);
   void *symbol = symbol_of(RTLD_NEXT, name);
   busy_leave(before);
   return symbol;

@@ -83,6 +83,12 @@ int os_signal_stack(void *stack, size_t bytes) {
   return (int)os_call(SYS_sigaltstack, &s, NULL);
 }
 
+bool os_on_signal_stack(void) {
+  stack_t s = {.ss_flags = SS_ONSTACK};
+  if (os_confined()) return true;
+  return os_call(SYS_sigaltstack, NULL, &s) == 0 && s.ss_flags & SS_ONSTACK;
+}
+
 uintptr_t os_signal_stack_now(void) {
   stack_t s;
   if (os_call(SYS_sigaltstack, NULL, &s) != 0 || s.ss_flags & SS_DISABLE) return 0;

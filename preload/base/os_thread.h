@@ -61,6 +61,7 @@ void os_take_signals(uint64_t pending);
 /* One write that neither waits nor raises a signal (SIGPIPE, SIGXFSZ, SIGTTOU). */
 int os_write_quietly(int fd, const void *line, size_t bytes);
 int os_signal_stack(void *stack, size_t bytes);
+bool os_on_signal_stack(void); /* does this thread run on it, or can it not be asked? */
 uintptr_t os_signal_stack_now(void); /* where it begins; 0: there is none */
 /* Send it to a thread of ours, with a value. */
 int os_send(int tid, int sig, void *value);

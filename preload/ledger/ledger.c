@@ -1,6 +1,7 @@
 #include "ledger/ledger.h"
 
 #include "base/meta.h"
+#include "base/os_thread.h"
 #include "base/say.h"
 #include "heap/arena.h"
 #include "heap/heap.h"
@@ -55,12 +56,20 @@ static struct ul_counter *uncounted(void) {
   return &nowhere;
 }
 
-struct ul_counter *ledger_counter_slow(struct heap *h, uint32_t site) {
-  struct book *b = book_of(h);
+static struct ul_counter *counter_make(struct book *b, uint32_t site) {
   uint32_t c = site / UL_CHUNK_SITES;
-  if (c >= b->chunks_size && !chunks_grow(b, c)) return uncounted();
+  if (c >= b->chunks_size && !chunks_grow(b, c)) return NULL;
   if (!b->chunks[c]) b->chunks[c] = chunk_append(b, c);
-  return b->chunks[c] ? b->chunks[c] + site % UL_CHUNK_SITES : uncounted();
+  return b->chunks[c] ? b->chunks[c] + site % UL_CHUNK_SITES : NULL;
+}
+
+/* No handler may leave by longjmp while the locks of tables and memory are held. */
+struct ul_counter *ledger_counter_slow(struct heap *h, uint32_t site) {
+  uint64_t signals;
+  os_hold_signals(&signals);
+  struct ul_counter *c = counter_make(book_of(h), site);
+  os_release_signals(signals);
+  return c ? c : uncounted();
 }
 
 /* ---- entries ------------------------------------------------------------------- */

@@ -227,9 +227,16 @@ static __attribute__((noinline)) uint32_t find_innermost(struct walk *w) {
   return find(&p);
 }
 
+static void make_walk(struct book *b) {
+  uint64_t signals;
+  os_hold_signals(&signals);
+  b->walk = meta_alloc(sizeof *b->walk);
+  os_release_signals(signals);
+}
+
 static uint32_t capture(struct heap *h, const void *frame_address) {
   struct book *b = book_of(h);
-  if (UNLIKELY(!b->walk)) b->walk = meta_alloc(sizeof *b->walk);
+  if (UNLIKELY(!b->walk)) make_walk(b);
   struct walk *w = b->walk;
   if (UNLIKELY(!w || !stack_capture(frame_address, w))) {
     fallback(UL_FB_NO_STACK);
@@ -244,16 +251,29 @@ static uint32_t capture(struct heap *h, const void *frame_address) {
   return leaf->site;
 }
 
+/* Called from within a capture of this thread's, by a handler? Its frame lies further in
+ * than the one whose stack was being captured, or on the signals' own stack; else that
+ * one is gone, because a handler left by longjmp, and what it did is half done. */
+static __attribute__((noinline)) bool is_nested(struct heap *h, const char *frame) {
+  if (thread_state.busy) return true;
+  if (frame < (const char *)thread_state.capturing || os_on_signal_stack()) return true;
+  if (book_of(h)->walk) walk_forget(book_of(h)->walk);
+  return false;
+}
+
 uint32_t site_capture(struct heap *h, const void *frame_address) {
-  if (UNLIKELY(thread_state.busy)) {
+  if (UNLIKELY(thread_state.busy || thread_state.capturing) &&
+      is_nested(h, frame_address)) {
     fallback(UL_FB_NESTED);
     return UL_SITE_ULLAGE;
   }
   const struct walk *w = book_of(h)->walk;
   if (LIKELY(w && w->site) && stack_is_same(frame_address, w)) return w->site;
-  unsigned before = busy_enter(BUSY_CAPTURE);
+  thread_state.capturing = frame_address;
+  atomic_signal_fence(memory_order_seq_cst);
   uint32_t site = capture(h, frame_address);
-  busy_leave(before);
+  atomic_signal_fence(memory_order_seq_cst);
+  thread_state.capturing = NULL;
   return site;
 }
 

@@ -376,7 +376,7 @@ void process_unconfine(void) {
 void process_snapshot(struct heap *h) {
   if (thread_state.busy || recording_stopped()) return;
   process_settle();
-  unsigned before = busy_enter(BUSY_LOADING);
+  struct busy_before before = busy_enter(BUSY_LOADING);
   stack_forget_unloaded();
   busy_leave(before);
   snapshot_take(h, UL_SNAPSHOT_TIMED);
@@ -494,7 +494,7 @@ static void finish(void *argument) {
     stop_others(end->by_exit);
   }
   snapshot_take(heap_mine(), UL_SNAPSHOT_FINAL);
-  unsigned before = busy_enter(BUSY_LAST_WORDS);
+  struct busy_before before = busy_enter(BUSY_LAST_WORDS);
   recording->status = end->state == UL_STATE_EXITED ? end->status & 0xff : end->status;
   recording->end_ms = recording_ms();
   recording->state = end->state;
@@ -584,7 +584,7 @@ static void start_recording(void) {
       .check = settings.check,
       .writes = settings.writes,
   });
-  unsigned before = busy_enter(BUSY_LOADING);
+  struct busy_before before = busy_enter(BUSY_LOADING);
   stack_start();
   busy_leave(before);
   on_exit(at_exit, NULL);

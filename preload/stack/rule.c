@@ -143,7 +143,7 @@ rule rule_learn(uint64_t ip) {
   /* Code of no module comes and goes unnoticed: nothing is kept about it. */
   if (module_find(code, &at)) {
     uint64_t signals;
-    lock_take_masked(&guard, &signals);
+    rule_lock(&signals);
     r = rule_find(atomic_load(&rule_table), ip);
     if (!r) {
       struct unwind_frame f = {.kind = UNWIND_END};
@@ -151,7 +151,7 @@ rule rule_learn(uint64_t ip) {
       r = encode(&f);
       keep(ip, r);
     }
-    lock_give_masked(&guard, signals);
+    rule_unlock(signals);
   }
   errno = saved_errno;
   return r;
@@ -181,9 +181,11 @@ uint64_t rule_count(void) {
 
 void rule_lock(uint64_t *signals) {
   lock_take_masked(&guard, signals);
+  thread_state.busy |= BUSY_UNWIND;
 }
 
 void rule_unlock(uint64_t signals) {
+  thread_state.busy &= ~(unsigned)BUSY_UNWIND;
   lock_give_masked(&guard, signals);
 }
 

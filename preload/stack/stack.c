@@ -59,7 +59,7 @@ void stack_start(void) {
   int chosen = wish && strcmp(wish, "libunwind") == 0 ? MODE_LIBUNWIND
                : wish && strcmp(wish, "check") == 0   ? MODE_CHECK
                                                       : MODE_RULES;
-  unsigned before = busy_enter(BUSY_LOADING);
+  struct busy_before before = busy_enter(BUSY_UNWIND);
   if (unwind_start(chosen != MODE_RULES)) atomic_store(&mode, chosen);
   caller_start();
   busy_leave(before);
@@ -110,7 +110,7 @@ bool stack_capture(const void *frame_address, struct walk *w) {
 
 void stack_forget_unloaded(void) {
   int saved = errno;
-  unsigned before = busy_enter(BUSY_LOADING);
+  struct busy_before before = busy_enter(BUSY_LOADING);
   module_poll(rule_forget);
   busy_leave(before);
   errno = saved;

@@ -5,9 +5,9 @@
  * rules and steps what no rule can describe.
  *
  * Everything here keeps errno and the signal mask, leaves no descriptor open
- * and never calls malloc; the libraries it loads may, so the caller counts
- * thread_state.busy up around every call. No lock of ours may be held by the
- * caller; none is taken while a stack is walked by rules already known. */
+ * and never calls malloc; the libraries it loads may, and thread_state.busy says so then.
+ * No lock of ours may be held by the caller; none is taken while a stack is walked by
+ * rules already known. */
 #ifndef ULLAGE_STACK_H
 #define ULLAGE_STACK_H
 

@@ -403,7 +403,7 @@ __attribute__((visibility("default"))) int sigprocmask(int how, const sigset_t *
 /* Either library opens a pipe when it is first used, to keep, for a check of
  * addresses that is not used here. */
 __attribute__((visibility("default"))) int pipe2(int fds[2], int flags) {
-  if (thread_state.busy) {
+  if (thread_state.busy & BUSY_UNWIND) {
     errno = EMFILE;
     return -1;
   }
@@ -426,7 +426,7 @@ static iterate_modules *next_iterate_phdr(void) {
  * loader looks at who calls it (dlmopen): hence the jump, as it were a return. */
 __attribute__((visibility("default"))) int dl_iterate_phdr(visit_module *visit,
                                                            void *data) {
-  if (thread_state.busy) return module_iterate(visit, data);
+  if (thread_state.busy & BUSY_UNWIND) return module_iterate(visit, data);
   return next_iterate_phdr()(visit, data);
 }
 

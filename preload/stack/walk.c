@@ -20,7 +20,7 @@
 
 #include "base/count.h"
 #include "base/meta.h"
-#include "base/os.h"
+#include "base/os_thread.h"
 #include "format.h"
 #include "stack/hash.h"
 #include "stack/module.h"
@@ -73,7 +73,7 @@ static uint32_t words_kept(const struct walk *w) {
   return w->depth ? w->frames[w->depth - 1].words : 0;
 }
 
-static bool grow(struct walk *w) {
+static bool enlarge(struct walk *w) {
   uint32_t size = w->size ? w->size * 2 : SIZE_FIRST;
   if (size > WALK_DEPTH_MAX) return false;
   void *memory = meta_alloc(bytes_for(size));
@@ -86,6 +86,14 @@ static bool grow(struct walk *w) {
   memcpy(w->steps, old.steps, old.size * sizeof *old.steps);
   meta_free(old.frames, bytes_for(old.size));
   return true;
+}
+
+static bool grow(struct walk *w) {
+  uint64_t signals;
+  os_hold_signals(&signals);
+  bool done = enlarge(w);
+  os_release_signals(signals);
+  return done;
 }
 
 /* ---- joining ------------------------------------------------------------------- */

@@ -8,7 +8,8 @@ import time
 
 import pytest
 
-from harness import PRELOAD, PROGRAMS, clean_environment, execute, program
+from harness import (PRELOAD, PROGRAMS, clean_environment, execute, find, marked_line,
+                     program)
 
 ROUNDS = int(os.environ.get("ULLAGE_ROUNDS", 30))
 SECONDS = 60 + ROUNDS
@@ -82,3 +83,23 @@ def test_asked_to_end_after_its_end(recorder, end):
         cut += "asked to end" in leaks
         recorder.file.unlink()
     assert cut > 0
+
+
+@pytest.mark.short
+@pytest.mark.seconds(SECONDS * 2)
+def test_handler_finds_the_process_as_it_is(recorder):
+    r = rounds(recorder, "handler_asks")
+    assert (r.status, r.text(), r.stderr) == (0, f"{ROUNDS} rounds\n", b"")
+
+
+@pytest.mark.short
+@pytest.mark.seconds(SECONDS * 2)
+def test_handler_leaves_malloc_for_good(recorder):
+    """What is recorded afterwards is recorded as ever."""
+    r = rounds(recorder, "jump")
+    assert (r.status, r.text(), r.stderr) == (0, f"{ROUNDS} rounds\n", b"")
+    report = recorder.answer("report", "--all")
+    assert report["program"]["exit"] == {"kind": "exited", "status": 0}
+    kept = find(report["sites"], "keep_blocks", "hangs.c", marked_line("hangs.c", "keep_blocks"))
+    assert kept[0]["live_bytes"] == 5000
+    assert recorder.answer("leaks")["scan"]["state"] == "done"

@@ -5,13 +5,17 @@
  *   hangs fork_stdio N       forks beside getline and fflush(NULL)
  *   hangs exit_alloc N       a handler allocates while a child ends
  *   hangs slow_end return|_exit   much for the scan to look at, and output in a buffer
+ *   hangs handler_asks N     a handler opens a pipe and lists the libraries
+ *   hangs jump N             a handler leaves malloc by siglongjmp
  *   hangs vfork N            children in the memory of threads that have no heap yet
  *   hangs clone_vm N         the same by a bare clone
  *   hangs cancel exit|quick_exit|_exit|return   the end, with a cancellation pending */
 #define _GNU_SOURCE
 #include "common.h"
+#include <link.h>
 #include <pthread.h>
 #include <sched.h>
+#include <setjmp.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -156,6 +160,90 @@ static void run_fork_stdio(void) {
   pthread_join(threads[1], NULL);
 }
 
+/* ---- what a handler may do ----------------------------------------------------- */
+
+static int count_library(struct dl_phdr_info *info, size_t bytes, void *n) {
+  (void)info, (void)bytes;
+  ++*(int *)n;
+  return 0;
+}
+static int libraries(void) {
+  int n = 0;
+  dl_iterate_phdr(count_library, &n);
+  return n;
+}
+
+static int libraries_before;
+
+static void ask_here(int signal) {
+  int saved = errno, ends[2];
+  (void)signal;
+  CHECK(pipe2(ends, 0) == 0);
+  close(ends[0]);
+  close(ends[1]);
+  CHECK(libraries() == libraries_before);
+  if (++done < rounds) next_alarm();
+  errno = saved;
+}
+
+static void run_handler_asks(void) {
+  uint64_t random = 3;
+  free(keep(malloc(10)));
+  libraries_before = libraries();
+  every_us(50, ask_here);
+  while (done < rounds)
+    use_heap(&random, 10);
+}
+
+static sigjmp_buf back;
+static volatile sig_atomic_t may_jump;
+
+static void jump_here(int signal) {
+  if (!may_jump) return;
+  may_jump = 0;
+  siglongjmp(back, signal);
+}
+
+static NOINLINE void *small_block(int depth, int bytes) {
+  return keep(depth ? small_block(depth - 1, bytes) : malloc(bytes));
+}
+
+static NOINLINE void keep_blocks(void) {
+  static void *held[100];
+  for (int i = 0; i < 100; i++)
+    held[i] = malloc(50); /* MARK keep_blocks */
+  keep(held);
+}
+
+/* Room for all blocks that a jump may lose. */
+static void make_room(void) {
+  enum { BLOCKS = 8192, KEPT_EACH = 64 };
+  static void *blocks[BLOCKS];
+  for (int i = 0; i < BLOCKS; i++)
+    blocks[i] = malloc(48);
+  for (int i = 0; i < BLOCKS; i++)
+    if (i % KEPT_EACH) free(blocks[i]);
+}
+
+/* It comes in anywhere but where malloc needs more memory: who leaves it then, with a lock
+ * in its hands, is lost with any allocator. */
+static void run_jump(void) {
+  static uint64_t random = 5;
+  make_room();
+  for (volatile long i = 0; i < rounds; i++) {
+    if (sigsetjmp(back, 1)) continue;
+    may_jump = 1;
+    every_us(100 + (int)(i % 100), jump_here);
+    for (;;) {
+      uint64_t r = next_random(&random);
+      free(small_block(r % 16, 48));
+    }
+  }
+  keep_blocks();
+  int ends[2];
+  CHECK(pipe2(ends, 0) == 0);
+}
+
 /* ---- ends ---------------------------------------------------------------------- */
 
 static void run_exit_alloc(void) {
@@ -238,25 +326,39 @@ static void run_in_our_memory(void) {
     CHECK(pthread_join(threads[i], NULL) == 0);
 }
 
+static void run_vfork(void) {
+  multiply = by_vfork;
+  run_in_our_memory();
+}
+static void run_clone_vm(void) {
+  multiply = by_clone;
+  run_in_our_memory();
+}
+
+static const struct mode {
+  const char *name;
+  void (*run)(void);
+} modes[] = {
+    {"fork_in_handler", run_fork_in_handler},
+    {"fork_alloc", run_fork_alloc},
+    {"fork_stdio", run_fork_stdio},
+    {"handler_asks", run_handler_asks},
+    {"jump", run_jump},
+    {"exit_alloc", run_exit_alloc},
+    {"vfork", run_vfork},
+    {"clone_vm", run_clone_vm},
+};
+
 int main(int argc, char **argv) {
-  const char *mode = argc > 2 ? argv[1] : "";
-  if (argc > 2) rounds = atol(argv[2]);
-  if (!strcmp(mode, "cancel")) return run_cancel(argv[2]);
-  if (!strcmp(mode, "slow_end")) return run_slow_end(argv[2]);
-  if (!strcmp(mode, "fork_in_handler"))
-    run_fork_in_handler();
-  else if (!strcmp(mode, "fork_alloc"))
-    run_fork_alloc();
-  else if (!strcmp(mode, "fork_stdio"))
-    run_fork_stdio();
-  else if (!strcmp(mode, "exit_alloc"))
-    run_exit_alloc();
-  else if (!strcmp(mode, "vfork"))
-    multiply = by_vfork, run_in_our_memory();
-  else if (!strcmp(mode, "clone_vm"))
-    multiply = by_clone, run_in_our_memory();
-  else
-    return 2;
-  printf("%ld rounds\n", rounds);
-  return 0;
+  if (argc < 3) return 2;
+  rounds = atol(argv[2]);
+  if (!strcmp(argv[1], "cancel")) return run_cancel(argv[2]);
+  if (!strcmp(argv[1], "slow_end")) return run_slow_end(argv[2]);
+  for (size_t i = 0; i < sizeof modes / sizeof *modes; i++)
+    if (!strcmp(argv[1], modes[i].name)) {
+      modes[i].run();
+      printf("%ld rounds\n", rounds);
+      return 0;
+    }
+  return 2;
 }
