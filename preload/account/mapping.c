@@ -31,7 +31,7 @@ static char *text_read(int fd, size_t *bytes, size_t *mapped_bytes) {
   char *text = os_map(*mapped_bytes, OS_PAGE, OS_TOOL);
   *bytes = 0;
   while (text) {
-    ssize_t n = os_read_all(fd, text + *bytes, *mapped_bytes - *bytes);
+    ssize_t n = os_read_all(fd, text + *bytes, *mapped_bytes - *bytes, *bytes);
     if (n < 0) break;
     *bytes += (size_t)n;
     if (*bytes < *mapped_bytes) return text;

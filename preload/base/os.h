@@ -98,7 +98,10 @@ size_t os_mapped(enum os_use use);
  * the program; -errno on failure. */
 int os_open(const char *path, int flags, unsigned mode);
 void os_close(int fd);
-ssize_t os_read_all(int fd, void *buffer, size_t bytes);
+/* Up to its end, from `offset` on. Never from where the descriptor is: another thread may
+ * have put a pipe of the program at its number meanwhile (dup2), which must not lose
+ * anything. */
+ssize_t os_read_all(int fd, void *buffer, size_t bytes, uint64_t offset);
 /* All of it or an error, as for all below that return int: 0 or -errno. */
 int os_read_at(int fd, void *buffer, size_t bytes, uint64_t offset);
 /* What there is of it, up to `bytes`; or -errno. */

@@ -26,11 +26,11 @@ void os_close(int fd) {
 
 /* ---- reading and writing ------------------------------------------------------- */
 
-ssize_t os_read_all(int fd, void *buffer, size_t bytes) {
+ssize_t os_read_all(int fd, void *buffer, size_t bytes, uint64_t offset) {
   if (os_injected(OS_OP_READ)) return -EIO;
   size_t done = 0;
   while (done < bytes) {
-    long n = os_call(SYS_read, fd, (char *)buffer + done, bytes - done);
+    long n = os_call(SYS_pread64, fd, (char *)buffer + done, bytes - done, offset + done);
     if (n == -EINTR) continue;
     if (n < 0 && done == 0) return n;
     if (n <= 0) break;
@@ -77,7 +77,7 @@ int os_append(int fd, const void *line, size_t bytes) {
 ssize_t os_slurp(const char *path, char *buffer, size_t size) {
   int fd = os_open(path, O_RDONLY, 0);
   if (fd < 0) return fd;
-  ssize_t n = os_read_all(fd, buffer, size - 1);
+  ssize_t n = os_read_all(fd, buffer, size - 1, 0);
   os_close(fd);
   if (n >= 0) buffer[n] = 0;
   return n;

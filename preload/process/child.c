@@ -115,9 +115,11 @@ bool child_fold(void) {
   int fd = os_open(path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK,
                    settings.mode);
   if (fd < 0) return false;
-  struct os_file file;
-  bool written =
-      os_identify(fd, &file) == 0 && file.regular && os_append(fd, l.text, l.n) == 0;
+  /* Is it what we opened, and not what another thread has put there since (dup2)? */
+  struct os_file opened, named;
+  bool written = os_identify_at(path, &named) == 0 && named.regular &&
+                 os_identify(fd, &opened) == 0 && os_same_file(&opened, &named) &&
+                 os_append(fd, l.text, l.n) == 0;
   os_close(fd);
   return written;
 }

@@ -40,7 +40,7 @@ static bool is_ours(const char *path) {
   struct ul_header header;
   int fd = os_open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
   if (fd < 0) return fd == -EACCES && settings.main_pid;
-  ssize_t n = os_read_all(fd, &header, sizeof header);
+  ssize_t n = os_read_all(fd, &header, sizeof header, 0);
   os_close(fd);
   return n == sizeof header && !memcmp(header.magic, UL_MAGIC, sizeof header.magic) &&
          header.pid == recording->pid && header.pid_start == recording->pid_start;
