@@ -458,12 +458,11 @@ static void complete_child(const char *path, pid_t pid) {
 /* FILE.PID.heir: made for the next program of a process that was about to lose the right
  * to make one (process/file.c of the preload). What has a recording gets the name that it
  * would have had. */
-static bool is_heir(const char *name, const char *base, char **number) {
+static bool is_heir(const char *name, const char *base) {
   size_t n = strlen(base);
   if (strncmp(name, base, n) != 0 || name[n] != '.') return false;
-  *number = (char *)(uintptr_t)name + n + 1;
-  size_t digits = strspn(*number, "0123456789");
-  return digits && strcmp(*number + digits, ".heir") == 0;
+  size_t digits = strspn(name + n + 1, "0123456789");
+  return digits && strcmp(name + n + 1 + digits, ".heir") == 0;
 }
 
 /* path.1, path.2, ...: what an earlier program of the same process is called. It has been
@@ -481,29 +480,33 @@ static bool move_aside(const char *path) {
   return false;
 }
 
-static void settle_heir(const char *heir, const char *name) {
+static void settle_heir(const char *heir, const char *path, pid_t pid) {
+  struct ul_header header;
+  char name[PATH_MAX + 32];
   struct stat st;
-  if (lstat(heir, &st) != 0) return;
-  if (!st.st_size)
-    unlink(heir);
-  else if ((access(name, F_OK) == 0 && !move_aside(name)) || rename(heir, name) != 0)
+  int fd = open_header(heir, &header);
+  if (fd < 0) {
+    if (lstat(heir, &st) == 0 && !st.st_size) unlink(heir); /* nobody needed it */
+    return;
+  }
+  close(fd);
+  if (header.pid == pid)
+    snprintf(name, sizeof name, "%s", path);
+  else
+    snprintf(name, sizeof name, "%s.%d", path, header.pid);
+  if ((access(name, F_OK) == 0 && !move_aside(name)) || rename(heir, name) != 0)
     say_failed("cannot rename %s to %s: %s", heir, name, strerror(errno));
 }
 
 static void settle_heirs(const char *path, pid_t pid) {
   const char *base = base_name(path);
-  char directory[PATH_MAX], heir[2 * PATH_MAX], name[PATH_MAX + 32], *number;
+  char directory[PATH_MAX], heir[2 * PATH_MAX];
   snprintf(directory, sizeof directory, "%.*s", (int)(base - path), path);
   DIR *listing = opendir(directory);
   for (struct dirent *e; listing && (e = readdir(listing));) {
-    if (!is_heir(e->d_name, base, &number)) continue;
-    long of = strtol(number, NULL, 10);
+    if (!is_heir(e->d_name, base)) continue;
     snprintf(heir, sizeof heir, "%s%s", directory, e->d_name);
-    if (of == pid)
-      strcpy(name, path);
-    else
-      snprintf(name, sizeof name, "%s.%ld", path, of);
-    settle_heir(heir, name);
+    settle_heir(heir, path, pid);
   }
   if (listing) closedir(listing);
 }

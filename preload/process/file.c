@@ -33,9 +33,9 @@ static bool append_number(char *to, unsigned value) {
   return file_name_append(to, ".") && file_name_append(to, text_number(digits, value));
 }
 
-/* Does the file, which has our name, hold a recording of this process, from before an exec?
- * `ullage run` has made way for its own: what cannot be read is of another user that we
- * were. */
+/* Does the file, which has our name, hold a recording of this process, from before an
+ * exec? `ullage run` has made way for its own: what cannot be read is of another user
+ * that we were. */
 static bool is_ours(const char *path) {
   struct ul_header header;
   int fd = os_open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
@@ -128,13 +128,33 @@ static bool heir_name(char heir[PATH_MAX], int pid) {
   return append_number(heir, (unsigned)pid) && file_name_append(heir, ".heir");
 }
 
+/* What was made for whoever comes next, program or forked child: a daemon forks after it
+ * has become its user, and its parent ends. */
+static char offered[PATH_MAX];
+
 void file_make_heir(unsigned user) {
   char heir[PATH_MAX];
   if (!settings.main_pid || !heir_name(heir, recording->pid)) return;
   int fd = os_open(heir, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, settings.mode);
   if (fd < 0) return;
-  if (os_give(fd, user)) os_unlink(heir);
+  if (os_give(fd, user))
+    os_unlink(heir);
+  else
+    strcpy(offered, heir);
   os_close(fd);
+}
+
+/* It is not empty any more: `ullage run` removes what nobody took. */
+void file_will_fork(void) {
+  if (*offered && os_set_length_of(offered, OS_PAGE)) *offered = 0;
+}
+
+bool file_is_heir(void) {
+  return *offered;
+}
+
+void file_has_forked(void) {
+  *offered = 0;
 }
 
 static bool is_empty(const char *path) {
@@ -145,6 +165,7 @@ static bool is_empty(const char *path) {
 /* Empty, or of an earlier program of ours, which is given up. */
 static int open_as_heir(void) {
   char heir[PATH_MAX];
+  if (*offered) return recording_inherit(offered);
   if (!heir_name(heir, recording->pid)) return -ENAMETOOLONG;
   return is_empty(heir) || is_ours(heir) ? recording_inherit(heir) : -EACCES;
 }

@@ -20,6 +20,11 @@ void file_say_bound(void);
 /* This process, which may make files, is about to become `user`, who perhaps may not: of
  * a program that it executes then the recording gets FILE.PID.heir, which is made now. */
 void file_make_heir(unsigned user);
+/* The first child that it forks then gets it, at once, for its parent may end: before the
+ * fork, in the child (is there one for it?), and in both when that is done. */
+void file_will_fork(void);
+bool file_is_heir(void);
+void file_has_forked(void);
 /* Is this process the one that `settings.file` belongs to? */
 bool file_is_main(void);
 /* strcat for PATH_MAX bytes; false when there is no room. */

@@ -16,13 +16,13 @@
  * `ullage run` adds how it ended.
  *
  * Children. fork: our handlers take all locks, copy the recording's used
- * parts and close a gate (lock.h); the child puts the copy in place of the file. It gets a
- * file of its own when it lives for SETTLE_MS, starts a thread, or has something
- * to tell at its end: most children exec at once. vfork, posix_spawn: the child runs in
- * our memory with another pid; it may allocate, and nothing else is done for it. Raw
- * clone without handlers: the wiped page reads 0; the child goes on as an
- * allocator that records nothing. What may be lost in a forked child: the heaps of
- * the threads that are not there (quarantined), and what they had on their stacks. */
+ * parts and close a gate (lock.h); the child puts the copy in place of the file. It gets
+ * a file of its own when it lives for SETTLE_MS, starts a thread, or has something to
+ * tell at its end: most children exec at once. vfork, posix_spawn: the child runs in our
+ * memory with another pid; it may allocate, and nothing else is done for it. Raw clone
+ * without handlers: the wiped page reads 0; the child goes on as an allocator that
+ * records nothing. What may be lost in a forked child: the heaps of the threads that are
+ * not there (quarantined), and what they had on their stacks. */
 #include "process/process.h"
 
 #include "account/residency.h"
@@ -193,6 +193,7 @@ static void fork_prepare(void) {
   forking.prepared = thread_state.locks == 0;
   if (!forking.prepared) return;
   lock_take(&fork_lock);
+  file_will_fork();
   lock_all();
   prepare_copy();
   forking.passed = lock_fork_begin();
@@ -201,6 +202,7 @@ static void fork_prepare(void) {
 
 static void fork_parent(void) {
   if (recording) __atomic_fetch_add(&recording->children, 1, __ATOMIC_RELAXED);
+  file_has_forked();
   if (forking.prepared) {
     lock_fork_end();
     recording_drop_copy();
@@ -282,6 +284,8 @@ static void become_child(void) {
   recording_identify();
   page_set_recording(true);
   snapshot_due_ms = recording_ms() + SETTLE_MS;
+  if (file_is_heir()) process_settle();
+  file_has_forked();
 }
 
 static void fork_child(void) {

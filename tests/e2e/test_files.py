@@ -64,6 +64,20 @@ def test_program_that_is_executed_by_another_user(recorder, how, what, owner):
     assert all(p.stat().st_size < 64 << 20 for p in recorder.recordings())
 
 
+@root
+@pytest.mark.parametrize("owner", [0, 65534], ids=["roots_folder", "its_folder"])
+def test_daemon_that_forks_after_it_has_become_another_user(recorder, owner):
+    os.chown(recorder.directory, owner, -1)
+    top = recorder.directory
+    while str(top) not in ("/", "/tmp"):
+        top.chmod(0o755)
+        top = top.parent
+    r = recorder.run(program("rights"), "daemon", "setresgid", strict=False, check=False)
+    assert (r.status, r.stderr) == (0, b""), r.all_stderr
+    daemon, = recorder.children()  # (called FILE.PID.heir still, if the run was over too early)
+    complete(recorder, daemon)
+
+
 def test_recording_whose_folder_is_moved(tmp_path):
     (tmp_path / "a").mkdir()
     recorder = Recorder(tmp_path / "a")

@@ -5,7 +5,8 @@
  *   rights child WHAT    in a forked child that has lived for no time, as a server's
  *                        worker does, by libc's functions
  *   rights exec WHAT     by libc's functions, and then by `rights main nothing`, executed
- *   rights init WHAT     the same in a forked child */
+ *   rights init WHAT     the same in a forked child
+ *   rights daemon WHAT   by libc's functions, then in a child that outlives it */
 #include "common.h"
 #include <fcntl.h>
 #include <grp.h>
@@ -122,6 +123,15 @@ static void in_child(void (*give_up)(void), bool executes) {
   CHECK(waitpid(pid, &status, 0) == pid && status == 0);
 }
 
+/* The parent ends as daemon(3)'s does, and what it says is at an end when both are. */
+static void as_daemon(void (*give_up)(void)) {
+  give_up();
+  if (fork()) return;
+  sleep_ms(100);
+  allocate();
+  exit(0);
+}
+
 int main(int argc, char *argv[]) {
   CHECK(argc >= 3);
   arguments = argv;
@@ -130,6 +140,8 @@ int main(int argc, char *argv[]) {
     bool executes = !strcmp(argv[1], "init");
     if (executes || !strcmp(argv[1], "child")) {
       in_child(ways[i].in_child, executes);
+    } else if (!strcmp(argv[1], "daemon")) {
+      as_daemon(ways[i].in_child);
     } else if (!strcmp(argv[1], "exec")) {
       in_next_program(ways[i].in_child);
     } else {
