@@ -24,6 +24,12 @@
  * the kernel has no membarrier, nobody does, remote frees wait for their owner, and that
  * is counted.
  *
+ * Owners are threads of one process. A child in our memory (vfork, clone with CLONE_VM)
+ * has another process id, and to it all our threads look dead; it runs on its parent
+ * thread's state. So it adopts nothing, and the heap that it may make for that thread has
+ * no thread id, which is as good as an owner alive, until the thread comes and gives it
+ * its own.
+ *
  * Lock order: heaps, relief, arena. fork takes them all, so in the child no heap is
  * taken. The child of a raw fork may find its own heap taken: it leaves it alone. */
 #include "heap/heap.h"
@@ -52,6 +58,7 @@ static struct lock relief;
 static struct heap *_Atomic heaps;
 static struct heap *next_candidate; /* for adoption: round robin */
 static _Atomic unsigned heap_count;
+static int process; /* whose threads own the heaps */
 static _Atomic bool can_take_over;
 
 /* ---- used pools ---------------------------------------------------------------- */
@@ -138,7 +145,12 @@ static unsigned serving_class(struct heap *h, unsigned class) {
   return class_shared(class);
 }
 
+static void claim(struct heap *h) {
+  if (os_pid() == process) atomic_store(&h->tid, os_tid());
+}
+
 struct pool *heap_refill(struct heap *h, unsigned class) {
+  if (UNLIKELY(!atomic_load_explicit(&h->tid, memory_order_relaxed))) claim(h);
   uint32_t n = atomic_load_explicit(&h->drains, memory_order_relaxed);
   atomic_store_explicit(&h->drains, n + 1, memory_order_relaxed);
   drain(h);
@@ -334,7 +346,10 @@ static struct heap *make(int tid) {
   WATCH(heap_owner(h, tid, true));
   /* With the first heap, while the process is likely to have one thread: then it costs
    * nothing. */
-  if (!heaps) atomic_store(&can_take_over, os_barrier_register());
+  if (!heaps) {
+    process = os_pid();
+    atomic_store(&can_take_over, os_barrier_register());
+  }
   atomic_fetch_add(&heap_count, 1);
   h->next = heaps;
   atomic_store_explicit(&heaps, h, memory_order_release);
@@ -343,11 +358,12 @@ static struct heap *make(int tid) {
 
 struct heap *heap_acquire(void) {
   if (thread_state.heap) return thread_state.heap;
-  int tid = os_tid();
   uint64_t signals;
   lock_take_masked(&lock, &signals);
+  bool ours = !heaps || os_pid() == process;
+  int tid = ours ? os_tid() : 0;
   struct heap *h = tid ? find_own(tid) : NULL;
-  if (!h) h = find_orphan();
+  if (!h && ours) h = find_orphan();
   h = h ? adopt(h, tid) : make(tid);
   thread_state.heap = h;
   lock_give_masked(&lock, signals);
@@ -424,5 +440,6 @@ void heap_fork_child(void) {
     atomic_store(&h->quarantined, true);
     WATCH(heap_quarantined(h));
   }
+  process = os_pid();
   if (mine) atomic_store(&mine->tid, os_tid());
 }

@@ -103,3 +103,12 @@ def test_handler_leaves_malloc_for_good(recorder):
     kept = find(report["sites"], "keep_blocks", "hangs.c", marked_line("hangs.c", "keep_blocks"))
     assert kept[0]["live_bytes"] == 5000
     assert recorder.answer("leaks")["scan"]["state"] == "done"
+
+
+@pytest.mark.short
+@pytest.mark.seconds(SECONDS * 2)
+@pytest.mark.parametrize("mode", ["vfork", "clone_vm"])
+def test_child_in_our_memory_takes_no_heap(recorder, mode):
+    """To it, all threads of its parent look dead; and it dies while its heap is in use."""
+    r = rounds(recorder, mode)
+    assert (r.status, r.text(), r.stderr) == (0, f"{ROUNDS} rounds\n", b"")

@@ -225,8 +225,8 @@ static void make_room(void) {
     if (i % KEPT_EACH) free(blocks[i]);
 }
 
-/* It comes in anywhere but where malloc needs more memory: who leaves it then, with a lock
- * in its hands, is lost with any allocator. */
+/* It comes in anywhere but where malloc needs more memory: who leaves it then, with a
+ * lock in its hands, is lost with any allocator. */
 static void run_jump(void) {
   static uint64_t random = 5;
   make_room();
