@@ -37,9 +37,11 @@ static void free_foreign(void *p, const void *frame) {
     misused(UL_FREED_TWICE, p, frame);
     return;
   }
+  int saved = errno;
   if (!real) *(void **)&real = next_symbol("free");
   fallback(UL_FB_FOREIGN_FREE);
   if (real) real(p);
+  errno = saved;
 }
 
 /* HERE is the entry point's frame: asked for only where it is needed. */
@@ -63,11 +65,9 @@ INLINE void release(void *p) {
   heap_put_any(h, s, p);
 }
 
+/* Errno stays as it is: what is called here keeps it. */
 INLINE void do_free(void *p) {
-  if (UNLIKELY(!p)) return;
-  int saved = errno;
-  release(p);
-  errno = saved;
+  if (LIKELY(p)) release(p);
 }
 
 void entry_free(void *p) {

@@ -6,8 +6,8 @@
 #include "heap/class.h"
 #include "heap/large.h"
 
-static inline void *heap_take_any(struct heap *h, size_t bytes, size_t align,
-                                  struct spot *s, bool *zeroed) {
+static inline __attribute__((always_inline)) void *
+heap_take_any(struct heap *h, size_t bytes, size_t align, struct spot *s, bool *zeroed) {
   if (LIKELY(bytes <= UL_MEDIUM_MAX && align <= 16))
     return heap_take(h, class_of(bytes | !bytes), s, zeroed);
   return heap_take_wide(h, bytes, align, s, zeroed);

@@ -35,6 +35,6 @@ def test_instructions_a_pair(tmp_path):
     off = a_pair(tmp_path, 4, record="no")
     print(f"a pair: {shallow:.0f}, recording off {off:.0f}, "
           f"a further frame: {(deep - shallow) / 40:.2f}")
-    assert shallow < 900
-    assert off < 330
+    assert 2 * off < shallow < 900  # it did record
+    assert off < 300
     assert (deep - shallow) / 40 < 6
