@@ -505,6 +505,7 @@ struct ul_header {
   /* From then on the process forbids itself most system calls (seccomp), so there is no
    * scan, no account of the address space, and no word of its end. 0: it does not. */
   uint64_t confined_ms;
+  struct ul_amount of_main; /* lost blocks that only main's frame held, which had called exit */
 };
 
 _Static_assert(sizeof(struct ul_header) <= UL_HEADER_BYTES, "header");

@@ -26,6 +26,10 @@ const struct ul_leak **leaks_of(const struct recording *r, enum ul_verdict verdi
   return list;
 }
 
+struct ul_amount leaks_of_main(const struct recording *r) {
+  return recording_header(r)->of_main;
+}
+
 struct ul_amount leaks_rescued(const struct recording *r, enum ul_heuristic by) {
   const struct ul_header *h = recording_header(r);
   return by < UL_HEURISTICS_OF_SCAN ? h->scan.rescued[by]

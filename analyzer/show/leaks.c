@@ -154,6 +154,8 @@ static int print_json(const struct recording *r, const struct sites *s,
   json_put(root, "scan", scan_object(r));
   json_put(root, "totals", totals);
   json_put(root, "rescued", rescued);
+  struct ul_amount of_main = leaks_of_main(r);
+  json_put(root, "of_main", amount(of_main.bytes, of_main.blocks));
   json_put(root, "leaks", leaks_array(r, o));
   if (!leaks_known(r)) json_put(root, "still_live", live_array(s, o));
   return json_finish(o, root);
@@ -238,6 +240,11 @@ static void print_totals(const struct recording *r, const struct view_options *o
               text_plural(by.blocks, "block", "blocks"), text_size(o, by.bytes),
               heuristics[h]);
   }
+  struct ul_amount of_main = leaks_of_main(r);
+  if (of_main.blocks)
+    fprintf(o->out,
+            "  %s (%s) of what is lost main's own frame held when main ended the process\n",
+            text_plural(of_main.blocks, "block", "blocks"), text_size(o, of_main.bytes));
 }
 
 static void print_scan(const struct ul_scan *scan, const struct view_options *o) {

@@ -394,6 +394,7 @@ void process_snapshot(struct heap *h) {
  */
 static struct thread_set others;
 static struct caller ending; /* where the program itself was */
+static struct main_frame own;
 enum { REST_OF_THE_END_MS = 2000, STOP_TRIES = 10, STACK_BYTES = 128 * 1024 };
 
 /* With the locks of the streams in our hands, which fork() waits for while it has ours:
@@ -447,7 +448,7 @@ static void scan(void) {
   reach_heuristics = settings.heuristics;
   reach_enough = asked_to_end;
   lock_all();
-  int child = reach_begin(&others, &ending);
+  int child = reach_begin(&others, &ending, &own);
   unlock_all();
   page_set_recording(false);
   reach_end(child);
@@ -489,12 +490,19 @@ struct end {
   struct unwind_registers from; /* of the function that came to know */
 };
 
+/* Who aborts or executes another program is still at work; who exits in main is not. */
+static bool find_caller(const struct end *end) {
+  own = (struct main_frame){0};
+  if (end->state != UL_STATE_EXITED) return caller_find(&end->from, &ending);
+  return caller_find_beyond_main(&end->from, &ending, &own);
+}
+
 /* Most forked children exec at once: that is not worth even a line. */
 static void finish(void *argument) {
   const struct end *end = argument;
   bool passes_on = end->state == UL_STATE_EXECED && unsettled();
   if (settings.scan && !passes_on) {
-    if (!caller_find(&end->from, &ending)) fallback(UL_FB_CALLER_UNKNOWN);
+    if (!find_caller(end)) fallback(UL_FB_CALLER_UNKNOWN);
     stop_others(end->by_exit);
   }
   snapshot_take(heap_mine(), UL_SNAPSHOT_FINAL);

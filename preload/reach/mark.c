@@ -11,6 +11,7 @@
  *                that fits a heuristic is as good as a start pointer
  *   held         an interior pointer leads here from a block that is possible, or any
  *                pointer from a held one: the verdict is possible, too
+ *   of main      unreached, but for main's own frame, which is over; only to count them
  *   seen         unreached, and visited by pass 1
  *   indirect, definite
  *
@@ -57,6 +58,7 @@ enum state {
   UNREACHED = FOUND_LIVE,
   POSSIBLE,
   HELD,
+  OF_MAIN,
   SEEN,
   INDIRECT,
   DEFINITE,
@@ -72,6 +74,7 @@ static struct {
   uint64_t root_bytes;
   struct found holder; /* the block that is being scanned; start 0: a root */
   uintptr_t at;        /* where the pointer lies that is met */
+  struct ul_amount of_main;
   mark_leader *tell;
   uint64_t led_blocks, led_bytes; /* what the current leader drags along */
 } marking;
@@ -324,6 +327,40 @@ static bool step_handles(void) {
   return true;
 }
 
+/* ---- what main's own frame holds: lost, but told apart ---------------------------- */
+
+static bool is_of_main(uint8_t state) {
+  return state == OF_MAIN;
+}
+
+static void meet_of_main(const struct found *f, uintptr_t offset) {
+  (void)offset;
+  if (f->marks->state != UNREACHED) return;
+  marking.of_main.blocks++;
+  marking.of_main.bytes += f->requested;
+  mark(f, OF_MAIN);
+}
+
+static void forget_main(const struct found *f) {
+  if (f->marks->state == OF_MAIN) f->marks->state = UNREACHED;
+}
+
+static void count_of_main(void) {
+  const struct main_frame *own = marking.from.self.own;
+  if (!own->high) return;
+  meet = meet_of_main;
+  visited = is_of_main;
+  marking.holder.start = 0;
+  scan_words((uintptr_t)own->registers, (uintptr_t)(own->registers + CALLER_REGISTERS));
+  scan_words(own->low, own->high);
+  drain();
+  if (marking.of_main.blocks) found_each(forget_main);
+}
+
+struct ul_amount mark_of_main(void) {
+  return marking.of_main;
+}
+
 /* ---- step 3: leaders ----------------------------------------------------------- */
 
 /* The unreached blocks, by birth: a counting sort, two walks over all blocks. */
@@ -447,6 +484,7 @@ bool mark_blocks(const struct mark_from *from, mark_leader *tell, uint64_t *root
     return false;
   step_possible();
   if (!step_handles()) return false;
+  count_of_main();
   *root_bytes = marking.root_bytes;
   return step_lost();
 }

@@ -29,6 +29,9 @@ typedef void mark_leader(const struct found *f, uint64_t blocks, uint64_t bytes)
 bool mark_blocks(const struct mark_from *from, mark_leader *tell, uint64_t *root_bytes,
                  bool *stacks_known);
 
+/* What of the definite and indirect blocks main's own frame held. */
+struct ul_amount mark_of_main(void);
+
 /* Of a block, afterwards. */
 enum ul_verdict mark_verdict(const struct found *f);
 /* The heuristic without which it would not be reachable; UL_HEURISTICS: none. */

@@ -38,6 +38,7 @@ struct result {
   struct ul_amount rescued[UL_HEURISTICS];
   bool stacks_known;
   int pagemap; /* of the copy; < 0: none. The original closes it, even if the copy dies */
+  struct ul_amount of_main;
   uint32_t rows_used, rows_capacity;
   struct ul_leak rows[];
 };
@@ -173,6 +174,7 @@ static _Noreturn void run_scan(void) {
   struct result *r = scan.result;
   if (!mark_blocks(&scan.from, tell_leader, &r->scan.root_bytes, &r->stacks_known))
     give_up(ENOMEM);
+  r->of_main = mark_of_main();
   found_each(tell);
   enter(PHASE_DONE);
   os_exit(0);
@@ -255,10 +257,11 @@ static void end_copy(int child, int error) {
 
 /* The clone's pid, or -errno. In the copy it does not return. */
 static int clone_and_scan(const struct thread_set *threads, const struct caller *ending,
-                          uint32_t sites) {
+                          const struct main_frame *own, uint32_t sites) {
   scan.result = job.result;
   scan.from = (struct mark_from){
       .self = {.caller = ending,
+               .own = own,
                .threads = threads,
                .tcb = os_thread_pointer(),
                .alternate = os_signal_stack_now(),
@@ -271,7 +274,8 @@ static int clone_and_scan(const struct thread_set *threads, const struct caller 
   return child;
 }
 
-static int begin(const struct thread_set *threads, const struct caller *ending) {
+static int begin(const struct thread_set *threads, const struct caller *ending,
+                 const struct main_frame *own) {
   uint32_t sites = (uint32_t)table_count(UL_SITES);
   if (sites < UL_SITE_RESERVED) sites = UL_SITE_RESERVED;
   job.begun_ns = os_monotonic_ns();
@@ -286,7 +290,7 @@ static int begin(const struct thread_set *threads, const struct caller *ending) 
   }
   /* A process that is told of its forks by a userfaultfd waits for the thread that is. */
   freeze_limit(IDLE_MS);
-  int child = clone_and_scan(threads, ending, sites);
+  int child = clone_and_scan(threads, ending, own, sites);
   freeze_limit(0);
   if (child < 0) {
     fail(-child);
@@ -300,11 +304,12 @@ static int begin(const struct thread_set *threads, const struct caller *ending) 
 }
 
 /* No signal handler of the program may run in the copy. */
-int reach_begin(const struct thread_set *threads, const struct caller *ending) {
+int reach_begin(const struct thread_set *threads, const struct caller *ending,
+                const struct main_frame *own) {
   if (!recording) return 0;
   uint64_t mask = 0;
   os_hold_signals(&mask);
-  int child = begin(threads, ending);
+  int child = begin(threads, ending, own);
   os_release_signals(mask);
   if (child) {
     recording->scan.threads = 1 + threads->stopped + threads->unstopped;
@@ -323,6 +328,11 @@ static void store_rescued(const struct ul_amount *rescued) {
   }
 }
 
+static void store_of_main(const struct ul_amount *of_main) {
+  struct ul_header *h = of_main->blocks ? table_header_rest() : NULL;
+  if (h) h->of_main = *of_main;
+}
+
 static void store_results(void) {
   const struct result *r = job.result;
   struct ul_leak *rows = table_replace_rows(UL_LEAKS, r->rows_used);
@@ -335,6 +345,7 @@ static void store_results(void) {
   s->unreadable_pages = r->scan.unreadable_pages;
   memcpy(s->totals, r->scan.totals, sizeof s->totals);
   store_rescued(r->rescued);
+  store_of_main(&r->of_main);
   if (!r->stacks_known) fallback(UL_FB_STACKS_UNKNOWN);
   s->took_us = (os_monotonic_ns() - job.begun_ns) / 1000;
   __atomic_store_n(&s->state, UL_SCAN_DONE, __ATOMIC_RELEASE);

@@ -21,9 +21,11 @@ extern bool (*reach_enough)(void);
 /* Copy the process and start the scan in the copy. The other threads must be frozen
  * (freeze.h) and the locks of the heap be held by the caller, so that pools, arenas and
  * the map are in order. `ending`: the calling thread's stacks and registers, as far as
- * they are the program's. 0 if there is no scan (header.scan says FAILED and why). Keeps
+ * they are the program's; `own`: main's frame, which holds nothing any more, but is told
+ * apart. 0 if there is no scan (header.scan says FAILED and why). Keeps
  * errno. */
-int reach_begin(const struct thread_set *threads, const struct caller *ending);
+int reach_begin(const struct thread_set *threads, const struct caller *ending,
+                const struct main_frame *own);
 /* Wait for the scan and store its results (table_append: no lock of the table held).
  * Harmless with 0. Keeps errno. */
 void reach_end(int child);

@@ -30,6 +30,7 @@ const struct region *roots_main_stack(void);
 /* The threads at the moment of the copy: the one that made it, and the others. */
 struct roots_self {
   const struct caller *caller; /* its stacks and registers, as far as they count */
+  const struct main_frame *own;
   uintptr_t tcb;
   uintptr_t alternate; /* stack for signals, or 0 */
   int tid;

@@ -9,6 +9,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <link.h>
+#include <string.h>
 
 struct code {
   uint64_t start, end;
@@ -57,6 +58,11 @@ struct search {
   unsigned may_be_of_exit; /* so many frames from here on */
   bool interrupted;        /* the last frame was a signal's */
   unsigned frames;
+  /* Is it main? Then libc calls it, and what is not libc's, _start, calls that, and is
+   * the last. */
+  struct unwind_registers first, next; /* its frame and its caller's */
+  unsigned since;                      /* frames after it */
+  bool by_libc, started;
 };
 
 static bool is_exit(uint64_t ip) { /* it does not return: a call may be its last word */
@@ -69,14 +75,27 @@ static void begin_at(struct search *s, const struct unwind_registers *r) {
                       .stacks = 1,
                       .registers = {r->rbx, r->rbp, r->r12, r->r13, r->r14, r->r15}};
   s->found = true;
+  s->first = *r;
+  s->since = 0;
   s->may_be_of_exit = in(&libc, r->rip) ? EXIT_FRAMES : 0;
+}
+
+static void look_for_start(struct search *s, const struct unwind_registers *frame) {
+  bool in_libc = in(&libc, frame->rip);
+  if (++s->since == 1) s->next = *frame;
+  if (s->since == 1) s->by_libc = in_libc && !in(&libc, s->first.rip);
+  if (s->started || is_exit(frame->rip)) s->by_libc = false;
+  s->started = !in_libc;
 }
 
 static bool visit(const struct unwind_registers *frame, bool signal, void *arg) {
   struct search *s = arg;
   if (++s->frames > FRAMES_MAX) return false;
   if (!s->found && in(&ours, frame->rip)) return true;
-  if (!s->found) begin_at(s, frame);
+  if (s->found)
+    look_for_start(s, frame);
+  else
+    begin_at(s, frame);
   if (s->may_be_of_exit && is_exit(frame->rip)) {
     s->found = false;
     return true;
@@ -88,17 +107,37 @@ static bool visit(const struct unwind_registers *frame, bool signal, void *arg) 
   return true;
 }
 
+/* true: the outermost frame was seen. */
+static bool walk(const struct unwind_registers *from, struct search *s,
+                 struct caller *caller) {
+  *s = (struct search){.caller = caller};
+  begin_at(s, from);
+  s->found = false;
+  if (!stack_walks()) return false;
+  int saved = errno;
+  uint64_t signals;
+  rule_lock(&signals);
+  bool all = unwind_outwards(from, visit, s);
+  rule_unlock(signals);
+  errno = saved;
+  return all;
+}
+
 bool caller_find(const struct unwind_registers *from, struct caller *caller) {
-  struct search s = {.caller = caller};
-  begin_at(&s, from);
-  s = (struct search){.caller = caller};
-  if (stack_walks()) {
-    int saved = errno;
-    uint64_t signals;
-    rule_lock(&signals);
-    unwind_outwards(from, visit, &s);
-    rule_unlock(signals);
-    errno = saved;
-  }
+  struct search s;
+  walk(from, &s, caller);
   return s.found;
+}
+
+bool caller_find_beyond_main(const struct unwind_registers *from, struct caller *caller,
+                             struct main_frame *own) {
+  struct search s;
+  bool all = walk(from, &s, caller);
+  *own = (struct main_frame){0};
+  if (!all || !s.found || !s.by_libc || !s.started) return s.found;
+  own->low = s.first.rsp;
+  own->high = s.next.rsp;
+  memcpy(own->registers, caller->registers, sizeof own->registers);
+  begin_at(&s, &s.next);
+  return true;
 }

@@ -20,6 +20,13 @@ struct caller {
   uintptr_t registers[CALLER_REGISTERS]; /* that outlive a call: RBX, RBP, R12 to R15 */
 };
 
+/* main's own frame, if it is main that has called what ends the process: it will never
+ * need again what only that holds, as after a return. */
+struct main_frame {
+  uintptr_t low, high; /* 0: it is not main */
+  uintptr_t registers[CALLER_REGISTERS];
+};
+
 /* Once, by stack_start(). */
 void caller_start(void);
 /* From a function of ours outwards (unwind_registers_here) the first frame that is
@@ -27,4 +34,8 @@ void caller_start(void);
  * whoever has called them is meant, which for a return from main is main's caller. false:
  * it is not found, and *caller is the function of ours. No lock of ours may be held. */
 bool caller_find(const struct unwind_registers *from, struct caller *caller);
+/* The same; but if that frame is main's own, main's caller is meant, and *own is main's.
+ */
+bool caller_find_beyond_main(const struct unwind_registers *from, struct caller *caller,
+                             struct main_frame *own);
 #endif

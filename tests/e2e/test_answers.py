@@ -69,6 +69,20 @@ def test_the_end_itself_holds_nothing(recorder, mode, level):
 
 
 @pytest.mark.short
+@pytest.mark.parametrize("level", ["O0", "O1", "O2"])
+@pytest.mark.parametrize("mode", ["return", "exit", "_exit", "quick_exit", "abort", "deeper"])
+def test_what_only_mains_own_frame_holds(recorder, mode, level):
+    recorder.run(program(f"ofmain_{level}"), mode)
+    answer = recorder.answer("leaks")
+    totals, of_main = answer["totals"], answer["of_main"]
+    lost = totals["definite"]["blocks"] + totals["indirect"]["blocks"]
+    over = mode not in ("abort", "deeper")
+    assert lost == (10 if over else 0), answer["totals"]
+    told = 10 if over and mode != "return" else 0
+    assert of_main == {"blocks": told, "bytes": 100 * told}
+
+
+@pytest.mark.short
 def test_an_allocation_leaves_no_copy_of_its_result(recorder):
     r = recorder.run(program("copies"), "3000000", strict=False)  # a check meets all blocks
     assert r.stdout == b"0 copies\n"

@@ -288,7 +288,7 @@ static NOINLINE void scan_frozen(void) {
   scrub_stack();
   struct caller here = {.sp = {(uintptr_t)__builtin_frame_address(0)}, .stacks = 1};
   freeze(&set);
-  int child = reach_begin(&set, &here);
+  int child = reach_begin(&set, &here, &(struct main_frame){0});
   thaw();
   reach_end(child);
 }
@@ -832,7 +832,7 @@ static void test_memory_given_back_meanwhile(void **state) {
   *(uintptr_t *)(m + bytes - 64) = (uintptr_t)blocks[a].start;
   struct caller here = {.sp = {(uintptr_t)__builtin_frame_address(0)}, .stacks = 1};
   freeze(&set);
-  int child = reach_begin(&set, &here);
+  int child = reach_begin(&set, &here, &(struct main_frame){0});
   thaw();
   madvise(m, bytes, MADV_DONTNEED);
   madvise(blocks[l].start, 8 << 20, MADV_DONTNEED);
