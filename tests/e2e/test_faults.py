@@ -2,6 +2,7 @@
 and ullage says one line at most."""
 
 import os
+import re
 import resource
 import subprocess
 
@@ -98,7 +99,7 @@ def test_recording_that_never_began_says_so(recorder):
     for n in (1, 2, 3):
         r = recorder.run(program("leaks"), env={"ULLAGE_FAIL": f"mremap:{n}"}, check=False)
         assert r.status == 0 and "allocator" not in r.said, r.said
-        assert "stops at 0 ms: there was no memory" in recorder.text("report")
+        assert re.search(r"stops at \d+ ms: there was no memory", recorder.text("report"))
         assert "stopped" in recorder.answer("leaks")["scan"]["reason"]
 
 
