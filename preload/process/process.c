@@ -442,6 +442,11 @@ static bool asked_to_end(void) {
   return os_pending_signals() & ~pending_before & asks;
 }
 
+/* An exec may fail. Then those that could not be stopped must not have been unrecorded. */
+static void stop_recording(void) {
+  if (recording->state != UL_STATE_EXECED) page_set_recording(false);
+}
+
 /* Recording goes on until the copy is made: a thread that cannot be stopped must not have
  * blocks in it that the ledger does not know. */
 static void scan(void) {
@@ -450,7 +455,7 @@ static void scan(void) {
   lock_all();
   int child = reach_begin(&others, &ending, &own);
   unlock_all();
-  page_set_recording(false);
+  stop_recording();
   reach_end(child);
 }
 
@@ -515,7 +520,7 @@ static void finish(void *argument) {
     tell_all(false);
   else if ((has_file || unsettled()) && !passes_on)
     finish_child();
-  page_set_recording(false);
+  stop_recording();
   if (recording_in_file()) recording_close();
   file_say_bound();
   freeze_limit(REST_OF_THE_END_MS);
@@ -578,7 +583,6 @@ void process_resume(void) {
   recording_reopen();
   fallback(UL_FB_EXEC_FAILED);
   process_phase = PHASE_STARTED;
-  page_set_recording(true);
 }
 
 static void at_exit(int status, void *unused) {

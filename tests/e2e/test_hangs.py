@@ -112,3 +112,14 @@ def test_child_in_our_memory_takes_no_heap(recorder, mode):
     """To it, all threads of its parent look dead; and it dies while its heap is in use."""
     r = rounds(recorder, mode)
     assert (r.status, r.text(), r.stderr) == (0, f"{ROUNDS} rounds\n", b"")
+
+
+@pytest.mark.short
+@pytest.mark.seconds(SECONDS * 2)
+def test_exec_that_fails_leaves_the_others_recorded(recorder):
+    r = recorder.run(program("hangs"), "exec_fails", str(max(ROUNDS // 5, 5)), strict=False,
+                     timeout=SECONDS)
+    assert (r.status, r.stderr) == (0, b"")
+    report = recorder.answer("report", "--all")
+    assert "DOUBLE_FREE" not in report["fallbacks"]
+    assert all(s["live_bytes"] == 0 for s in find(report["sites"], "use_heap"))

@@ -9,6 +9,7 @@
  *   hangs jump N             a handler leaves malloc by siglongjmp
  *   hangs vfork N            children in the memory of threads that have no heap yet
  *   hangs clone_vm N         the same by a bare clone
+ *   hangs exec_fails N       beside threads that cannot be stopped and go on
  *   hangs cancel exit|quick_exit|_exit|return   the end, with a cancellation pending */
 #define _GNU_SOURCE
 #include "common.h"
@@ -20,6 +21,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 
@@ -335,6 +337,36 @@ static void run_clone_vm(void) {
   run_in_our_memory();
 }
 
+static void *use_heap_on(void *number) {
+  uint64_t random = (uintptr_t)number + 1;
+  sigset_t all;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, NULL);
+  while (!stopping)
+    use_heap(&random, 10);
+  return NULL;
+}
+
+/* What may be executed, and cannot. */
+static void run_exec_fails(void) {
+  enum { THREADS = 3 };
+  pthread_t threads[THREADS];
+  char path[] = "/tmp/hangs.XXXXXX";
+  int fd = mkstemp(path);
+  CHECK(fd >= 0 && write(fd, "\177ELF", 4) == 4 && fchmod(fd, 0700) == 0);
+  close(fd);
+  for (uintptr_t i = 0; i < THREADS; i++)
+    CHECK(pthread_create(&threads[i], NULL, use_heap_on, (void *)i) == 0);
+  for (long i = 0; i < rounds; i++) {
+    execl(path, path, (char *)NULL);
+    CHECK(errno == ENOEXEC);
+  }
+  stopping = true;
+  for (int i = 0; i < THREADS; i++)
+    CHECK(pthread_join(threads[i], NULL) == 0);
+  unlink(path);
+}
+
 static const struct mode {
   const char *name;
   void (*run)(void);
@@ -347,6 +379,7 @@ static const struct mode {
     {"exit_alloc", run_exit_alloc},
     {"vfork", run_vfork},
     {"clone_vm", run_clone_vm},
+    {"exec_fails", run_exec_fails},
 };
 
 int main(int argc, char **argv) {
