@@ -148,11 +148,37 @@ static void divide(struct smaps *s, struct ul_mapping *row) {
   }
 }
 
+/* The texts from the first account's names to the last one's. Before each exec there is
+ * an account, and most of its names were in the one before. */
+static struct {
+  uint32_t begin, end, before; /* `before`: where this account began */
+} names;
+
+static uint32_t earlier_name(const char *name, size_t bytes) {
+  for (uint32_t at = names.begin; at < names.before;) {
+    const char *text = table_at(UL_TEXT, at);
+    size_t n = strlen(text);
+    if (n == bytes && memcmp(text, name, n) == 0) return at;
+    at += (uint32_t)n + 1;
+  }
+  return 0;
+}
+
+static uint32_t text_of(const char *name, size_t bytes) {
+  uint32_t at = earlier_name(name, bytes);
+  if (at) return at;
+  at = table_text(name, bytes);
+  if (!at) return 0;
+  if (!names.begin) names.begin = at;
+  names.end = at + (uint32_t)bytes + 1;
+  return at;
+}
+
 static uint32_t name_of(struct smaps *s, const struct mapped *m) {
   if (m->name_bytes == 0) return 0;
   bool same =
       s->name_bytes == m->name_bytes && memcmp(s->name_text, m->name, m->name_bytes) == 0;
-  if (!same) s->name = table_text(m->name, m->name_bytes);
+  if (!same) s->name = text_of(m->name, m->name_bytes);
   s->name_text = m->name;
   s->name_bytes = m->name_bytes;
   return s->name;
@@ -231,6 +257,7 @@ static void collect_mappings(int fd) {
 void residency_collect(void) {
   if (!recording) return;
   int fd = mapping_pagemap_open();
+  names.before = names.end;
   collect_heap(fd);
   collect_mappings(fd);
   if (fd >= 0) os_close(fd);

@@ -570,7 +570,8 @@ void process_finish(enum ul_state state, int status) {
 
 void process_exec(const char *program) {
   if (!may_finish()) return;
-  recording->exec = table_text(program, strlen(program));
+  if (!recording->exec || strcmp(table_at(UL_TEXT, recording->exec), program) != 0)
+    recording->exec = table_text(program, strlen(program));
   process_finish(UL_STATE_EXECED, 0);
 }
 

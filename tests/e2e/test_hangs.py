@@ -10,6 +10,7 @@ import pytest
 
 from harness import (PRELOAD, PROGRAMS, clean_environment, execute, find, marked_line,
                      program)
+from recording import Recording
 
 ROUNDS = int(os.environ.get("ULLAGE_ROUNDS", 30))
 SECONDS = 60 + ROUNDS
@@ -117,9 +118,21 @@ def test_child_in_our_memory_takes_no_heap(recorder, mode):
 @pytest.mark.short
 @pytest.mark.seconds(SECONDS * 2)
 def test_exec_that_fails_leaves_the_others_recorded(recorder):
-    r = recorder.run(program("hangs"), "exec_fails", str(max(ROUNDS // 5, 5)), strict=False,
-                     timeout=SECONDS)
+    r = recorder.run(program("hangs"), "exec_fails_in_threads", str(max(ROUNDS // 5, 5)),
+                     strict=False, timeout=SECONDS)
     assert (r.status, r.stderr) == (0, b"")
     report = recorder.answer("report", "--all")
     assert "DOUBLE_FREE" not in report["fallbacks"]
     assert all(s["live_bytes"] == 0 for s in find(report["sites"], "use_heap"))
+
+
+@pytest.mark.short
+def test_exec_that_fails_leaves_nothing_behind(recorder):
+    """Its last words take the place of those before."""
+    tables = []
+    for n in ("20", "60"):
+        r = recorder.run(program("hangs"), "exec_fails", n, strict=False)
+        assert (r.status, r.text(), r.stderr) == (0, f"{n} rounds\n", b"")
+        recording = Recording(recorder.file)
+        tables.append([len(recording.table(name)) for name in ("TEXT", "MAPPINGS", "LEAKS")])
+    assert tables[0] == tables[1]

@@ -9,7 +9,8 @@
  *   hangs jump N             a handler leaves malloc by siglongjmp
  *   hangs vfork N            children in the memory of threads that have no heap yet
  *   hangs clone_vm N         the same by a bare clone
- *   hangs exec_fails N       beside threads that cannot be stopped and go on
+ *   hangs exec_fails N       of what looks as if it could be executed
+ *   hangs exec_fails_in_threads N   beside threads that cannot be stopped and go on
  *   hangs cancel exit|quick_exit|_exit|return   the end, with a cancellation pending */
 #define _GNU_SOURCE
 #include "common.h"
@@ -347,24 +348,28 @@ static void *use_heap_on(void *number) {
   return NULL;
 }
 
-/* What may be executed, and cannot. */
-static void run_exec_fails(void) {
-  enum { THREADS = 3 };
-  pthread_t threads[THREADS];
+/* Of what may be executed, and cannot. */
+static void fail_to_exec(void) {
   char path[] = "/tmp/hangs.XXXXXX";
   int fd = mkstemp(path);
   CHECK(fd >= 0 && write(fd, "\177ELF", 4) == 4 && fchmod(fd, 0700) == 0);
   close(fd);
-  for (uintptr_t i = 0; i < THREADS; i++)
-    CHECK(pthread_create(&threads[i], NULL, use_heap_on, (void *)i) == 0);
   for (long i = 0; i < rounds; i++) {
     execl(path, path, (char *)NULL);
     CHECK(errno == ENOEXEC);
   }
+  unlink(path);
+}
+
+static void run_exec_fails_in_threads(void) {
+  enum { THREADS = 3 };
+  pthread_t threads[THREADS];
+  for (uintptr_t i = 0; i < THREADS; i++)
+    CHECK(pthread_create(&threads[i], NULL, use_heap_on, (void *)i) == 0);
+  fail_to_exec();
   stopping = true;
   for (int i = 0; i < THREADS; i++)
     CHECK(pthread_join(threads[i], NULL) == 0);
-  unlink(path);
 }
 
 static const struct mode {
@@ -379,7 +384,8 @@ static const struct mode {
     {"exit_alloc", run_exit_alloc},
     {"vfork", run_vfork},
     {"clone_vm", run_clone_vm},
-    {"exec_fails", run_exec_fails},
+    {"exec_fails", fail_to_exec},
+    {"exec_fails_in_threads", run_exec_fails_in_threads},
 };
 
 int main(int argc, char **argv) {
