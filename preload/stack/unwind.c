@@ -1,6 +1,6 @@
 #include "stack/unwind.h"
 #include "base/next.h"
-#include "base/os.h"
+#include "base/os_thread.h"
 #include "base/thread.h"
 #include "format.h"
 #include "stack/module.h"
@@ -250,7 +250,15 @@ static bool is_trampoline(struct memory *m, uint64_t ip) {
          memcmp(code, sigreturn, sizeof sigreturn) == 0;
 }
 
-struct unwind_frame unwind_learn(uint64_t ip) {
+/* The library needs 4 KiB of stack, and a coroutine may have no more: it has a stack of
+ * its own. One will do, for it is asked by one thread at a time. */
+static char library_stack[32 * 1024] __attribute__((aligned(16)));
+
+static void ask(void (*question)(void *), void *argument) {
+  os_on_stack(library_stack + sizeof library_stack, question, argument);
+}
+
+static struct unwind_frame learn(uint64_t ip) {
   struct memory m = {.ip = ip};
   struct unwind_frame frame = {.kind = UNWIND_BARE};
   unw_cursor_t cursor;
@@ -273,6 +281,22 @@ struct unwind_frame unwind_learn(uint64_t ip) {
       get_save_loc(&cursor, UNW_X86_64_RBP, &rbp) < 0 || rbp.type == UNW_SLT_NONE)
     return frame;
   return what_it_did(cfa, caller, rbp.type == UNW_SLT_MEMORY, rbp.u.addr);
+}
+
+struct learning {
+  uint64_t ip;
+  struct unwind_frame frame;
+};
+
+static void learn_there(void *argument) {
+  struct learning *l = argument;
+  l->frame = learn(l->ip);
+}
+
+struct unwind_frame unwind_learn(uint64_t ip) {
+  struct learning l = {.ip = ip};
+  ask(learn_there, &l);
+  return l.frame;
 }
 
 uint32_t unwind_walk(const struct unwind_registers *from, uint64_t cfa, uint64_t *ips,

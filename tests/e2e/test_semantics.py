@@ -108,6 +108,12 @@ def test_crash_handler_on_a_small_stack(recorder, mode, status, size):
 
 
 @pytest.mark.short
+def test_coroutine_on_a_small_stack(recorder):
+    r = recorder.same(program("smallstack"), "coroutine", 4096, strict=False)
+    assert r.status == 0
+
+
+@pytest.mark.short
 def test_leaks_are_found_when_nobody_catches(recorder):
     r = recorder.same(program("throw"), "uncaught")
     assert r.status == -signal.SIGABRT

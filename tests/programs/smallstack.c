@@ -2,6 +2,7 @@
  * of a signal is larger than with AVX-512), with a guard below it.
  *   smallstack exit SIZE    it calls _exit(3), as crash reporters do
  *   smallstack abort SIZE   it calls abort(), after a recursion without end
+ *   smallstack coroutine SIZE   no handler: a coroutine on such a stack allocates
  * Ten blocks are lost; main's frame holds ten more. */
 #include "common.h"
 #include <signal.h>
@@ -31,6 +32,19 @@ static NOINLINE int recurse(volatile int *above) {
   return here[0] ? recurse(here) + here[1] : 0;
 }
 
+void call_on(void *top, void (*function)(void));
+__asm__(".globl call_on\ncall_on:\n\tpushq %rbp\n\tmovq %rsp, %rbp\n\tmovq %rdi, %rsp\n\t"
+        "callq *%rsi\n\tleave\n\tret");
+
+static void allocate(void) {
+  char *p = malloc(40);
+  p = realloc(p, 4000);
+  p = realloc(p, 400000);
+  free(p);
+  p = calloc(1, 3000000);
+  free(p);
+}
+
 int main(int argc, char **argv) {
   CHECK(argc == 3);
   aborts = !strcmp(argv[1], "abort");
@@ -38,6 +52,10 @@ int main(int argc, char **argv) {
   CHECK(m != MAP_FAILED && mprotect(m, PAGE, PROT_NONE) == 0);
   size_t frame = getauxval(AT_MINSIGSTKSZ);
   size_t more = frame > FRAME ? frame - FRAME : 0;
+  if (!strcmp(argv[1], "coroutine")) {
+    call_on(m + PAGE + (size_t)atol(argv[2]) + more, allocate);
+    return 0;
+  }
   stack_t stack = {.ss_sp = m + PAGE, .ss_size = (size_t)atol(argv[2]) + more};
   CHECK(sigaltstack(&stack, NULL) == 0);
   struct sigaction action = {.sa_handler = crash, .sa_flags = SA_ONSTACK};
