@@ -194,6 +194,12 @@ static bool choose_by_site(bool *undecided) {
   return left;
 }
 
+static bool any_offset(void) {
+  for (uint32_t i = UL_SITE_RESERVED; i < place_count; i++)
+    if (places[i].met[0].offset) return true;
+  return false;
+}
+
 static bool any_handle(void) {
   for (uint32_t i = 0; i < place_count; i++)
     if (places[i].handles) return true;
@@ -201,6 +207,8 @@ static bool any_handle(void) {
 }
 
 bool handle_choose(bool reached(const struct found *f), bool *any) {
+  *any = false;
+  if (!any_offset()) return true;
   bool *undecided = scratch(place_count);
   if (!undecided) return false;
   was_reached = reached;

@@ -72,12 +72,14 @@ static struct {
   struct found_extent heap;
   bool *holds; /* by site: blocks are roots (dynamic TLS) */
   uint64_t root_bytes;
-  struct found holder; /* the block that is being scanned; start 0: a root */
-  uintptr_t at;        /* where the pointer lies that is met */
+  const struct found *holder; /* the block that is being scanned, or `root` */
+  uintptr_t at;               /* where the pointer lies that is met */
   struct ul_amount of_main;
   mark_leader *tell;
   uint64_t led_blocks, led_bytes; /* what the current leader drags along */
 } marking;
+
+static const struct found root; /* starts nowhere */
 
 /* ---- the work list ------------------------------------------------------------- */
 
@@ -155,7 +157,7 @@ static READS_ANYTHING void scan_words(uintptr_t start, uintptr_t end) {
 }
 
 static void scan_block(const struct found *f) {
-  marking.holder = *f;
+  marking.holder = f;
   uintptr_t end = f->start + (marking.from.slack ? f->usable : f->requested);
   if (end - f->start >= UL_ARENA_BYTES)
     roots_touched(f->start, end, marking.from.pagemaps, scan_words);
@@ -203,7 +205,7 @@ static void meet_strong(const struct found *f, uintptr_t offset) {
       mark(f, REACHABLE);
     return;
   }
-  if (f->start != marking.holder.start) handle_met(f, offset, true);
+  if (f->start != marking.holder->start) handle_met(f, offset, true);
   if (is_reachable(state)) return;
   enum ul_heuristic h = heuristic_of(f, offset, marking.from.heuristics);
   if (h != UL_HEURISTICS)
@@ -214,7 +216,7 @@ static void meet_strong(const struct found *f, uintptr_t offset) {
 
 static void scan_root(uintptr_t start, uintptr_t end) {
   if (end > start) marking.root_bytes += end - start;
-  marking.holder.start = 0;
+  marking.holder = &root;
   scan_words(start, end);
   drain();
 }
@@ -291,7 +293,7 @@ static bool is_held(uint8_t state) {
 }
 
 static void meet_held(const struct found *f, uintptr_t offset) {
-  if (offset && f->start != marking.holder.start) handle_met(f, offset, false);
+  if (offset && f->start != marking.holder->start) handle_met(f, offset, false);
   if (f->marks->state == UNREACHED || f->marks->state == POSSIBLE) mark(f, HELD);
 }
 
@@ -350,7 +352,7 @@ static void count_of_main(void) {
   if (!own->high) return;
   meet = meet_of_main;
   visited = is_of_main;
-  marking.holder.start = 0;
+  marking.holder = &root;
   scan_words((uintptr_t)own->registers, (uintptr_t)(own->registers + CALLER_REGISTERS));
   scan_words(own->low, own->high);
   drain();
@@ -380,6 +382,7 @@ static uint32_t bucket_of(const struct found *f) {
 
 static void bound_births(const struct found *f) {
   if (f->marks->state != UNREACHED) return;
+  stale_count(f);
   uint32_t birth = ul_entry_birth(*f->entry);
   if (lost.count++ == 0) lost.first_birth = lost.last_birth = birth;
   if (birth < lost.first_birth) lost.first_birth = birth;
@@ -391,12 +394,15 @@ static void count_birth(const struct found *f) {
 }
 
 static void place_by_birth(const struct found *f) {
-  if (f->marks->state == UNREACHED) lost.blocks[lost.next[bucket_of(f)]++] = f->start;
+  if (f->marks->state != UNREACHED) return;
+  lost.blocks[lost.next[bucket_of(f)]++] = f->start;
+  stale_look(f);
 }
 
 /* false: no memory. */
 static bool sort_lost(void) {
   lost.count = 0;
+  if (!stale_begin(marking.from.sites)) return false;
   found_each(bound_births);
   if (lost.count == 0) return true;
   uint32_t span = lost.last_birth - lost.first_birth;
@@ -405,16 +411,18 @@ static bool sort_lost(void) {
   uint32_t buckets = (span >> lost.shift) + 1;
   lost.next = scratch((buckets + 1) * sizeof *lost.next);
   lost.blocks = scratch(lost.count * sizeof *lost.blocks);
-  if (!lost.next || !lost.blocks) return false;
+  if (!lost.next || !lost.blocks || !stale_counted()) return false;
   found_each(count_birth);
   for (uint32_t i = 1; i <= buckets; i++)
     lost.next[i] += lost.next[i - 1];
   found_each(place_by_birth);
+  stale_looked();
   return true;
 }
 
 static bool from_stale_word(void) {
-  return stale_word(&marking.holder, marking.at - marking.holder.start);
+  return UNLIKELY(stale_any) &&
+         stale_word(marking.holder, marking.at - marking.holder->start);
 }
 
 static bool is_seen(uint8_t state) {
@@ -468,7 +476,6 @@ static void choose_leaders(uint64_t candidates) {
 
 static bool step_lost(void) {
   if (!sort_lost()) return false;
-  if (!stale_learn(lost.blocks, lost.count, marking.from.sites)) return false;
   choose_leaders(find_candidates());
   return true;
 }

@@ -22,19 +22,22 @@
 #include "reach/scratch.h"
 
 enum { SITE_LEAST = 16, DEAD_LEAST = 8, DEAD_SHARE = 16 };
-enum { WORDS = 128 }; /* of a block; what lies behind is never stale */
+enum { WORDS = 128 };  /* of a block; what lies behind is never stale */
+enum { LOOKS = 4096 }; /* blocks of a site are enough to tell */
 
 struct tally {
   uint32_t live, dead;
 };
 /* Of a site that has lost enough blocks. */
 struct lost_site {
+  uint32_t looked; /* blocks */
   struct tally words[WORDS];
 };
 
 static struct lost_site *learned;
 static uint32_t *index_of; /* by site: blocks lost, then its place in `learned`, or 0 */
 static uint32_t site_count;
+bool stale_any;
 
 static uint32_t *site_of(const struct found *f) {
   uint32_t site = ul_entry_site(*f->entry);
@@ -52,33 +55,44 @@ static READS_ANYTHING void look(const struct found *f, struct lost_site *s) {
   }
 }
 
-/* Blocks become places, from 1 on, where they are enough; how many places. */
-static uint32_t place_sites(void) {
+bool stale_begin(uint32_t sites) {
+  site_count = sites;
+  index_of = scratch(sites * sizeof *index_of);
+  return index_of != NULL;
+}
+
+void stale_count(const struct found *f) {
+  ++*site_of(f);
+}
+
+/* Counts become places, from 1 on, where they are enough. */
+bool stale_counted(void) {
   uint32_t places = 0;
   for (uint32_t i = 0; i < site_count; i++)
     index_of[i] = index_of[i] < SITE_LEAST ? 0 : ++places;
-  return places;
+  learned = places ? scratch((places + 1) * sizeof *learned) : NULL;
+  return learned || !places;
 }
 
-bool stale_learn(const uintptr_t *lost, uint64_t count, uint32_t sites) {
-  struct found f;
-  site_count = sites;
-  index_of = scratch(sites * sizeof *index_of);
-  if (!index_of) return false;
-  for (uint64_t i = 0; i < count; i++)
-    if (found_at(lost[i], &f)) ++*site_of(&f);
-  uint32_t places = place_sites();
-  struct lost_site *all = scratch((places + 1) * sizeof *all);
-  if (!all) return false;
-  for (uint64_t i = 0; places && i < count; i++)
-    if (found_at(lost[i], &f) && *site_of(&f)) look(&f, &all[*site_of(&f)]);
-  learned = all;
-  return true;
+void stale_look(const struct found *f) {
+  uint32_t place = learned ? *site_of(f) : 0;
+  if (place && learned[place].looked++ < LOOKS) look(f, &learned[place]);
+}
+
+static bool is_stale(const struct tally *t) {
+  return t->dead >= DEAD_LEAST && (uint64_t)t->dead * DEAD_SHARE >= t->live + t->dead;
+}
+
+void stale_looked(void) {
+  uint32_t places = 0;
+  for (uint32_t i = 0; i < site_count; i++)
+    if (index_of[i] > places) places = index_of[i];
+  for (uint32_t i = 1; i <= places && !stale_any; i++)
+    for (unsigned k = 0; k < WORDS && !stale_any; k++)
+      stale_any = is_stale(&learned[i].words[k]);
 }
 
 bool stale_word(const struct found *f, uintptr_t offset) {
   uintptr_t i = offset / sizeof(uintptr_t);
-  if (!learned || i >= WORDS) return false;
-  const struct tally *t = &learned[*site_of(f)].words[i];
-  return t->dead >= DEAD_LEAST && (uint64_t)t->dead * DEAD_SHARE >= t->live + t->dead;
+  return i < WORDS && is_stale(&learned[*site_of(f)].words[i]);
 }

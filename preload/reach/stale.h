@@ -7,9 +7,15 @@
 
 #include "reach/found.h"
 
-/* Look at the lost blocks, by their addresses. sites: in UL_SITES. false: no memory. */
-bool stale_learn(const uintptr_t *lost, uint64_t count, uint32_t sites);
-/* Is the word `offset` bytes from the start of the lost block such a one? Never before
- * stale_learn. */
+/* In this order: begin, count each lost block, then look at each. sites: in UL_SITES.
+ * false: no memory. */
+bool stale_begin(uint32_t sites);
+void stale_count(const struct found *f);
+bool stale_counted(void);
+void stale_look(const struct found *f);
+void stale_looked(void);
+/* Is the word `offset` bytes from the start of the lost block such a one? If there are
+ * any. */
+extern bool stale_any;
 bool stale_word(const struct found *f, uintptr_t offset);
 #endif
