@@ -14,6 +14,10 @@ def pytest_configure(config):
     if not ULLAGE.exists():
         pytest.exit(f"{ULLAGE} has not been built; set ULLAGE_BUILD", returncode=2)
     os.umask(0o022)
+    # What is started in the background by a shell ignores them, and so would all programs.
+    for number in signal.SIGHUP, signal.SIGINT, signal.SIGQUIT:
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
 
 
 @pytest.fixture
