@@ -39,6 +39,7 @@ static const char *const op_names[OS_OPS] = {
     [OS_OP_MINCORE] = "mincore",
     [OS_OP_SIGNAL] = "signal",
     [OS_OP_MEMBARRIER] = "membarrier",
+    [OS_OP_MADVISE] = "madvise",
     [OS_OP_BACK] = "back",
 };
 static _Atomic long fail_after[OS_OPS]; /* 0: never; n: the n-th call from now fails */

@@ -29,6 +29,7 @@ enum os_op {
   OS_OP_MINCORE,
   OS_OP_SIGNAL,
   OS_OP_MEMBARRIER,
+  OS_OP_MADVISE,
   OS_OP_BACK,
   OS_OPS
 };
@@ -82,10 +83,10 @@ static inline size_t os_whole_pages(size_t bytes) {
  * page). NULL if there is no memory. */
 void *os_map(size_t bytes, size_t align, enum os_use use);
 void os_unmap(void *p, size_t bytes, enum os_use use);
-/* Grow or shrink a mapping where it is. false: failed, nothing changed. */
-bool os_resize(void *p, size_t old_bytes, size_t new_bytes, enum os_use use);
-/* Give the pages' memory back; they read as zeros. */
-bool os_discard(void *p, size_t bytes);
+/* Grow or shrink a mapping where it is. 0 or -errno, then nothing has changed. */
+int os_resize(void *p, size_t old_bytes, size_t new_bytes, enum os_use use);
+/* Give the pages' memory back; they read as zeros. 0 or -errno (they are locked). */
+int os_discard(void *p, size_t bytes);
 /* Is there a mapping of anything around the address? */
 bool os_is_mapped(const void *p);
 /* A private mapping that reads as zeros in a forked child (MADV_WIPEONFORK; an old kernel
@@ -174,7 +175,7 @@ bool os_readable(uintptr_t address);
 int os_in_memory(uintptr_t start, size_t bytes, unsigned char *pages);
 /* Move `bytes` of mapping to `at`, in place of a mapping of new_bytes that is there
  * already; what is new reads as zeros. */
-bool os_move_over(void *from, size_t bytes, void *at, size_t new_bytes, enum os_use use);
+int os_move_over(void *from, size_t bytes, void *at, size_t new_bytes, enum os_use use);
 /* The same for what is not counted. */
 int os_take_place(void *from, size_t bytes, void *at, size_t new_bytes);
 /* The whole file in `buffer`, at most size - 1 bytes and a NUL; bytes read or -errno. */

@@ -70,15 +70,17 @@ void os_unmap(void *p, size_t bytes, enum os_use use) {
   count(use, -bytes);
 }
 
-bool os_resize(void *p, size_t old_bytes, size_t new_bytes, enum os_use use) {
-  if (os_injected(OS_OP_MREMAP)) return false;
-  if (failed(os_call(SYS_mremap, p, old_bytes, new_bytes, 0))) return false;
+int os_resize(void *p, size_t old_bytes, size_t new_bytes, enum os_use use) {
+  if (os_injected(OS_OP_MREMAP)) return -ENOMEM;
+  long moved = os_call(SYS_mremap, p, old_bytes, new_bytes, 0);
+  if (failed(moved)) return (int)moved;
   count(use, new_bytes - old_bytes);
-  return true;
+  return 0;
 }
 
-bool os_discard(void *p, size_t bytes) {
-  return os_call(SYS_madvise, p, bytes, MADV_DONTNEED) == 0;
+int os_discard(void *p, size_t bytes) {
+  if (os_injected(OS_OP_MADVISE)) return -EINVAL;
+  return (int)os_call(SYS_madvise, p, bytes, MADV_DONTNEED);
 }
 
 /* An advice that changes nothing, by a call that malloc makes anyway: a filter of system
@@ -145,10 +147,10 @@ int os_take_place(void *from, size_t bytes, void *at, size_t new_bytes) {
   return failed(p) ? (int)p : 0;
 }
 
-bool os_move_over(void *from, size_t bytes, void *at, size_t new_bytes, enum os_use use) {
-  if (os_take_place(from, bytes, at, new_bytes)) return false;
-  count(use, -bytes);
-  return true;
+int os_move_over(void *from, size_t bytes, void *at, size_t new_bytes, enum os_use use) {
+  int error = os_take_place(from, bytes, at, new_bytes);
+  if (!error) count(use, -bytes);
+  return error;
 }
 
 /* ---- files --------------------------------------------------------------------- */

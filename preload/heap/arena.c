@@ -36,6 +36,9 @@ static uint64_t nonempty;                   /* bit k - 1: by_free[k] has arenas 
 static uint64_t arena_count, free_unit_count;
 static uint64_t block_units; /* of pools but spans */
 static uint64_t whole_count; /* arenas without any pool */
+/* Discarding has failed: the program's memory is locked (mlockall). Only whole arenas go
+ * back then; to try again with each free would cost as much as all else by far. */
+static bool locked;
 
 void arena_lock(void) {
   lock_take(&lock);
@@ -290,13 +293,14 @@ struct pool *arena_next_pool(struct arena *a, unsigned *unit) {
 static size_t discard_free_units(struct arena *a) {
   size_t given = 0;
   uint64_t dirty = a->free_units & ~a->clean_units;
-  for (unsigned unit = 0; unit < UL_UNITS;) {
+  for (unsigned unit = 0; unit < UL_UNITS && !locked;) {
     unsigned run = 0;
     while (unit + run < UL_UNITS && dirty >> (unit + run) & 1)
       run++;
-    if (run &&
-        os_discard(a->base + (size_t)unit * UL_UNIT_BYTES, (size_t)run * UL_UNIT_BYTES)) {
-      given += (size_t)run * UL_UNIT_BYTES;
+    size_t bytes = (size_t)run * UL_UNIT_BYTES;
+    locked = run && os_discard(a->base + (size_t)unit * UL_UNIT_BYTES, bytes) != 0;
+    if (run && !locked) {
+      given += bytes;
       a->clean_units |= run_mask(unit, run);
     }
     unit += run + 1;
@@ -323,8 +327,8 @@ static bool give_back(struct arena *a) {
   give_up(a);
   while (by_free[UL_UNITS] && retain_too_much(used))
     arena_unmap(by_free[UL_UNITS]);
-  for (unsigned k = UL_UNITS - 1; k > 0 && retain_too_much(used); k--)
-    for (a = by_free[k]; a && retain_too_much(used); a = a->next)
+  for (unsigned k = UL_UNITS - 1; k > 0 && !locked && retain_too_much(used); k--)
+    for (a = by_free[k]; a && !locked && retain_too_much(used); a = a->next)
       discard_free_units(a);
   return !retain_too_much(used);
 }
@@ -370,6 +374,7 @@ bool arena_resize_span(struct pool *p, size_t bytes) {
 size_t arena_trim(void) {
   size_t given = 0;
   arena_lock();
+  locked = false; /* perhaps it is no more */
   while (by_free[UL_UNITS]) {
     arena_unmap(by_free[UL_UNITS]);
     given += UL_ARENA_BYTES;

@@ -62,7 +62,7 @@ static void give_to(struct arena_group *g, struct arena *a) {
   a->next = g->free;
   g->free = a;
   if (--g->used > 0 || g->virgin <= FEW) return;
-  if (os_discard(g->arenas, os_whole_pages(g->size * sizeof *a))) {
+  if (os_discard(g->arenas, os_whole_pages(g->size * sizeof *a)) == 0) {
     g->free = NULL;
     g->virgin = 0;
   }

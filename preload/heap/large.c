@@ -260,7 +260,7 @@ static struct large *shrink(struct large *l, size_t size) {
 }
 
 static bool grow_in_place(struct large *l, size_t size) {
-  if (!os_resize(l->base, l->mapped, size, OS_LARGE)) return false;
+  if (os_resize(l->base, l->mapped, size, OS_LARGE)) return false;
   arena_lock();
   bool entered = map_enter(l->base, size, map_slot_of_large(l));
   if (entered) set_extent(l, size);
@@ -275,7 +275,7 @@ static bool grow_in_place(struct large *l, size_t size) {
 static bool move_to(struct large *l, char *to, size_t size) {
   if (!map_enter(to, size, map_slot_of_large(l))) return false;
   map_enter(l->base, l->mapped, 0);
-  if (os_move_over(l->base, l->mapped, to, size, OS_LARGE)) {
+  if (os_move_over(l->base, l->mapped, to, size, OS_LARGE) == 0) {
     l->base = to;
     set_extent(l, size);
     return true;

@@ -414,6 +414,24 @@ static void test_aligned_spans_fill_arenas(void **state) {
     put(blocks[i]);
 }
 
+/* Where memory is locked, giving it back fails: once is enough to know. */
+static void test_locked_memory_stays(void **state) {
+  (void)state;
+  enum { N = 4000, BYTES = 16000, EACH = 50 };
+  static void *blocks[N];
+  for (int i = 0; i < N; i++)
+    blocks[i] = get(BYTES);
+  os_inject_faults("madvise:1");
+  for (int i = 0; i < N; i++)
+    if (i % EACH) put(blocks[i]);
+  os_inject_faults("madvise:0");
+  assert_in_range(retain_bytes(), N / 2 * BYTES, SIZE_MAX);
+  assert_in_range(arena_trim(), N / 2 * BYTES, SIZE_MAX); /* tries again */
+  assert_in_range(retain_bytes(), 0, 4 * MIB);
+  for (int i = 0; i < N; i += EACH)
+    put(blocks[i]);
+}
+
 /* What describes arenas goes with them. */
 static void test_descriptors_go_too(void **state) {
   (void)state;
@@ -490,6 +508,7 @@ int main(void) {
       cmocka_unit_test(test_many_blocks_few_mappings),
       cmocka_unit_test(test_map_of_a_huge_block),
       cmocka_unit_test(test_aligned_spans_fill_arenas),
+      cmocka_unit_test(test_locked_memory_stays),
       cmocka_unit_test(test_descriptors_go_too),
       cmocka_unit_test(test_no_more_than_an_eighth),
       cmocka_unit_test(test_says_no),
