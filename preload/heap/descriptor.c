@@ -5,7 +5,7 @@
 
 /* Arenas a group describes: the first, and each later one twice as many up to the most.
  * A few descriptors are kept rather than fetched again for each arena. */
-enum { GROUP_FIRST = 64, GROUP_MOST = 1024, FEW = 8 };
+enum { GROUP_FIRST = 64, GROUP_MOST = 256, FEW = 8 };
 
 /* Taken: used; given back: on `free`, by next; never taken: from `virgin` on. */
 struct arena_group {

@@ -443,7 +443,8 @@ static void test_descriptors_go_too(void **state) {
     blocks[i] = get(BYTES);
   for (int i = 0; i < N; i++)
     put(blocks[i]);
-  assert_in_range(resident_kib(), 0, before + 4 * 1024); /* of 34 MiB */
+  /* of 34 MiB, what may describe the few arenas that stay */
+  assert_in_range(resident_kib(), 0, before + 8 * 1024);
 }
 
 /* 16 TiB, as a program may ask for where the kernel grants everything: the map says it in
