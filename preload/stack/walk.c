@@ -138,9 +138,9 @@ static const greg_t *interrupted_registers(uint64_t rsp) {
   return ((const ucontext_t *)rsp)->uc_mcontext.gregs;
 }
 
-/* `outer` was found from f by rule r. */
-static void add_words(struct walk *w, struct walk_frame *f, rule r,
-                      const struct walk_frame *outer) {
+static __attribute__((noinline)) void add_special(struct walk *w, struct walk_frame *f,
+                                                  rule r,
+                                                  const struct walk_frame *outer) {
   bool wanted = outer->needs_rbp;
   uint64_t ip = walk_ip(outer);
   switch (rule_kind(r)) {
@@ -163,15 +163,22 @@ static void add_words(struct walk *w, struct walk_frame *f, rule r,
     add_word(w, f, outer->rsp - 8, ip);
     f->needs_rbp = true;
     return;
-  case RULE_END:
+  default: /* an end */
     f->needs_rbp = false;
-    return;
-  default:
-    if (wanted && r & RULE_SAVED)
-      add_word(w, f, outer->rsp + (uint64_t)rule_rbp(r), outer->rbp);
-    add_word(w, f, outer->rsp - 8, ip);
-    f->needs_rbp = r & RULE_RBP || (wanted && !(r & RULE_SAVED));
   }
+}
+
+/* `outer` was found from f by rule r. */
+static inline void add_words(struct walk *w, struct walk_frame *f, rule r,
+                             const struct walk_frame *outer) {
+  if (UNLIKELY(r & RULE_SPECIAL)) {
+    add_special(w, f, r, outer);
+    return;
+  }
+  if (outer->needs_rbp && r & RULE_SAVED)
+    add_word(w, f, outer->rsp + (uint64_t)rule_rbp(r), outer->rbp);
+  add_word(w, f, outer->rsp - 8, walk_ip(outer));
+  f->needs_rbp = r & RULE_RBP || (outer->needs_rbp && !(r & RULE_SAVED));
 }
 
 static uint64_t hash_inside(uint64_t hash, uint64_t key) {
