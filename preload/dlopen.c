@@ -60,24 +60,27 @@ EXPORT __attribute__((naked)) void *dlopen(const char *file __attribute__((unuse
 }
 
 /* Two do not. */
+#define KEEP_TWO                                                                         \
+  "pushq %rdi\n\t"                                                                       \
+  ".cfi_adjust_cfa_offset 8\n\t"                                                         \
+  "pushq %rsi\n\t"                                                                       \
+  ".cfi_adjust_cfa_offset 8\n\t"                                                         \
+  "subq $8, %rsp\n\t"                                                                    \
+  ".cfi_adjust_cfa_offset 8\n\t"
+#define GIVE_BACK_TWO                                                                    \
+  "addq $8, %rsp\n\t"                                                                    \
+  ".cfi_adjust_cfa_offset -8\n\t"                                                        \
+  "popq %rsi\n\t"                                                                        \
+  ".cfi_adjust_cfa_offset -8\n\t"                                                        \
+  "popq %rdi\n\t"                                                                        \
+  ".cfi_adjust_cfa_offset -8\n\t"
+
 EXPORT __attribute__((naked)) void *dlmopen(Lmid_t space __attribute__((unused)),
                                             const char *file __attribute__((unused)),
                                             int mode __attribute__((unused))) {
-  __asm__("pushq %rdi\n\t"
-          ".cfi_adjust_cfa_offset 8\n\t"
-          "pushq %rsi\n\t"
-          ".cfi_adjust_cfa_offset 8\n\t"
-          "subq $8, %rsp\n\t"
-          ".cfi_adjust_cfa_offset 8\n\t"
-          "movl %edx, %esi\n\t"
-          "call entry_dlmopen\n\t"
-          "addq $8, %rsp\n\t"
-          ".cfi_adjust_cfa_offset -8\n\t"
-          "popq %rsi\n\t"
-          ".cfi_adjust_cfa_offset -8\n\t"
-          "popq %rdi\n\t"
-          ".cfi_adjust_cfa_offset -8\n\t"
-          "jmp *%rax"); /* mode is in rdx */
+  __asm__(KEEP_TWO "movl %edx, %esi\n\t"
+                   "call entry_dlmopen\n\t" GIVE_BACK_TWO
+                   "jmp *%rax"); /* mode is in rdx */
 }
 
 /* ---- dlsym ---------------------------------------------------------------------- */
@@ -133,22 +136,9 @@ struct answer entry_dlsym(void *handle, const char *name) {
 
 EXPORT __attribute__((naked)) void *dlsym(void *handle __attribute__((unused)),
                                           const char *name __attribute__((unused))) {
-  __asm__("pushq %rdi\n\t"
-          ".cfi_adjust_cfa_offset 8\n\t"
-          "pushq %rsi\n\t"
-          ".cfi_adjust_cfa_offset 8\n\t"
-          "subq $8, %rsp\n\t"
-          ".cfi_adjust_cfa_offset 8\n\t"
-          "call entry_dlsym\n\t"
-          "addq $8, %rsp\n\t"
-          ".cfi_adjust_cfa_offset -8\n\t"
-          "popq %rsi\n\t"
-          ".cfi_adjust_cfa_offset -8\n\t"
-          "popq %rdi\n\t"
-          ".cfi_adjust_cfa_offset -8\n\t"
-          "testl %edx, %edx\n\t"
-          "jnz 0f\n\t"
-          "jmp *%rax\n\t"
-          "0:\n\t"
-          "ret");
+  __asm__(KEEP_TWO "call entry_dlsym\n\t" GIVE_BACK_TWO "testl %edx, %edx\n\t"
+                   "jnz 0f\n\t"
+                   "jmp *%rax\n\t"
+                   "0:\n\t"
+                   "ret");
 }
