@@ -137,7 +137,7 @@ static void keep(uint64_t ip, rule r) {
 
 rule rule_learn(uint64_t ip) {
   int saved_errno = errno;
-  uint64_t code = ip & RULE_EXACT ? ip & ~RULE_EXACT : ip - 1;
+  uint64_t code = ip & RULE_EXACT ? rule_address(ip) : ip - 1;
   struct module_unwind at;
   rule r = RULE_BARE;
   /* Code of no module comes and goes unnoticed: nothing is kept about it. */
@@ -163,7 +163,7 @@ void rule_forget(uint64_t start, uint64_t end) {
   struct rule_table *t = atomic_load(&rule_table);
   for (uint64_t i = 0; i <= t->mask; i++) {
     struct rule_slot *slot = &t->slots[i];
-    uint64_t ip = atomic_load_explicit(&slot->ip, memory_order_relaxed) & ~RULE_EXACT;
+    uint64_t ip = rule_address(atomic_load_explicit(&slot->ip, memory_order_relaxed));
     if (ip - start >= end - start || !atomic_load(&slot->rule)) continue;
     atomic_store_explicit(&slot->rule, 0, memory_order_relaxed);
     blank++;

@@ -46,6 +46,9 @@ static inline int64_t rule_rbp(rule r) {
 /* Key of an address at which a signal came in: what holds there is another row
  * than what holds before it, at the call that returns to it. */
 #define RULE_EXACT ((uint64_t)1 << 63)
+static inline uint64_t rule_address(uint64_t key) {
+  return key & ~RULE_EXACT;
+}
 
 struct rule_slot {
   _Atomic uint64_t ip;

@@ -182,7 +182,7 @@ static inline void add_words(struct walk *w, struct walk_frame *f, rule r,
 }
 
 static uint64_t hash_inside(uint64_t hash, uint64_t key) {
-  hash = hash_mix(hash, key & ~RULE_EXACT);
+  hash = hash_mix(hash, rule_address(key));
   return hash ? hash : 1;
 }
 
@@ -386,7 +386,7 @@ static void cut_joined(struct walk *w, struct way way) {
   uint64_t ips[WALK_CUT_DEPTH];
   uint32_t steps = at_most_cut(way.steps), n = 0;
   for (; n < steps; n++)
-    ips[n] = w->steps[n].state.key & ~RULE_EXACT;
+    ips[n] = rule_address(w->steps[n].state.key);
   for (int32_t i = way.joined; n < WALK_CUT_DEPTH && i >= 0; i--)
     ips[n++] = walk_ip(&w->frames[i]);
   walk_set(w, ips, n, UL_NODE_CUT);

@@ -14,6 +14,8 @@
 #ifndef ULLAGE_WALK_H
 #define ULLAGE_WALK_H
 
+#include "stack/rule.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -45,7 +47,7 @@ struct walk {
 };
 
 static inline uint64_t walk_ip(const struct walk_frame *f) {
-  return f->key & ~((uint64_t)1 << 63);
+  return rule_address(f->key);
 }
 
 /* From the frame that continues at `ip`. w->depth is 0 if there is no memory. Errno is
