@@ -18,7 +18,8 @@
  *
  * Version rule. `version` is raised when an old reader would misread the file;
  * readers refuse a larger one. Additions that an old reader can ignore (a new
- * table, a new header field in reserved space, a new fallback) do not raise it.
+ * table, a new header field in reserved space, a new fallback) do not raise it; their bit
+ * in header.features says whether they are there.
  *
  * The writer never waits for a reader. What may be seen half-done:
  *  - header.table[].count and segment_count are stored (release) after what
@@ -38,7 +39,7 @@
 
 /* CR LF and a high byte, as in PNG: a transfer in text mode is noticed. */
 #define UL_MAGIC "\x8bULL\r\n\x1a\n"
-#define UL_VERSION 1u
+#define UL_VERSION 2u
 #define UL_BYTE_ORDER 0x01020304u
 #define UL_HEADER_BYTES (64u * 1024u)
 #define UL_SEGMENTS 1024u
@@ -387,6 +388,11 @@ enum ul_stop { /* why the recording stops before the program */
                UL_STOP_BOUND     /* the bound of a tree's bytes on the disk was reached */
 };
 
+/* What is in a recording only if its bit in header.features is set: where it is not, the
+ * fields say nothing, for "not recorded" is not 0. The bit is set after what it stands for
+ * is there. Bits that a reader does not know are ignored. */
+enum ul_feature { UL_FEATURE_NONE };
+
 enum ul_evidence { UL_EVIDENCE_NONE, UL_EVIDENCE_PAGEMAP, UL_EVIDENCE_MINCORE };
 
 /* Everything that did not go as it should is counted here and shown. */
@@ -496,6 +502,7 @@ struct ul_header {
   uint32_t class_bytes[64]; /* block size of each class; [UL_SPAN] is 0 */
   uint32_t children_kept;   /* main process: recordings that its children have left */
   uint32_t tree_kib;        /* main process: on the disk for it and its children */
+  uint64_t features;       /* bits by enum ul_feature */
   struct ul_table_head table[32];
   uint64_t fallbacks[UL_FB_SLOTS];
   struct ul_scan scan;

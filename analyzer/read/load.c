@@ -149,9 +149,15 @@ static bool check_geometry(struct recording *r) {
   if (h->version > UL_VERSION)
     return part_fail(r,
                      "made by a newer ullage (format %" PRIu32
-                     ", this one reads up to %u); "
+                     ", this one reads %u); "
                      "use that version",
                      h->version, UL_VERSION);
+  if (h->version && h->version < UL_VERSION)
+    return part_fail(r,
+                     "made by ullage 0.%" PRIu32 " (format %" PRIu32
+                     ", this one reads %u); read it with ullage 0.%" PRIu32
+                     ", or record it again",
+                     h->version, h->version, UL_VERSION, h->version);
   if (h->version == 0 || h->header_bytes != UL_HEADER_BYTES)
     return part_fail(r,
                      "damaged recording: format %" PRIu32 " with a header of %" PRIu32

@@ -59,7 +59,7 @@ static void describe_program(struct build *b) {
   build_text(b, "--serve");
   h->command_count = 2;
   h->directory = build_text(b, "/tmp");
-  h->ullage = build_text(b, "0.1.0");
+  h->ullage = build_text(b, "0.2.0");
   h->pid = 4242;
   h->ppid = 1;
   h->state = UL_STATE_EXITED;

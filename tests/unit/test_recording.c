@@ -138,8 +138,10 @@ static void every_truncation_is_noticed(void **state) {
 static void headers_are_checked(void **state) {
   (void)state;
   struct build *b = build_example();
-  b->header.version = 2;
-  assert_refused(b, "newer ullage (format 2, this one reads up to 1)");
+  b->header.version = UL_VERSION + 1;
+  assert_refused(b, "newer ullage (format 3, this one reads 2); use that version");
+  b->header.version = 1;
+  assert_refused(b, "ullage 0.1 (format 1, this one reads 2); read it with ullage 0.1");
   b->header.version = 0;
   assert_refused(b, "format 0");
   b->header.version = UL_VERSION;
