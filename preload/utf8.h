@@ -42,9 +42,9 @@ static inline bool utf8_harmless(uint32_t c) {
   return true;
 }
 
-/* Copy s, what must not be shown as \xNN, as far as `size` bytes reach, and a NUL; bytes
- * without it. */
-static inline size_t utf8_escape(char *to, size_t size, const char *s) {
+/* Copy s, what must not be shown as \xNN, as far as `size` bytes reach, and a NUL. Where
+ * in s it stopped. */
+static inline const char *utf8_escape(char *to, size_t size, const char *s) {
   size_t n = 0;
   while (*s) {
     uint32_t c;
@@ -62,6 +62,6 @@ static inline size_t utf8_escape(char *to, size_t size, const char *s) {
     }
   }
   to[n] = 0;
-  return n;
+  return s;
 }
 #endif

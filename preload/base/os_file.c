@@ -149,9 +149,10 @@ int os_open_unnamed(const char *folder, unsigned mode) {
 }
 
 int os_link(int fd, const char *path) {
-  char digits[TEXT_DIGITS],
-      self[sizeof "/proc/self/fd/" + TEXT_DIGITS] = "/proc/self/fd/";
-  strcat(self, text_number(digits, (unsigned)fd));
+  char self[64];
+  struct text name = TEXT_IN(self);
+  text_put(&name, "/proc/self/fd/");
+  text_put_number(&name, (unsigned)fd);
   return (int)os_call(SYS_linkat, AT_FDCWD, self, AT_FDCWD, path, AT_SYMLINK_FOLLOW);
 }
 

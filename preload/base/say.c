@@ -2,42 +2,29 @@
 
 #include "base/os_thread.h"
 #include "base/text.h"
-#include "utf8.h"
 
 #include <signal.h>
 #include <stdarg.h>
 #include <unistd.h>
 
-struct line {
-  char text[512];
-  size_t n;
-};
+enum { LINE_BYTES = 512 };
 
-static void put(struct line *l, const char *s) {
-  l->n += utf8_escape(l->text + l->n, sizeof l->text - l->n, s);
+static void put_signed(struct text *line, int value) {
+  if (value < 0) text_put(line, "-");
+  text_put_number(line, value < 0 ? -(uint64_t)value : (uint64_t)value);
 }
 
-static void put_number(struct line *l, unsigned long value) {
-  char digits[TEXT_DIGITS];
-  put(l, text_number(digits, value));
-}
-
-static void put_signed(struct line *l, int value) {
-  if (value < 0) put(l, "-");
-  put_number(l, value < 0 ? -(unsigned long)value : (unsigned long)value);
-}
-
-static void put_format(struct line *l, const char *f, va_list arguments) {
+static void put_format(struct text *line, const char *f, va_list arguments) {
   for (; *f; f++) {
     if (*f != '%') {
-      put(l, (char[]){*f, 0});
+      text_put(line, (char[]){*f, 0});
       continue;
     }
     f++;
-    if (*f == 's') put(l, va_arg(arguments, const char *));
-    if (*f == 'd') put_signed(l, va_arg(arguments, int));
-    if (*f == 'u') put_number(l, va_arg(arguments, unsigned));
-    if (*f == 'l') put_number(l, va_arg(arguments, unsigned long)), f++;
+    if (*f == 's') text_put_shown(line, va_arg(arguments, const char *));
+    if (*f == 'd') put_signed(line, va_arg(arguments, int));
+    if (*f == 'u') text_put_number(line, va_arg(arguments, unsigned));
+    if (*f == 'l') text_put_number(line, va_arg(arguments, unsigned long)), f++;
   }
 }
 
@@ -56,33 +43,35 @@ static bool is_standard_error(void) {
          os_same_file(&now, &at_start);
 }
 
-static void emit(struct line *l) {
-  l->text[l->n++] = '\n'; /* in place of the NUL */
-  if (is_standard_error()) os_write_quietly(STDERR_FILENO, l->text, l->n);
+static void emit(struct text *line) {
+  line->room[line->n++] = '\n'; /* in place of the NUL */
+  if (is_standard_error()) os_write_quietly(STDERR_FILENO, line->room, line->n);
 }
 
 void say_once(bool *once, const char *format, ...) {
   if (__atomic_exchange_n(once, true, __ATOMIC_RELAXED) || !may_speak || !may_speak())
     return;
-  struct line l = {.n = 0};
+  char room[LINE_BYTES];
+  struct text line = TEXT_IN(room);
   va_list arguments;
   va_start(arguments, format);
-  put(&l, "ullage: ");
-  put_format(&l, format, arguments);
+  text_put(&line, "ullage: ");
+  put_format(&line, format, arguments);
   va_end(arguments);
-  emit(&l);
+  emit(&line);
 }
 
-void say_invariant(const char *what, const char *file, int line) {
-  struct line l = {.n = 0};
-  put(&l, "ullage: invariant does not hold: ");
-  put(&l, what);
-  put(&l, " (");
-  put(&l, file);
-  put(&l, ":");
-  put_number(&l, (unsigned long)line);
-  put(&l, ")");
-  emit(&l);
+void say_invariant(const char *what, const char *file, int number) {
+  char room[LINE_BYTES];
+  struct text line = TEXT_IN(room);
+  text_put(&line, "ullage: invariant does not hold: ");
+  text_put(&line, what);
+  text_put(&line, " (");
+  text_put(&line, file);
+  text_put(&line, ":");
+  text_put_number(&line, (unsigned)number);
+  text_put(&line, ")");
+  emit(&line);
   os_kill_self(SIGABRT);
   os_exit(128 + SIGABRT);
 }

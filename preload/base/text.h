@@ -1,7 +1,10 @@
-/* text.h - numbers to and from text, where libc's functions may not be called. */
+/* text.h - numbers to and from text, and text put together piece by piece, where libc's
+ * functions may not be called. */
 #ifndef ULLAGE_TEXT_H
 #define ULLAGE_TEXT_H
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 enum { TEXT_DIGITS = 21 }; /* of any number, with the NUL */
@@ -36,4 +39,19 @@ static inline uint64_t text_hex(const char **p, const char *end) {
     value = value << 4 | (uint64_t)text_hex_digit(**p);
   return value;
 }
+
+/* Text in its user's room of `size` bytes, of which the last is for the NUL that always
+ * ends it. What does not fit is left out; `cut` says so. */
+struct text {
+  char *room;
+  size_t n, size;
+  bool cut;
+};
+#define TEXT_IN(array) text_in(array, sizeof(array))
+struct text text_in(char *room, size_t size);
+
+void text_put(struct text *t, const char *s);
+/* What a terminal must not get as \xNN (utf8.h). */
+void text_put_shown(struct text *t, const char *s);
+void text_put_number(struct text *t, uint64_t value);
 #endif

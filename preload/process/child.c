@@ -64,54 +64,45 @@ bool child_may_keep(void) {
                       settings.children_max;
 }
 
-struct line {
-  char text[1024];
-  size_t n;
-};
-
-static void put(struct line *l, const char *s, size_t most) {
-  for (; *s && most && l->n + 2 < sizeof l->text; s++, most--)
-    l->text[l->n++] = (unsigned char)*s < ' ' || *s == 127 ? '?' : *s;
+static void put_field(struct text *line, uint64_t value) {
+  text_put_number(line, value);
+  text_put(line, "\t");
 }
 
-static void put_field(struct line *l, uint64_t value) {
-  char digits[TEXT_DIGITS];
-  put(l, text_number(digits, value), sizeof digits);
-  l->text[l->n++] = '\t';
-}
-
-static void put_command(struct line *l) {
+/* As much of it as tells which program it is. */
+static void put_command(struct text *line) {
+  char room[200];
+  struct text command = TEXT_IN(room);
   const char *s = table_at(UL_TEXT, recording->command);
-  size_t begin = l->n;
-  for (uint32_t i = 0; i < recording->command_count && l->n - begin < 200; i++) {
-    if (i) put(l, " ", 1);
-    put(l, s, 200 - (l->n - begin));
+  for (uint32_t i = 0; i < recording->command_count && !command.cut; i++) {
+    if (i) text_put(&command, " ");
+    text_put_shown(&command, s);
     s += strlen(s) + 1;
   }
+  text_put(line, room);
 }
 
 bool child_fold(void) {
   static const char *const kinds[] = {"running", "exited", "signaled", "execed",
                                       "aborted"};
-  char path[PATH_MAX];
+  char path[PATH_MAX], room[512];
   file_find_main();
-  strcpy(path, settings.file);
-  if (!file_name_append(path, ".children")) return false;
-  struct line l = {.n = 0};
-  put_field(&l, (uint64_t)recording->pid);
-  put_field(&l, (uint64_t)recording->ppid);
-  put(&l, kinds[recording->state], 16);
-  l.text[l.n++] = '\t';
-  put_field(&l, (uint64_t)(uint32_t)recording->status);
-  put_field(&l, lived_ms());
-  put_field(&l, allocations());
-  put_field(&l, peak());
+  if (!file_name(path, settings.file, ".children")) return false;
+  struct text line = TEXT_IN(room);
+  put_field(&line, (uint64_t)recording->pid);
+  put_field(&line, (uint64_t)recording->ppid);
+  text_put(&line, kinds[recording->state]);
+  text_put(&line, "\t");
+  put_field(&line, (uint64_t)(uint32_t)recording->status);
+  put_field(&line, lived_ms());
+  put_field(&line, allocations());
+  put_field(&line, peak());
   if (recording->scan.state == UL_SCAN_DONE)
-    put_field(&l, recording->scan.totals[UL_DEFINITE].bytes);
+    put_field(&line, recording->scan.totals[UL_DEFINITE].bytes);
   else
-    put(&l, "-", 1), l.text[l.n++] = '\t';
-  put_command(&l);
-  l.text[l.n++] = '\n';
+    text_put(&line, "-\t");
+  put_command(&line);
+  text_put(&line, "\n");
   int fd = os_open(path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK,
                    settings.mode);
   if (fd < 0) return false;
@@ -119,7 +110,7 @@ bool child_fold(void) {
   struct os_file opened, named;
   bool written = os_identify_at(path, &named) == 0 && named.regular &&
                  os_identify(fd, &opened) == 0 && os_same_file(&opened, &named) &&
-                 os_append(fd, l.text, l.n) == 0;
+                 os_append(fd, room, line.n) == 0;
   os_close(fd);
   return written;
 }

@@ -22,15 +22,22 @@ bool file_is_main(void) {
   return settings.main_pid ? settings.main_pid == recording->pid : main_by_default;
 }
 
-bool file_name_append(char *to, const char *s) {
-  if (strlen(to) + strlen(s) >= PATH_MAX) return false;
-  strcat(to, s);
-  return true;
+bool file_name(char to[PATH_MAX], const char *path, const char *suffix) {
+  struct text name = text_in(to, PATH_MAX);
+  text_put(&name, path);
+  text_put(&name, suffix);
+  return !name.cut;
 }
 
-static bool append_number(char *to, unsigned value) {
-  char digits[TEXT_DIGITS];
-  return file_name_append(to, ".") && file_name_append(to, text_number(digits, value));
+/* path, mark and number, and what else comes behind; false when there is no room. */
+static bool name_numbered(char to[PATH_MAX], const char *path, const char *mark,
+                          unsigned number, const char *end) {
+  struct text name = text_in(to, PATH_MAX);
+  text_put(&name, path);
+  text_put(&name, mark);
+  text_put_number(&name, number);
+  text_put(&name, end);
+  return !name.cut;
 }
 
 /* Does the file, which has our name, hold a recording of this process, from before an
@@ -49,8 +56,7 @@ static bool is_ours(const char *path) {
 /* The first of path.1, path.2, ... that is not there. */
 static bool free_name(const char *path, char *result) {
   for (unsigned i = 1; i < NAME_TRIES; i++) {
-    strcpy(result, path);
-    if (!append_number(result, i)) return false;
+    if (!name_numbered(result, path, ".", i, "")) return false;
     if (os_access(result, F_OK) != 0) return true;
   }
   return false;
@@ -66,8 +72,8 @@ static int open_at(const char *path) {
 
 static int open_as_child(void) {
   char path[PATH_MAX], other[PATH_MAX];
-  strcpy(path, settings.file);
-  if (!append_number(path, (unsigned)recording->pid)) return -ENAMETOOLONG;
+  if (!name_numbered(path, settings.file, ".", (unsigned)recording->pid, ""))
+    return -ENAMETOOLONG;
   int error = open_at(path);
   if (error == -EEXIST && free_name(path, other))
     error = recording_open(other, settings.mode);
@@ -78,9 +84,11 @@ static int open_as_child(void) {
 
 /* Is ullage loaded there? */
 static bool parent_is_recorded(void) {
-  char digits[TEXT_DIGITS], path[64] = "/proc/";
-  strcat(path, text_number(digits, (unsigned)os_parent()));
-  strcat(path, "/maps");
+  char path[64];
+  struct text name = TEXT_IN(path);
+  text_put(&name, "/proc/");
+  text_put_number(&name, (unsigned)os_parent());
+  text_put(&name, "/maps");
   size_t bytes, mapped;
   char *text = mapping_text(path, &bytes, &mapped);
   if (!text) return false;
@@ -107,13 +115,9 @@ void file_find_main(void) {
   strcpy(old, settings.file);
   bool joined = join_at(old);
   for (unsigned i = 1; !joined && i < NAME_TRIES; i++) {
-    char digits[TEXT_DIGITS];
-    strcpy(old, settings.file);
-    if (!file_name_append(old, ".old") ||
-        (i > 1 && (!file_name_append(old, "-") ||
-                   !file_name_append(old, text_number(digits, i)))) ||
-        os_access(old, F_OK) != 0)
-      return;
+    bool named = i == 1 ? file_name(old, settings.file, ".old")
+                        : name_numbered(old, settings.file, ".old-", i, "");
+    if (!named || os_access(old, F_OK) != 0) return;
     joined = join_at(old);
   }
   if (joined) strcpy(settings.file, old);
@@ -124,8 +128,7 @@ void file_find_main(void) {
 /* An init becomes the user of a server, and then the server: one process, whose second
  * program has no right to the folder any more. */
 static bool heir_name(char heir[PATH_MAX], int pid) {
-  strcpy(heir, settings.file);
-  return append_number(heir, (unsigned)pid) && file_name_append(heir, ".heir");
+  return name_numbered(heir, settings.file, ".", (unsigned)pid, ".heir");
 }
 
 /* What was made for whoever comes next, program or forked child: a daemon forks after it

@@ -3,6 +3,7 @@
 #ifndef ULLAGE_FILE_H
 #define ULLAGE_FILE_H
 
+#include <limits.h>
 #include <stdbool.h>
 
 /* Open the recording's file for this process. A file of this very process, from before an
@@ -27,6 +28,6 @@ bool file_is_heir(void);
 void file_has_forked(void);
 /* Is this process the one that `settings.file` belongs to? */
 bool file_is_main(void);
-/* strcat for PATH_MAX bytes; false when there is no room. */
-bool file_name_append(char *to, const char *s);
+/* A name beside `path`; false when there is no room. */
+bool file_name(char to[PATH_MAX], const char *path, const char *suffix);
 #endif

@@ -94,51 +94,35 @@ static unsigned heuristics(void) {
 
 /* ---- the file name ------------------------------------------------------------- */
 
-struct name {
-  char *text;
-  size_t n, size;
-};
-
-static void put(struct name *to, const char *s) {
-  while (*s && to->n + 1 < to->size)
-    to->text[to->n++] = *s++;
-  to->text[to->n] = 0;
-}
-
-static void put_number(struct name *to, unsigned value) {
-  char digits[TEXT_DIGITS];
-  put(to, text_number(digits, value));
-}
-
-static void put_program(struct name *to) {
+static void put_program(struct text *to) {
   char comm[32];
   ssize_t n = os_slurp("/proc/self/comm", comm, sizeof comm);
   if (n > 0 && comm[n - 1] == '\n') comm[n - 1] = 0;
-  put(to, n > 0 ? comm : "program");
+  text_put(to, n > 0 ? comm : "program");
 }
 
 /* `common`: what stands for all processes in place of what differs between them. */
-static void put_pattern(struct name *to, const char *pattern, const char *common) {
+static void put_pattern(struct text *to, const char *pattern, const char *common) {
   for (; *pattern; pattern++) {
     bool varies = pattern[0] == '%' && (pattern[1] == 'p' || pattern[1] == 'n');
     if (varies && common)
-      put(to, common), pattern++;
+      text_put(to, common), pattern++;
     else if (varies && pattern[1] == 'p')
-      put_number(to, (unsigned)os_pid()), pattern++;
+      text_put_number(to, (unsigned)os_pid()), pattern++;
     else if (varies)
       put_program(to), pattern++;
     else if (pattern[0] == '%' && pattern[1] == '%')
-      put(to, "%"), pattern++;
+      text_put(to, "%"), pattern++;
     else
-      put(to, (char[]){*pattern, 0});
+      text_put(to, (char[]){*pattern, 0});
   }
 }
 
 static void expand(char file[PATH_MAX], const char *pattern, const char *common) {
-  struct name to = {file, 0, PATH_MAX};
+  struct text to = text_in(file, PATH_MAX);
   if (pattern[0] != '/' && os_directory(file, PATH_MAX - 1) == 0) {
     to.n = strlen(file);
-    put(&to, "/");
+    text_put(&to, "/");
   }
   put_pattern(&to, pattern, common);
 }

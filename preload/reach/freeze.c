@@ -209,19 +209,13 @@ static bool send_to(struct frozen_thread *t) {
 
 /* ---- what /proc says about a thread -------------------------------------------- */
 
-static char *append_text(char *to, const char *text) {
-  while (*text)
-    *to++ = *text++;
-  *to = 0;
-  return to;
-}
-
 static ssize_t read_task(int tid, const char *file, char *buffer, size_t size) {
-  char path[64], digits[TEXT_DIGITS];
-  char *end = append_text(path, "/proc/self/task/");
-  end = append_text(end, text_number(digits, (unsigned)tid));
-  end = append_text(end, "/");
-  append_text(end, file);
+  char path[64];
+  struct text name = TEXT_IN(path);
+  text_put(&name, "/proc/self/task/");
+  text_put_number(&name, (unsigned)tid);
+  text_put(&name, "/");
+  text_put(&name, file);
   return os_slurp(path, buffer, size);
 }
 

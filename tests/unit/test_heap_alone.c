@@ -6,6 +6,7 @@
  * ULLAGE_STRESS_S: seconds for the stress (default 2). */
 #include "base/os.h"
 #include "base/say.h"
+#include "base/text.h"
 #include "heap/arena.h"
 #include "heap/class.h"
 #include "heap/heap.h"
@@ -498,8 +499,27 @@ static void test_says_no(void **state) {
   check_all();
 }
 
+/* What ullage says and writes is put together by itself, too. */
+static void test_text_fits_its_room(void **state) {
+  (void)state;
+  char room[13];
+  struct text t = TEXT_IN(room);
+  text_put(&t, "a\t");
+  text_put_shown(&t, "b\n");
+  text_put_number(&t, 1234);
+  assert_string_equal(room, "a\tb\\x0a1234");
+  assert_false(t.cut);
+  text_put_shown(&t, "\n"); /* all of it or nothing */
+  assert_string_equal(room, "a\tb\\x0a1234");
+  assert_true(t.cut);
+  text_put(&t, "cd");
+  assert_string_equal(room, "a\tb\\x0a1234c");
+  assert_int_equal(t.n, sizeof room - 1);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_text_fits_its_room),
       cmocka_unit_test(test_untouched_stays_untouched),
       cmocka_unit_test(test_few_blocks_share_pools),
       cmocka_unit_test(test_batches),
