@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 
 /* ---- confinement ---------------------------------------------------------------- */
 
@@ -80,8 +81,28 @@ int os_parent(void) {
   return os_confined() ? 0 : (int)os_call(SYS_getppid);
 }
 
+/* The word that the kernel clears when the leader ends (set_tid_address), which libc has
+ * in the thread's control block. That of the first thread of a program is never unmapped,
+ * as that of another, which has forked, may be. Who has set another word, or none, lets
+ * the leader look alive. */
+static int leader;
+static const volatile int *leader_word;
+
+void os_leader_begin(void) {
+  int *word = NULL;
+  bool first = leader == 0;
+  leader = os_pid();
+  if (os_confined() || os_tid() != leader) return;
+  os_call(SYS_prctl, PR_GET_TID_ADDRESS, &word);
+  if (!first && word != leader_word) word = NULL;
+  leader_word = word && *word == leader ? word : NULL;
+}
+
 bool os_thread_alive(int tid) {
-  return os_confined() || os_call(SYS_tgkill, os_pid(), tid, 0) != -ESRCH;
+  if (os_confined()) return true;
+  int pid = os_pid();
+  if (tid == pid && pid == leader && leader_word) return *leader_word != 0;
+  return os_call(SYS_tgkill, pid, tid, 0) != -ESRCH;
 }
 
 void os_kill_self(int sig) {

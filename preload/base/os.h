@@ -196,6 +196,9 @@ int os_pid(void);
 int os_parent(void);
 unsigned os_user(void);        /* the effective one */
 bool os_thread_alive(int tid); /* or nobody knows */
+/* At the beginning, and in a forked child. The id of the process is that of its leader, and
+ * stays in use when that thread has ended and others live: this is how its end is known. */
+void os_leader_begin(void);
 unsigned os_threads(void);     /* of this process; 0: nobody knows */
 void os_kill_self(int sig);    /* the process */
 /* At once: no handler runs, and not our own _exit. */

@@ -338,6 +338,11 @@ static struct heap *find_orphan(void) {
   return NULL;
 }
 
+static void begin_process(void) {
+  process = os_pid();
+  os_leader_begin();
+}
+
 static struct heap *make(int tid) {
   const struct heap_watch *watch = atomic_load(&heap_watch);
   struct heap *h = meta_alloc(watch ? watch->heap_bytes : sizeof *h);
@@ -347,7 +352,7 @@ static struct heap *make(int tid) {
   /* With the first heap, while the process is likely to have one thread: then it costs
    * nothing. */
   if (!heaps) {
-    process = os_pid();
+    begin_process();
     atomic_store(&can_take_over, os_barrier_register());
   }
   atomic_fetch_add(&heap_count, 1);
@@ -440,6 +445,6 @@ void heap_fork_child(void) {
     atomic_store(&h->quarantined, true);
     WATCH(heap_quarantined(h));
   }
-  process = os_pid();
+  begin_process();
   if (mine) atomic_store(&mine->tid, os_tid());
 }

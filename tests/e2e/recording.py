@@ -97,6 +97,10 @@ class Recording:
                         for s in self.segments if s["table"] == index)
         return data[:head["count"] * head["element_bytes"]]
 
+    def elements(self, name, struct):
+        data, size = self.table(name), FORMAT.structs[struct][1]
+        return [FORMAT.read(struct, data, at) for at in range(0, len(data) - size + 1, size)]
+
     def snapshots(self):
         data = self.table("SNAPSHOTS")
         for at in range(0, len(data) - 255, 256):

@@ -9,6 +9,7 @@ import pytest
 
 from harness import (PRELOAD, ULLAGE, clean_environment, execute, find, marked_line, program,
                      tool)
+from recording import Recording
 
 
 @pytest.mark.short
@@ -105,6 +106,18 @@ def test_crash_handler_on_a_small_stack(recorder, mode, status, size):
     assert r.status == status
     totals = recorder.answer("leaks")["totals"]
     assert totals["definite"] == {"blocks": 10, "bytes": 1000}, totals
+
+
+@pytest.mark.short
+@pytest.mark.parametrize("mode", [[], ["fork"]], ids=["main", "child"])
+def test_others_take_what_main_has_left(recorder, mode):
+    """Its thread's id is in use for as long as the process lives."""
+    r = recorder.same(program("leader"), *mode)
+    assert r.status == 3
+    recording = Recording(recorder.children()[0] if mode else recorder.file)
+    heaps = recording.elements("HEAPS", "ul_heap_record")
+    assert len(heaps) == 2, heaps
+    assert sum(h["adopted"] for h in heaps) == 10
 
 
 @pytest.mark.short
