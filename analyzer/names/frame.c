@@ -246,6 +246,8 @@ static void push_place(void *argument, const struct symbol_place *place) {
   frame->function = place->function;
   frame->file = place->file;
   frame->line = place->line;
+  frame->start = place->start;
+  frame->derived = place->derived;
   frame->inlined = place->inlined;
   frame->offset = place->inlined ? 0 : place->offset + 1; /* looked up: address - 1 */
   frame->module = visit->module;
@@ -270,8 +272,12 @@ static void find_places(struct symbols *symbols, const struct ul_node *node,
     symbol_file_find(module->file, own, push_place, &visit);
   else
     push_place(&visit, &(struct symbol_place){.offset = own});
-  for (size_t i = 0; i < places->count; i++)
+  bool by_pointer = module->file && symbol_file_call_before(module->file, own + 1) ==
+                                        CODE_CALL_BY_POINTER;
+  for (size_t i = 0; i < places->count; i++) {
     places->frames[i].hidden = module->own;
+    places->frames[i].by_pointer = by_pointer;
+  }
   symbols->spent_ns += now_ns() - start;
 }
 
@@ -531,27 +537,23 @@ static bool is_innocent(const struct frame *frame) {
          (frame->function && is_wrapper(frame->function));
 }
 
-/* What a wrapper calls is its own business, also if that has no name. */
-static bool is_called_by_wrapper(const struct frame *frames, size_t i, size_t count) {
-  return i + 1 < count && frames[i + 1].function && is_wrapper(frames[i + 1].function);
+static bool same_module(const struct frame *a, const struct frame *b) {
+  return a->module && b->module && strcmp(a->module, b->module) == 0;
+}
+
+/* What a wrapper calls is its own business, also where that has no name: frames of its
+ * module up to it. */
+static bool is_of_wrapper(const struct frame *frames, size_t i, size_t count) {
+  for (size_t w = i + 1; w < count; w++) {
+    if (!same_module(&frames[i], &frames[w]) && !in_runtime(&frames[w])) return false;
+    if (frames[w].function && is_wrapper(frames[w].function)) return true;
+    if (frames[w].function && !is_innocent(&frames[w])) return false;
+  }
+  return false;
 }
 
 static bool is_guilty(const struct frame *frames, size_t i, size_t count) {
-  return !is_innocent(&frames[i]) && !is_called_by_wrapper(frames, i, count);
-}
-
-/* A function without a name says nothing, its caller in the same module does: of a
- * library without symbols, the function that it exports. But main() is no news. */
-static size_t with_name(const struct frame *frames, size_t guilty, size_t count) {
-  const char *module = frames[guilty].module;
-  if (frames[guilty].function || !module) return guilty;
-  for (size_t i = guilty; i < count && !frames[i].hidden; i++) {
-    if (!frames[i].module || strcmp(frames[i].module, module) != 0) break;
-    if (frames[i].function && strcmp(frames[i].function, "main") != 0 &&
-        is_guilty(frames, i, count))
-      return i;
-  }
-  return guilty;
+  return !is_innocent(&frames[i]) && !is_of_wrapper(frames, i, count);
 }
 
 size_t frame_guilty(const struct frame *frames, size_t count) {
@@ -559,9 +561,16 @@ size_t frame_guilty(const struct frame *frames, size_t count) {
   for (size_t i = 0; i < count; i++) {
     if (frames[i].hidden || frames[i].note) continue;
     if (first == count) first = i;
-    if (is_guilty(frames, i, count)) return with_name(frames, i, count);
+    if (is_guilty(frames, i, count)) return i;
   }
   return first < count ? first : 0;
+}
+
+size_t frame_named_caller(const struct frame *frames, size_t count, size_t of) {
+  size_t i = of + 1;
+  while (i < count && (!frames[i].function || frames[i].hidden || frames[i].note))
+    i++;
+  return i < count ? i : count;
 }
 
 /* ---- text ---------------------------------------------------------------------- */

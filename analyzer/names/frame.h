@@ -23,6 +23,9 @@ struct frame {
   unsigned line;        /* 0: unknown */
   uint64_t address;     /* the return address in the recorded process */
   uint64_t offset;      /* from the function's start; from the module's if it is NULL */
+  uint64_t start;       /* of the function, in the module; 0: unknown */
+  bool by_pointer;      /* called the next inner one by way of a pointer */
+  bool derived;         /* `function` is what it is for, not its name (derived.h) */
   bool inlined;         /* into the next frame */
   bool hidden;          /* ullage's own, or below main or the thread's start */
   bool note;            /* no frame: `function` says why there is none, in parentheses */
@@ -47,10 +50,13 @@ size_t frame_node_stack(struct symbols *, uint32_t node, const struct frame **ou
 /* Index of the frame to blame: the innermost one that is shown, is not in a library
  * of the language's runtime (libc, ld.so, libstdc++ ...) or one of its templates
  * (/usr/include/c++, std::, alloc:: of Rust), and is not a well-known wrapper of
- * malloc such as xmalloc or g_malloc, nor called by one. If that has no name, its next
- * caller in the same module that has one. If every frame is innocent: the innermost one
+ * malloc such as xmalloc or g_malloc, nor called by one. That it has no name does not
+ * make it innocent, nor its caller guilty. If every frame is innocent: the innermost one
  * shown. */
 size_t frame_guilty(const struct frame *, size_t count);
+
+/* The next caller of a frame without a name that has one; `count`: there is none. */
+size_t frame_named_caller(const struct frame *, size_t count, size_t of);
 
 /* Code of the language's standard library, compiled into the program. */
 bool frame_is_library(const struct frame *);

@@ -9,11 +9,15 @@
  *   functions  address ranges of the functions of one unit; made when the unit is
  *              first hit, so a large program costs only the units that are shown
  *   elf        function symbols, sorted; for code without debug information
+ *   code       where functions begin that have no symbol either, and (derived) what the
+ *              file's data say of them
  *
  * All addresses here are those of the file ("own" addresses); `bias` and `debug_bias`
  * are what libdwfl adds to them. */
 #include "names/symbol.h"
+#include "names/code.h"
 #include "names/demangle.h"
+#include "names/derived.h"
 
 #include <dwarf.h>
 #include <elfutils/libdwelf.h>
@@ -70,6 +74,10 @@ struct symbol_file {
   bool looked_for_elf;
   struct elf_function *elf;
   size_t elf_count, elf_room;
+
+  bool looked_at_code;
+  struct code *code;       /* NULL: no memory */
+  struct derived *derived; /* likewise */
 
   char **strings; /* names we made */
   size_t string_count, string_room;
@@ -269,6 +277,8 @@ void symbol_file_close(struct symbol_file *file) {
   free(file->units);
   free(file->unit_ranges.at);
   free(file->elf);
+  derived_free(file->derived);
+  code_free(file->code);
   if (file->dwfl) dwfl_end(file->dwfl);
   for (size_t i = 0; i < file->string_count; i++)
     free(file->strings[i]);
@@ -461,7 +471,9 @@ static bool find_by_debug(struct symbol_file *file, uint64_t own, symbol_visit *
   Dwarf_Die scopes[DIE_DEPTH_MAX];
   size_t count = inlined_scopes(function, address, scopes, DIE_DEPTH_MAX);
 
-  struct symbol_place place = {0};
+  Dwarf_Addr entry;
+  if (dwarf_entrypc(function, &entry) != 0 || entry > address) entry = range->low;
+  struct symbol_place place = {.start = entry + file->debug_bias};
   place_by_line_table(file, unit, address, &place);
   while (count > 0) {
     place.function = die_function(file, &scopes[--count]);
@@ -469,13 +481,9 @@ static bool find_by_debug(struct symbol_file *file, uint64_t own, symbol_visit *
     visit(argument, &place);
     place_by_call(file, unit, &scopes[count], &place);
   }
-  Dwarf_Addr entry;
   place.inlined = false;
   place.function = die_function(file, function);
-  place.offset = dwarf_entrypc(function, &entry) == 0 && entry <= address
-                     ? address - entry
-                     : address - range->low;
-  if (!place.function) place.offset = own;
+  place.offset = place.function ? address - entry : own;
   visit(argument, &place);
   return true;
 }
@@ -541,17 +549,56 @@ static const struct elf_function *elf_find(const struct symbol_file *file,
   return found;
 }
 
+/* The file that is in memory when the program runs; separate debug information has no
+ * code. */
+static void look_at_code(struct symbol_file *file) {
+  if (file->looked_at_code) return;
+  file->looked_at_code = true;
+  GElf_Addr elf_bias;
+  Elf *elf = dwfl_module_getelf(file->module, &elf_bias);
+  if (elf) file->code = code_of(elf);
+}
+
+static void look_for_derived(struct symbol_file *file) {
+  GElf_Addr elf_bias;
+  if (file->code && !file->derived)
+    file->derived = derived_of(dwfl_module_getelf(file->module, &elf_bias), file->code);
+}
+
+/* A symbol without a size reaches up to where the next function begins. */
+static bool reaches(const struct symbol_file *file, const struct elf_function *f,
+                    uint64_t own) {
+  uint64_t start;
+  return f->high > own || !file->code || !code_function(file->code, own, &start) ||
+         start <= f->low;
+}
+
+static void place_by_code(struct symbol_file *file, uint64_t own,
+                          struct symbol_place *place) {
+  if (!file->code || !code_function(file->code, own, &place->start)) return;
+  look_for_derived(file);
+  char *name = file->derived ? derived_name(file->derived, place->start) : NULL;
+  place->function = keep(file, name);
+  place->derived = place->function;
+  if (place->function) place->offset = own - place->start;
+}
+
 static void find_by_elf(struct symbol_file *file, uint64_t own, symbol_visit *visit,
                         void *argument) {
   if (!file->looked_for_elf) find_elf_symbols(file);
+  look_at_code(file);
   const struct elf_function *function = elf_find(file, own);
   struct symbol_place place = {.offset = own};
-  if (function) {
+  if (function && reaches(file, function, own)) {
     place.function = keep(file, demangle(function->name));
+    place.start = function->low;
     place.offset = own - function->low;
   } else if (file->entry && own >= file->entry && own - file->entry < ENTRY_BYTES) {
     place.function = "_start";
+    place.start = file->entry;
     place.offset = own - file->entry;
+  } else {
+    place_by_code(file, own, &place);
   }
   visit(argument, &place);
 }
@@ -565,4 +612,11 @@ void symbol_file_find(struct symbol_file *file, uint64_t address, symbol_visit *
   if (!file->looked_for_debug) find_debug(file);
   if (!find_by_debug(file, address, visit, argument))
     find_by_elf(file, address, visit, argument);
+}
+
+enum code_call symbol_file_call_before(struct symbol_file *file,
+                                       uint64_t return_address) {
+  if (file->state != SYMBOL_FOUND) return CODE_CALL_UNKNOWN;
+  look_at_code(file);
+  return file->code ? code_call_before(file->code, return_address) : CODE_CALL_UNKNOWN;
 }

@@ -11,6 +11,8 @@
 #ifndef ULLAGE_SYMBOL_H
 #define ULLAGE_SYMBOL_H
 
+#include "names/code.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -34,7 +36,10 @@ struct symbol_place {
   const char *file;     /* NULL: unknown */
   unsigned line;
   uint64_t offset; /* from the start of the function, or of the file if it is NULL */
+  uint64_t start;  /* of the function that the address is in, inlined ones have their
+                      caller's; of the file; 0: unknown */
   bool inlined;    /* into the next place */
+  bool derived;    /* `function` is not its name, but what it is for (derived.h) */
 };
 
 struct symbol_file;
@@ -50,6 +55,9 @@ enum symbol_state symbol_file_state(const struct symbol_file *);
 typedef void symbol_visit(void *argument, const struct symbol_place *place);
 void symbol_file_find(struct symbol_file *, uint64_t address, symbol_visit *visit,
                       void *argument);
+
+/* How the call was made that returns there (code.h). */
+enum code_call symbol_file_call_before(struct symbol_file *, uint64_t return_address);
 
 /* Whether there is debug information (files and lines). Known after the first find. */
 bool symbol_file_has_lines(const struct symbol_file *);

@@ -48,6 +48,7 @@ static json_t *frame_object(const struct frame *f) {
   json_put(object, "module", json_text(f->module ? f->module : ""));
   json_put(object, "address", json_text(address));
   json_put(object, "inlined", json_boolean(f->inlined));
+  json_put(object, "derived", json_boolean(f->derived));
   return object;
 }
 

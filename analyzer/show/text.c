@@ -196,8 +196,14 @@ const char *text_guilty_in(struct text_long *to, const struct view_options *o,
                            uint32_t site) {
   if (!o->symbols) return "";
   const struct frame *frames;
-  size_t n = frame_stack(o->symbols, site, &frames);
-  return n ? frame_line(to, &frames[frame_guilty(frames, n)]) : "?";
+  size_t n = frame_stack(o->symbols, site, &frames), guilty = frame_guilty(frames, n);
+  const char *line = frame_line(to, &frames[guilty]);
+  if (frames[guilty].function) return line;
+  size_t caller = frame_named_caller(frames, n, guilty), have = strlen(line);
+  snprintf(to->s + have, sizeof to->s - have, " (no name)%s%s",
+           caller < n ? ", called by " : "",
+           caller < n ? frame_line(TEXT_LONG, &frames[caller]) : "");
+  return to->s;
 }
 
 void text_hints(const struct view_options *o) {

@@ -1,0 +1,37 @@
+/* code.h - what an object file says of its code without any symbol: where functions
+ * begin, and how a call was made. So that a function is known by its start where it has
+ * no name, and frames without names are not given those of others.
+ *
+ * Addresses are the file's own. The file may be damaged: all that is read is checked. */
+#ifndef ULLAGE_CODE_H
+#define ULLAGE_CODE_H
+
+#include <libelf.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct code;
+
+/* The Elf must outlive it. NULL: no memory. */
+struct code *code_of(Elf *elf);
+void code_free(struct code *);
+
+/* Where the function around the address begins, by the unwind table (.eh_frame_hdr,
+ * Linux Standard Base 10.6.2), which stripped files keep. A part of a function that the
+ * compiler placed elsewhere (".cold") has a start of its own. false: no function is known
+ * there. */
+bool code_function(const struct code *, uint64_t address, uint64_t *start);
+bool code_is_function(const struct code *, uint64_t start);
+
+/* The instruction before a return address. A call by way of a pointer names no callee:
+ * who makes it hands work on. */
+enum code_call { CODE_CALL_UNKNOWN, CODE_CALL_DIRECT, CODE_CALL_BY_POINTER };
+enum code_call code_call_before(const struct code *, uint64_t return_address);
+
+/* `bytes` bytes of the file's image, or NULL if they are not in it. */
+const uint8_t *code_image(const struct code *, uint64_t address, size_t bytes);
+/* A NUL-terminated string in memory that the program may not write (or only while it is
+ * relocated); NULL: none. */
+const char *code_string(const struct code *, uint64_t address);
+#endif

@@ -1,0 +1,408 @@
+/* derived.c - see derived.h.
+ *
+ * Pointers in a file's data are slots: words that the loader relocates, or, in a program
+ * that is loaded where it was linked, words as they are. Both tables are found by what
+ * their slots point to. */
+#include "names/derived.h"
+
+#include "names/demangle.h"
+
+#include <gelf.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#ifndef SHT_RELR
+#define SHT_RELR 19
+#endif
+#define BASE_DEPTH_MAX 64 /* of classes; deeper is damage */
+
+struct slot {
+  uint64_t at, to; /* to 0: something in another file */
+  bool type;       /* points into a type_info's own virtual table */
+};
+
+/* Function `start` is the index-th virtual one of the class with that type_info. */
+struct member {
+  uint64_t start, class;
+  unsigned index;
+};
+
+/* The text beside a pointer to the function `start`. */
+struct label {
+  uint64_t start;
+  const char *text;
+};
+
+struct derived {
+  const struct code *code;
+  struct slot *slots; /* by place */
+  size_t slot_count, slot_room;
+  struct member *members; /* by start */
+  size_t member_count, member_room;
+  struct label *labels; /* by start */
+  size_t label_count, label_room;
+  uint64_t types[8]; /* virtual tables of type_info that are in this file */
+  size_t type_count;
+};
+
+static bool grow(void **at, size_t count, size_t *room, size_t element) {
+  if (count < *room) return true;
+  size_t wanted = *room ? *room * 2 : 64;
+  void *moved = reallocarray(*at, wanted, element);
+  if (!moved) return false;
+  *at = moved;
+  *room = wanted;
+  return true;
+}
+#define GROW(array, count, room) grow((void **)&(array), count, &(room), sizeof *(array))
+
+/* ---- slots --------------------------------------------------------------------- */
+
+static void add_slot(struct derived *d, uint64_t at, uint64_t to, bool type) {
+  if (at % 8 == 0 && GROW(d->slots, d->slot_count, d->slot_room))
+    d->slots[d->slot_count++] = (struct slot){at, to, type};
+}
+
+static bool word_at(const struct derived *d, uint64_t at, uint64_t *word) {
+  const uint8_t *p = code_image(d->code, at, sizeof *word);
+  if (p) memcpy(word, p, sizeof *word);
+  return p;
+}
+
+/* Of __class_type_info, __si_class_type_info and __vmi_class_type_info. */
+static bool is_type_table(const char *symbol) {
+  static const char start[] = "_ZTVN10__cxxabiv1", end[] = "class_type_infoE";
+  size_t length = symbol ? strlen(symbol) : 0;
+  return length > sizeof start + sizeof end &&
+         !strncmp(symbol, start, sizeof start - 1) &&
+         !strcmp(symbol + length - (sizeof end - 1), end);
+}
+
+static void add_types(struct derived *d, Elf *elf) {
+  for (Elf_Scn *s = NULL; (s = elf_nextscn(elf, s));) {
+    GElf_Shdr header;
+    GElf_Sym symbol;
+    if (!gelf_getshdr(s, &header) || header.sh_type != SHT_DYNSYM) continue;
+    Elf_Data *data = elf_getdata(s, NULL);
+    for (int i = 0; data && gelf_getsym(data, i, &symbol); i++)
+      if (symbol.st_shndx != SHN_UNDEF &&
+          is_type_table(elf_strptr(elf, header.sh_link, symbol.st_name)) &&
+          d->type_count < sizeof d->types / sizeof *d->types)
+        d->types[d->type_count++] = symbol.st_value;
+  }
+}
+
+/* A type_info's first word leads behind the two first words of its table. */
+static bool leads_to_type(const struct derived *d, uint64_t to) {
+  for (size_t i = 0; i < d->type_count; i++)
+    if (to == d->types[i] + 16) return true;
+  return false;
+}
+
+static void add_known(struct derived *d, uint64_t at, uint64_t to) {
+  add_slot(d, at, to, leads_to_type(d, to));
+}
+
+static void add_symbolic(struct derived *d, Elf *elf, const GElf_Shdr *symbols,
+                         Elf_Data *data, const GElf_Rela *r) {
+  GElf_Sym symbol;
+  if (!data || !gelf_getsym(data, (int)GELF_R_SYM(r->r_info), &symbol)) return;
+  if (symbol.st_shndx != SHN_UNDEF)
+    add_known(d, r->r_offset, symbol.st_value + (uint64_t)r->r_addend);
+  else
+    add_slot(d, r->r_offset, 0,
+             is_type_table(elf_strptr(elf, symbols->sh_link, symbol.st_name)));
+}
+
+static void add_relocations(struct derived *d, Elf *elf, Elf_Scn *section,
+                            const GElf_Shdr *header) {
+  GElf_Shdr symbols = {0};
+  GElf_Rela r;
+  Elf_Data *data = elf_getdata(section, NULL), *names = NULL;
+  Elf_Scn *other = elf_getscn(elf, header->sh_link);
+  if (other && gelf_getshdr(other, &symbols) && symbols.sh_type == SHT_DYNSYM)
+    names = elf_getdata(other, NULL);
+  for (int i = 0; data && gelf_getrela(data, i, &r); i++) {
+    if (GELF_R_TYPE(r.r_info) == R_X86_64_RELATIVE)
+      add_known(d, r.r_offset, (uint64_t)r.r_addend);
+    else if (GELF_R_TYPE(r.r_info) == R_X86_64_64)
+      add_symbolic(d, elf, &symbols, names, &r);
+  }
+}
+
+/* Addresses, and bitmaps of the 63 words behind (generic ABI, "Relative Relocation
+ * Table"); the words hold what is added to. */
+static void add_relative(struct derived *d, const GElf_Shdr *header) {
+  uint64_t next = 0, word, to;
+  for (uint64_t at = 0; at + 8 <= header->sh_size; at += 8) {
+    if (!word_at(d, header->sh_addr + at, &word)) return;
+    if (!(word & 1)) {
+      if (word_at(d, word, &to)) add_known(d, word, to);
+      next = word + 8;
+      continue;
+    }
+    for (unsigned bit = 1; bit < 64; bit++)
+      if (word >> bit & 1 && word_at(d, next + (bit - 1) * 8, &to))
+        add_known(d, next + (bit - 1) * 8, to);
+    next += 63 * 8;
+  }
+}
+
+/* Words as they are: those that lead somewhere in the file. */
+static void add_words(struct derived *d, const GElf_Shdr *header) {
+  uint64_t to;
+  for (uint64_t at = (header->sh_addr + 7) / 8 * 8;
+       at + 8 <= header->sh_addr + header->sh_size && word_at(d, at, &to); at += 8)
+    if (leads_to_type(d, to) || code_image(d->code, to, 1)) add_known(d, at, to);
+}
+
+static int slot_order(const void *a, const void *b) {
+  const struct slot *x = a, *y = b;
+  return x->at < y->at ? -1 : x->at > y->at;
+}
+
+static void find_slots(struct derived *d, Elf *elf) {
+  GElf_Ehdr head;
+  bool fixed = gelf_getehdr(elf, &head) && head.e_type == ET_EXEC;
+  add_types(d, elf);
+  for (Elf_Scn *s = NULL; (s = elf_nextscn(elf, s));) {
+    GElf_Shdr header;
+    if (!gelf_getshdr(s, &header) || !(header.sh_flags & SHF_ALLOC)) continue;
+    if (header.sh_type == SHT_RELA)
+      add_relocations(d, elf, s, &header);
+    else if (header.sh_type == SHT_RELR)
+      add_relative(d, &header);
+    else if (fixed && header.sh_type == SHT_PROGBITS &&
+             !(header.sh_flags & SHF_EXECINSTR))
+      add_words(d, &header);
+  }
+  if (d->slot_count) qsort(d->slots, d->slot_count, sizeof *d->slots, slot_order);
+}
+
+static const struct slot *slot_at(const struct derived *d, uint64_t at) {
+  struct slot key = {.at = at};
+  return d->slot_count ? bsearch(&key, d->slots, d->slot_count, sizeof key, slot_order)
+                       : NULL;
+}
+
+/* Where the slot there leads to; 0: there is none. */
+static uint64_t led_to(const struct derived *d, uint64_t at) {
+  const struct slot *s = slot_at(d, at);
+  return s ? s->to : 0;
+}
+
+/* ---- classes ------------------------------------------------------------------- */
+
+static bool is_class(const struct derived *d, uint64_t type) {
+  const struct slot *s = type ? slot_at(d, type) : NULL;
+  return s && s->type && code_string(d->code, led_to(d, type + 8));
+}
+
+/* The table's slots are functions, and such as are in other files (pure virtual ones). */
+static void add_members(struct derived *d, uint64_t class, uint64_t table) {
+  const struct slot *s;
+  for (unsigned i = 0; (s = slot_at(d, table + 8 * (uint64_t)i)); i++) {
+    if (s->to && !code_is_function(d->code, s->to)) return;
+    if (s->to && GROW(d->members, d->member_count, d->member_room))
+      d->members[d->member_count++] = (struct member){s->to, class, i};
+  }
+}
+
+static int member_order(const void *a, const void *b) {
+  const struct member *x = a, *y = b;
+  if (x->start != y->start) return x->start < y->start ? -1 : 1;
+  if (x->class != y->class) return x->class < y->class ? -1 : 1;
+  return x->index < y->index ? -1 : x->index > y->index;
+}
+
+/* A virtual table: 0 (it is the object's first), the type_info, the functions. */
+static void find_classes(struct derived *d) {
+  for (size_t i = 0; i < d->slot_count; i++) {
+    const struct slot *s = &d->slots[i];
+    uint64_t offset;
+    if (!s->to || !is_class(d, s->to) || !word_at(d, s->at - 8, &offset) || offset ||
+        slot_at(d, s->at - 8))
+      continue;
+    add_members(d, s->to, s->at + 8);
+  }
+  if (d->member_count)
+    qsort(d->members, d->member_count, sizeof *d->members, member_order);
+}
+
+static bool derives(const struct derived *d, uint64_t class, uint64_t base,
+                    unsigned depth);
+
+/* __vmi_class_type_info: flags, count, then pairs of base and offset. */
+static bool derives_from_one(const struct derived *d, uint64_t class, uint64_t base,
+                             unsigned depth) {
+  const uint8_t *at = code_image(d->code, class + 20, sizeof(uint32_t));
+  uint32_t count = 0;
+  if (at) memcpy(&count, at, sizeof count);
+  for (uint32_t i = 0; i < count && i < BASE_DEPTH_MAX; i++) {
+    uint64_t of = led_to(d, class + 24 + 16 * (uint64_t)i);
+    if (of && derives(d, of, base, depth + 1)) return true;
+  }
+  return false;
+}
+
+static bool derives(const struct derived *d, uint64_t class, uint64_t base,
+                    unsigned depth) {
+  if (class == base) return true;
+  if (depth > BASE_DEPTH_MAX || !is_class(d, class)) return false;
+  uint64_t single = led_to(d, class + 16);
+  if (single) return derives(d, single, base, depth + 1);
+  return derives_from_one(d, class, base, depth);
+}
+
+static const struct member *member_of(const struct derived *d, uint64_t start) {
+  size_t low = 0, high = d->member_count;
+  while (low < high) {
+    size_t middle = low + (high - low) / 2;
+    if (d->members[middle].start < start)
+      low = middle + 1;
+    else
+      high = middle;
+  }
+  const struct member *first = d->members + low, *end = d->members + d->member_count;
+  for (const struct member *m = first; m < end && m->start == start; m++) {
+    const struct member *o = first;
+    while (o < end && o->start == start && derives(d, o->class, m->class, 0))
+      o++;
+    if (o == end || o->start != start) return m;
+  }
+  return NULL;
+}
+
+static char *class_name(const struct derived *d, const struct member *m) {
+  const char *name = code_string(d->code, led_to(d, m->class + 8)), *of = "typeinfo for ";
+  char *symbol, *text = NULL;
+  if (!name || asprintf(&symbol, "_ZTI%s", name + (*name == '*')) < 0) return NULL;
+  char *readable = demangle(symbol);
+  free(symbol);
+  if (readable && strncmp(readable, of, strlen(of)) == 0 &&
+      asprintf(&text, "%s [virtual %u]", readable + strlen(of), m->index) < 0)
+    text = NULL;
+  free(readable);
+  return text;
+}
+
+/* ---- tables of functions with texts -------------------------------------------- */
+
+/* A word such as commands, methods and options have. */
+static const char *label_text(const struct derived *d, uint64_t at) {
+  enum { LONGEST = 64 };
+  const char *s = at ? code_string(d->code, at) : NULL;
+  bool letter = false;
+  size_t n = 0;
+  for (; s && s[n]; n++) {
+    if (n == LONGEST || s[n] <= ' ' || s[n] > '~' || s[n] == '"' || s[n] == '%')
+      return NULL;
+    letter |= (s[n] | 0x20) >= 'a' && (s[n] | 0x20) <= 'z';
+  }
+  return letter && n >= 2 ? s : NULL;
+}
+
+/* Which side the texts are on: of pointers in a row, what comes first is a record's
+ * first. */
+enum side { BEFORE = -8, BEHIND = 8 };
+static const char *label_at(const struct derived *d, size_t slot, enum side *side) {
+  const struct slot *s = &d->slots[slot];
+  const char *before = label_text(d, led_to(d, s->at - 8));
+  const char *behind = label_text(d, led_to(d, s->at + 8));
+  if (before && behind) {
+    size_t first = slot;
+    while (first && d->slots[first - 1].at + 8 == d->slots[first].at)
+      first--;
+    *side = code_is_function(d->code, d->slots[first].to) ? BEHIND : BEFORE;
+  } else {
+    *side = before ? BEFORE : BEHIND;
+  }
+  return *side == BEFORE ? before : behind;
+}
+
+struct run {
+  uint64_t last, stride;
+  enum side side;
+  size_t first, count; /* of labels */
+};
+
+static void end_run(struct derived *d, struct run *run) {
+  enum { FEWEST = 3 };
+  if (run->count < FEWEST) d->label_count = run->first;
+  *run = (struct run){.first = d->label_count};
+}
+
+static void add_label(struct derived *d, struct run *run, uint64_t at, uint64_t start,
+                      const char *text, enum side side) {
+  enum { STRIDE_MAX = 256 };
+  uint64_t stride = at - run->last;
+  bool fits = run->count && side == run->side && stride <= STRIDE_MAX &&
+              (run->count == 1 || stride == run->stride);
+  if (!fits) end_run(d, run);
+  if (!GROW(d->labels, d->label_count, d->label_room)) return;
+  d->labels[d->label_count++] = (struct label){start, text};
+  run->stride = stride;
+  run->last = at;
+  run->side = side;
+  run->count++;
+}
+
+static int label_order(const void *a, const void *b) {
+  const struct label *x = a, *y = b;
+  return x->start < y->start ? -1 : x->start > y->start;
+}
+
+static void find_labels(struct derived *d) {
+  struct run run = {0};
+  for (size_t i = 0; i < d->slot_count; i++) {
+    enum side side;
+    const struct slot *s = &d->slots[i];
+    if (!s->to || !code_is_function(d->code, s->to)) continue;
+    const char *text = label_at(d, i, &side);
+    if (text) add_label(d, &run, s->at, s->to, text, side);
+  }
+  end_run(d, &run);
+  if (d->label_count) qsort(d->labels, d->label_count, sizeof *d->labels, label_order);
+}
+
+/* A function that does for several texts is named by none of them. */
+static char *label_name(const struct derived *d, uint64_t start) {
+  struct label key = {.start = start};
+  const struct label *l =
+      d->label_count ? bsearch(&key, d->labels, d->label_count, sizeof key, label_order)
+                     : NULL;
+  char *text;
+  if (!l) return NULL;
+  while (l > d->labels && l[-1].start == start)
+    l--;
+  for (const struct label *o = l; o < d->labels + d->label_count && o->start == start;
+       o++)
+    if (strcmp(o->text, l->text) != 0) return NULL;
+  return asprintf(&text, "\"%s\"", l->text) < 0 ? NULL : text;
+}
+
+/* ---- life ---------------------------------------------------------------------- */
+
+struct derived *derived_of(Elf *elf, const struct code *code) {
+  struct derived *d = calloc(1, sizeof *d);
+  if (!d) return NULL;
+  d->code = code;
+  find_slots(d, elf);
+  find_classes(d);
+  find_labels(d);
+  return d;
+}
+
+void derived_free(struct derived *d) {
+  if (!d) return;
+  free(d->slots);
+  free(d->members);
+  free(d->labels);
+  free(d);
+}
+
+char *derived_name(const struct derived *d, uint64_t start) {
+  const struct member *m = member_of(d, start);
+  return m ? class_name(d, m) : label_name(d, start);
+}

@@ -1,0 +1,112 @@
+/* A stripped module whose functions have no symbols: what a virtual table and a table of
+ * commands say of them is all there is. One function is exported, so that the test
+ * can ask for addresses. */
+#include <cstddef>
+
+#define NOINLINE __attribute__((noinline))
+
+namespace shapes {
+struct Base {
+  virtual ~Base();
+  virtual int inherited(int n);
+  virtual int overridden(int n);
+};
+Base::~Base() {}
+int Base::inherited(int n) {
+  return n + 1;
+}
+int Base::overridden(int n) {
+  return n + 2;
+}
+
+struct Other {
+  virtual ~Other();
+  virtual int pure(int n) = 0;
+};
+Other::~Other() {}
+
+struct Derived : Base, Other {
+  int overridden(int n) override;
+  int pure(int n) override;
+  virtual int own(int n);
+};
+int Derived::overridden(int n) {
+  return n + 3;
+}
+int Derived::pure(int n) {
+  return n + 4;
+}
+int Derived::own(int n) {
+  return n + 5;
+}
+} // namespace shapes
+
+static NOINLINE int add(int n) {
+  return n * 3;
+}
+static NOINLINE int remove_all(int n) {
+  return n * 5;
+}
+static NOINLINE int shared(int n) {
+  return n * 7;
+}
+static NOINLINE int last(int n) {
+  return n * 11;
+}
+static NOINLINE int lonely(int n) {
+  return n * 13;
+}
+
+struct command {
+  const char *name;
+  int (*run)(int);
+  const char *help;
+  long flags;
+};
+extern "C" __attribute__((visibility("hidden"))) const command commands[] = {
+    {"add", add, "adds %d", 0},   {"remove-all", remove_all, "not a name", 1},
+    {"shared", shared, NULL, 0},  {"alias", shared, "the same", 0},
+    {"last", last, "the end", 3},
+};
+/* Not a table. */
+struct single {
+  long before[40];
+  struct command only;
+  long behind[40];
+};
+extern "C" __attribute__((visibility("hidden")))
+const single one = {{1, 2, 3}, {"lonely", lonely, NULL, 0}, {4, 5, 6}};
+
+/* The i-th function of a virtual table: behind offset and type_info. */
+static const void *entry(const void *object, int i) {
+  return (*static_cast<const void *const *const *>(object))[i];
+}
+
+extern "C" __attribute__((visibility("default"))) const void *derived_address(int which) {
+  static shapes::Derived object;
+  static shapes::Base base;
+  switch (which) {
+  case 0:
+    return entry(&object, 2); /* behind the two destructors: inherited */
+  case 1:
+    return entry(&object, 3);
+  case 2:
+    return entry(&base, 3);
+  case 3:
+    return entry(&object, 4);
+  case 4:
+    return entry(&object, 5);
+  case 5:
+    return reinterpret_cast<const void *>(commands[0].run);
+  case 6:
+    return reinterpret_cast<const void *>(commands[1].run);
+  case 7:
+    return reinterpret_cast<const void *>(commands[2].run);
+  case 8:
+    return reinterpret_cast<const void *>(commands[4].run);
+  case 9:
+    return reinterpret_cast<const void *>(one.only.run);
+  default:
+    return NULL;
+  }
+}

@@ -1,0 +1,182 @@
+/* What a stripped file says of its functions, and how calls are told apart. */
+#include "names/code.h"
+#include "names/derived.h"
+
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <link.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+struct file {
+  int fd;
+  Elf *elf;
+  struct code *code;
+  struct derived *derived;
+};
+
+static struct file look(const char *path) {
+  struct file f = {.fd = open(path, O_RDONLY | O_CLOEXEC)};
+  elf_version(EV_CURRENT);
+  f.elf = elf_begin(f.fd, ELF_C_READ, NULL);
+  f.code = code_of(f.elf);
+  f.derived = derived_of(f.elf, f.code);
+  return f;
+}
+
+static void look_away(struct file *f) {
+  derived_free(f->derived);
+  code_free(f->code);
+  elf_end(f->elf);
+  close(f->fd);
+}
+
+/* The functions of derived_module.cc, by what derived_address() calls them. */
+static const char *const names[] = {
+    "shapes::Base [virtual 2]",
+    "shapes::Derived [virtual 3]",
+    "shapes::Base [virtual 3]",
+    "shapes::Derived [virtual 4]",
+    "shapes::Derived [virtual 5]",
+    "\"add\"",
+    "\"remove-all\"",
+    NULL, /* two texts */
+    "\"last\"",
+    NULL, /* no table */
+};
+
+static void finds_names(const char *path) {
+  void *library = dlopen(path, RTLD_NOW);
+  assert_non_null(library);
+  const void *(*address)(int);
+  *(void **)&address = dlsym(library, "derived_address");
+  struct link_map *map;
+  assert_int_equal(dlinfo(library, RTLD_DI_LINKMAP, &map), 0);
+  struct file f = look(path);
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    uint64_t at = (uint64_t)address((int)i) - map->l_addr, start;
+    assert_true(code_function(f.code, at + 1, &start));
+    assert_int_equal(start, at);
+    char *name = derived_name(f.derived, start);
+    if (names[i])
+      assert_string_equal(name, names[i]);
+    else
+      assert_null(name);
+    free(name);
+  }
+  look_away(&f);
+  dlclose(library);
+}
+
+static void finds_classes_and_tables(void **state) {
+  (void)state;
+  finds_names(DERIVED_MODULE);
+}
+
+static void reads_packed_relocations(void **state) {
+  (void)state;
+#ifdef DERIVED_MODULE_RELR
+  finds_names(DERIVED_MODULE_RELR);
+#else
+  skip(); /* the linker cannot make them */
+#endif
+}
+
+/* ---- calls --------------------------------------------------------------------- */
+
+static void (*volatile pointer)(void);
+static uint64_t returns_to;
+
+__attribute__((noinline)) static void callee(void) {
+  returns_to = (uint64_t)__builtin_return_address(0);
+}
+__attribute__((noinline)) static uint64_t by_pointer(void) {
+  pointer();
+  return returns_to;
+}
+__attribute__((noinline)) static uint64_t direct(void) {
+  callee();
+  return returns_to;
+}
+struct object {
+  long many[64];
+  void (*call)(void);
+};
+__attribute__((noinline)) static uint64_t by_member(struct object *o, size_t i) {
+  o[i].call();
+  return returns_to;
+}
+
+static uint64_t base_of_self(void) {
+  Dl_info info;
+  struct link_map *map;
+  assert_true(dladdr1((void *)callee, &info, (void **)&map, RTLD_DL_LINKMAP));
+  return map->l_addr;
+}
+
+static void tells_calls_apart(void **state) {
+  (void)state;
+  struct file f = look("/proc/self/exe");
+  uint64_t base = base_of_self();
+  struct object objects[2] = {{.call = callee}, {.call = callee}};
+  pointer = callee;
+  assert_int_equal(code_call_before(f.code, by_pointer() - base), CODE_CALL_BY_POINTER);
+  assert_int_equal(code_call_before(f.code, direct() - base), CODE_CALL_DIRECT);
+  assert_int_equal(code_call_before(f.code, by_member(objects, 1) - base),
+                   CODE_CALL_BY_POINTER);
+  assert_int_equal(code_call_before(f.code, 1), CODE_CALL_UNKNOWN);
+  assert_int_equal(code_call_before(f.code, UINT64_MAX), CODE_CALL_UNKNOWN);
+  look_away(&f);
+}
+
+/* ---- damage -------------------------------------------------------------------- */
+
+static uint32_t random_state = 1;
+static uint32_t next_random(void) {
+  random_state = random_state * 1664525 + 1013904223;
+  return random_state >> 8;
+}
+
+static void survives_damage(void **state) {
+  (void)state;
+  FILE *in = fopen(DERIVED_MODULE, "rb");
+  assert_non_null(in);
+  static char good[1 << 20], bad[1 << 20];
+  size_t n = fread(good, 1, sizeof good, in);
+  fclose(in);
+  for (int round = 0; round < 300; round++) {
+    memcpy(bad, good, n);
+    for (int i = 0; i < 40; i++)
+      bad[64 + next_random() % (n - 64)] = (char)next_random();
+    Elf *elf = elf_memory(bad, round % 3 ? n : n - n / 4);
+    if (!elf) continue;
+    struct code *code = code_of(elf);
+    struct derived *derived = derived_of(elf, code);
+    for (uint64_t at = 0; at < n; at += 64) {
+      uint64_t start = at;
+      code_call_before(code, at);
+      code_function(code, at, &start);
+      free(derived_name(derived, start));
+    }
+    derived_free(derived);
+    code_free(code);
+    elf_end(elf);
+  }
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(finds_classes_and_tables),
+      cmocka_unit_test(reads_packed_relocations),
+      cmocka_unit_test(tells_calls_apart),
+      cmocka_unit_test(survives_damage),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
