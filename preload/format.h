@@ -46,7 +46,8 @@
 #define UL_SEGMENT_GRAIN 64u
 #define UL_NO_MODULE 0xffffu
 
-/* Geometry of the heap (see types.h); also written to the header. */
+/* Geometry of the heap (heap/geometry.h has the same, word for word); also written to the
+ * header. */
 #define UL_ARENA_BYTES (1u << 20)
 #define UL_UNIT_BYTES (1u << 14)
 #define UL_UNITS (UL_ARENA_BYTES / UL_UNIT_BYTES)

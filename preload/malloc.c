@@ -85,12 +85,12 @@ EXPORT int posix_memalign(void **result, size_t align, size_t size) {
 
 EXPORT void *valloc(size_t size) {
   WITH_PROGRAM_IN_FRONT(valloc, size)
-  return do_memalign(UL_PAGE_BYTES, size, HERE);
+  return do_memalign(OS_PAGE, size, HERE);
 }
 
 INLINE void *do_pvalloc(size_t size, const void *frame) {
   size_t pages = os_whole_pages(size);
-  return do_memalign(UL_PAGE_BYTES, pages < size ? SIZE_MAX : pages, frame);
+  return do_memalign(OS_PAGE, pages < size ? SIZE_MAX : pages, frame);
 }
 
 EXPORT void *pvalloc(size_t size) {
@@ -109,7 +109,7 @@ EXPORT void *__libc_memalign(size_t align, size_t size) {
   return do_memalign(align, size, HERE);
 }
 EXPORT void *__libc_valloc(size_t size) {
-  return do_memalign(UL_PAGE_BYTES, size, HERE);
+  return do_memalign(OS_PAGE, size, HERE);
 }
 EXPORT void *__libc_pvalloc(size_t size) {
   return do_pvalloc(size, HERE);

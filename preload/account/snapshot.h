@@ -5,6 +5,7 @@
 #ifndef ULLAGE_SNAPSHOT_H
 #define ULLAGE_SNAPSHOT_H
 
+#include "format.h"
 #include "ledger/book.h"
 
 extern _Atomic uint64_t snapshot_due_ms; /* when the next timed one is */

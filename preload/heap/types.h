@@ -24,16 +24,12 @@
 #ifndef ULLAGE_TYPES_H
 #define ULLAGE_TYPES_H
 
-#include "format.h"
+#include "heap/geometry.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#define UL_SMALL_MAX 512u
-#define UL_MEDIUM_MAX (32u * 1024u)
-#define UL_SPAN_MAX (512u * 1024u) /* half an arena: two still share one */
 
 #define LIKELY(x) __builtin_expect(!!(x), 1)
 #define UNLIKELY(x) __builtin_expect(!!(x), 0)

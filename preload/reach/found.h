@@ -5,6 +5,7 @@
 #ifndef ULLAGE_FOUND_H
 #define ULLAGE_FOUND_H
 
+#include "format.h"
 #include "heap/types.h"
 
 /* The scan reads whatever is there, red zones too. */

@@ -1,6 +1,7 @@
 /* heuristic.c - which interior pointers C++ programs use. */
 #include "reach/heuristic.h"
 
+#include "base/os.h"
 #include "reach/handle.h"
 #include "reach/roots.h"
 
@@ -17,7 +18,7 @@ static bool in_code(uintptr_t address) {
  * 20 words two point to code and none elsewhere? */
 static bool is_vtable(uintptr_t address) {
   enum { WORDS = 20 };
-  if (address % sizeof(uintptr_t) || address < UL_PAGE_BYTES) return false;
+  if (address % sizeof(uintptr_t) || address < OS_PAGE) return false;
   const struct region *r = roots_region(address);
   if (!r || !r->read || !r->file) return false;
   unsigned functions = 0;

@@ -93,7 +93,7 @@ static struct chunk *top, *spare;
 static bool dropped; /* an address did not fit */
 
 static bool grow_stack(void) {
-  struct chunk *c = spare ? spare : os_map(sizeof *c, UL_PAGE_BYTES, OS_TOOL);
+  struct chunk *c = spare ? spare : os_map(sizeof *c, OS_PAGE, OS_TOOL);
   spare = NULL;
   if (!c) return false;
   c->below = top;

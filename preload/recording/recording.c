@@ -25,6 +25,8 @@ static uint64_t start_ms;
 
 /* ---- beginning ----------------------------------------------------------------- */
 
+_Static_assert(UL_PAGE_BYTES == OS_PAGE, "one page");
+
 static void describe_geometry(struct ul_header *h, uint32_t (*class_bytes)(unsigned)) {
   memcpy(h->magic, UL_MAGIC, sizeof h->magic);
   h->version = UL_VERSION;

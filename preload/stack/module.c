@@ -72,7 +72,7 @@ static void read_build_id(struct record *r, const char *note, size_t bytes) {
  * what its headers name need be mapped. */
 static bool lies_within(const struct record *r, uint64_t at, uint64_t bytes) {
   if (at < r->start || at > r->end || bytes > r->end - at) return false;
-  for (uint64_t p = at; p < at + bytes; p = (p | (UL_PAGE_BYTES - 1)) + 1)
+  for (uint64_t p = at; p < at + bytes; p = (p | (OS_PAGE - 1)) + 1)
     if (!os_readable(p & ~(uint64_t)7)) return false;
   return true;
 }
@@ -86,7 +86,7 @@ static bool describes(const struct record *r, const ElfW(Phdr) * p, unsigned n) 
     if (p[i].p_type == PT_GNU_EH_FRAME && at == r->eh_frame_hdr) table = true;
     if (p[i].p_type != PT_LOAD) continue;
     if (at < r->start || at > r->end || p[i].p_memsz > r->end - at) return false;
-    if (at - r->start < (align > UL_PAGE_BYTES ? align : UL_PAGE_BYTES)) starts = true;
+    if (at - r->start < (align > OS_PAGE ? align : OS_PAGE)) starts = true;
   }
   return starts && table;
 }
@@ -150,7 +150,7 @@ static void read_program_name(const struct record *r, char *name) {
   name[n > 0 ? n : 0] = '\0';
   /* The kernel knows of no loader: it was itself asked to run the program. */
   if (getauxval(AT_BASE) != 0) return;
-  char *maps = os_map(MAPS_BYTES, UL_PAGE_BYTES, OS_TOOL);
+  char *maps = os_map(MAPS_BYTES, OS_PAGE, OS_TOOL);
   if (!maps) return;
   if (os_slurp("/proc/self/maps", maps, MAPS_BYTES) > 0)
     read_mapped_name(maps, r->start, name);
@@ -233,9 +233,8 @@ static struct record *new_record(void) {
     return NULL;
   }
   if (!atomic_load(&chunks[n / CHUNK_RECORDS])) {
-    size_t bytes = (CHUNK_RECORDS * sizeof(struct record) + UL_PAGE_BYTES - 1) &
-                   ~(size_t)(UL_PAGE_BYTES - 1);
-    struct record *chunk = os_map(bytes, UL_PAGE_BYTES, OS_TOOL);
+    size_t bytes = os_whole_pages(CHUNK_RECORDS * sizeof(struct record));
+    struct record *chunk = os_map(bytes, OS_PAGE, OS_TOOL);
     if (!chunk) return NULL;
     atomic_store_explicit(&chunks[n / CHUNK_RECORDS], chunk, memory_order_release);
   }

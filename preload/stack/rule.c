@@ -76,7 +76,7 @@ static struct rule_table *fresh_table(unsigned log, unsigned *which) {
     struct rule_table *t = &sizes[log].table[*which];
     if (t == now) continue;
     if (!t->slots) {
-      t->slots = os_map(bytes, UL_PAGE_BYTES, OS_TOOL);
+      t->slots = os_map(bytes, OS_PAGE, OS_TOOL);
       t->mask = ((uint64_t)1 << log) - 1;
       return t->slots ? t : NULL;
     }

@@ -3,7 +3,7 @@
 #include "base/os.h"
 #include "stack/hash.h"
 
-#define PAGE ((uint64_t)UL_PAGE_BYTES)
+#define PAGE ((uint64_t)OS_PAGE)
 /* Beyond this, a frame is not believed. */
 #define FRAME_MAX ((uint64_t)16 << 20)
 #define LOWER_MAX (16 * PAGE)

@@ -21,6 +21,7 @@
 #ifndef ULLAGE_SPAN_H
 #define ULLAGE_SPAN_H
 
+#include "base/os.h"
 #include "heap/types.h"
 
 #include <stdbool.h>
@@ -50,7 +51,7 @@ static inline uint64_t span_word(uint64_t address) {
 /* What is certain of a stack with frames up to `rsp`: the page of the return address
  * below. At the top of a stack, nothing need be mapped at `rsp` itself. */
 static inline uint64_t span_last_page(uint64_t rsp) {
-  return (rsp - 8) & ~((uint64_t)UL_PAGE_BYTES - 1);
+  return (rsp - 8) & ~((uint64_t)OS_PAGE - 1);
 }
 
 static inline bool span_holds(const struct span *s, uint64_t rsp) {
@@ -70,7 +71,7 @@ static inline bool span_below(struct span *s, uint64_t rsp, uint64_t top) {
 /* After a walk that was sure of the stack's frames up to `rsp`, and that they end
  * there. */
 static inline void span_settle(struct span *s, uint64_t rsp) {
-  s->high = s->kept = span_last_page(rsp) + UL_PAGE_BYTES;
+  s->high = s->kept = span_last_page(rsp) + OS_PAGE;
 }
 
 /* After a walk that lost its way above `rsp`: the next one asks again. */

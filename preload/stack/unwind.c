@@ -14,7 +14,7 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-#define PAGE_MASK (~(uint64_t)(UL_PAGE_BYTES - 1))
+#define PAGE_MASK (~(uint64_t)(OS_PAGE - 1))
 #define OWN_FRAMES 16u /* at most, below the caller of the entry point */
 
 /* ---- memory -------------------------------------------------------------------- */
@@ -30,7 +30,7 @@ struct memory {
 };
 
 static uint64_t *known_page(struct memory *m, uint64_t page) {
-  return &m->readable[page / UL_PAGE_BYTES % PAGES];
+  return &m->readable[page / OS_PAGE % PAGES];
 }
 
 static bool read_word(struct memory *m, uint64_t address, uint64_t *value) {

@@ -55,6 +55,12 @@ def test_rooms_include_only_lower_ones(side):
     assert not upward
 
 
+def test_the_heap_knows_of_no_recording():
+    """Its geometry is its own; of format.h base/ has the names of what it counts."""
+    rooms = [path for room in ("base", "heap") for path in (ROOT / "preload" / room).glob("*.[ch]")]
+    assert [p.name for p in rooms if '"format.h"' in p.read_text()] == ["count.h"]
+
+
 SYSTEM = set("""syscall mmap munmap mremap madvise mincore open openat close read pread pread64
     write pwrite pwrite64 access readlink getcwd rename unlink stat fstat ioctl fallocate
     ftruncate getpid getppid gettid kill prctl poll waitid waitpid getrlimit setrlimit

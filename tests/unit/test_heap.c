@@ -125,7 +125,7 @@ static void test_classes(void **state) {
     assert_in_range(c, 1, UL_CLASSES - 1);
     assert_true(class_bytes(c) >= n);
     assert_true(c == 1 || class_bytes(c - 1) < n);
-    assert_true(n <= UL_SMALL_MAX || class_bytes(c) - n <= n / 4);
+    assert_true(n <= 512 || class_bytes(c) - n <= n / 4);
     assert_true(n < 1024 || class_bytes(c) - n <= n / 8);
   }
   for (size_t align = 32; align <= UL_UNIT_BYTES / 2; align *= 2)
