@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 
 /* ---- confinement ---------------------------------------------------------------- */
 
@@ -79,6 +80,12 @@ unsigned os_user(void) {
 }
 int os_parent(void) {
   return os_confined() ? 0 : (int)os_call(SYS_getppid);
+}
+
+uint64_t os_limit(int resource) {
+  struct rlimit limit;
+  bool known = !os_confined() && os_call(SYS_prlimit64, 0, resource, NULL, &limit) == 0;
+  return known ? limit.rlim_cur : UINT64_MAX;
 }
 
 /* The word that the kernel clears when the leader ends (set_tid_address), which libc has

@@ -195,6 +195,7 @@ int os_tid(void);
 int os_pid(void);
 int os_parent(void);
 unsigned os_user(void);        /* the effective one */
+uint64_t os_limit(int resource); /* RLIMIT_...; UINT64_MAX: none, or nobody knows */
 bool os_thread_alive(int tid); /* or nobody knows */
 /* At the beginning, and in a forked child. The id of the process is that of its leader, and
  * stays in use when that thread has ended and others live: this is how its end is known. */

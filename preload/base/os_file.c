@@ -85,22 +85,16 @@ ssize_t os_slurp(const char *path, char *buffer, size_t size) {
 
 /* ---- extent -------------------------------------------------------------------- */
 
-static uint64_t longest_file(void) {
-  struct rlimit limit;
-  bool known = os_call(SYS_prlimit64, 0, RLIMIT_FSIZE, NULL, &limit) == 0;
-  return known ? limit.rlim_cur : UINT64_MAX;
-}
-
 /* Beyond RLIMIT_FSIZE the kernel would not just fail but send SIGXFSZ. */
 int os_set_length(int fd, uint64_t bytes) {
   if (os_confined() || os_injected(OS_OP_FALLOCATE)) return -ENOSPC;
-  if (bytes > longest_file()) return -EFBIG;
+  if (bytes > os_limit(RLIMIT_FSIZE)) return -EFBIG;
   return (int)os_call(SYS_ftruncate, fd, bytes);
 }
 
 int os_set_length_of(const char *path, uint64_t bytes) {
   if (os_confined()) return -EPERM;
-  if (bytes > longest_file()) return -EFBIG;
+  if (bytes > os_limit(RLIMIT_FSIZE)) return -EFBIG;
   return (int)os_call(SYS_truncate, path, bytes);
 }
 
@@ -116,7 +110,7 @@ int os_room(int fd, struct os_room *room) {
   int error = (int)os_call(SYS_fstatfs, fd, &status);
   if (!error)
     *room = (struct os_room){(uint64_t)status.f_bavail * (uint64_t)status.f_bsize,
-                             longest_file(), !fills_holes(status.f_type)};
+                             os_limit(RLIMIT_FSIZE), !fills_holes(status.f_type)};
   return error;
 }
 

@@ -90,22 +90,24 @@ EXPORT _Noreturn void __assert(const char *assertion, const char *file, int line
 
 /* ---- exec ---------------------------------------------------------------------- */
 
-/* A path that cannot be executed for certain is not worth the last words. */
-static bool may_succeed(const char *path) {
-  return os_access(path, X_OK) == 0;
+/* What execvp will find in PATH: shells and make try names that are nowhere. Its path, in
+ * `found` if it is another. What is no program, execvp gives to a shell. */
+static bool can_have(struct target *t, const char *path, char *const arguments[],
+                     char *const environment[]) {
+  *t = target_at(path, arguments, environment);
+  return !t->error || t->error == -ENOEXEC;
 }
 
-/* The same for a name that execvp will look for in PATH: shells and make try names that
- * are nowhere. Its path, in `found` if it is another. */
-static const char *find(const char *file, char found[PATH_MAX]) {
+static const char *find(struct target *t, const char *file, char *const arguments[],
+                        char *const environment[], char found[PATH_MAX]) {
   const char *directory = getenv("PATH");
-  if (strchr(file, '/')) return may_succeed(file) ? file : NULL;
+  if (strchr(file, '/')) return can_have(t, file, arguments, environment) ? file : NULL;
   if (!directory) directory = "/bin:/usr/bin"; /* as libc */
   for (;; directory++) {
     int length = (int)strcspn(directory, ":");
     int n =
         snprintf(found, PATH_MAX, "%.*s%s%s", length, directory, length ? "/" : "", file);
-    if (n > 0 && n < PATH_MAX && may_succeed(found)) return found;
+    if (n > 0 && n < PATH_MAX && can_have(t, found, arguments, environment)) return found;
     directory += length;
     if (!*directory) return NULL;
   }
@@ -119,8 +121,9 @@ static int exec_raw(const char *path, char *const arguments[],
 
 EXPORT int execve(const char *path, char *const arguments[], char *const environment[]) {
   NEXT(execve);
-  if (may_succeed(path)) process_exec(path);
-  environment = TARGET_ENVIRONMENT(path, environment);
+  struct target t = target_at(path, arguments, environment);
+  if (!t.error) process_exec(path);
+  environment = TARGET_ENVIRONMENT(&t, environment);
   int result =
       real ? real(path, arguments, environment) : exec_raw(path, arguments, environment);
   process_resume();
@@ -134,9 +137,10 @@ EXPORT int execv(const char *path, char *const arguments[]) {
 EXPORT int execvpe(const char *file, char *const arguments[], char *const environment[]) {
   NEXT(execvpe);
   char found[PATH_MAX];
-  const char *path = find(file, found);
-  if (path) process_exec(file);
-  if (path) environment = TARGET_ENVIRONMENT(path, environment);
+  struct target t;
+  bool there = find(&t, file, arguments, environment, found);
+  if (there) process_exec(file);
+  if (there) environment = TARGET_ENVIRONMENT(&t, environment);
   int result = real(file, arguments, environment);
   process_resume();
   return result;
@@ -148,21 +152,25 @@ EXPORT int execvp(const char *file, char *const arguments[]) {
 
 EXPORT int fexecve(int fd, char *const arguments[], char *const environment[]) {
   NEXT(fexecve);
-  process_exec("(a descriptor)");
-  environment = TARGET_ENVIRONMENT_OF(fd, environment);
+  struct target t = target_of(fd, environment);
+  if (!t.error) process_exec("(a descriptor)");
+  environment = TARGET_ENVIRONMENT(&t, environment);
   int result = real(fd, arguments, environment);
   process_resume();
   return result;
 }
 
+/* A path from a descriptor is not looked at. */
 EXPORT int execveat(int fd, const char *path, char *const arguments[],
                     char *const environment[], int flags) {
   NEXT(execveat);
-  process_exec(path);
+  struct target t = {0};
   if (flags & AT_EMPTY_PATH && !*path)
-    environment = TARGET_ENVIRONMENT_OF(fd, environment);
+    t = target_of(fd, environment);
   else if (*path == '/' || fd == AT_FDCWD)
-    environment = TARGET_ENVIRONMENT(path, environment);
+    t = target_at(path, arguments, environment);
+  if (!t.error) process_exec(path);
+  environment = TARGET_ENVIRONMENT(&t, environment);
   int result = real(fd, path, arguments, environment, flags);
   process_resume();
   return result;
@@ -213,8 +221,9 @@ EXPORT int posix_spawn(pid_t *pid, const char *path,
                        const posix_spawnattr_t *attributes, char *const arguments[],
                        char *const environment[]) {
   NEXT(posix_spawn);
+  struct target t = target_at(path, arguments, environment);
   return real(pid, path, actions, attributes, arguments,
-              TARGET_ENVIRONMENT(path, environment));
+              TARGET_ENVIRONMENT(&t, environment));
 }
 
 EXPORT int posix_spawnp(pid_t *pid, const char *file,
@@ -223,8 +232,9 @@ EXPORT int posix_spawnp(pid_t *pid, const char *file,
                         char *const environment[]) {
   NEXT(posix_spawnp);
   char found[PATH_MAX];
-  const char *path = find(file, found);
-  if (path) environment = TARGET_ENVIRONMENT(path, environment);
+  struct target t;
+  if (find(&t, file, arguments, environment, found))
+    environment = TARGET_ENVIRONMENT(&t, environment);
   return real(pid, file, actions, attributes, arguments, environment);
 }
 

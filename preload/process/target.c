@@ -5,10 +5,13 @@
 
 #include <dlfcn.h>
 #include <elf.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <link.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 enum { SCRIPT_LEVELS = 5, HEADERS = 32, ENTRIES = 128, NAME = 64, HEAD = 256 };
 
@@ -132,46 +135,96 @@ static bool in_environment(char *const environment[], const char *name) {
   return false;
 }
 
-/* Without a loader nothing is preloaded; but valgrind's tools preload for their client.
- */
-static bool unfit_elf(int fd, const Elf64_Ehdr *elf, char *const environment[]) {
-  struct image m = {.fd = fd, .headers = elf->e_phnum};
-  char loader[PATH_MAX] = "";
-  if (elf->e_ident[EI_CLASS] != ELFCLASS64 || elf->e_machine != EM_X86_64) return true;
-  if (m.headers > HEADERS || elf->e_phentsize != sizeof *m.header ||
-      os_read_at(fd, m.header, m.headers * sizeof *m.header, elf->e_phoff) != 0)
-    return false;
-  const Elf64_Phdr *interpreter = header_of(&m, PT_INTERP);
-  if (!interpreter) return in_environment(environment, "VALGRIND_LAUNCHER=");
-  if (interpreter->p_filesz >= sizeof loader ||
-      os_read_at(fd, loader, interpreter->p_filesz, interpreter->p_offset) != 0)
-    return false;
-  return !begins(last_part(loader), "ld-linux-x86-64") || is_checked(&m);
+/* Other formats than these are somebody's who has registered them (binfmt_misc). */
+static int unknown_format(void) {
+  return os_access("/proc/sys/fs/binfmt_misc/status", F_OK) == 0 ? 0 : -ENOEXEC;
 }
 
-static bool unfit_path(const char *path, char *const environment[], unsigned level);
+/* Without a loader nothing is preloaded; but valgrind's tools preload for their client.
+ */
+static void look_at_elf(struct target *t, int fd, const Elf64_Ehdr *elf,
+                        char *const environment[]) {
+  struct image m = {.fd = fd, .headers = elf->e_phnum};
+  char loader[PATH_MAX] = "";
+  t->unfit = elf->e_ident[EI_CLASS] != ELFCLASS64 || elf->e_machine != EM_X86_64;
+  if (t->unfit || m.headers > HEADERS || elf->e_phentsize != sizeof *m.header ||
+      os_read_at(fd, m.header, m.headers * sizeof *m.header, elf->e_phoff) != 0)
+    return;
+  const Elf64_Phdr *interpreter = header_of(&m, PT_INTERP);
+  if (!interpreter) {
+    t->unfit = in_environment(environment, "VALGRIND_LAUNCHER=");
+  } else if (interpreter->p_filesz < sizeof loader &&
+             os_read_at(fd, loader, interpreter->p_filesz, interpreter->p_offset) == 0) {
+    t->error = os_access(loader, X_OK);
+    t->unfit = !begins(last_part(loader), "ld-linux-x86-64") || is_checked(&m);
+  }
+}
 
-static bool unfit(int fd, char *const environment[], unsigned level) {
+static void look_at_path(struct target *t, const char *path, char *const environment[],
+                         unsigned level);
+
+static void look_at(struct target *t, int fd, char *const environment[], unsigned level) {
   union {
     Elf64_Ehdr elf;
     char text[HEAD + 1];
   } head = {.text = ""};
   ssize_t n = os_read_part(fd, head.text, HEAD, 0); /* the kernel reads as much */
-  if (n >= (ssize_t)sizeof head.elf && memcmp(head.text, ELFMAG, SELFMAG) == 0)
-    return unfit_elf(fd, &head.elf, environment);
-  if (n < 2 || !begins(head.text, "#!")) return false;
-  char *name = head.text + 2 + strspn(head.text + 2, " \t");
-  name[strcspn(name, " \t\n")] = 0;
-  return unfit_path(name, environment, level + 1);
+  if (n >= (ssize_t)sizeof head.elf && memcmp(head.text, ELFMAG, SELFMAG) == 0) {
+    look_at_elf(t, fd, &head.elf, environment);
+  } else if (n >= 2 && begins(head.text, "#!")) {
+    char *name = head.text + 2 + strspn(head.text + 2, " \t");
+    name[strcspn(name, " \t\n")] = 0;
+    look_at_path(t, name, environment, level + 1);
+  } else {
+    t->error = n < 0 ? (int)n : unknown_format();
+  }
 }
 
-static bool unfit_path(const char *path, char *const environment[], unsigned level) {
-  if (level > SCRIPT_LEVELS) return false;
-  int fd = os_open(path, O_RDONLY | O_NONBLOCK, 0);
-  if (fd < 0) return false; /* nothing to learn, and nothing against trying */
-  bool result = unfit(fd, environment, level);
+/* What cannot be read may be executed all the same. */
+static void look_at_path(struct target *t, const char *path, char *const environment[],
+                         unsigned level) {
+  t->error = level > SCRIPT_LEVELS ? -ELOOP : os_access(path, X_OK);
+  int fd = t->error ? -1 : os_open(path, O_RDONLY | O_NONBLOCK, 0);
+  if (fd < 0) return;
+  look_at(t, fd, environment, level);
   os_close(fd);
-  return result;
+}
+
+/* The kernel's: ARG_MAX of it, and what one may be long. */
+static bool too_long(char *const arguments[], char *const environment[]) {
+  enum { ONE = 32 * OS_PAGE, LEAST = ONE };
+  const uint64_t most = UINT64_C(6) << 20;
+  uint64_t limit = os_limit(RLIMIT_STACK) / 4, all = 0;
+  char *const *const lists[] = {arguments, environment};
+  if (limit > most) limit = most;
+  if (limit < LEAST) limit = LEAST;
+  for (unsigned i = 0; i < 2; i++) {
+    for (char *const *s = lists[i]; s && *s; s++) {
+      size_t bytes = strlen(*s) + 1;
+      all += bytes + sizeof *s;
+      if (bytes > ONE) return true;
+    }
+  }
+  return all > limit;
+}
+
+/* Who is confined cannot look, and what it starts would not know of the confinement. */
+static const struct target of_confined = {.unfit = true};
+
+struct target target_at(const char *path, char *const arguments[],
+                        char *const environment[]) {
+  struct target t = {0};
+  if (os_confined()) return of_confined;
+  look_at_path(&t, path, environment, 0);
+  if (!t.error && too_long(arguments, environment)) t.error = -E2BIG;
+  return t;
+}
+
+struct target target_of(int fd, char *const environment[]) {
+  struct target t = {0};
+  if (os_confined()) return of_confined;
+  look_at(&t, fd, environment, 0);
+  return t;
 }
 
 /* ---- the environment ------------------------------------------------------------ */
@@ -216,17 +269,9 @@ static size_t room(char *const environment[], const char *variable) {
   return (n + 1) * sizeof *environment + strlen(variable) + 1;
 }
 
-/* Who is confined cannot look, and what it starts would not know of the confinement. */
-size_t target_room(const char *path, char *const environment[]) {
-  const char *variable = our_variable(environment);
-  if (!variable || !(os_confined() || unfit_path(path, environment, 0))) return 0;
-  return room(environment, variable);
-}
-
-size_t target_room_of(int fd, char *const environment[]) {
-  const char *variable = our_variable(environment);
-  if (!variable || !(os_confined() || unfit(fd, environment, 0))) return 0;
-  return room(environment, variable);
+size_t target_room(const struct target *t, char *const environment[]) {
+  const char *variable = t->unfit ? our_variable(environment) : NULL;
+  return variable ? room(environment, variable) : 0;
 }
 
 static void copy_others(char *to, const char *list) {

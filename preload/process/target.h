@@ -1,4 +1,9 @@
-/* target.h - the program that this one is about to start: could it run with us preloaded?
+/* target.h - the program that this one is about to start: can it run at all, and with us
+ * preloaded?
+ *
+ * The last words are said before an exec, and the program stopped for them. For one that
+ * must fail they are not: shells and make try what is no program (a script without #!),
+ * what has no loader here, or with more arguments than there may be.
  *
  * LD_PRELOAD is for all programs that come of this one, but not all can have us: one of
  * 32 bits says an error, one of another libc cannot start, a sanitizer wants to be the
@@ -7,23 +12,27 @@
 #ifndef ULLAGE_TARGET_H
 #define ULLAGE_TARGET_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
-/* The environment to start `path` with, or what the descriptor is of: `environment`, or a
- * copy without us, on the caller's stack. Allocates nothing else, and takes no lock. */
-#define TARGET_ENVIRONMENT(path, environment)                                            \
-  TARGET_CHOOSE(target_room(path, environment), environment)
-#define TARGET_ENVIRONMENT_OF(fd, environment)                                           \
-  TARGET_CHOOSE(target_room_of(fd, environment), environment)
+struct target {
+  int error;  /* for certain it cannot be started: -errno */
+  bool unfit; /* not with us */
+};
+/* Of a path, and of what a descriptor is of. */
+struct target target_at(const char *path, char *const arguments[],
+                        char *const environment[]);
+struct target target_of(int fd, char *const environment[]);
 
-#define TARGET_CHOOSE(bytes, environment)                                                \
+/* The environment to start it with: `environment`, or a copy without us, on the caller's
+ * stack. Allocates nothing else, and takes no lock. */
+#define TARGET_ENVIRONMENT(target, environment)                                          \
   __extension__({                                                                        \
-    size_t room_ = (bytes);                                                              \
+    size_t room_ = target_room(target, environment);                                     \
     room_ ? target_without_us(environment, __builtin_alloca(room_)) : (environment);     \
   })
 
 /* Bytes that the copy needs; 0: it needs none. */
-size_t target_room(const char *path, char *const environment[]);
-size_t target_room_of(int fd, char *const environment[]);
+size_t target_room(const struct target *t, char *const environment[]);
 char *const *target_without_us(char *const environment[], void *room);
 #endif

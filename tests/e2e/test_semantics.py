@@ -4,6 +4,7 @@ signals, its children, and what malloc promises."""
 import os
 import signal
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -29,7 +30,7 @@ ENDS = {  # mode: (how the recording says it ended, status)
     "_exit": ("exited", 3), "syscall": ("exited", 3), "_Exit": ("exited", 3), "quick_exit": ("exited", 3),
     "thread": ("exited", 3), "last_thread": ("exited", 0),
     "abort": ("signaled", 6), "assert": ("signaled", 6), "segv": ("signaled", 11), "term": ("signaled", 15),
-    "kill": ("signaled", 9), "exec_failing": ("exited", 3), "vfork": ("exited", 3),
+    "kill": ("signaled", 9), "exec_failing": ("exited", 3), "exec_hopeless": ("exited", 3), "vfork": ("exited", 3),
     "spawn": ("exited", 3), "system": ("exited", 3), "raw_fork": ("exited", 3),
     "fork": ("exited", 3), "daemon": ("exited", 3),
 }
@@ -61,6 +62,22 @@ def test_leaks_are_found_however_it_ends(recorder, mode):
 
 
 @pytest.mark.short
+@pytest.mark.parametrize("mode", ["exec_hopeless", "exec_failing"])
+def test_exec_that_must_fail_is_no_end(recorder, mode):
+    assert recorder.same(program("ends"), mode).status == 3
+    report = recorder.answer("report")
+    assert "EXEC_FAILED" not in report["fallbacks"], report["fallbacks"]
+
+
+@pytest.mark.short
+def test_exec_of_a_text_is_an_end(recorder):
+    r = recorder.same(program("ends"), "exec_text")
+    assert (r.status, r.stdout) == (3, b"by a shell\n")
+    before = recorder.answer("report", file=recorder.file.with_name("recording.1"))
+    assert before["program"]["exit"]["kind"] == "execed"
+
+
+@pytest.mark.short
 def test_sleeping_threads_sleep_on_when_the_process_ends(recorder):
     for _ in range(5):
         r = recorder.same(program("asleep"), "end")
@@ -69,11 +86,13 @@ def test_sleeping_threads_sleep_on_when_the_process_ends(recorder):
 
 @pytest.mark.short
 def test_sleeping_threads_sleep_on_when_an_exec_fails(recorder, tmp_path):
-    script = tmp_path / "no-program"
-    script.write_bytes(b"\0" * 100)
-    script.chmod(0o755)
-    r = recorder.same(program("asleep"), "exec", script)
+    busy = tmp_path / "program"
+    busy.write_bytes(Path(program("ends")).read_bytes())
+    busy.chmod(0o755)
+    with open(busy, "r+b"):
+        r = recorder.same(program("asleep"), "exec", busy)
     assert (r.status, r.stdout) == (0, b"slept\n")
+    assert recorder.answer("report")["fallbacks"]["EXEC_FAILED"] == 3
 
 
 def test_exit_writes_before_the_last_words(recorder):

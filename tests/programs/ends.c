@@ -1,11 +1,14 @@
 /* ends.c - every way to end, each after 10 blocks of 100 bytes were leaked by
  * leak_before_end(). The exit status, where there is one, is 3. */
+#define _GNU_SOURCE
 #include "common.h"
 #include <assert.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -54,6 +57,56 @@ static void do_exec_missing(void) {
   execlp("no-such-program", "no-such-program", (char *)NULL);
   CHECK(errno == ENOENT);
   memset(keep(malloc(8 << 20)), 1, 8 << 20); /* worth a recording */
+}
+/* A file of `n` bytes that may be executed. */
+static const char *make_file(const void *bytes, size_t n) {
+  static char path[30];
+  strcpy(path, "/tmp/ends.XXXXXX");
+  int fd = mkstemp(path);
+  CHECK(fd >= 0 && write(fd, bytes, n) == (ssize_t)n && fchmod(fd, 0700) == 0);
+  close(fd);
+  return path;
+}
+static void must_fail(const void *bytes, size_t n, int error) {
+  const char *path = make_file(bytes, n);
+  execl(path, path, (char *)NULL);
+  CHECK(errno == error);
+  unlink(path);
+}
+static void must_be_too_long(size_t argument, size_t count) {
+  char **arguments = calloc(count + 2, sizeof *arguments), *one = malloc(argument + 1);
+  memset(one, 'x', argument);
+  one[argument] = 0;
+  for (size_t i = 0; i <= count; i++)
+    arguments[i] = one;
+  execv("/bin/true", arguments);
+  CHECK(errno == E2BIG);
+  free(arguments);
+  free(one);
+}
+/* What looks executable, and can be seen not to be. */
+static void do_exec_hopeless(void) {
+  static char image[1 << 20];
+  int fd = open("/proc/self/exe", O_RDONLY);
+  ssize_t n = read(fd, image, sizeof image);
+  CHECK(n > 0);
+  close(fd);
+  must_fail("\177ELF", 4, ENOEXEC);
+  must_fail("echo no program\n", 16, ENOEXEC);
+  must_fail("#!/nonexistent/sh\n", 18, ENOENT);
+  must_fail("#!/tmp\n", 7, EACCES);
+  char *loader = memmem(image, (size_t)n, "/ld-linux-x86-64", 16);
+  CHECK(loader);
+  loader[1] = 'X';
+  must_fail(image, (size_t)n, ENOENT);
+  must_be_too_long(150000, 1);
+  must_be_too_long(100000, 70);
+  puts("all failed");
+}
+/* ... but libc gives it to a shell. */
+static void do_exec_text(void) {
+  const char *path = make_file("rm $0; echo by a shell; exit 3\n", 31);
+  execlp(path, path, (char *)NULL);
 }
 static void do_vfork(void) {
   for (int i = 0; i < 20; i++) {
@@ -159,6 +212,8 @@ int main(int argc, char **argv) {
   if (!strcmp(mode, "exec")) do_exec();
   if (!strcmp(mode, "exec_failing")) do_exec_failing();
   if (!strcmp(mode, "exec_missing")) do_exec_missing();
+  if (!strcmp(mode, "exec_hopeless")) do_exec_hopeless();
+  if (!strcmp(mode, "exec_text")) do_exec_text();
   if (!strcmp(mode, "vfork")) do_vfork();
   if (!strcmp(mode, "spawn")) do_spawn();
   if (!strcmp(mode, "system")) do_system();

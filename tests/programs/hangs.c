@@ -14,6 +14,7 @@
  *   hangs cancel exit|quick_exit|_exit|return   the end, with a cancellation pending */
 #define _GNU_SOURCE
 #include "common.h"
+#include <fcntl.h>
 #include <link.h>
 #include <pthread.h>
 #include <sched.h>
@@ -349,15 +350,19 @@ static void *use_heap_on(void *number) {
 }
 
 /* Of what may be executed, and cannot. */
+/* A program that is being written. */
 static void fail_to_exec(void) {
+  static char image[1 << 20];
   char path[] = "/tmp/hangs.XXXXXX";
-  int fd = mkstemp(path);
-  CHECK(fd >= 0 && write(fd, "\177ELF", 4) == 4 && fchmod(fd, 0700) == 0);
-  close(fd);
+  int fd = mkstemp(path), from = open("/proc/self/exe", O_RDONLY);
+  ssize_t n = read(from, image, sizeof image);
+  CHECK(fd >= 0 && n > 0 && write(fd, image, (size_t)n) == n && fchmod(fd, 0700) == 0);
   for (long i = 0; i < rounds; i++) {
     execl(path, path, (char *)NULL);
-    CHECK(errno == ENOEXEC);
+    CHECK(errno == ETXTBSY);
   }
+  close(from);
+  close(fd);
   unlink(path);
 }
 
