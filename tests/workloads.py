@@ -62,3 +62,49 @@ long f{i}(T *t, int n) {{
 }}
 """)
     return "".join(out)
+
+
+def CPP_SOURCE(functions):
+    """C++ for the compiler to work on: containers of the library for many types."""
+    out = ["#include <algorithm>\n#include <map>\n#include <memory>\n#include <string>\n"
+           "#include <vector>\n"]
+    for i in range(functions):
+        out.append(f"""
+struct T{i} {{ long a; std::string s; bool operator<(const T{i} &o) const {{ return a < o.a; }} }};
+long f{i}(const std::vector<std::string> &words) {{
+  std::map<std::string, std::vector<std::unique_ptr<T{i}>>> by;
+  for (auto &w : words)
+    by[w.substr(0, 2)].push_back(std::make_unique<T{i}>(T{i}{{(long)w.size(), w}}));
+  long sum = {i};
+  for (auto &[k, v] : by) {{
+    std::sort(v.begin(), v.end(), [](auto &x, auto &y) {{ return *x < *y; }});
+    sum += v.front()->a + (long)k.size();
+  }}
+  return sum;
+}}
+""")
+    return "".join(out)
+
+
+def NODE_OBJECTS(objects):
+    return f"""
+const crypto = require('crypto');
+let sum = 0, kept = [];
+for (let i = 0; i < {objects}; i++) {{
+  const o = JSON.parse(JSON.stringify({{id: i, name: 'n' + i, values: [i, i + 1, i + 2]}}));
+  kept[i % 1000] = Buffer.alloc(9000 + i % 100, o.name);
+  if (i % 10 == 0) sum += crypto.createHash('md5').update(o.name).digest()[0];
+  sum += kept[i % 1000].length;
+}}
+console.log(sum);
+"""
+
+
+JQ_FILTER = ("[.[] | select(.id % 3 == 0) | {name: (.name + \"x\"), n: (.values | length)}] | "
+             "group_by(.n) | map({n: .[0].n, count: length, last: .[-1].name})")
+
+
+def json_records(records):
+    """As text, for jq."""
+    return "[" + ",".join(f'{{"id":{i},"name":"n{i}","values":{list(range(i % 20))}}}'
+                          for i in range(records)) + "]"
