@@ -95,6 +95,7 @@ struct large {
   size_t reserve;            /* further pages behind them, retained (retain.h) */
   size_t requested;          /* the watcher's: what it counts as live of it */
   struct ul_large *record;   /* the watcher's */
+  uint32_t record_index;     /* the watcher's */
   struct large *next, *prev; /* all large blocks in use */
   bool zeroed;               /* fresh from the OS */
   bool in_use;               /* not in the cache */

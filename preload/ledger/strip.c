@@ -122,6 +122,7 @@ static void large_in(struct large *l) {
   if (!l->record && recording && !recording_stopped()) {
     uint32_t i = table_append(UL_LARGES, 1);
     if (i != TABLE_NONE) l->record = table_at(UL_LARGES, i);
+    l->record_index = i;
   }
   l->requested = 0;
   if (!recorded(l->record)) return;

@@ -50,7 +50,7 @@ bool handle_prepare(uint32_t sites) {
 }
 
 static struct place *place_of(const struct found *f) {
-  uint32_t site = ul_entry_site(*f->entry);
+  uint32_t site = ul_entry_site(found_entry(f));
   return &places[site < place_count ? site : UL_SITE_NO_STACK];
 }
 
@@ -78,8 +78,8 @@ void handle_met(const struct found *f, uintptr_t offset, bool strong) {
   struct place *p = place_of(f);
   unsigned i = index_of(p, (uint32_t)offset);
   if (i == OFFSETS) return;
-  p->met[i].blocks += !f->marks->notes;
-  f->marks->notes |= met(i) | (strong ? met_strong(i) : 0);
+  p->met[i].blocks += !*found_notes(f);
+  *found_notes(f) |= met(i) | (strong ? met_strong(i) : 0);
 }
 
 /* ---- places -------------------------------------------------------------------- */
@@ -212,7 +212,7 @@ bool handle_choose(bool reached(const struct found *f), bool *any) {
   bool *undecided = scratch(place_count);
   if (!undecided) return false;
   was_reached = reached;
-  found_each(count_reached);
+  census_each(count_reached);
   bool left = choose_by_site(undecided);
   if (left && !take_wides()) return false;
   for (unsigned frames = FRAMES; left && frames; frames--)
@@ -228,5 +228,5 @@ bool handle_is(const struct found *f, uintptr_t offset) {
 }
 
 bool handle_holds(const struct found *f) {
-  return place_of(f)->handles & f->marks->notes >> OFFSETS;
+  return place_of(f)->handles & *found_notes(f) >> OFFSETS;
 }

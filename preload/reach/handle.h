@@ -6,7 +6,7 @@
 #ifndef ULLAGE_HANDLE_H
 #define ULLAGE_HANDLE_H
 
-#include "reach/found.h"
+#include "reach/census.h"
 
 /* Before the first pointer is met. sites: in UL_SITES. false: no memory. */
 bool handle_prepare(uint32_t sites);

@@ -36,19 +36,19 @@ static bool is_stdstring(const struct found *f, uintptr_t offset) {
   const size_t head = 3 * sizeof(size_t);
   if (offset != head) return false;
   size_t length = word_at(f->start), capacity = word_at(f->start + sizeof(size_t));
-  return length <= capacity && f->requested == head + capacity + 1;
+  return length <= capacity && found_requested(f) == head + capacity + 1;
 }
 
 /* A block that begins with the size of the rest. */
 static bool is_length64(const struct found *f, uintptr_t offset) {
   if (offset != sizeof(uint64_t)) return false;
   uint64_t length = word_at(f->start);
-  return length > 0 && length == f->requested - sizeof(uint64_t);
+  return length > 0 && length == found_requested(f) - sizeof(uint64_t);
 }
 
 bool heuristic_empty_array(const struct found *f, uintptr_t offset) {
-  return offset == sizeof(size_t) && f->requested == offset &&
-         ul_entry_family(*f->entry) == UL_FAMILY_NEW_ARRAY && word_at(f->start) == 0;
+  return offset == sizeof(size_t) && found_requested(f) == offset &&
+         ul_entry_family(found_entry(f)) == UL_FAMILY_NEW_ARRAY && word_at(f->start) == 0;
 }
 
 /* new[] of objects with a destructor: their number, then the objects; before both a gap,
@@ -57,14 +57,14 @@ static bool is_newarray(const struct found *f, uintptr_t offset) {
   if (heuristic_empty_array(f, offset)) return true;
   if (offset < sizeof(size_t) || offset & (offset - 1)) return false;
   size_t objects = word_at(f->start + offset - sizeof(size_t));
-  if (objects == 0 || (f->requested - offset) % objects) return false;
-  size_t object = (f->requested - offset) / objects;
+  if (objects == 0 || (found_requested(f) - offset) % objects) return false;
+  size_t object = (found_requested(f) - offset) / objects;
   return offset == sizeof(size_t) || (object > 0 && object % offset == 0);
 }
 
 /* A pointer to a base class that is not the first: there is another table pointer. */
 static bool is_base(const struct found *f, uintptr_t offset) {
-  if (offset % sizeof(uintptr_t) || f->requested < offset + sizeof(uintptr_t))
+  if (offset % sizeof(uintptr_t) || found_requested(f) < offset + sizeof(uintptr_t))
     return false;
   return is_vtable(word_at(f->start)) && is_vtable(word_at(f->start + offset));
 }

@@ -4,7 +4,7 @@
 #ifndef ULLAGE_HEURISTIC_H
 #define ULLAGE_HEURISTIC_H
 
-#include "reach/found.h"
+#include "reach/census.h"
 
 /* new T[0], of objects with a destructor: there is only their number, and the pointer to
  * the objects leads to the end of the block. */

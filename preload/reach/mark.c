@@ -55,7 +55,7 @@
 #include <ucontext.h>
 
 enum state {
-  UNREACHED = FOUND_LIVE,
+  UNREACHED = CENSUS_LIVE,
   POSSIBLE,
   HELD,
   OF_MAIN,
@@ -69,7 +69,7 @@ enum state {
 /* The marking under way. */
 static struct {
   struct mark_from from;
-  struct found_extent heap;
+  struct census_extent heap;
   bool *holds; /* by site: blocks are roots (dynamic TLS) */
   uint64_t root_bytes;
   const struct found *holder; /* the block that is being scanned, or `root` */
@@ -131,10 +131,10 @@ static bool (*visited)(uint8_t state);
 
 static READS_ANYTHING void candidate(const uintptr_t *at) {
   struct found f;
-  if (!found_at(*at, &f)) return;
+  if (!census_at(*at, &f)) return;
   uintptr_t offset = *at - f.start;
   marking.at = (uintptr_t)at;
-  if (offset == 0 || offset < f.requested || heuristic_empty_array(&f, offset))
+  if (offset == 0 || offset < found_requested(&f) || heuristic_empty_array(&f, offset))
     meet(&f, offset);
 }
 
@@ -158,7 +158,7 @@ static READS_ANYTHING void scan_words(uintptr_t start, uintptr_t end) {
 
 static void scan_block(const struct found *f) {
   marking.holder = f;
-  uintptr_t end = f->start + (marking.from.slack ? f->usable : f->requested);
+  uintptr_t end = f->start + (marking.from.slack ? f->usable : found_requested(f));
   if (end - f->start >= UL_ARENA_BYTES)
     roots_touched(f->start, end, marking.from.pagemaps, scan_words);
   else
@@ -168,11 +168,11 @@ static void scan_block(const struct found *f) {
 static void drain_stack(void) {
   struct found f;
   for (uintptr_t start; (start = pop());)
-    if (found_at(start, &f)) scan_block(&f);
+    if (census_at(start, &f)) scan_block(&f);
 }
 
 static void scan_again(const struct found *f) {
-  if (!visited(f->marks->state)) return;
+  if (!visited(found_state(f))) return;
   scan_block(f);
   drain_stack();
 }
@@ -181,12 +181,12 @@ static void drain(void) {
   drain_stack();
   while (UNLIKELY(dropped)) {
     dropped = false;
-    found_each(scan_again);
+    census_each(scan_again);
   }
 }
 
 static void mark(const struct found *f, uint8_t state) {
-  f->marks->state = state;
+  found_set_state(f, state);
   push(f->start);
 }
 
@@ -197,10 +197,10 @@ static bool is_reachable(uint8_t state) {
 }
 
 static void meet_strong(const struct found *f, uintptr_t offset) {
-  uint8_t state = f->marks->state;
+  uint8_t state = found_state(f);
   if (offset == 0) {
     if (is_reachable(state))
-      f->marks->state = REACHABLE; /* not rescued after all */
+      found_set_state(f, REACHABLE); /* not rescued after all */
     else
       mark(f, REACHABLE);
     return;
@@ -211,7 +211,7 @@ static void meet_strong(const struct found *f, uintptr_t offset) {
   if (h != UL_HEURISTICS)
     mark(f, (uint8_t)(REACHABLE_BY + h));
   else if (state == UNREACHED)
-    f->marks->state = POSSIBLE;
+    found_set_state(f, POSSIBLE);
 }
 
 static void scan_root(uintptr_t start, uintptr_t end) {
@@ -222,13 +222,13 @@ static void scan_root(uintptr_t start, uintptr_t end) {
 }
 
 static void keep(const struct found *f) {
-  if (is_reachable(f->marks->state)) return;
+  if (is_reachable(found_state(f))) return;
   mark(f, REACHABLE);
   drain();
 }
 
 static void keep_if_held_by_loader(const struct found *f) {
-  uint32_t site = ul_entry_site(*f->entry);
+  uint32_t site = ul_entry_site(found_entry(f));
   if (site < marking.from.sites && marking.holds[site]) keep(f);
 }
 
@@ -236,7 +236,7 @@ static void keep_if_held_by_loader(const struct found *f) {
  * one that only the kernel knows of, for signals to come. */
 static void keep_stack(uintptr_t sp) {
   struct found f;
-  if (sp && found_at(sp, &f)) keep(&f);
+  if (sp && census_at(sp, &f)) keep(&f);
 }
 
 static void keep_stacks_of(const struct frozen_thread *t) {
@@ -273,7 +273,7 @@ static bool step_roots(bool *stacks_known) {
   meet = meet_strong;
   visited = is_reachable;
   if (!find_holders()) return false;
-  found_each(keep_if_held_by_loader);
+  census_each(keep_if_held_by_loader);
   const struct thread_set *threads = from->self.threads;
   const struct caller *caller = from->self.caller;
   for (unsigned i = 0; i < caller->stacks; i++)
@@ -282,7 +282,7 @@ static bool step_roots(bool *stacks_known) {
   for (unsigned i = 0; i < threads->count; i++)
     keep_stacks_of(&threads->threads[i]);
   if (!roots_each(&from->self, from->pagemaps, scan_root, stacks_known)) return false;
-  found_unrecorded(scan_root, scan_touched_root);
+  census_unrecorded(scan_root, scan_touched_root);
   return true;
 }
 
@@ -294,11 +294,11 @@ static bool is_held(uint8_t state) {
 
 static void meet_held(const struct found *f, uintptr_t offset) {
   if (offset && f->start != marking.holder->start) handle_met(f, offset, false);
-  if (f->marks->state == UNREACHED || f->marks->state == POSSIBLE) mark(f, HELD);
+  if (found_state(f) == UNREACHED || found_state(f) == POSSIBLE) mark(f, HELD);
 }
 
 static void hold_possible(const struct found *f) {
-  if (f->marks->state != POSSIBLE) return;
+  if (found_state(f) != POSSIBLE) return;
   mark(f, HELD);
   drain();
 }
@@ -306,15 +306,15 @@ static void hold_possible(const struct found *f) {
 static void step_possible(void) {
   meet = meet_held;
   visited = is_held;
-  found_each(hold_possible);
+  census_each(hold_possible);
 }
 
 static bool is_met(const struct found *f) {
-  return f->marks->state != UNREACHED;
+  return found_state(f) != UNREACHED;
 }
 
 static void keep_by_handle(const struct found *f) {
-  if (is_reachable(f->marks->state) || !handle_holds(f)) return;
+  if (is_reachable(found_state(f)) || !handle_holds(f)) return;
   mark(f, REACHABLE_BY + UL_CONSTANT_OFFSET);
   drain();
 }
@@ -325,7 +325,7 @@ static bool step_handles(void) {
   if (!handle_choose(is_met, &any)) return false;
   meet = meet_strong;
   visited = is_reachable;
-  if (any) found_each(keep_by_handle);
+  if (any) census_each(keep_by_handle);
   return true;
 }
 
@@ -337,14 +337,14 @@ static bool is_of_main(uint8_t state) {
 
 static void meet_of_main(const struct found *f, uintptr_t offset) {
   (void)offset;
-  if (f->marks->state != UNREACHED) return;
+  if (found_state(f) != UNREACHED) return;
   marking.of_main.blocks++;
-  marking.of_main.bytes += f->requested;
+  marking.of_main.bytes += found_requested(f);
   mark(f, OF_MAIN);
 }
 
 static void forget_main(const struct found *f) {
-  if (f->marks->state == OF_MAIN) f->marks->state = UNREACHED;
+  if (found_state(f) == OF_MAIN) found_set_state(f, UNREACHED);
 }
 
 static void count_of_main(void) {
@@ -356,7 +356,7 @@ static void count_of_main(void) {
   scan_words((uintptr_t)own->registers, (uintptr_t)(own->registers + CALLER_REGISTERS));
   scan_words(own->low, own->high);
   drain();
-  if (marking.of_main.blocks) found_each(forget_main);
+  if (marking.of_main.blocks) census_each(forget_main);
 }
 
 struct ul_amount mark_of_main(void) {
@@ -377,24 +377,24 @@ static struct {
 enum { BUCKETS_MAX = 1 << 20 };
 
 static uint32_t bucket_of(const struct found *f) {
-  return (ul_entry_birth(*f->entry) - lost.first_birth) >> lost.shift;
+  return (ul_entry_birth(found_entry(f)) - lost.first_birth) >> lost.shift;
 }
 
 static void bound_births(const struct found *f) {
-  if (f->marks->state != UNREACHED) return;
+  if (found_state(f) != UNREACHED) return;
   stale_count(f);
-  uint32_t birth = ul_entry_birth(*f->entry);
+  uint32_t birth = ul_entry_birth(found_entry(f));
   if (lost.count++ == 0) lost.first_birth = lost.last_birth = birth;
   if (birth < lost.first_birth) lost.first_birth = birth;
   if (birth > lost.last_birth) lost.last_birth = birth;
 }
 
 static void count_birth(const struct found *f) {
-  if (f->marks->state == UNREACHED) lost.next[bucket_of(f) + 1]++;
+  if (found_state(f) == UNREACHED) lost.next[bucket_of(f) + 1]++;
 }
 
 static void place_by_birth(const struct found *f) {
-  if (f->marks->state != UNREACHED) return;
+  if (found_state(f) != UNREACHED) return;
   lost.blocks[lost.next[bucket_of(f)]++] = f->start;
   stale_look(f);
 }
@@ -403,7 +403,7 @@ static void place_by_birth(const struct found *f) {
 static bool sort_lost(void) {
   lost.count = 0;
   if (!stale_begin(marking.from.sites)) return false;
-  found_each(bound_births);
+  census_each(bound_births);
   if (lost.count == 0) return true;
   uint32_t span = lost.last_birth - lost.first_birth;
   for (lost.shift = 0; span >> lost.shift >= BUCKETS_MAX;)
@@ -412,10 +412,10 @@ static bool sort_lost(void) {
   lost.next = scratch((buckets + 1) * sizeof *lost.next);
   lost.blocks = scratch(lost.count * sizeof *lost.blocks);
   if (!lost.next || !lost.blocks || !stale_counted()) return false;
-  found_each(count_birth);
+  census_each(count_birth);
   for (uint32_t i = 1; i <= buckets; i++)
     lost.next[i] += lost.next[i - 1];
-  found_each(place_by_birth);
+  census_each(place_by_birth);
   stale_looked();
   return true;
 }
@@ -431,7 +431,7 @@ static bool is_seen(uint8_t state) {
 
 static void meet_unseen(const struct found *f, uintptr_t offset) {
   (void)offset;
-  if (f->marks->state == UNREACHED && !from_stale_word()) mark(f, SEEN);
+  if (found_state(f) == UNREACHED && !from_stale_word()) mark(f, SEEN);
 }
 
 /* Leaves the candidates, in order, at the front of lost.blocks; returns how many. */
@@ -441,7 +441,7 @@ static uint64_t find_candidates(void) {
   visited = is_seen;
   for (uint64_t i = 0; i < lost.count; i++) {
     struct found f;
-    if (!found_at(lost.blocks[i], &f) || f.marks->state != UNREACHED) continue;
+    if (!census_at(lost.blocks[i], &f) || found_state(&f) != UNREACHED) continue;
     lost.blocks[candidates++] = f.start;
     mark(&f, SEEN);
     drain();
@@ -455,9 +455,9 @@ static bool is_lost(uint8_t state) {
 
 static void meet_lost(const struct found *f, uintptr_t offset) {
   (void)offset;
-  if (f->marks->state != SEEN || from_stale_word()) return;
+  if (found_state(f) != SEEN || from_stale_word()) return;
   marking.led_blocks++;
-  marking.led_bytes += f->requested;
+  marking.led_bytes += found_requested(f);
   mark(f, INDIRECT);
 }
 
@@ -466,7 +466,7 @@ static void choose_leaders(uint64_t candidates) {
   visited = is_lost;
   while (candidates--) {
     struct found f;
-    if (!found_at(lost.blocks[candidates], &f) || f.marks->state != SEEN) continue;
+    if (!census_at(lost.blocks[candidates], &f) || found_state(&f) != SEEN) continue;
     marking.led_blocks = marking.led_bytes = 0;
     mark(&f, DEFINITE);
     drain();
@@ -485,7 +485,7 @@ static bool step_lost(void) {
 bool mark_blocks(const struct mark_from *from, mark_leader *tell, uint64_t *root_bytes,
                  bool *stacks_known) {
   marking.from = *from;
-  marking.heap = found_extent();
+  marking.heap = census_extent();
   marking.tell = tell;
   if (!grow_stack() || !handle_prepare(from->sites) || !step_roots(stacks_known))
     return false;
@@ -497,13 +497,13 @@ bool mark_blocks(const struct mark_from *from, mark_leader *tell, uint64_t *root
 }
 
 enum ul_verdict mark_verdict(const struct found *f) {
-  uint8_t state = f->marks->state;
+  uint8_t state = found_state(f);
   if (is_reachable(state)) return UL_REACHABLE;
   if (state == POSSIBLE || state == HELD) return UL_POSSIBLE;
   return state == DEFINITE ? UL_DEFINITE : UL_INDIRECT;
 }
 
 enum ul_heuristic mark_rescuer(const struct found *f) {
-  uint8_t state = f->marks->state;
+  uint8_t state = found_state(f);
   return state < REACHABLE_BY ? UL_HEURISTICS : (enum ul_heuristic)(state - REACHABLE_BY);
 }

@@ -1,11 +1,11 @@
 /* mark.h - which live blocks can be reached from the roots, and what leads the others.
  *
- * Only in the scan's own process, once, after roots_load (roots.h) and found_prepare
- * (found.h): module state, no locks. */
+ * Only in the scan's own process, once, after roots_load (roots.h) and census_take
+ * (census.h): module state, no locks. */
 #ifndef ULLAGE_MARK_H
 #define ULLAGE_MARK_H
 
-#include "reach/found.h"
+#include "reach/census.h"
 #include "reach/freeze.h"
 #include "reach/roots.h"
 

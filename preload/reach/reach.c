@@ -3,7 +3,7 @@
  * The copy. A raw clone without an exit signal: no SIGCHLD, no atfork handlers,
  * invisible to the program's wait(); with CLONE_FILES, so that the copy's end closes no
  * file of the program. The recording is shared and goes on changing when the program's
- * threads run again, so the copy first takes a copy of the ledger (found.c), and
+ * threads run again, so the copy first takes a copy of the ledger (census.c), and
  * reach_begin returns only then. What it marks (mark.c) comes back in a shared mapping,
  * and the program's process stores it: the copy takes no lock (its holder may not exist
  * here).
@@ -16,7 +16,7 @@
 #include "account/mapping.h"
 #include "base/os_thread.h"
 #include "base/say.h"
-#include "reach/found.h"
+#include "reach/census.h"
 #include "reach/mark.h"
 #include "reach/roots.h"
 #include "reach/scratch.h"
@@ -88,32 +88,32 @@ static struct ul_leak *row_for(uint32_t site, enum ul_verdict verdict) {
 }
 
 static void tell_leader(const struct found *f, uint64_t blocks, uint64_t bytes) {
-  struct ul_leak *row = row_for(ul_entry_site(*f->entry), UL_DEFINITE);
+  struct ul_leak *row = row_for(ul_entry_site(found_entry(f)), UL_DEFINITE);
   row->indirect_blocks += blocks;
   row->indirect_bytes += bytes;
 }
 
 /* Of the program's blocks: our own libraries' are roots. */
 static void tell(const struct found *f) {
-  if (ul_entry_site(*f->entry) == UL_SITE_ULLAGE) return;
+  if (ul_entry_site(found_entry(f)) == UL_SITE_ULLAGE) return;
   enum ul_verdict verdict = mark_verdict(f);
   struct ul_scan *s = &scan.result->scan;
-  struct ul_leak *row = row_for(ul_entry_site(*f->entry), verdict);
-  uint32_t birth = ul_entry_birth(*f->entry);
+  struct ul_leak *row = row_for(ul_entry_site(found_entry(f)), verdict);
+  uint32_t birth = ul_entry_birth(found_entry(f));
   if (row->blocks == 0 || birth < row->oldest_birth) {
     row->oldest_birth = birth;
     row->example = f->start;
   }
   if (birth > row->newest_birth) row->newest_birth = birth;
   row->blocks++;
-  row->bytes += f->requested;
-  s->heap_bytes += f->requested;
+  row->bytes += found_requested(f);
+  s->heap_bytes += found_requested(f);
   s->totals[verdict].blocks++;
-  s->totals[verdict].bytes += f->requested;
+  s->totals[verdict].bytes += found_requested(f);
   enum ul_heuristic by = mark_rescuer(f);
   if (by == UL_HEURISTICS) return;
   scan.result->rescued[by].blocks++;
-  scan.result->rescued[by].bytes += f->requested;
+  scan.result->rescued[by].bytes += found_requested(f);
 }
 
 /* ---- the copy ------------------------------------------------------------------ */
@@ -161,7 +161,7 @@ static void copy_state(void) {
   os_raise_file_limit(); /* the program may have used up its descriptors */
   scan.result->pagemap = scan.from.pagemaps.copy = mapping_pagemap_open();
   if (!roots_load()) give_up(EIO);
-  if (!found_prepare(ledger_moves())) give_up(ENOMEM);
+  if (!census_take(ledger_moves())) give_up(ENOMEM);
   enter(PHASE_SCANNING);
 }
 
@@ -175,7 +175,7 @@ static _Noreturn void run_scan(void) {
   if (!mark_blocks(&scan.from, tell_leader, &r->scan.root_bytes, &r->stacks_known))
     give_up(ENOMEM);
   r->of_main = mark_of_main();
-  found_each(tell);
+  census_each(tell);
   enter(PHASE_DONE);
   os_exit(0);
 }

@@ -15,7 +15,7 @@
 #include "reach/roots.h"
 
 #include "base/os.h"
-#include "reach/found.h"
+#include "reach/census.h"
 #include "reach/scratch.h"
 #include "reach/stacks.h"
 

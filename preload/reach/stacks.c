@@ -23,7 +23,7 @@
  * too few invents one. */
 #include "reach/stacks.h"
 
-#include "reach/found.h"
+#include "reach/census.h"
 #include "reach/roots.h"
 #include "reach/scratch.h"
 

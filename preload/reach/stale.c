@@ -40,17 +40,17 @@ static uint32_t site_count;
 bool stale_any;
 
 static uint32_t *site_of(const struct found *f) {
-  uint32_t site = ul_entry_site(*f->entry);
+  uint32_t site = ul_entry_site(found_entry(f));
   return &index_of[site < site_count ? site : UL_SITE_NO_STACK];
 }
 
 static READS_ANYTHING void look(const struct found *f, struct lost_site *s) {
   const uintptr_t *word = (const uintptr_t *)f->start;
   struct found to;
-  for (size_t i = 0; i < WORDS && (i + 1) * sizeof *word <= f->requested; i++) {
-    if (found_at(word[i], &to))
+  for (size_t i = 0; i < WORDS && (i + 1) * sizeof *word <= found_requested(f); i++) {
+    if (census_at(word[i], &to))
       s->words[i].live++;
-    else if (found_free(word[i]))
+    else if (census_free(word[i]))
       s->words[i].dead++;
   }
 }

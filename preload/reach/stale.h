@@ -5,7 +5,7 @@
 #ifndef ULLAGE_STALE_H
 #define ULLAGE_STALE_H
 
-#include "reach/found.h"
+#include "reach/census.h"
 
 /* In this order: begin, count each lost block, then look at each. sites: in UL_SITES.
  * false: no memory. */

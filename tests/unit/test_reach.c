@@ -1,4 +1,4 @@
-/* Unit tests of the leak scan (reach.c, freeze.c, roots.c, found.c, mark.c, heuristic.c)
+/* Unit tests of the leak scan (reach.c, freeze.c, roots.c, census.c, mark.c, heuristic.c)
  * and of mapping.c and residency.c, over a heap made by hand: real arenas, pools and
  * large blocks in the real map of addresses, but no allocator. The scan runs as it does
  * in a program, in a raw clone.
@@ -158,6 +158,8 @@ static struct pool *add_pool(unsigned class, unsigned units) {
   p->recip = (uint32_t)((0x100000000u + p->size - 1) / p->size);
   p->end = units * UL_UNIT_BYTES / p->size * p->size;
   p->entries = meta_alloc((p->end / p->size + 1) * sizeof *p->entries);
+  p->entry = (uint32_t)header.table[UL_ENTRIES].count;
+  header.table[UL_ENTRIES].count += p->end / p->size + 1;
   return p;
 }
 
@@ -209,6 +211,7 @@ static NOINLINE int large(size_t bytes, uint32_t site) {
   l->base = os_map(l->mapped, UL_ARENA_BYTES, OS_LARGE);
   l->in_use = true;
   l->record = meta_alloc(sizeof *l->record);
+  l->record_index = (uint32_t)header.table[UL_LARGES].count++;
   l->record->base = (uintptr_t)l->base;
   l->record->requested_bytes = bytes;
   l->record->entry = ul_entry(site, birth, 0, UL_FAMILY_MALLOC);
