@@ -267,7 +267,7 @@ uint32_t site_capture(struct heap *h, const void *frame_address) {
     fallback(UL_FB_NESTED);
     return UL_SITE_ULLAGE;
   }
-  const struct walk *w = book_of(h)->walk;
+  struct walk *w = book_of(h)->walk;
   if (LIKELY(w && w->site) && stack_is_same(frame_address, w)) return w->site;
   thread_state.capturing = frame_address;
   atomic_signal_fence(memory_order_seq_cst);

@@ -40,23 +40,32 @@ static bool fits(const struct unwind_frame *f) {
   return cfa && rbp;
 }
 
+/* Do the words lie in the frame: RSP, saved RBP, return address, CFA? */
+static bool in_order(const struct unwind_frame *f) {
+  if (f->rbp_saved && f->rbp > -16) return false;
+  if (f->cfa_from_rbp) return true;
+  return f->cfa >= 8 && (!f->rbp_saved || f->rbp >= -f->cfa - RULE_RED_ZONE);
+}
+
 static rule encode(const struct unwind_frame *f) {
-  static const unsigned special[] = {
-      [UNWIND_REALIGNED] = RULE_REALIGNED,
-      [UNWIND_SIGNAL] = RULE_SIGNAL,
-      [UNWIND_END] = RULE_END,
-      [UNWIND_BARE] = RULE_BARE,
-      [UNWIND_OTHER] = RULE_OTHER,
-  };
-  bool offsets = f->kind == UNWIND_REGULAR || f->kind == UNWIND_REALIGNED;
-  if (!offsets) return special[f->kind];
-  if (!fits(f)) return RULE_OTHER;
-  unsigned kind = f->kind == UNWIND_REALIGNED
-                      ? RULE_REALIGNED
-                      : RULE_KNOWN | (f->cfa_from_rbp ? RULE_RBP : 0) |
-                            (f->rbp_saved ? RULE_SAVED : 0);
   uint32_t rbp = f->rbp_saved ? (uint32_t)f->rbp << 8 : 0;
-  return (uint64_t)f->cfa << 32 | rbp | kind;
+  uint64_t offsets = (uint64_t)f->cfa << 32 | rbp;
+  switch (f->kind) {
+  case UNWIND_REGULAR:
+    if (!fits(f) || !in_order(f)) return RULE_OTHER;
+    return offsets | (f->cfa_from_rbp ? RULE_RBP : RULE_RSP) |
+           (f->rbp_saved ? RULE_SAVED : 0);
+  case UNWIND_REALIGNED:
+    return fits(f) ? offsets | RULE_REALIGNED : RULE_OTHER;
+  case UNWIND_SIGNAL:
+    return RULE_SIGNAL;
+  case UNWIND_END:
+    return RULE_END;
+  case UNWIND_BARE:
+    return RULE_BARE;
+  default:
+    return RULE_OTHER;
+  }
 }
 
 /* ---- the table ----------------------------------------------------------------- */

@@ -21,17 +21,25 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/*  63..32 CFA offset   31..8 offset of saved RBP from CFA   7..0 kind  */
+/*  63..32 CFA offset   31..8 offset of saved RBP from CFA   7..0 kind
+ *
+ * Offsets are checked when they are learned, so that with CFA = RSP + offset a walk need
+ * only know that the stack reaches up to the CFA: the return address lies above RSP, and
+ * the saved RBP below that and not further below RSP than RULE_RED_ZONE. With CFA = RBP +
+ * offset the latter holds only of what is above the saved RBP. */
 typedef uint64_t rule;
-#define RULE_KNOWN 0x01u     /* always set */
-#define RULE_RBP 0x02u       /* CFA = RBP + offset, else RSP + offset */
-#define RULE_SAVED 0x04u     /* RBP is saved, else it is the caller's already */
-#define RULE_SPECIAL 0x80u   /* one of: */
-#define RULE_REALIGNED 0x81u /* CFA = *(RBP + offset), RBP saved from RBP */
-#define RULE_SIGNAL 0x91u    /* a struct ucontext is at RSP */
-#define RULE_END 0xa1u
-#define RULE_BARE 0xb1u  /* no unwind information: follow the frame pointer */
-#define RULE_OTHER 0xc1u /* let libunwind walk */
+#define RULE_RSP 0x01u     /* CFA = RSP + offset */
+#define RULE_RBP 0x02u     /* CFA = RBP + offset */
+#define RULE_SAVED 0x04u   /* with these: RBP is saved, else it is the caller's already */
+#define RULE_SPECIAL 0x80u /* neither, but one of: */
+#define RULE_REALIGNED 0x80u /* CFA = *(RBP + offset), RBP saved from RBP */
+#define RULE_SIGNAL 0x90u    /* a struct ucontext is at RSP */
+#define RULE_END 0xa0u
+#define RULE_BARE 0xb0u  /* no unwind information: follow the frame pointer */
+#define RULE_OTHER 0xc0u /* let libunwind walk */
+
+/* Below RSP, where an interrupted epilogue has just popped RBP from. */
+#define RULE_RED_ZONE 128
 
 static inline unsigned rule_kind(rule r) {
   return (uint8_t)r;

@@ -86,7 +86,7 @@ static inline struct walk_state caller_of(const void *frame_address) {
   return (struct walk_state){.key = fp[1], .rsp = (uint64_t)(fp + 2), .rbp = fp[0]};
 }
 
-bool stack_is_same(const void *frame_address, const struct walk *w) {
+bool stack_is_same(const void *frame_address, struct walk *w) {
   return LIKELY(atomic_load_explicit(&mode, memory_order_relaxed) == MODE_RULES) &&
          walk_is_same(w, caller_of(frame_address));
 }

@@ -31,7 +31,7 @@ bool stack_walks(void);
 bool stack_capture(const void *frame_address, struct walk *w);
 
 /* Is it the stack of which `w` is the walk? Takes no lock, also when modules have gone. */
-bool stack_is_same(const void *frame_address, const struct walk *w);
+bool stack_is_same(const void *frame_address, struct walk *w);
 
 /* Changes whenever modules were unloaded: what was remembered about addresses
  * in them (interned sites) must be forgotten. */

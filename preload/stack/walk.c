@@ -32,8 +32,6 @@
 #include <string.h>
 #include <ucontext.h>
 
-/* Below RSP, where an interrupted epilogue has just popped RBP from. */
-#define RED_ZONE 128u
 enum { SIZE_FIRST = 32, WORDS_EACH = 3 };
 
 struct walk_word {
@@ -48,22 +46,23 @@ struct walk_step {
 struct way {
   uint32_t steps;
   int32_t joined; /* frame */
-  uint64_t sure;  /* RSP of the last frame that had a caller */
   uint64_t rsp;   /* of where it ended */
   bool crossed;   /* to another stack */
-  bool zero;      /* it ended by a return address of 0 */
 };
 
 /* ---- room ---------------------------------------------------------------------- */
 
-/* One piece of memory, cut in three. */
+/* One piece of memory, cut in three. Outside the outermost frame lies one that no walk
+ * gets beyond. */
 static size_t bytes_for(uint32_t size) {
-  return size * (sizeof(struct walk_frame) + WORDS_EACH * sizeof(struct walk_word) +
+  return sizeof(struct walk_frame) +
+         size * (sizeof(struct walk_frame) + WORDS_EACH * sizeof(struct walk_word) +
                  sizeof(struct walk_step));
 }
 
 static void cut(struct walk *w, void *memory, uint32_t size) {
   w->frames = memory;
+  *w->frames++ = (struct walk_frame){.rsp = UINT64_MAX};
   w->words = (void *)(w->frames + size);
   w->steps = (void *)(w->words + (size_t)WORDS_EACH * size);
   w->size = size;
@@ -84,7 +83,7 @@ static bool enlarge(struct walk *w) {
   memcpy(w->frames, old.frames, old.depth * sizeof *old.frames);
   memcpy(w->words, old.words, words_kept(&old) * sizeof *old.words);
   memcpy(w->steps, old.steps, old.size * sizeof *old.steps);
-  meta_free(old.frames, bytes_for(old.size));
+  meta_free(old.frames - 1, bytes_for(old.size));
   return true;
 }
 
@@ -106,12 +105,15 @@ static inline bool holds(const struct walk_word *w) {
  * innermost frame whose caller is another now. */
 static inline int32_t changed_outside(const struct walk *w, int32_t p) {
   const struct walk_word *first = w->words, *end = first + w->frames[p].words;
-  while (end - first >= 4 && holds(end - 1) && holds(end - 2) && holds(end - 3) &&
+  const struct walk_word *fourth = first + 3;
+  while (end > fourth && holds(end - 1) && holds(end - 2) && holds(end - 3) &&
          holds(end - 4))
     end -= 4;
   while (end > first && holds(end - 1))
     end--;
   if (LIKELY(end == first)) return -1;
+  /* Each frame but the outermost has a word at least. */
+  if (p > end - first) p = (int32_t)(end - first);
   while (p > 0 && first + w->frames[p - 1].words >= end)
     p--;
   return p;
@@ -122,101 +124,98 @@ static inline bool is_at(const struct walk_frame *f, uint64_t key, uint64_t rsp,
   return f->rsp == rsp && f->key == key && (!f->needs_rbp || f->rbp == rbp);
 }
 
-bool walk_is_same(const struct walk *w, struct walk_state from) {
+bool walk_is_same(struct walk *w, struct walk_state from) {
   int32_t innermost = (int32_t)w->depth - 1;
-  return w->joinable && is_at(&w->frames[innermost], from.key, from.rsp, from.rbp) &&
-         w->generation == module_generation() && changed_outside(w, innermost) < 0;
+  if (!w->joinable || !is_at(&w->frames[innermost], from.key, from.rsp, from.rbp) ||
+      w->generation != module_generation())
+    return false;
+  int32_t changed = changed_outside(w, innermost);
+  if (LIKELY(changed < 0)) return true;
+  w->unchanged = (uint32_t)changed;
+  return false;
 }
 
 /* ---- appending ----------------------------------------------------------------- */
-
-static void add_word(struct walk *w, struct walk_frame *f, uint64_t at, uint64_t is) {
-  w->words[f->words++] = (struct walk_word){at, is};
-}
 
 static const greg_t *interrupted_registers(uint64_t rsp) {
   return ((const ucontext_t *)rsp)->uc_mcontext.gregs;
 }
 
-static __attribute__((noinline)) void add_special(struct walk *w, struct walk_frame *f,
-                                                  rule r,
-                                                  const struct walk_frame *outer) {
+static struct walk_word *add_word(struct walk_word *next, uint64_t at, uint64_t is) {
+  *next = (struct walk_word){at, is};
+  return next + 1;
+}
+
+static struct walk_word *add_words_of_signal(struct walk_word *next, struct walk_frame *f,
+                                             const struct walk_frame *outer) {
+  const greg_t *r = interrupted_registers(f->rsp);
+  f->needs_rbp = false;
+  if (outer->needs_rbp) next = add_word(next, (uint64_t)&r[REG_RBP], outer->rbp);
+  next = add_word(next, (uint64_t)&r[REG_RIP], walk_ip(outer));
+  return add_word(next, (uint64_t)&r[REG_RSP], outer->rsp);
+}
+
+/* Of a frame of which `outer` was found by rule r; and whether it needs RBP. */
+static struct walk_word *add_words(struct walk_word *next, struct walk_frame *f, rule r,
+                                   const struct walk_frame *outer) {
   bool wanted = outer->needs_rbp;
-  uint64_t ip = walk_ip(outer);
+  uint64_t ip_at = outer->rsp - 8, ip = outer->key;
+  if (!(r & RULE_SPECIAL)) {
+    f->needs_rbp = r & RULE_RBP || (wanted && !(r & RULE_SAVED));
+    if (wanted && r & RULE_SAVED)
+      next = add_word(next, outer->rsp + (uint64_t)rule_rbp(r), outer->rbp);
+    return add_word(next, ip_at, ip);
+  }
+  f->needs_rbp = true;
   switch (rule_kind(r)) {
   case RULE_REALIGNED:
-    if (wanted) add_word(w, f, f->rbp + (uint64_t)rule_rbp(r), outer->rbp);
-    add_word(w, f, outer->rsp - 8, ip);
-    add_word(w, f, f->rbp + (uint64_t)rule_cfa(r), outer->rsp);
-    f->needs_rbp = true;
-    return;
-  case RULE_SIGNAL: {
-    const greg_t *registers = interrupted_registers(f->rsp);
-    if (wanted) add_word(w, f, (uint64_t)&registers[REG_RBP], outer->rbp);
-    add_word(w, f, (uint64_t)&registers[REG_RIP], ip);
-    add_word(w, f, (uint64_t)&registers[REG_RSP], outer->rsp);
-    f->needs_rbp = false;
-    return;
-  }
+    if (wanted) next = add_word(next, f->rbp + (uint64_t)rule_rbp(r), outer->rbp);
+    next = add_word(next, ip_at, ip);
+    return add_word(next, f->rbp + (uint64_t)rule_cfa(r), outer->rsp);
   case RULE_BARE:
-    if (wanted) add_word(w, f, f->rbp, outer->rbp);
-    add_word(w, f, outer->rsp - 8, ip);
-    f->needs_rbp = true;
-    return;
+    if (wanted) next = add_word(next, f->rbp, outer->rbp);
+    return add_word(next, ip_at, ip);
+  case RULE_SIGNAL:
+    return add_words_of_signal(next, f, outer);
   default: /* an end */
     f->needs_rbp = false;
+    return next;
   }
-}
-
-/* `outer` was found from f by rule r. */
-static inline void add_words(struct walk *w, struct walk_frame *f, rule r,
-                             const struct walk_frame *outer) {
-  if (UNLIKELY(r & RULE_SPECIAL)) {
-    add_special(w, f, r, outer);
-    return;
-  }
-  if (outer->needs_rbp && r & RULE_SAVED)
-    add_word(w, f, outer->rsp + (uint64_t)rule_rbp(r), outer->rbp);
-  add_word(w, f, outer->rsp - 8, walk_ip(outer));
-  f->needs_rbp = r & RULE_RBP || (outer->needs_rbp && !(r & RULE_SAVED));
-}
-
-static uint64_t hash_inside(uint64_t hash, uint64_t key) {
-  hash = hash_mix(hash, rule_address(key));
-  return hash ? hash : 1;
 }
 
 static uint64_t hash_of_end(uint32_t end) {
   return hash_mix(HASH_SEED, end + 1);
 }
 
-static void append(struct walk *w, const struct walk_step *s,
-                   const struct walk_frame *outer) {
+/* The innermost steps, inside `outer`. */
+static void append(struct walk *w, uint32_t steps, const struct walk_frame *outer) {
   struct walk_frame *f = &w->frames[w->depth];
-  *f = (struct walk_frame){
-      .key = s->state.key,
-      .rsp = s->state.rsp,
-      .rbp = s->state.rbp,
-      .hash = hash_inside(outer->hash, s->state.key),
-      .words = outer->words,
-  };
-  add_words(w, f, s->rule, outer);
-  w->depth++;
-}
-
-static void append_inside(struct walk *w, uint32_t steps) {
-  while (steps-- > 0)
-    append(w, &w->steps[steps], &w->frames[w->depth - 1]);
+  struct walk_word *next = w->words + outer->words;
+  for (const struct walk_step *s = w->steps + steps; s-- > w->steps; outer = f++) {
+    uint64_t rsp = s->state.rsp;
+    /* gcc would copy two words as one, which must wait until both stores are done. */
+    __asm__("" : "+r"(rsp));
+    f->key = s->state.key;
+    f->rsp = rsp;
+    f->rbp = s->state.rbp;
+    f->hash = hash_mix(outer->hash, s->state.key);
+    f->node = f->site = 0;
+    if (LIKELY(s->rule & RULE_RSP && !outer->needs_rbp)) {
+      f->needs_rbp = false;
+      next = add_word(next, outer->rsp - 8, outer->key);
+    } else {
+      next = add_words(next, f, s->rule, outer);
+    }
+    f->words = (uint32_t)(next - w->words);
+  }
+  w->depth += steps;
 }
 
 /* The innermost `steps` of them. What is outside the outermost is not a frame. */
 static void append_all(struct walk *w, uint32_t steps, uint32_t end, struct way way) {
   walk_forget(w);
   w->end = end;
-  if (steps == 0) return;
-  struct walk_frame outside = {.hash = hash_of_end(end), .rsp = way.rsp};
-  append(w, &w->steps[steps - 1], &outside);
-  append_inside(w, steps - 1);
+  append(w, steps, &(struct walk_frame){.hash = hash_of_end(end), .rsp = way.rsp});
 }
 
 /* ---- one frame ----------------------------------------------------------------- */
@@ -225,6 +224,17 @@ static bool step_pointer(struct span *s, struct walk_state *f) {
   uint64_t rbp = f->rbp;
   if (rbp < f->rsp || rbp & 7 || !span_below(s, f->rsp, rbp + 16)) return false;
   *f = (struct walk_state){span_word(rbp + 8), rbp + 16, span_word(rbp)};
+  return true;
+}
+
+/* By a rule with CFA = RBP + offset. */
+static bool step_framed(struct span *s, struct walk_state *f, rule r) {
+  uint64_t cfa = f->rbp + (uint64_t)rule_cfa(r), saved = cfa + (uint64_t)rule_rbp(r);
+  if (cfa < f->rsp + 8 || !span_below(s, f->rsp, cfa)) return false;
+  bool has_saved = r & RULE_SAVED;
+  if (has_saved && saved + RULE_RED_ZONE < f->rsp) return false;
+  *f =
+      (struct walk_state){span_word(cfa - 8), cfa, has_saved ? span_word(saved) : f->rbp};
   return true;
 }
 
@@ -252,10 +262,12 @@ static bool step_signal(struct span *s, struct walk_state *f) {
 
 /* ---- a walk -------------------------------------------------------------------- */
 
-enum outcome { NEXT, LAST, BROKEN, SLOW, JOINED, CUT };
+enum outcome { NEXT, LAST, NOWHERE, BROKEN, SLOW, JOINED, CUT };
 
-static __attribute__((noinline)) enum outcome step_special(struct span *s,
-                                                           struct walk_state *f, rule r) {
+/* Any but the plainest. */
+static __attribute__((noinline)) enum outcome step_other(struct span *s,
+                                                         struct walk_state *f, rule r) {
+  if (LIKELY(r & RULE_RBP)) return step_framed(s, f, r) ? NEXT : BROKEN;
   switch (rule_kind(r)) {
   case RULE_END:
     return LAST;
@@ -272,71 +284,77 @@ static __attribute__((noinline)) enum outcome step_special(struct span *s,
   }
 }
 
+static struct walk_step *end_of_steps(const struct walk *w, uint32_t limit) {
+  return w->steps + (w->size < limit ? w->size : limit);
+}
+
 /* The outward chain of loads is what a walk costs, so the state of the frame is
  * in three words here, not in a struct: gcc would keep that in memory or
- * in vector registers. */
+ * in vector registers. Likewise the table. */
 static enum outcome go(struct walk *w, struct span *s, struct walk_state from,
                        uint32_t limit, struct way *way) {
-  const struct rule_table *table = rule_current();
-  uint64_t key = from.key, rsp = from.rsp, rbp = from.rbp, sure = rsp;
-  int32_t p = w->joinable ? (int32_t)w->depth - 1 : -1;
-  enum outcome outcome = BROKEN;
-  uint32_t n = 0;
+  struct rule_table table = *rule_current();
+  uint64_t key = from.key, rsp = from.rsp, rbp = from.rbp;
+  uint32_t known = w->unchanged < w->joinable ? w->unchanged : w->joinable;
+  const struct walk_frame *kept = w->frames + known - 1;
+  struct walk_step *step = w->steps, *end = end_of_steps(w, limit);
+  enum outcome outcome;
   for (;;) {
-    while (p >= 0 && w->frames[p].rsp < rsp)
-      p--;
-    if (p >= 0 && is_at(&w->frames[p], key, rsp, rbp)) {
-      int32_t changed = changed_outside(w, p);
+    while (kept->rsp < rsp)
+      kept--;
+    if (kept->rsp == rsp && is_at(kept, key, rsp, rbp)) {
+      int32_t changed = changed_outside(w, (int32_t)(kept - w->frames));
       if (LIKELY(changed < 0)) {
         outcome = JOINED;
         break;
       }
-      p = changed - 1;
+      kept = w->frames + changed - 1;
     }
-    rule r = rule_find(table, key);
-    if (UNLIKELY(r == 0)) {
-      if (key == 0) { /* nobody to return to: as good as an end */
-        way->zero = true;
-        /* ... if it was read from the stack, not from beyond its top */
-        if (span_last_page(rsp) == span_last_page(sure)) outcome = LAST;
+    rule r = rule_find(&table, key);
+    if (UNLIKELY(step == end)) {
+      ptrdiff_t steps = step - w->steps, p = kept - w->frames;
+      if (w->size >= limit || !grow(w)) {
+        outcome = CUT;
         break;
       }
-      r = rule_learn(key);
-      table = rule_current();
+      kept = w->frames + p;
+      step = w->steps + steps;
+      end = end_of_steps(w, limit);
     }
-    if (UNLIKELY(n == limit || (n == w->size && !grow(w)))) {
-      outcome = CUT;
+    if (UNLIKELY(!(r & RULE_RSP))) {
+      if (r == 0 && key == 0) {
+        outcome = NOWHERE;
+        break;
+      }
+      if (r == 0) {
+        r = rule_learn(key);
+        table = *rule_current();
+      }
+      if (!(r & RULE_RSP)) {
+        *step++ = (struct walk_step){{key, rsp, rbp}, r};
+        struct walk_state f = {key, rsp, rbp};
+        uint32_t span = spans.current;
+        outcome = step_other(s, &f, r);
+        way->crossed |= spans.current != span;
+        if (outcome != NEXT) break;
+        key = f.key;
+        rsp = f.rsp;
+        rbp = f.rbp;
+        continue;
+      }
+    }
+    *step++ = (struct walk_step){{key, rsp, rbp}, r};
+    uint64_t caller = rsp + (uint64_t)rule_cfa(r);
+    if (UNLIKELY(caller > s->high) && !span_raise(s, rsp, caller)) {
+      outcome = BROKEN;
       break;
     }
-    w->steps[n++] = (struct walk_step){{key, rsp, rbp}, r};
-    if (LIKELY(!(r & RULE_SPECIAL))) {
-      uint64_t caller = (r & RULE_RBP ? rbp : rsp) + (uint64_t)rule_cfa(r);
-      if (UNLIKELY(!span_below(s, rsp, caller) || caller - rsp < 8)) break;
-      key = span_word(caller - 8);
-      if (r & RULE_SAVED) {
-        uint64_t saved = caller + (uint64_t)rule_rbp(r);
-        if (UNLIKELY(saved - rsp + RED_ZONE > caller - rsp + RED_ZONE - 8)) break;
-        rbp = span_word(saved);
-      }
-      sure = rsp;
-      rsp = caller;
-      continue;
-    }
-    struct walk_state f = {key, rsp, rbp};
-    uint32_t span = spans.current;
-    sure = rsp;
-    outcome = step_special(s, &f, r);
-    key = f.key;
-    rsp = f.rsp;
-    rbp = f.rbp;
-    if (r == RULE_SIGNAL) sure = rsp; /* on another stack, perhaps */
-    way->crossed |= spans.current != span;
-    if (outcome != NEXT) break;
-    outcome = BROKEN;
+    key = span_word(caller - 8);
+    if (r & RULE_SAVED) rbp = span_word(caller + (uint64_t)rule_rbp(r));
+    rsp = caller;
   }
-  way->steps = n;
-  way->joined = p;
-  way->sure = sure;
+  way->steps = (uint32_t)(step - w->steps);
+  way->joined = (int32_t)(kept - w->frames);
   way->rsp = rsp;
   return outcome;
 }
@@ -369,7 +387,7 @@ bool walk_set(struct walk *w, const uint64_t *ips, uint32_t depth, uint32_t end)
   uint64_t hash = hash_of_end(end);
   for (uint32_t i = 0; i < depth; i++) {
     uint64_t ip = ips[depth - 1 - i];
-    hash = hash_inside(hash, ip);
+    hash = hash_mix(hash, ip);
     w->frames[i] = (struct walk_frame){.key = ip, .hash = hash};
   }
   w->depth = depth;
@@ -392,6 +410,11 @@ static void cut_joined(struct walk *w, struct way way) {
   walk_set(w, ips, n, UL_NODE_CUT);
 }
 
+/* For the next walk to join. */
+static void keep(struct walk *w, struct way way) {
+  w->joinable = way.crossed ? 0 : w->depth;
+}
+
 static void join(struct walk *w, struct way way) {
   uint32_t outside = (uint32_t)way.joined + 1;
   while (w->size < outside + way.steps)
@@ -400,30 +423,55 @@ static void join(struct walk *w, struct way way) {
       return;
     }
   w->depth = outside;
-  append_inside(w, way.steps);
-  w->joinable = !way.crossed;
+  append(w, way.steps, &w->frames[way.joined]);
+  keep(w, way);
+}
+
+static void finish_whole(struct walk *w, struct span *s, struct way way) {
+  span_settle(s, way.rsp);
+  append_all(w, way.steps, UL_NODE_ROOT, way);
+  keep(w, way);
+}
+
+static void finish_lost(struct walk *w, struct span *s, uint64_t sure, uint32_t end,
+                        struct way way) {
+  span_doubt(s, sure);
+  append_all(w, way.steps, end, way);
+}
+
+/* RSP of the last frame that had a caller, if it is on the stack where the walk ended. */
+static uint64_t last_sure(const struct walk *w, uint32_t callers, struct way way) {
+  if (callers == 0 || w->steps[callers - 1].rule == RULE_SIGNAL) return way.rsp;
+  return w->steps[callers - 1].state.rsp;
 }
 
 static void finish(struct walk *w, struct span *s, enum outcome outcome, struct way way) {
+  uint64_t sure;
   switch (outcome) {
   case JOINED:
     join(w, way);
     return;
   case LAST:
-    span_settle(s, way.rsp);
-    append_all(w, way.steps, UL_NODE_ROOT, way);
-    w->joinable = !way.crossed;
+    finish_whole(w, s, way);
+    return;
+  case NOWHERE: /* as good as an end, if that 0 did not come from beyond the stack's top
+                 */
+    sure = last_sure(w, way.steps, way);
+    if (span_last_page(way.rsp) == span_last_page(sure))
+      finish_whole(w, s, way);
+    else
+      finish_lost(w, s, sure, UL_NODE_ROOT, way);
     return;
   case CUT:
     append_all(w, at_most_cut(way.steps), UL_NODE_CUT, way);
     return;
   default:
-    span_doubt(s, way.sure);
-    append_all(w, way.steps, way.zero ? UL_NODE_ROOT : UL_NODE_BROKEN, way);
+    finish_lost(w, s, last_sure(w, way.steps - 1, way), UL_NODE_BROKEN, way);
   }
 }
 
 void walk_by_rule(struct walk *w, struct walk_state from) {
+  if (UNLIKELY(!w->size) && !grow(w)) return;
   struct span s = spans.of[spans.current];
   struct way way = {0};
   bool elsewhere = !span_holds(&s, from.rsp);
@@ -438,6 +486,7 @@ void walk_by_rule(struct walk *w, struct walk_state from) {
     by_libunwind(w, from.rsp);
   else
     finish(w, &s, outcome, way);
+  w->unchanged = UINT32_MAX;
   if (UNLIKELY(w->end == UL_NODE_CUT)) w->deep = is_deep ? deep : from.rsp;
   spans.of[spans.current] = s;
 }

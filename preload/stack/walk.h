@@ -26,7 +26,7 @@
 struct walk_frame {
   uint64_t key; /* where it continues; RULE_EXACT if a signal came in there */
   uint64_t rsp, rbp;
-  uint64_t hash;       /* of this frame, all outside it and how the stack ends; not 0 */
+  uint64_t hash;       /* of this frame, all outside it and how the stack ends */
   uint32_t words;      /* of the walk's words: by which its outer frames were found */
   uint32_t node, site; /* the caller's; 0 when the frame is new */
   bool needs_rbp;      /* to find the outer frames */
@@ -38,8 +38,9 @@ struct walk {
   uint32_t end;  /* UL_NODE_ROOT, _CUT or _BROKEN */
   uint32_t site; /* the caller's, of all of it; 0 after each walk */
   /* The rest is walk.c's. */
-  bool joinable; /* the frames have states, and the whole stack is known */
-  uint32_t size; /* room */
+  uint32_t joinable;  /* frames, from the outermost, of which state and words are known */
+  uint32_t unchanged; /* of these, as far as walk_is_same() has seen */
+  uint32_t size;      /* room */
   uint64_t deep; /* from here inwards (RSP) the stack is deeper than WALK_DEPTH_MAX */
   uint64_t generation;     /* of modules */
   struct walk_word *words; /* outermost first */
@@ -57,16 +58,15 @@ struct walk_state {
 };
 void walk_by_rule(struct walk *w, struct walk_state from);
 
-/* Would that be the same walk again? */
-bool walk_is_same(const struct walk *w, struct walk_state from);
+/* Would that be the same walk again? If not, what it has seen helps the next walk. */
+bool walk_is_same(struct walk *w, struct walk_state from);
 
 /* Make it the walk along these return addresses, innermost first. */
 bool walk_set(struct walk *w, const uint64_t *ips, uint32_t depth, uint32_t end);
 
 /* Nothing is kept any more: another thread, or modules have gone. */
 static inline void walk_forget(struct walk *w) {
-  w->depth = w->site = 0;
-  w->joinable = false;
+  w->depth = w->site = w->joinable = 0;
   w->deep = 0;
 }
 #endif

@@ -10,9 +10,9 @@ from harness import execute, program
 FEW, MANY = 10_000, 60_000
 
 
-def instructions(directory, pairs, depth, record="yes"):
+def instructions(directory, pairs, depth, fresh, record):
     r = execute(["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null",
-                 program("pairs_linked"), str(pairs), str(depth)],
+                 program("pairs_linked"), str(pairs), str(depth), str(fresh)],
                 env={"ULLAGE_FILE": str(directory / "r.ull"), "ULLAGE_RECORD": record,
                      "ULLAGE_SCAN": "no", "ULLAGE_SNAPSHOT_MS": "3600000"})
     if b"corrupted debuginfo" in r.stderr:
@@ -21,10 +21,10 @@ def instructions(directory, pairs, depth, record="yes"):
     return int(re.search(rb"Collected : (\d+)", r.stderr)[1])
 
 
-def a_pair(directory, depth, record="yes"):
+def a_pair(directory, depth, fresh=0, record="yes"):
     """Of malloc and free: two run lengths subtracted."""
-    many = instructions(directory, MANY, depth, record)
-    return (many - instructions(directory, FEW, depth, record)) / (MANY - FEW)
+    many, few = (instructions(directory, n, depth, fresh, record) for n in (MANY, FEW))
+    return (many - few) / (MANY - FEW)
 
 
 @pytest.mark.short
@@ -37,4 +37,13 @@ def test_instructions_a_pair(tmp_path):
           f"a further frame: {(deep - shallow) / 40:.2f}")
     assert 2 * off < shallow < 900  # it did record
     assert off < 300
-    assert (deep - shallow) / 40 < 6
+    assert (deep - shallow) / 40 < 5.5
+
+
+@pytest.mark.short
+@pytest.mark.skipif(not shutil.which("valgrind"), reason="needs valgrind")
+def test_instructions_a_new_frame(tmp_path):
+    """With the call that makes it, and the look at its word the next time."""
+    few, many = a_pair(tmp_path, 4, fresh=3), a_pair(tmp_path, 4, fresh=23)
+    print(f"a pair with 3 new frames: {few:.0f}, a new frame: {(many - few) / 20:.1f}")
+    assert (many - few) / 20 < 110

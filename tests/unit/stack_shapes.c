@@ -76,6 +76,30 @@ __asm__(".text\n.globl shape_rbx\n.type shape_rbx, @function\n"
         "ret\n"
         ".cfi_endproc\n.size shape_rbx, .-shape_rbx\n");
 
+__asm__(".text\n.globl shape_rbp_above\n.type shape_rbp_above, @function\n"
+        "shape_rbp_above:\n"
+        ".cfi_startproc\n"
+        "subq $24, %rsp\n"
+        ".cfi_def_cfa_offset 32\n"
+        "call 1f\n"
+        "addq $24, %rsp\n"
+        ".cfi_def_cfa_offset 8\n"
+        "ret\n"
+        ".cfi_endproc\n"
+        "1:\n"
+        ".cfi_startproc\n"
+        "movq %rbp, 8(%rsp)\n"
+        ".cfi_offset rbp, 0\n"
+        "subq $8, %rsp\n"
+        ".cfi_def_cfa_offset 16\n"
+        "xorl %ebp, %ebp\n"
+        "call *%rdi\n"
+        "addq $8, %rsp\n"
+        ".cfi_def_cfa_offset 8\n"
+        "movq 8(%rsp), %rbp\n"
+        "ret\n"
+        ".cfi_endproc\n.size shape_rbp_above, .-shape_rbp_above\n");
+
 #define TIMES_8(x) x x x x x x x x
 void shape_everywhere(inner *f) {
   TIMES_8(TIMES_8(TIMES_8(TIMES_8(f(); __asm__ volatile("");))))

@@ -14,7 +14,8 @@ void shape_realigned_vla(inner *, unsigned bytes);
 void shape_huge(inner *);
 void shape_registers(inner *);
 void shape_no_frame_pointer(inner *, int depth);
-void shape_rbx(inner *); /* assembler: CFA = RBX + 16 */
+void shape_rbx(inner *);       /* assembler: CFA = RBX + 16 */
+void shape_rbp_above(inner *); /* assembler: RBP saved in the caller's frame */
 /* 4096 calls of `inner` from as many places. */
 void shape_everywhere(inner *);
 

@@ -180,11 +180,14 @@ static void test_shapes(void **state) {
 
 static void test_only_libunwind_can_step(void **state) {
   (void)state;
-  uint64_t slow = stub_fallbacks(UL_FB_SLOW_WALK);
-  shape_rbx(entry);
-  assert_whole();
-  assert_true(stub_fallbacks(UL_FB_SLOW_WALK) > slow);
-  assert_true(came_through((void *)test_only_libunwind_can_step, 512));
+  void (*const shapes[])(inner *) = {shape_rbx, shape_rbp_above};
+  for (volatile int i = 0; i < 2; i++) {
+    uint64_t slow = stub_fallbacks(UL_FB_SLOW_WALK);
+    shapes[i](entry);
+    assert_whole();
+    assert_true(stub_fallbacks(UL_FB_SLOW_WALK) > slow);
+    assert_true(came_through((void *)test_only_libunwind_can_step, 512));
+  }
 }
 
 static void test_exceptions(void **state) {
