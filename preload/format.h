@@ -503,7 +503,9 @@ struct ul_header {
   uint32_t class_bytes[64]; /* block size of each class; [UL_SPAN] is 0 */
   uint32_t children_kept;   /* main process: recordings that its children have left */
   uint32_t tree_kib;        /* main process: on the disk for it and its children */
-  uint64_t features;       /* bits by enum ul_feature */
+  uint64_t missed_bytes;    /* live, at a peak without a snapshot: too many, too costly */
+  uint64_t missed_ms;
+  uint64_t features; /* bits by enum ul_feature */
   struct ul_table_head table[32];
   uint64_t fallbacks[UL_FB_SLOTS];
   struct ul_scan scan;

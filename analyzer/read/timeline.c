@@ -35,6 +35,13 @@ const struct ul_snapshot *timeline_peak(const struct recording *r) {
   return best;
 }
 
+uint64_t timeline_peak_bytes(const struct recording *r) {
+  const struct ul_snapshot *peak = timeline_peak(r);
+  if (!peak) return 0;
+  uint64_t missed = without(recording_header(r)->missed_bytes, peak->own_bytes);
+  return missed > timeline_live_bytes(peak) ? missed : timeline_live_bytes(peak);
+}
+
 /* The clock has ticks of some milliseconds: in the same one the final snapshot is the
  * last, and of others that which has seen more allocations. */
 static int compare(const struct ul_snapshot *x, const struct ul_snapshot *y) {

@@ -9,16 +9,6 @@
 #define SHOWN 20   /* recordings, unless options->top or all says otherwise */
 #define PROGRAMS 6 /* of the folded ones */
 
-static uint64_t peak_of(const struct recording *r) {
-  uint64_t peak = 0;
-  for (uint64_t i = 0; i < recording_count(r, UL_SNAPSHOTS); i++) {
-    const struct ul_snapshot *s = recording_snapshot(r, i);
-    if (s->kind != UL_SNAPSHOT_FREE && timeline_live_bytes(s) > peak)
-      peak = timeline_live_bytes(s);
-  }
-  return peak;
-}
-
 static void print_recording(const struct view_options *options, const char *file) {
   char error[256];
   struct recording *r = recording_open(file, error, sizeof error);
@@ -28,7 +18,7 @@ static void print_recording(const struct view_options *options, const char *file
   }
   const struct ul_scan *scan = &recording_header(r)->scan;
   fprintf(options->out, "  %s  peak %s", text_escaped(file),
-          text_size(options, peak_of(r)));
+          text_size(options, timeline_peak_bytes(r)));
   if (scan->state == UL_SCAN_DONE)
     fprintf(options->out, ", lost %s",
             text_size(options, scan->totals[UL_DEFINITE].bytes));

@@ -193,6 +193,8 @@ static void dump_end(struct dump *d) {
   number(d, "children", h->children);
   number(d, "children_kept", h->children_kept);
   number(d, "peak_slot", h->peak_slot);
+  number(d, "missed_bytes", h->missed_bytes);
+  number(d, "missed_ms", h->missed_ms);
   end(d);
 }
 

@@ -30,8 +30,7 @@ static const char *const fallback_names[] = {
 };
 
 static uint64_t peak_bytes(const struct recording *r, const struct sites *s) {
-  const struct ul_snapshot *peak = timeline_peak(r);
-  uint64_t most = peak ? timeline_live_bytes(peak) : 0;
+  uint64_t most = timeline_peak_bytes(r);
   return most > s->bytes ? most : s->bytes;
 }
 
@@ -103,6 +102,8 @@ static json_t *heap_object(const struct recording *r, const struct sites *s) {
   json_put(object, "live_bytes", json_bytes(s->bytes));
   json_put(object, "live_blocks", json_bytes(s->blocks));
   json_put(object, "peak_bytes", json_bytes(peak_bytes(r, s)));
+  json_put(object, "peak_pictured_bytes",
+           json_bytes(peak ? timeline_live_bytes(peak) : 0));
   json_put(object, "peak_seconds", json_seconds(peak ? peak->ms : 0));
   json_put(object, "allocated_bytes", json_bytes(s->total.allocated_bytes));
   json_put(object, "allocations", json_bytes(s->total.allocations));
@@ -358,21 +359,33 @@ static void print_ranking(const struct ranking *ranking, const struct sites *s,
   free(list);
 }
 
+/* Its snapshot may be of a moment shortly before or after. */
+static const char *title_of_peak(const struct recording *r, const struct view_options *o,
+                                 char *title, size_t bytes) {
+  const struct ul_snapshot *peak = timeline_peak(r);
+  uint64_t pictured = peak ? timeline_live_bytes(peak) : 0;
+  if (pictured >= timeline_peak_bytes(r) / 100 * 99) return "LIVE AT THE PEAK";
+  snprintf(title, bytes, "LIVE NEAR THE PEAK, when there were %s",
+           text_size(o, pictured));
+  return title;
+}
+
 static void print_rankings(const struct recording *r, const struct sites *s,
                            const struct view_options *o) {
-  char title[64];
+  char title[64], near[96];
   const struct ranking at_last = {title, key_live, line_live};
   static const struct ranking others[] = {
-      {"LIVE AT THE PEAK", key_peak, line_peak},
       {"MOST ALLOCATIONS", key_count, line_count},
       {"MOST TEMPORARY ALLOCATIONS  freed within 4 further ones", key_temporary,
        line_temporary}};
   bool at_peak = s->bytes >= peak_bytes(r, s) / 100 * 99; /* the same picture twice */
-  if (!at_peak) print_ranking(&others[0], s, o);
+  const struct ranking at_most = {title_of_peak(r, o, near, sizeof near), key_peak,
+                                  line_peak};
+  if (!at_peak) print_ranking(&at_most, s, o);
   snprintf(title, sizeof title, "LIVE %s", text_moment(r));
   print_ranking(&at_last, s, o);
+  print_ranking(&others[0], s, o);
   print_ranking(&others[1], s, o);
-  print_ranking(&others[2], s, o);
 }
 
 /* ---- text: what did not go as it should ---------------------------------------- */

@@ -5,6 +5,7 @@
 #ifndef ULLAGE_SNAPSHOT_H
 #define ULLAGE_SNAPSHOT_H
 
+#include "account/peak.h"
 #include "format.h"
 #include "ledger/book.h"
 
@@ -18,8 +19,9 @@ struct snapshot_wishes {
 /* Before the first one is taken. */
 void snapshot_begin(const struct snapshot_wishes *wanted);
 
-/* Take one now. When another thread is taking one the final one waits; others are
- * skipped, and a peak's is counted. No lock of ours held. */
+/* Take one now. When another thread is taking one, a timed one is skipped; the final one
+ * and a peak wait, and the peak is let be if the other's is as good. No lock of ours
+ * held. */
 void snapshot_take(struct heap *h, enum ul_snapshot_kind kind);
 
 /* Is it time, at `ms`, for a timed one? */
@@ -27,23 +29,19 @@ static inline bool snapshot_due(uint64_t ms) {
   return ms >= atomic_load_explicit(&snapshot_due_ms, memory_order_relaxed);
 }
 
-/* The peak: h's thread has allocated, or is about to free `bytes`. A heap that rises
- * above its ceiling, or falls below its floor, looks whether there is a peak, or was one.
- */
-void snapshot_rising(struct heap *h);
-void snapshot_falling(struct heap *h);
+/* The peak (peak.h): h's thread has allocated, or is about to free `bytes`. */
 static inline int64_t snapshot_word(const _Atomic int64_t *word) {
   return atomic_load_explicit(word, memory_order_relaxed);
 }
 static inline void snapshot_after_allocation(struct heap *h) {
   if (UNLIKELY(snapshot_word(&book_of(h)->live_bytes) >
                snapshot_word(&book_of(h)->ceiling)))
-    snapshot_rising(h);
+    peak_rising(h);
 }
 static inline void snapshot_before_free(struct heap *h, size_t bytes) {
   if (UNLIKELY(snapshot_word(&book_of(h)->live_bytes) - (int64_t)bytes <
                snapshot_word(&book_of(h)->floor)))
-    snapshot_falling(h);
+    peak_falling(h, bytes);
 }
 
 /* Forget all snapshots (in a forked child). */

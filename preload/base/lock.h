@@ -7,7 +7,7 @@
  *
  *   begin      (process.c) the first malloc; masked
  *   fork       (process.c) one fork at a time; masked
- *   snapshot   one snapshot at a time; only tried, but for the final one; masked
+ *   snapshot   one snapshot at a time; a timed one is only tried; masked
  *   heap       the list of heaps and their owners; masked
  *   relief     taking a heap over; masked
  *   site       the trie of stacks; masked

@@ -138,8 +138,8 @@ static inline bool os_same_file(const struct os_file *a, const struct os_file *b
 int os_identify(int fd, struct os_file *file);
 int os_identify_at(const char *path, struct os_file *file); /* no link is followed */
 int os_give(int fd, unsigned user);
-/* Write where it was written before, if the file system would rather not (btrfs): what has
- * room once keeps it. Of a file that is empty. */
+/* Write where it was written before, if the file system would rather not (btrfs): what
+ * has room once keeps it. Of a file that is empty. */
 void os_write_in_place(int fd);
 int os_unlink(const char *path);
 int os_rename(const char *from, const char *to);
@@ -190,6 +190,7 @@ bool os_barrier_all_threads(void);
 uint64_t os_ms(void); /* CLOCK_MONOTONIC_COARSE, some ms */
 uint64_t os_monotonic_ns(void);
 uint64_t os_real_ns(void);
+uint64_t os_thread_ns(void); /* processor time of this thread; a system call */
 /* System calls: true even in a raw clone. 0: confined, nobody knows. */
 int os_tid(void);
 int os_pid(void);

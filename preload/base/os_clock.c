@@ -107,3 +107,6 @@ uint64_t os_monotonic_ns(void) {
 uint64_t os_real_ns(void) {
   return ns(now(CLOCK_REALTIME));
 }
+uint64_t os_thread_ns(void) {
+  return ns(now(os_confined() ? CLOCK_MONOTONIC_COARSE : CLOCK_THREAD_CPUTIME_ID));
+}

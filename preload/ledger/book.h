@@ -15,7 +15,8 @@ struct book {
   struct heap heap;
   _Atomic int64_t live_bytes, live_blocks; /* requested bytes */
   _Atomic int64_t usable_bytes;            /* of the blocks that lie in pools */
-  _Atomic int64_t ceiling, floor; /* of live_bytes: who leaves them looks (snapshot.c) */
+  _Atomic int64_t ceiling, floor; /* of live_bytes: who leaves them reports ... */
+  _Atomic int64_t reported;       /* ... so much so far (peak.c) */
   struct ul_counter **chunks;     /* [site / UL_CHUNK_SITES]: its counters here */
   uint32_t chunks_size;
   uint32_t recent_next;

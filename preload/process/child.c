@@ -31,7 +31,8 @@ static uint64_t largest_live(int kind) {
 }
 
 static uint64_t peak(void) {
-  return largest_live(-1);
+  uint64_t seen = largest_live(-1), missed = recording->missed_bytes;
+  return seen > missed ? seen : missed;
 }
 
 static uint64_t allocations(void) {

@@ -156,7 +156,7 @@ def test_unused(recorder):
 
 
 @pytest.mark.short
-@pytest.mark.parametrize("mode", ["spike", "never", "churn", "large", "across", "many"])
+@pytest.mark.parametrize("mode", ["spike", "never", "churn", "large", "across", "many", "crowd"])
 def test_peak(recorder, mode):
     """Without the clock's help."""
     result = recorder.run(program("peak"), mode, env={"ULLAGE_SNAPSHOT_MS": "3600000"})
@@ -166,6 +166,18 @@ def test_peak(recorder, mode):
     # What libc and ullage's neighbours allocate at start is not the program's.
     assert abs(heap["peak_bytes"] - peak) <= 0.01 * peak + 80_000, heap
     assert abs(heap["live_bytes"] - live) <= 0.01 * live + 80_000, heap
+
+
+def test_rows_of_a_peak_add_up_whatever_others_do(recorder):
+    """64 threads free at once what is in the picture."""
+    for _ in range(20):
+        recorder.run(program("peak"), "crowd", strict=False, options=["--scan=no"],
+                     env={"ULLAGE_SNAPSHOT_MS": "3600000"})
+        report = recorder.answer("report", "--all")
+        site, = find(report["sites"], "hold_in_crowd")
+        assert near(site["peak_bytes"], 32_000_000, 0.01)
+        assert sum(s["peak_bytes"] for s in report["sites"]) == report["heap"]["peak_bytes"]
+        assert "SNAPSHOT_SKIPPED" not in report["fallbacks"]
 
 
 def test_peak_of_a_child_is_its_own(recorder):

@@ -5,6 +5,7 @@
  *   peak large     a few blocks of many MB, grown by realloc
  *   peak across    bursts of 40 MB, allocated by one thread and freed by another
  *   peak many      eight threads hold 5 MB each in turn, and 20 MB at once
+ *   peak crowd     64 threads hold 500 KB each at once, and free it all at once
  *   peak fork      a burst of 80 MB; then a child has one of 40 MB
  * Prints "peak BYTES live BYTES". stdout is unbuffered: its buffer is not to count. */
 #include "common.h"
@@ -97,6 +98,33 @@ static NOINLINE void many(void) {
     CHECK(pthread_join(threads[i], NULL) == 0);
 }
 
+enum { CROWD = 64, EACH = 500 };
+
+static NOINLINE void hold_in_crowd(void **mine) {
+  for (int i = 0; i < EACH; i++)
+    mine[i] = malloc(1000); /* MARK hold_in_crowd */
+}
+
+static void *join_crowd(void *box) {
+  void **mine = (void **)box;
+  hold_in_crowd(mine);
+  pthread_barrier_wait(&together);
+  for (int i = 0; i < EACH; i++)
+    free(mine[i]);
+  pthread_barrier_wait(&together);
+  return NULL;
+}
+
+static NOINLINE void crowd(void) {
+  static void *boxes[CROWD][EACH];
+  pthread_t threads[CROWD];
+  CHECK(pthread_barrier_init(&together, NULL, CROWD) == 0);
+  for (int i = 0; i < CROWD; i++)
+    CHECK(pthread_create(&threads[i], NULL, join_crowd, boxes[i]) == 0);
+  for (int i = 0; i < CROWD; i++)
+    CHECK(pthread_join(threads[i], NULL) == 0);
+}
+
 static NOINLINE void burst(void **box, int blocks) {
   for (int i = 0; i < blocks; i++)
     box[i] = malloc(1000);
@@ -140,6 +168,9 @@ int main(int argc, char **argv) {
   } else if (!strcmp(mode, "many")) {
     many();
     printf("peak %d live 0\n", THREADS * 4 * SHARE * 1008);
+  } else if (!strcmp(mode, "crowd")) {
+    crowd();
+    printf("peak %d live 0\n", CROWD * EACH * 1000);
   } else if (!strcmp(mode, "fork")) {
     in_a_child();
     printf("peak 80000000 live 0\n");
