@@ -320,20 +320,18 @@ static struct heap *adopt(struct heap *h, int tid) {
   return h;
 }
 
-/* A heap with the caller's own tid has lost its owner for certain: thread ids
- * are unique among the living. */
-static struct heap *find_own(int tid) {
-  for (struct heap *h = heaps; h; h = h->next)
-    if (h->tid == tid && !h->quarantined) return h;
-  return NULL;
+/* Thread ids are unique among the living, so the caller's own was its owner's before. */
+static bool is_orphan(const struct heap *h, int tid) {
+  return !h->quarantined && (h->tid == tid || !os_thread_alive(h->tid));
 }
 
-static struct heap *find_orphan(void) {
+/* A few are asked, in turn, whatever their number: 10,000 threads may be alive. */
+static struct heap *find_orphan(int tid) {
   for (int tries = 0; tries < ADOPTION_TRIES; tries++) {
     struct heap *h = next_candidate ? next_candidate : heaps;
     if (!h) return NULL;
     next_candidate = h->next;
-    if (!h->quarantined && !os_thread_alive(h->tid)) return h;
+    if (is_orphan(h, tid)) return h;
   }
   return NULL;
 }
@@ -367,8 +365,7 @@ struct heap *heap_acquire(void) {
   lock_take_masked(&lock, &signals);
   bool ours = !heaps || os_pid() == process;
   int tid = ours ? os_tid() : 0;
-  struct heap *h = tid ? find_own(tid) : NULL;
-  if (!h && ours) h = find_orphan();
+  struct heap *h = ours ? find_orphan(tid) : NULL;
   h = h ? adopt(h, tid) : make(tid);
   thread_state.heap = h;
   lock_give_masked(&lock, signals);

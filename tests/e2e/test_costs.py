@@ -10,9 +10,9 @@ from harness import execute, program
 FEW, MANY = 10_000, 60_000
 
 
-def instructions(directory, pairs, depth, fresh, record):
+def instructions(directory, name, *arguments, record="yes"):
     r = execute(["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null",
-                 program("pairs_linked"), str(pairs), str(depth), str(fresh)],
+                 program(name), *map(str, arguments)],
                 env={"ULLAGE_FILE": str(directory / "r.ull"), "ULLAGE_RECORD": record,
                      "ULLAGE_SCAN": "no", "ULLAGE_SNAPSHOT_MS": "3600000"})
     if b"corrupted debuginfo" in r.stderr:
@@ -23,12 +23,16 @@ def instructions(directory, pairs, depth, fresh, record):
 
 def a_pair(directory, depth, fresh=0, record="yes"):
     """Of malloc and free: two run lengths subtracted."""
-    many, few = (instructions(directory, n, depth, fresh, record) for n in (MANY, FEW))
+    many, few = (instructions(directory, "pairs_linked", n, depth, fresh, record=record)
+                 for n in (MANY, FEW))
     return (many - few) / (MANY - FEW)
 
 
+needs_valgrind = pytest.mark.skipif(not shutil.which("valgrind"), reason="needs valgrind")
+
+
 @pytest.mark.short
-@pytest.mark.skipif(not shutil.which("valgrind"), reason="needs valgrind")
+@needs_valgrind
 def test_instructions_a_pair(tmp_path):
     """With what the loop itself takes. The clock is a system call under valgrind."""
     shallow, deep = a_pair(tmp_path, 4), a_pair(tmp_path, 44)
@@ -41,9 +45,19 @@ def test_instructions_a_pair(tmp_path):
 
 
 @pytest.mark.short
-@pytest.mark.skipif(not shutil.which("valgrind"), reason="needs valgrind")
+@needs_valgrind
 def test_instructions_a_new_frame(tmp_path):
     """With the call that makes it, and the look at its word the next time."""
     few, many = a_pair(tmp_path, 4, fresh=3), a_pair(tmp_path, 4, fresh=23)
     print(f"a pair with 3 new frames: {few:.0f}, a new frame: {(many - few) / 20:.1f}")
     assert (many - few) / 20 < 110
+
+
+@needs_valgrind
+def test_a_thread_among_many_costs_what_one_among_few_does(tmp_path):
+    """Nothing that a thread does looks at all the others. (valgrind has no mremap that
+    shares, so nothing is recorded once there are threads.)"""
+    few, some, more, many = (instructions(tmp_path, "alive_linked", n, 8, record="no")
+                             for n in (50, 150, 350, 450))
+    print(f"a thread: {(some - few) / 100:.0f} among few, {(many - more) / 100:.0f} among many")
+    assert many - more < 1.05 * (some - few)
