@@ -61,8 +61,9 @@
 enum ul_table {
   UL_TEXT,      /* bytes: NUL-terminated strings; offset 0 is "" */
   UL_MODULES,   /* struct ul_module */
-  UL_NODES,     /* struct ul_node: the trie of call stacks */
-  UL_SITES,     /* struct ul_site */
+  UL_CODES,     /* uint64_t: each return address of the call stacks once */
+  UL_NODES,     /* struct ul_node: callers, the trie of call stacks */
+  UL_SITES,     /* struct ul_site: the leaves of that trie */
   UL_CHUNKS,    /* struct ul_chunk: whose counters, for which sites */
   UL_COUNTERS,  /* struct ul_counter, UL_CHUNK_SITES for each chunk */
   UL_ARENAS,    /* struct ul_arena */
@@ -103,23 +104,39 @@ struct ul_module {
   uint8_t build_id[24];
 }; /* 64 bytes */
 
-/* Trie node: a return address under the stack of its callers. The stack of a
- * node is its own address, then its parent's, and so on: innermost first.
- * Symbolize address - 1. Node 0 is the outer end of complete stacks, node 1
- * the outer end of stacks that were cut at the depth limit, node 2 the outer
- * end of stacks on which the unwinder gave up. */
+/* A return address, known by the object in which it lies and its address in that object's
+ * own file, so that it stays the same when the object is loaded elsewhere; of code in no
+ * object, its address in the process. One word:
+ *
+ *     63..48 module: index in UL_MODULES, or UL_NO_MODULE (JIT code)   47..0 offset
+ *
+ * Symbolize offset - 1. Code 0 is none. */
+#define UL_CODE_RESERVED 1u
+static inline uint64_t ul_code(uint16_t module, uint64_t offset) {
+  return (uint64_t)module << 48 | (offset & 0xffffffffffff);
+}
+static inline uint16_t ul_code_module(uint64_t code) {
+  return (uint16_t)(code >> 48);
+}
+static inline uint64_t ul_code_offset(uint64_t code) {
+  return code & 0xffffffffffff;
+}
+
+/* Trie node: a return address under the stack of its callers. The stack of a node is its
+ * own code, then its parent's, and so on: innermost first. Node 0 is the outer end of
+ * complete stacks, node 1 the outer end of stacks that were cut at the depth limit, node
+ * 2 the outer end of stacks on which the unwinder gave up. */
 #define UL_NODE_ROOT 0u
 #define UL_NODE_CUT 1u
 #define UL_NODE_BROKEN 2u
 #define UL_NODE_RESERVED 3u
 struct ul_node {
-  uint64_t address : 48;
-  uint64_t module : 16; /* index in UL_MODULES, or UL_NO_MODULE (JIT code) */
-  uint32_t parent;
-  uint32_t site; /* the site whose stack this is, or 0 */
-};               /* 16 bytes */
+  uint32_t parent; /* a smaller index */
+  uint32_t code;   /* 0: not in use */
+};                 /* 8 bytes */
 
-/* A call site: an interned stack on which something was allocated. */
+/* A call site: a stack on which something was allocated, by its innermost frame and the
+ * node of that frame's caller. */
 #define UL_SITE_NONE 0u     /* never in the ledger */
 #define UL_SITE_EARLY 1u    /* allocated before the preload was up */
 #define UL_SITE_NO_STACK 2u /* no stack could be had */
@@ -128,11 +145,9 @@ struct ul_node {
 #define UL_SITE_RESERVED 5u
 #define UL_SITES_MAX (1u << 24)
 struct ul_site {
-  uint32_t node;
-  uint32_t first_ms;
-  uint16_t depth;
-  uint16_t reserved[3];
-}; /* 16 bytes */
+  uint32_t parent; /* node */
+  uint32_t code;   /* 0: it has no stack, or is not in use */
+};                 /* 8 bytes */
 
 /* Each thread heap counts for itself; a site's totals are the sums over all
  * chunks. Live = allocations - frees, in blocks and in requested bytes; one
@@ -520,8 +535,8 @@ struct ul_header {
 
 _Static_assert(sizeof(struct ul_header) <= UL_HEADER_BYTES, "header");
 _Static_assert(sizeof(struct ul_module) == 64, "module");
-_Static_assert(sizeof(struct ul_node) == 16, "node");
-_Static_assert(sizeof(struct ul_site) == 16, "site");
+_Static_assert(sizeof(struct ul_node) == 8, "node");
+_Static_assert(sizeof(struct ul_site) == 8, "site");
 _Static_assert(sizeof(struct ul_counter) == 64, "counter");
 _Static_assert(sizeof(struct ul_arena) == 1024, "arena");
 _Static_assert(sizeof(struct ul_large) == 64, "large");

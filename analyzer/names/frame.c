@@ -20,8 +20,7 @@
 #define SLOW_NS 500000000u /* work that a person at a terminal should be told of */
 
 struct module {
-  const char *path; /* as recorded */
-  uint64_t bias;
+  const char *path;         /* as recorded */
   struct symbol_file *file; /* NULL: not needed so far, or there is none */
   bool shown;               /* a frame in it was shown */
   bool lacks_lines;         /* ... without file and line */
@@ -171,7 +170,6 @@ static void load_modules(struct symbols *symbols) {
     const struct ul_module *record = recording_module(symbols->recording, i);
     struct module *module = &symbols->modules[i];
     module->path = recording_text(symbols->recording, record->name);
-    module->bias = record->bias;
     module->own = starts_with(base_name(module->path), "libullage.so");
   }
 }
@@ -254,20 +252,21 @@ static void push_place(void *argument, const struct symbol_place *place) {
   frame->address = visit->address;
 }
 
-static void find_places(struct symbols *symbols, const struct ul_node *node,
-                        struct stack *places) {
-  struct visit visit = {.stack = places, .address = node->address};
-  if (node->module >= symbols->module_count) {
-    push_place(&visit, &(struct symbol_place){.offset = node->address - 1});
+static void find_places(struct symbols *symbols, uint64_t code, struct stack *places) {
+  struct visit visit = {.stack = places,
+                        .address = recording_address(symbols->recording, code)};
+  uint64_t own = ul_code_offset(code) - 1;
+  unsigned index = ul_code_module(code);
+  if (index >= symbols->module_count) {
+    push_place(&visit, &(struct symbol_place){.offset = own});
     return;
   }
-  struct module *module = &symbols->modules[node->module];
+  struct module *module = &symbols->modules[index];
   uint64_t start = now_ns();
   visit.module = module->path;
   tell_progress(symbols, module);
   if (!module->file)
-    open_module(symbols, module, recording_module(symbols->recording, node->module));
-  uint64_t own = node->address - 1 - module->bias;
+    open_module(symbols, module, recording_module(symbols->recording, index));
   if (module->file)
     symbol_file_find(module->file, own, push_place, &visit);
   else
@@ -281,11 +280,9 @@ static void find_places(struct symbols *symbols, const struct ul_node *node,
   symbols->spent_ns += now_ns() - start;
 }
 
-static const struct stack *places_of(struct symbols *symbols,
-                                     const struct ul_node *node) {
-  uint64_t key = (uint64_t)node->module << 48 | node->address;
-  struct stack *places = memory_at(&symbols->places, key);
-  if (places && !places->count) find_places(symbols, node, places);
+static const struct stack *places_of(struct symbols *symbols, uint64_t code) {
+  struct stack *places = memory_at(&symbols->places, code);
+  if (places && !places->count) find_places(symbols, code, places);
   return places;
 }
 
@@ -362,11 +359,16 @@ static void note_shown(struct symbols *symbols, const struct stack *stack) {
   }
 }
 
+static void append_code(struct symbols *symbols, uint32_t code, struct stack *stack) {
+  append(stack, places_of(symbols, recording_code(symbols->recording, code)));
+}
+
+/* Below what the stack has already. */
 static void build_stack(struct symbols *symbols, uint32_t index, struct stack *stack) {
   while (index >= UL_NODE_RESERVED) {
     const struct ul_node *node = recording_node(symbols->recording, index);
     if (!node) break;
-    append(stack, places_of(symbols, node));
+    append_code(symbols, node->code, stack);
     index = node->parent;
   }
   hide(stack, index == UL_NODE_ROOT);
@@ -378,35 +380,37 @@ static void build_stack(struct symbols *symbols, uint32_t index, struct stack *s
   end_progress(symbols);
 }
 
-size_t frame_node_stack(struct symbols *symbols, uint32_t node,
-                        const struct frame **out) {
+static size_t give_stack(const struct stack *stack, const struct frame **out) {
   static const struct frame no_memory = {.function = "(no memory for the call stack)",
                                          .note = true};
+  bool there = stack && stack->count;
+  *out = there ? stack->frames : &no_memory;
+  return there ? stack->count : 1;
+}
+
+size_t frame_node_stack(struct symbols *symbols, uint32_t node,
+                        const struct frame **out) {
   struct stack *stack = memory_at(&symbols->stacks, node);
   if (stack && !stack->count) build_stack(symbols, node, stack);
-  if (stack && stack->count) {
-    *out = stack->frames;
-    return stack->count;
-  }
-  *out = &no_memory;
-  return 1;
+  return give_stack(stack, out);
 }
 
-/* Sites without a stack are remembered behind the nodes' 32 bits. */
-static size_t note_stack(struct symbols *symbols, uint32_t site, const char *text,
-                         const struct frame **out) {
-  struct stack *stack = memory_at(&symbols->stacks, (uint64_t)1 << 32 | site);
-  if (stack && !stack->count) push_note(stack, text);
-  if (!stack || !stack->count) return frame_node_stack(symbols, UL_NODE_ROOT, out);
-  *out = stack->frames;
-  return stack->count;
-}
-
-size_t frame_stack(struct symbols *symbols, uint32_t site, const struct frame **out) {
+static void build_site(struct symbols *symbols, uint32_t site, struct stack *stack) {
   const char *note = recording_site_note(site);
   const struct ul_site *record = recording_site(symbols->recording, site);
-  if (note) return note_stack(symbols, site, note, out);
-  return frame_node_stack(symbols, record ? record->node : UL_NODE_ROOT, out);
+  if (note) {
+    push_note(stack, note);
+    return;
+  }
+  if (record && record->code) append_code(symbols, record->code, stack);
+  build_stack(symbols, record ? record->parent : UL_NODE_ROOT, stack);
+}
+
+/* Sites are remembered behind the nodes' 32 bits. */
+size_t frame_stack(struct symbols *symbols, uint32_t site, const struct frame **out) {
+  struct stack *stack = memory_at(&symbols->stacks, (uint64_t)1 << 32 | site);
+  if (stack && !stack->count) build_site(symbols, site, stack);
+  return give_stack(stack, out);
 }
 
 /* ---- whom to blame ------------------------------------------------------------- */

@@ -57,6 +57,24 @@ static bool check_modules(struct recording *r) {
   return true;
 }
 
+static bool check_codes(struct recording *r) {
+  for (uint64_t i = 0; i < r->tables[UL_CODES].count; i++) {
+    uint64_t *code = part_at(r, UL_CODES, i);
+    unsigned module = ul_code_module(*code);
+    if (!*code || module == UL_NO_MODULE || module < r->tables[UL_MODULES].count)
+      continue;
+    if (!part_damaged(r, "code %" PRIu64 " is in module %u of %" PRIu64, i, module,
+                      r->tables[UL_MODULES].count))
+      return false;
+    *code = ul_code(UL_NO_MODULE, ul_code_offset(*code));
+  }
+  return true;
+}
+
+static bool code_exists(const struct recording *r, uint32_t code) {
+  return code == 0 || code < r->tables[UL_CODES].count;
+}
+
 /* Damage in the trie is never a moment of the writer: a node is complete before
  * anything leads to it, and zeros are valid. */
 static bool check_nodes(struct recording *r) {
@@ -67,12 +85,11 @@ static bool check_nodes(struct recording *r) {
                        "damaged recording: node %" PRIu64 " has the later node %" PRIu32
                        " as parent; copy or record it again",
                        i, n->parent);
-    if (n->module == UL_NO_MODULE || n->module < r->tables[UL_MODULES].count) continue;
-    if (i >= UL_NODE_RESERVED && (n->address || n->module) &&
-        !part_damaged(r, "node %" PRIu64 " is in module %u of %" PRIu64, i,
-                      (unsigned)n->module, r->tables[UL_MODULES].count))
+    if (code_exists(r, n->code)) continue;
+    if (!part_damaged(r, "node %" PRIu64 " has code %" PRIu32 " of %" PRIu64, i, n->code,
+                      r->tables[UL_CODES].count))
       return false;
-    n->module = UL_NO_MODULE;
+    n->code = 0;
   }
   return true;
 }
@@ -80,11 +97,15 @@ static bool check_nodes(struct recording *r) {
 static bool check_sites(struct recording *r) {
   for (uint64_t i = 0; i < r->tables[UL_SITES].count; i++) {
     struct ul_site *s = part_at(r, UL_SITES, i);
-    if (s->node == 0 || s->node < r->tables[UL_NODES].count) continue;
-    if (!part_damaged(r, "site %" PRIu64 " is node %" PRIu32 " of %" PRIu64, i, s->node,
-                      r->tables[UL_NODES].count))
+    bool good = s->parent < UL_NODE_RESERVED || s->parent < r->tables[UL_NODES].count;
+    if (good && code_exists(r, s->code)) continue;
+    if (!part_damaged(r,
+                      "site %" PRIu64 " has node %" PRIu32 " of %" PRIu64
+                      " and code %" PRIu32 " of %" PRIu64,
+                      i, s->parent, r->tables[UL_NODES].count, s->code,
+                      r->tables[UL_CODES].count))
       return false;
-    s->node = 0;
+    *s = (struct ul_site){0};
   }
   return true;
 }
@@ -339,7 +360,8 @@ static bool check_overlaps(struct recording *r) {
 }
 
 bool part_check(struct recording *r) {
-  return check_header_texts(r) && check_modules(r) && check_nodes(r) && check_sites(r) &&
-         check_chunks(r) && check_snapshots(r) && check_leaks(r) && check_misuses(r) &&
-         check_mappings(r) && check_arenas(r) && check_larges(r) && check_overlaps(r);
+  return check_header_texts(r) && check_modules(r) && check_codes(r) && check_nodes(r) &&
+         check_sites(r) && check_chunks(r) && check_snapshots(r) && check_leaks(r) &&
+         check_misuses(r) && check_mappings(r) && check_arenas(r) && check_larges(r) &&
+         check_overlaps(r);
 }

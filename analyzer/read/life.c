@@ -35,8 +35,10 @@ static uint64_t last_known_ms(const struct recording *r) {
     const struct ul_snapshot *s = part_at(r, UL_SNAPSHOTS, i);
     if (s->kind != UL_SNAPSHOT_FREE) later(&ms, s->ms);
   }
-  for (uint64_t i = 0; i < r->tables[UL_SITES].count; i++)
-    later(&ms, ((const struct ul_site *)part_at(r, UL_SITES, i))->first_ms);
+  for (uint64_t i = 0; i < r->tables[UL_HEAPS].count; i++)
+    later(&ms, ((const struct ul_heap_record *)part_at(r, UL_HEAPS, i))->born_ms);
+  for (uint64_t i = 0; i < r->tables[UL_MODULES].count; i++)
+    later(&ms, ((const struct ul_module *)part_at(r, UL_MODULES, i))->loaded_ms);
   for (uint64_t i = 0; i < r->tables[UL_LARGES].count; i++)
     later(&ms, ul_birth_ms(ul_entry_birth(
                    ((const struct ul_large *)part_at(r, UL_LARGES, i))->entry)));

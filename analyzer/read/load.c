@@ -5,7 +5,7 @@
  * all tables that refer to it, each time with a fresh copy of the directory:
  *
  *   snapshots -> rows ---------\
- *   leaks, chunks, larges ------+-> sites -> nodes -> modules -> text
+ *   leaks, chunks, larges ------+-> sites -> nodes -> codes -> modules -> text
  *   arenas -> entries ---------/            mappings, header --> text
  *   chunks -> counters, heaps
  *
@@ -32,6 +32,7 @@
 const struct part_layout part_layout[UL_TABLES] = {
     [UL_TEXT] = {"text", 1},
     [UL_MODULES] = {"modules", sizeof(struct ul_module)},
+    [UL_CODES] = {"codes", sizeof(uint64_t)},
     [UL_NODES] = {"nodes", sizeof(struct ul_node)},
     [UL_SITES] = {"sites", sizeof(struct ul_site)},
     [UL_CHUNKS] = {"chunks", sizeof(struct ul_chunk)},
@@ -48,8 +49,9 @@ const struct part_layout part_layout[UL_TABLES] = {
 
 /* Referring tables before the tables they refer to. */
 static const enum ul_table reading_order[UL_TABLES] = {
-    UL_SNAPSHOTS, UL_ROWS,    UL_LEAKS, UL_CHUNKS, UL_COUNTERS, UL_HEAPS,    UL_ARENAS,
-    UL_LARGES,    UL_ENTRIES, UL_SITES, UL_NODES,  UL_MODULES,  UL_MAPPINGS, UL_TEXT};
+    UL_SNAPSHOTS, UL_ROWS,   UL_LEAKS,   UL_CHUNKS,   UL_COUNTERS,
+    UL_HEAPS,     UL_ARENAS, UL_LARGES,  UL_ENTRIES,  UL_SITES,
+    UL_NODES,     UL_CODES,  UL_MODULES, UL_MAPPINGS, UL_TEXT};
 
 /* ---- errors -------------------------------------------------------------------- */
 
@@ -148,8 +150,7 @@ static bool check_geometry(struct recording *r) {
                      h->byte_order);
   if (h->version > UL_VERSION)
     return part_fail(r,
-                     "made by a newer ullage (format %" PRIu32
-                     ", this one reads %u); "
+                     "made by a newer ullage (format %" PRIu32 ", this one reads %u); "
                      "use that version",
                      h->version, UL_VERSION);
   if (h->version && h->version < UL_VERSION)

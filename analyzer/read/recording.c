@@ -32,6 +32,11 @@ const struct ul_module *recording_module(const struct recording *r, uint64_t i) 
   return recording_at(r, UL_MODULES, i);
 }
 
+uint64_t recording_code(const struct recording *r, uint64_t i) {
+  const uint64_t *code = recording_at(r, UL_CODES, i);
+  return code ? *code : 0;
+}
+
 const struct ul_node *recording_node(const struct recording *r, uint64_t i) {
   return recording_at(r, UL_NODES, i);
 }
@@ -82,19 +87,27 @@ const char *recording_argument(const struct recording *r, uint32_t i) {
   return text;
 }
 
-size_t recording_stack(const struct recording *r, uint32_t site,
-                       const struct ul_node **nodes, size_t max, uint32_t *end) {
+size_t recording_stack(const struct recording *r, uint32_t site, uint64_t *codes,
+                       size_t max, uint32_t *end) {
   const struct ul_site *s = recording_site(r, site);
-  uint32_t i = s ? s->node : UL_NODE_ROOT;
+  uint32_t node = s ? s->parent : UL_NODE_ROOT, code = s ? s->code : 0;
   size_t n = 0;
-  while (i >= UL_NODE_RESERVED) { /* parent < i: this ends */
-    const struct ul_node *node = recording_node(r, i);
-    if (nodes && n < max) nodes[n] = node;
+  while (code) { /* parent < node: this ends */
+    if (codes && n < max) codes[n] = recording_code(r, code);
     n++;
-    i = node->parent;
+    code = 0;
+    if (node < UL_NODE_RESERVED) break;
+    const struct ul_node *caller = recording_node(r, node);
+    code = caller->code;
+    node = caller->parent;
   }
-  if (end) *end = i;
+  if (end) *end = node < UL_NODE_RESERVED ? node : UL_NODE_BROKEN;
   return n;
+}
+
+uint64_t recording_address(const struct recording *r, uint64_t code) {
+  const struct ul_module *m = recording_module(r, ul_code_module(code));
+  return ul_code_offset(code) + (m ? m->bias : 0);
 }
 
 const char *recording_site_note(uint32_t site) {

@@ -11,7 +11,8 @@
  *   - each table has recording_count() elements, and they are all readable;
  *   - every text offset leads to a NUL-terminated string;
  *   - node.parent < node's own index (but for nodes 0..2), so each walk ends;
- *     node.module is an index of UL_MODULES or UL_NO_MODULE;
+ *     nodes and sites have codes that exist, whose module is an index of UL_MODULES or
+ *     UL_NO_MODULE;
  *   - sites lead to nodes; rows, leaks, chunks and ledger entries lead to
  *     sites; chunks lead to heaps and there are counters for each chunk;
  *   - pools lie in their arena without overlapping, have a class and a range of
@@ -74,6 +75,7 @@ const void *recording_at(const struct recording *r, enum ul_table table, uint64_
 
 /* The same, typed. NULL if there is no such element. */
 const struct ul_module *recording_module(const struct recording *r, uint64_t i);
+uint64_t recording_code(const struct recording *r, uint64_t i); /* 0: none */
 const struct ul_node *recording_node(const struct recording *r, uint64_t i);
 const struct ul_site *recording_site(const struct recording *r, uint64_t i);
 const struct ul_arena *recording_arena(const struct recording *r, uint64_t i);
@@ -95,12 +97,15 @@ const char *recording_text(const struct recording *r, uint32_t offset);
 /* Argument i of the command line; NULL after the last. */
 const char *recording_argument(const struct recording *r, uint32_t i);
 
-/* The call stack of a site, innermost frame first: at most `max` nodes into `nodes`
+/* The call stack of a site, innermost frame first: at most `max` codes into `codes`
  * (may be NULL), the number of frames there are as result (0 for the reserved sites
  * that have no stack). *end (may be NULL): UL_NODE_ROOT (complete), UL_NODE_CUT or
- * UL_NODE_BROKEN. Node addresses are return addresses: symbolize address - 1. */
-size_t recording_stack(const struct recording *r, uint32_t site,
-                       const struct ul_node **nodes, size_t max, uint32_t *end);
+ * UL_NODE_BROKEN. */
+size_t recording_stack(const struct recording *r, uint32_t site, uint64_t *codes,
+                       size_t max, uint32_t *end);
+/* The address that a code stands for, as its object was loaded last. It is a return
+ * address: symbolize address - 1. */
+uint64_t recording_address(const struct recording *r, uint64_t code);
 /* Of the site of what ullage's own libraries allocate: not the program's. */
 static inline bool recording_site_is_own(uint32_t site) {
   return site == UL_SITE_ULLAGE;

@@ -269,15 +269,25 @@ static void dump_modules(struct dump *d) {
   }
 }
 
+static void dump_codes(struct dump *d) {
+  for (uint64_t i = 0; i < recording_count(d->r, UL_CODES); i++) {
+    uint64_t code = recording_code(d->r, i);
+    begin(d, "code");
+    number(d, "index", i);
+    hex(d, "offset", ul_code_offset(code));
+    if (ul_code_module(code) != UL_NO_MODULE) number(d, "module", ul_code_module(code));
+    hex(d, "address", recording_address(d->r, code));
+    end(d);
+  }
+}
+
 static void dump_nodes(struct dump *d) {
   const struct ul_node *n;
   for (uint64_t i = 0; (n = recording_node(d->r, i)); i++) {
     begin(d, "node");
     number(d, "index", i);
     number(d, "parent", n->parent);
-    hex(d, "address", n->address);
-    if (n->module != UL_NO_MODULE) number(d, "module", n->module);
-    number(d, "site", n->site);
+    number(d, "code", n->code);
     end(d);
   }
 }
@@ -287,9 +297,9 @@ static void dump_sites(struct dump *d) {
   for (uint64_t i = 0; (s = recording_site(d->r, i)); i++) {
     begin(d, "site");
     number(d, "index", i);
-    number(d, "node", s->node);
-    number(d, "depth", s->depth);
-    number(d, "first_ms", s->first_ms);
+    number(d, "parent", s->parent);
+    number(d, "code", s->code);
+    number(d, "depth", recording_stack(d->r, (uint32_t)i, NULL, 0, NULL));
     end(d);
   }
 }
@@ -554,6 +564,7 @@ int dump_main(struct recording *r, const struct view_options *o) {
   dump_fallbacks(&d);
   dump_misuses(&d);
   dump_modules(&d);
+  dump_codes(&d);
   dump_nodes(&d);
   dump_sites(&d);
   dump_heaps(&d);

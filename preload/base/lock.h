@@ -10,7 +10,7 @@
  *   snapshot   one snapshot at a time; a timed one is only tried; masked
  *   heap       the list of heaps and their owners; masked
  *   relief     taking a heap over; masked
- *   site       the trie of stacks; masked
+ *   intern     the tables of stacks, when they grow; masked
  *   rule       (rule.c) what to do at an address of code; masked
  *   module     (module.c) whose code it is; masked
  *   arena      arenas, the map, large blocks, free strips

@@ -22,6 +22,7 @@ struct book {
   uint32_t recent_next;
   void *recent[RECENT_BLOCKS]; /* the last blocks allocated: temporary if freed now */
   struct walk *walk;           /* its owner's last one; NULL until there is one */
+  struct site_memory *memory;  /* of stacks (site.c); there if `walk` is */
   uint32_t index;              /* in UL_HEAPS */
 };
 

@@ -13,8 +13,4 @@ extern uint32_t
 /* The site of the allocation whose exported entry point has this frame address; never
  * UL_SITE_NONE. h: the calling thread's heap. No lock of ours held. Keeps errno. */
 uint32_t site_capture(struct heap *h, const void *frame_address);
-
-void site_fork_prepare(void);
-void site_fork_parent(void);
-void site_fork_child(void);
 #endif

@@ -36,6 +36,7 @@
 #include "heap/class.h"
 #include "heap/heap.h"
 #include "heap/large.h"
+#include "ledger/intern.h"
 #include "ledger/site.h"
 #include "ledger/strip.h"
 #include "process/child.h"
@@ -144,7 +145,7 @@ static void do_not_record(void) {
 /* Who has the first of them waits for nobody outside but in fork(). */
 static void lock_rest(void) {
   heap_fork_prepare();
-  site_fork_prepare();
+  intern_fork_prepare();
   stack_fork_prepare();
   arena_fork_prepare();
   table_lock();
@@ -161,7 +162,7 @@ static void unlock_all(void) {
   table_unlock();
   arena_fork_parent();
   stack_fork_parent();
-  site_fork_parent();
+  intern_fork_parent();
   heap_fork_parent();
   snapshot_fork_parent();
 }
@@ -236,7 +237,7 @@ static void renew_locks(bool undisturbed) {
   else if (arena_raw_fork_child())
     large_raw_fork_child();
   stack_fork_child();
-  site_fork_child();
+  intern_fork_child();
   snapshot_fork_child();
 }
 

@@ -125,11 +125,13 @@ static void add(struct place *to, const struct place *p) {
 static uint64_t inner_hash(uint32_t site, unsigned frames) {
   const struct ul_site *s = table_at(UL_SITES, site);
   uint64_t hash = 0, nodes = table_count(UL_NODES);
-  for (uint32_t n = s->node; frames-- && n >= UL_NODE_RESERVED && n < nodes;) {
-    const struct ul_node *node = table_at(UL_NODES, n);
-    hash = (hash ^ node->address) * UINT64_C(0x9fb21c651e98df25);
+  uint32_t code = s->code, n = s->parent;
+  while (frames-- && code) {
+    hash = (hash ^ code) * UINT64_C(0x9fb21c651e98df25);
     hash ^= hash >> 32;
-    n = node->parent;
+    const struct ul_node *node = n < nodes ? table_at(UL_NODES, n) : NULL;
+    code = node ? node->code : 0;
+    n = node ? node->parent : 0;
   }
   return hash;
 }

@@ -50,6 +50,7 @@
 #include "reach/scratch.h"
 #include "reach/stale.h"
 #include "recording/table.h"
+#include "stack/module.h"
 
 #include <signal.h>
 #include <ucontext.h>
@@ -258,12 +259,11 @@ static bool find_holders(void) {
   bool *holds = marking.holds = scratch(sites);
   if (!holds) return false;
   holds[UL_SITE_EARLY] = holds[UL_SITE_ULLAGE] = true;
-  uint64_t nodes = table_count(UL_NODES);
   for (uint32_t i = UL_SITE_RESERVED; i < sites && i < table_count(UL_SITES); i++) {
     const struct ul_site *site = table_at(UL_SITES, i);
-    if (site->node < UL_NODE_RESERVED || site->node >= nodes) continue;
-    const struct ul_node *node = table_at(UL_NODES, site->node);
-    holds[i] = roots_in_loader(node->address);
+    holds[i] =
+        site->code < table_count(UL_CODES) &&
+        roots_in_loader(module_address(*(uint64_t *)table_at(UL_CODES, site->code)));
   }
   return true;
 }

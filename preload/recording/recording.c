@@ -19,7 +19,7 @@ static char path[PATH_MAX];
 static struct os_file identity;
 static bool in_file;
 static _Atomic bool stopped;
-static bool closed;              /* table lock */
+static _Atomic bool closed;
 static uint64_t length, longest; /* of the file; that it may become */
 static uint64_t start_ms;
 

@@ -6,6 +6,7 @@
 #include "recording/window.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <string.h>
 
 /* A table is a list of pieces, each in one of the recording's windows (window.h).
@@ -31,6 +32,7 @@ static const struct shape {
 } shapes[UL_TABLES] = {
     [UL_TEXT] = {1, WINDOW_GRAIN, false},
     [UL_MODULES] = {sizeof(struct ul_module), WINDOW_GRAIN, false},
+    [UL_CODES] = {sizeof(uint64_t), WINDOW_GRAIN, false},
     [UL_NODES] = {sizeof(struct ul_node), WINDOW_GRAIN, false},
     [UL_SITES] = {sizeof(struct ul_site), WINDOW_GRAIN, false},
     [UL_CHUNKS] = {sizeof(struct ul_chunk), WINDOW_GRAIN, false},
@@ -51,6 +53,7 @@ struct ul_header *recording;
 static struct lock lock;
 static struct piece pieces[UL_TABLES][PIECES];
 static unsigned piece_count[UL_TABLES]; /* published with release: readers take no lock */
+static _Atomic uint64_t room[UL_TABLES]; /* elements that the pieces hold, likewise */
 
 /* ---- making room --------------------------------------------------------------- */
 
@@ -112,9 +115,13 @@ static bool segment_add(enum ul_table table, uint64_t bytes, bool reserved,
   }
   *joined = continues(table, at);
   recording->file_bytes = window_end();
-  if (!*joined) return segment_enter(table, bytes, at, offset);
-  pieces[table][piece_count[table] - 1].bytes += bytes;
-  recording->segments[recording->segment_count - 1].bytes += bytes;
+  if (!*joined && !segment_enter(table, bytes, at, offset)) return false;
+  if (*joined) {
+    pieces[table][piece_count[table] - 1].bytes += bytes;
+    recording->segments[recording->segment_count - 1].bytes += bytes;
+  }
+  atomic_store_explicit(&room[table], capacity_of(table) / shapes[table].element_bytes,
+                        memory_order_release);
   return true;
 }
 
@@ -150,7 +157,8 @@ bool table_begin(void) {
   recording = h;
   count_adopt(h->fallbacks);
   /* The empty string, and what has a fixed number. */
-  return table_append(UL_TEXT, 1) == 0 && table_append(UL_NODES, UL_NODE_RESERVED) == 0 &&
+  return table_append(UL_TEXT, 1) == 0 && table_append(UL_CODES, UL_CODE_RESERVED) == 0 &&
+         table_append(UL_NODES, UL_NODE_RESERVED) == 0 &&
          table_append(UL_SITES, UL_SITE_RESERVED) == 0;
 }
 
@@ -173,16 +181,33 @@ uint64_t table_count(enum ul_table table) {
   return __atomic_load_n(&recording->table[table].count, __ATOMIC_ACQUIRE);
 }
 
+/* table_next() counts without the lock. */
+static bool count_on(enum ul_table table, uint64_t was, uint64_t is) {
+  return __atomic_compare_exchange_n(&recording->table[table].count, &was, is, false,
+                                     __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+}
+
 static bool append_locked(enum ul_table table, uint64_t *first, uint64_t n) {
+  uint64_t was;
   if (!recording_may_grow()) return false;
-  *first = recording->table[table].count;
-  if (!make_room(table, first, n)) return false;
-  if (*first + n >= TABLE_NONE) {
-    recording_stop(UL_STOP_FULL, 0);
-    return false;
-  }
-  __atomic_store_n(&recording->table[table].count, *first + n, __ATOMIC_RELEASE);
+  do {
+    *first = was = table_count(table);
+    if (!make_room(table, first, n)) return false;
+    if (*first + n >= TABLE_NONE) {
+      recording_stop(UL_STOP_FULL, 0);
+      return false;
+    }
+  } while (!count_on(table, was, *first + n));
   return true;
+}
+
+uint32_t table_next(enum ul_table table) {
+  uint64_t n = table_count(table);
+  if (!recording_may_grow()) return TABLE_NONE;
+  for (; n < atomic_load_explicit(&room[table], memory_order_acquire);
+       n = table_count(table))
+    if (count_on(table, n, n + 1)) return (uint32_t)n;
+  return TABLE_NONE;
 }
 
 uint32_t table_append(enum ul_table table, uint32_t n) {

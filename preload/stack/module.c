@@ -312,6 +312,15 @@ uint16_t module_of(uint64_t address) {
   return r ? atomic_load_explicit(&r->index, memory_order_acquire) : UL_NO_MODULE;
 }
 
+uint64_t module_code(uint64_t address) {
+  int saved = errno;
+  struct record *r = find(address - 1);
+  errno = saved;
+  uint16_t module =
+      r ? atomic_load_explicit(&r->index, memory_order_acquire) : UL_NO_MODULE;
+  return ul_code(module, module == UL_NO_MODULE ? address : address - r->bias);
+}
+
 bool module_find(uint64_t address, struct module_unwind *found) {
   int saved = errno;
   struct record *r = find(address);

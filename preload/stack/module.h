@@ -8,6 +8,8 @@
 #ifndef ULLAGE_MODULE_H
 #define ULLAGE_MODULE_H
 
+#include "recording/table.h"
+
 #include <link.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -18,6 +20,16 @@
  * thread, errno kept; takes the module lock (and in it the table's) for a module
  * that is new. */
 uint16_t module_of(uint64_t address);
+
+/* The code (format.h) that stands for it. */
+uint64_t module_code(uint64_t address);
+/* The address that a code stands for, as the object was loaded last. */
+static inline uint64_t module_address(uint64_t code) {
+  uint16_t module = ul_code_module(code);
+  uint64_t offset = ul_code_offset(code);
+  if (module >= table_count(UL_MODULES)) return offset;
+  return ((const struct ul_module *)table_at(UL_MODULES, module))->bias + offset;
+}
 
 /* Where to read the unwind table of the code at `address`, in memory. */
 struct module_unwind {

@@ -111,7 +111,8 @@ class Recording:
     def problems(self):
         """The accounting identity at every snapshot; the fallbacks that are bugs."""
         found = []
-        for name, size in (("SNAPSHOTS", "ul_snapshot"), ("SITES", "ul_site")):
+        for name, size in (("SNAPSHOTS", "ul_snapshot"), ("SITES", "ul_site"),
+                           ("NODES", "ul_node")):
             element = self.header["table"][FORMAT.tables.index(name)]["element_bytes"]
             if element != FORMAT.structs[size][1]:
                 found.append(f"{name} of {element} bytes: not of this format.h?")

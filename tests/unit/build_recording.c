@@ -8,6 +8,7 @@
 static const uint32_t element_bytes[UL_TABLES] = {
     [UL_TEXT] = 1,
     [UL_MODULES] = sizeof(struct ul_module),
+    [UL_CODES] = sizeof(uint64_t),
     [UL_NODES] = sizeof(struct ul_node),
     [UL_SITES] = sizeof(struct ul_site),
     [UL_CHUNKS] = sizeof(struct ul_chunk),
@@ -83,6 +84,7 @@ struct build *build_new(void) {
   for (unsigned c = 1; c < UL_CLASSES; c++)
     h->class_bytes[c] = build_class_bytes(c);
   build_append(b, UL_TEXT, 1);
+  build_append(b, UL_CODES, UL_CODE_RESERVED);
   build_append(b, UL_NODES, UL_NODE_RESERVED);
   build_append(b, UL_SITES, UL_SITE_RESERVED);
   build_append(b, UL_HEAPS, 1);
@@ -104,16 +106,24 @@ void build_free(struct build *b) {
   free(b);
 }
 
+static uint32_t code_of(struct build *b, uint64_t address) {
+  const struct ul_module *m = build_at(b, UL_MODULES, 0);
+  uint64_t code = ul_code(0, address - m->bias);
+  for (uint64_t i = UL_CODE_RESERVED; i < b->tables[UL_CODES].count; i++)
+    if (*(uint64_t *)build_at(b, UL_CODES, i) == code) return (uint32_t)i;
+  uint64_t i = build_append(b, UL_CODES, 1);
+  *(uint64_t *)build_at(b, UL_CODES, i) = code;
+  return (uint32_t)i;
+}
+
 static uint32_t child_node(struct build *b, uint32_t parent, uint64_t address) {
+  uint32_t code = code_of(b, address);
   for (uint64_t i = UL_NODE_RESERVED; i < b->tables[UL_NODES].count; i++) {
     struct ul_node *n = build_at(b, UL_NODES, i);
-    if (n->parent == parent && n->address == address) return (uint32_t)i;
+    if (n->parent == parent && n->code == code) return (uint32_t)i;
   }
   uint64_t i = build_append(b, UL_NODES, 1);
-  struct ul_node *n = build_at(b, UL_NODES, i);
-  n->address = address & 0xffffffffffff;
-  n->module = 0;
-  n->parent = parent;
+  *(struct ul_node *)build_at(b, UL_NODES, i) = (struct ul_node){parent, code};
   return (uint32_t)i;
 }
 
@@ -122,12 +132,11 @@ uint32_t build_site(struct build *b, const uint64_t *addresses) {
   while (addresses[depth])
     depth++;
   uint32_t node = UL_NODE_ROOT;
-  for (unsigned i = depth; i-- > 0;)
+  for (unsigned i = depth; i-- > 1;)
     node = child_node(b, node, addresses[i]);
+  uint32_t code = code_of(b, addresses[0]);
   uint64_t site = build_append(b, UL_SITES, 1);
-  *(struct ul_site *)build_at(b, UL_SITES, site) =
-      (struct ul_site){.node = node, .depth = (uint16_t)depth};
-  ((struct ul_node *)build_at(b, UL_NODES, node))->site = (uint32_t)site;
+  *(struct ul_site *)build_at(b, UL_SITES, site) = (struct ul_site){node, code};
   return (uint32_t)site;
 }
 

@@ -50,6 +50,7 @@ static struct ul_header header;
 struct ul_header *recording = &header;
 static struct ul_site sites[SITES];
 static struct ul_node nodes[8];
+static uint64_t codes[8];
 static struct ul_leak leaks[ROWS];
 static struct ul_mapping mappings[MAPPINGS];
 static char text[TEXT];
@@ -61,6 +62,7 @@ static const struct {
 } tables[UL_TABLES] = {
     [UL_TEXT] = {text, 1, TEXT},
     [UL_SITES] = {sites, sizeof *sites, SITES},
+    [UL_CODES] = {codes, sizeof *codes, 8},
     [UL_NODES] = {nodes, sizeof *nodes, 8},
     [UL_LEAKS] = {leaks, sizeof *leaks, ROWS},
     [UL_MAPPINGS] = {mappings, sizeof *mappings, MAPPINGS},
@@ -256,9 +258,11 @@ static int setup(void **state) {
     header.table[t].element_bytes = tables[t].element_bytes;
   header.table[UL_SITES].count = SITES;
   header.table[UL_NODES].count = UL_NODE_RESERVED + 1;
+  header.table[UL_CODES].count = UL_CODE_RESERVED + 1;
   header.table[UL_TEXT].count = 1;
   header.start_mono_ns = os_monotonic_ns();
   memset(nodes, 0, sizeof nodes);
+  memset(codes, 0, sizeof codes);
   memset(sites, 0, sizeof sites);
   block_count = 0;
   birth = 1;
@@ -898,8 +902,8 @@ static void test_unreadable_pages_inside_blocks(void **state) {
 /* Blocks allocated by the loader, as dynamic TLS is. */
 static void test_loader_blocks_are_roots(void **state) {
   (void)state;
-  nodes[UL_NODE_RESERVED].address = getauxval(AT_BASE) + 0x2000;
-  sites[A].node = UL_NODE_RESERVED;
+  codes[1] = ul_code(UL_NO_MODULE, getauxval(AT_BASE) + 0x2000);
+  sites[A].code = 1;
   int a = block(64, A), b = block(64, B);
   point(a, 8, b, 0);
   int own = block(64, UL_SITE_ULLAGE); /* a root, and no block of the program's */

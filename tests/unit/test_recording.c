@@ -52,17 +52,17 @@ static void stacks_are_walked(void **state) {
   struct build *b = build_new();
   uint32_t site = build_site(b, (uint64_t[]){0x401000, 0x402000, 0x403000, 0});
   uint32_t cut = build_site(b, (uint64_t[]){0x404000, 0});
-  ((struct ul_node *)build_at(b, UL_NODES, UL_NODE_RESERVED + 3))->parent = UL_NODE_CUT;
+  ((struct ul_site *)build_at(b, UL_SITES, cut))->parent = UL_NODE_CUT;
   struct recording *r = open_built(b, 1);
-  const struct ul_node *nodes[2];
+  uint64_t codes[2];
   uint32_t end;
-  assert_int_equal(recording_stack(r, site, nodes, 2, &end), 3);
-  assert_int_equal(nodes[0]->address, 0x401000);
-  assert_int_equal(nodes[1]->address, 0x402000);
+  assert_int_equal(recording_stack(r, site, codes, 2, &end), 3);
+  assert_int_equal(recording_address(r, codes[0]), 0x401000);
+  assert_int_equal(recording_address(r, codes[1]), 0x402000);
   assert_int_equal(end, UL_NODE_ROOT);
   assert_int_equal(recording_stack(r, cut, NULL, 0, &end), 1);
   assert_int_equal(end, UL_NODE_CUT);
-  assert_int_equal(recording_stack(r, UL_SITE_EARLY, nodes, 2, &end), 0);
+  assert_int_equal(recording_stack(r, UL_SITE_EARLY, codes, 2, &end), 0);
   assert_non_null(recording_site_note(UL_SITE_EARLY));
   assert_null(recording_site_note(site));
   recording_close(r);
@@ -210,8 +210,11 @@ static void elements_are_checked(void **state) {
   REFUSE(UL_MODULES, 0, struct ul_module, name, 1 << 20, "module 0");
   REFUSE(UL_MODULES, 0, struct ul_module, build_id_bytes, 25, "module 0");
   REFUSE(UL_NODES, 4, struct ul_node, parent, 4, "later node 4");
-  REFUSE(UL_NODES, 4, struct ul_node, module, 7, "module 7");
-  REFUSE(UL_SITES, 6, struct ul_site, node, 1000, "node 1000");
+  REFUSE(UL_NODES, 4, struct ul_node, code, 7, "code 7 of");
+  REFUSE(
+      UL_CODES, 2, struct { uint64_t word; }, word, ul_code(7, 1), "module 7");
+  REFUSE(UL_SITES, 6, struct ul_site, parent, 1000, "node 1000");
+  REFUSE(UL_SITES, 6, struct ul_site, code, 1000, "code 1000");
   REFUSE(UL_CHUNKS, 0, struct ul_chunk, heap, 9, "heap 9");
   REFUSE(UL_CHUNKS, 0, struct ul_chunk, first_site, 640, "site 640");
   REFUSE(UL_SNAPSHOTS, 3, struct ul_snapshot, kind, 9, "kind 9");

@@ -371,11 +371,10 @@ static void hides_what_is_below_main(void **state) {
   uint32_t site = build_site(
       b, (uint64_t[]){called_address, outer_address, in_main, outer_address, 0});
   uint32_t cut = build_site(b, (uint64_t[]){called_address, 0});
-  struct ul_site *record = build_at(b, UL_SITES, cut);
-  ((struct ul_node *)build_at(b, UL_NODES, record->node))->parent = UL_NODE_CUT;
+  ((struct ul_site *)build_at(b, UL_SITES, cut))->parent = UL_NODE_CUT;
   uint32_t jit = build_site(b, (uint64_t[]){0x123456789, 0});
-  record = build_at(b, UL_SITES, jit);
-  ((struct ul_node *)build_at(b, UL_NODES, record->node))->module = UL_NO_MODULE;
+  uint32_t code = ((struct ul_site *)build_at(b, UL_SITES, jit))->code;
+  *(uint64_t *)build_at(b, UL_CODES, code) = ul_code(UL_NO_MODULE, 0x123456789);
   struct recording *r = open_built(b);
   struct symbols *symbols = symbols_new(r, NULL);
 

@@ -1,0 +1,282 @@
+/* intern.c - extendible hashing, so that the index of a table grows by a page at a time.
+ *
+ * A directory leads from the first bits of a word's hash to a page, and a page is 16
+ * lines of 16 slots; which line a word begins at, and a tag of it, are other bits of the
+ * hash.
+ *
+ *     slot    31..27 tag    26..0 number; 0: empty, and the tag is the page's depth
+ *
+ * A page's depth is how many bits of their hashes its words have in common. Words are
+ * entered at the first empty slot from their line on, and slots never become empty again
+ * (while the page has that depth). So two threads that enter the same word want the same
+ * slot, and who loses sees what the other has entered: each word has one number.
+ *
+ * When a word's first PROBES lines are full, the page splits, under the lock: its empty
+ * slots are frozen, so that nobody enters anything any more; its words are shared out by
+ * the next bit of their hashes between it and a new page, both one deeper; then the
+ * directory leads to them. Who looks meanwhile may miss a word, but never finds a wrong
+ * one, for what is found is compared; who misses and has come by what the directory said
+ * before meets an empty slot of another depth, or a frozen one, and looks again under the
+ * lock. Depths only rise, so an empty slot that was seen once is never mistaken for a
+ * later one.
+ *
+ * What is interrupted for ever between two steps, or was somebody else's at a fork,
+ * leaves at most a number that is not used (its word stays 0, or is in no page). */
+#include "ledger/intern.h"
+
+#include "base/lock.h"
+#include "base/meta.h"
+#include "stack/hash.h"
+
+#include <stdatomic.h>
+
+enum { SLOTS = 16, LINES = 16, PROBES = 4 };
+enum { NUMBER_BITS = 27, DEPTH_MAX = 28 };
+#define NUMBER ((1u << NUMBER_BITS) - 1)
+#define FROZEN (31u << NUMBER_BITS)
+
+struct page {
+  _Alignas(64) _Atomic uint32_t slots[LINES][SLOTS];
+};
+
+/* [first `bits` bits of a hash]: address of the page | its depth. */
+struct intern_directory {
+  unsigned bits;
+  _Atomic uint64_t pages[];
+};
+
+static struct lock lock;
+
+/* ---- hashes and words ---------------------------------------------------------- */
+
+static uint64_t hash_of(uint64_t word) {
+  return hash_mix(HASH_SEED, word);
+}
+
+static uint64_t place_of(uint64_t hash, unsigned bits) {
+  return hash >> 1 >> (63 - bits);
+}
+
+static uint32_t tag_of(uint64_t hash) {
+  return (uint32_t)hash << NUMBER_BITS;
+}
+
+static unsigned line_of(uint64_t hash, unsigned probe) {
+  return ((unsigned)(hash >> 5) + probe) % LINES;
+}
+
+static uint64_t *word_at(const struct intern *t, uint32_t number) {
+  return table_at(t->table, number);
+}
+
+static uint64_t word_of(const struct intern *t, uint32_t number) {
+  return __atomic_load_n(word_at(t, number), __ATOMIC_RELAXED);
+}
+
+static uint32_t empty_at(unsigned depth) {
+  return depth << NUMBER_BITS;
+}
+
+static struct page *page_in(uint64_t entry) {
+  return (struct page *)(entry & ~(uint64_t)63);
+}
+
+static unsigned depth_in(uint64_t entry) {
+  return entry & 63;
+}
+
+static bool is_empty(uint32_t slot) {
+  return !(slot & NUMBER);
+}
+
+/* ---- entering ------------------------------------------------------------------ */
+
+struct wish {
+  uint64_t word, hash;
+  uint32_t mine; /* a number to enter it under; 0: none yet */
+};
+
+static bool has(const struct intern *t, uint32_t slot, const struct wish *w) {
+  return !((slot ^ tag_of(w->hash)) & ~NUMBER) && word_of(t, slot & NUMBER) == w->word;
+}
+
+static bool take_number(const struct intern *t, struct wish *w, bool locked) {
+  if (table_count(t->table) >= t->most) return false;
+  uint32_t n = locked ? table_append(t->table, 1) : table_next(t->table);
+  if (n >= t->most) return false;
+  w->mine = n;
+  __atomic_store_n(word_at(t, n), w->word, __ATOMIC_RELAXED);
+  return true;
+}
+
+/* 0: it is not there, and cannot be entered without the lock. */
+static uint32_t enter(struct intern *t, struct wish *w) {
+  const struct intern_directory *d =
+      atomic_load_explicit(&t->directory, memory_order_acquire);
+  if (!d) return 0;
+  uint64_t entry =
+      atomic_load_explicit(&d->pages[place_of(w->hash, d->bits)], memory_order_acquire);
+  for (unsigned probe = 0; probe < LINES; probe++) {
+    _Atomic uint32_t *line = page_in(entry)->slots[line_of(w->hash, probe)];
+    for (unsigned i = 0; i < SLOTS; i++) {
+      uint32_t slot = atomic_load_explicit(&line[i], memory_order_acquire);
+      while (is_empty(slot)) {
+        if (slot != empty_at(depth_in(entry)) || probe >= PROBES) return 0;
+        if (!w->mine && !take_number(t, w, false)) return 0;
+        if (atomic_compare_exchange_strong_explicit(
+                &line[i], &slot, tag_of(w->hash) | w->mine, memory_order_acq_rel,
+                memory_order_acquire))
+          return w->mine;
+      }
+      if (has(t, slot, w)) return slot & NUMBER;
+    }
+  }
+  return 0;
+}
+
+/* ---- pages, under the lock ----------------------------------------------------- */
+
+static void fill(struct page *p, uint32_t slot) {
+  for (unsigned i = 0; i < LINES * SLOTS; i++)
+    atomic_store_explicit(&p->slots[i / SLOTS][i % SLOTS], slot, memory_order_release);
+}
+
+/* Pages come from pieces of memory that are a quarter of all before, within bounds. */
+static struct page *page_new(unsigned depth) {
+  enum { LEAST = 64 << 10, MOST = 4 << 20 };
+  static struct page *next, *end;
+  static size_t all;
+  if (next == end) {
+    size_t bytes = all / 4 < LEAST ? LEAST : all / 4 > MOST ? MOST : all / 4;
+    bytes -= bytes % sizeof *next;
+    struct page *piece = meta_alloc(bytes); /* so large that it is whole pages */
+    if (!piece) return NULL;
+    all += bytes;
+    next = piece;
+    end = piece + bytes / sizeof *piece;
+  }
+  fill(next, empty_at(depth));
+  return next++;
+}
+
+static void enter_again(struct page *p, uint32_t number, uint64_t hash) {
+  for (unsigned probe = 0;; probe++) {
+    _Atomic uint32_t *line = p->slots[line_of(hash, probe)];
+    for (unsigned i = 0; i < SLOTS; i++) {
+      if (!is_empty(atomic_load_explicit(&line[i], memory_order_relaxed))) continue;
+      atomic_store_explicit(&line[i], tag_of(hash) | number, memory_order_release);
+      return;
+    }
+  }
+}
+
+static struct intern_directory *directory_new(unsigned bits) {
+  struct intern_directory *d = meta_alloc(sizeof *d + (sizeof *d->pages << bits));
+  if (d) d->bits = bits;
+  return d;
+}
+
+static bool begin(struct intern *t) {
+  struct intern_directory *d = directory_new(0);
+  struct page *p = page_new(0);
+  if (!d || !p) return false;
+  d->pages[0] = (uint64_t)p;
+  atomic_store_explicit(&t->directory, d, memory_order_release);
+  return true;
+}
+
+/* The old one stays, for somebody may be reading it; all of them together are no larger
+ * than the new one. */
+static struct intern_directory *doubled(struct intern *t, struct intern_directory *d) {
+  struct intern_directory *bigger = directory_new(d->bits + 1);
+  if (!bigger) return NULL;
+  for (uint64_t i = 0; i < (uint64_t)1 << bigger->bits; i++)
+    bigger->pages[i] = d->pages[i / 2];
+  atomic_store_explicit(&t->directory, bigger, memory_order_release);
+  return bigger;
+}
+
+/* Nothing is entered into it any more; its slots. */
+static const uint32_t *freeze(struct page *p) {
+  static uint32_t slots[LINES * SLOTS];
+  for (unsigned i = 0; i < LINES * SLOTS; i++) {
+    _Atomic uint32_t *at = &p->slots[i / SLOTS][i % SLOTS];
+    uint32_t slot = atomic_load_explicit(at, memory_order_acquire);
+    while (is_empty(slot) && !atomic_compare_exchange_strong(at, &slot, FROZEN)) {
+    }
+    slots[i] = slot;
+  }
+  return slots;
+}
+
+static void share_out(const struct intern *t, uint64_t entry, struct page *upper) {
+  unsigned depth = depth_in(entry);
+  struct page *lower = page_in(entry);
+  const uint32_t *slots = freeze(lower);
+  fill(lower, empty_at(depth + 1));
+  for (unsigned i = 0; i < LINES * SLOTS; i++) {
+    if (is_empty(slots[i])) continue;
+    uint32_t number = slots[i] & NUMBER;
+    uint64_t hash = hash_of(word_of(t, number));
+    enter_again(place_of(hash, depth + 1) & 1 ? upper : lower, number, hash);
+  }
+}
+
+static void lead_to(struct intern_directory *d, uint64_t place, uint64_t entry,
+                    const struct page *upper) {
+  unsigned below = d->bits - depth_in(entry);
+  uint64_t first = place >> below << below, half = (uint64_t)1 << (below - 1);
+  for (uint64_t i = 0; i < 2 * half; i++)
+    atomic_store_explicit(&d->pages[first + i],
+                          (i < half ? entry : (uint64_t)upper | depth_in(entry)) + 1,
+                          memory_order_release);
+}
+
+/* The page to which `hash` leads. */
+static bool split(struct intern *t, uint64_t hash) {
+  struct intern_directory *d = t->directory;
+  if (!d) return begin(t);
+  uint64_t entry = d->pages[place_of(hash, d->bits)];
+  if (depth_in(entry) == DEPTH_MAX) return false;
+  if (depth_in(entry) == d->bits && !(d = doubled(t, d))) return false;
+  struct page *upper = page_new(depth_in(entry) + 1);
+  if (!upper) return false;
+  share_out(t, entry, upper);
+  lead_to(d, place_of(hash, d->bits), entry, upper);
+  return true;
+}
+
+static uint32_t enter_locked(struct intern *t, struct wish *w) {
+  for (;;) {
+    uint32_t n = enter(t, w);
+    if (n) return n;
+    if (!(w->mine ? split(t, w->hash) : take_number(t, w, true))) return 0;
+  }
+}
+
+static __attribute__((noinline)) uint32_t enter_slowly(struct intern *t, struct wish *w) {
+  uint64_t signals;
+  lock_take_masked(&lock, &signals);
+  uint32_t n = enter_locked(t, w);
+  lock_give_masked(&lock, signals);
+  return n;
+}
+
+uint32_t intern(struct intern *t, uint64_t word) {
+  struct wish w = {.word = word, .hash = hash_of(word)};
+  uint32_t n = enter(t, &w);
+  if (__builtin_expect(!n, 0)) n = enter_slowly(t, &w);
+  /* Somebody else was faster: a number that is not used. */
+  if (w.mine && n != w.mine) __atomic_store_n(word_at(t, w.mine), 0, __ATOMIC_RELAXED);
+  return n;
+}
+
+void intern_fork_prepare(void) {
+  lock_take(&lock);
+}
+void intern_fork_parent(void) {
+  lock_give(&lock);
+}
+void intern_fork_child(void) {
+  lock_renew(&lock);
+}

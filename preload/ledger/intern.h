@@ -1,0 +1,28 @@
+/* intern.h - a number for each word: a table of the recording that holds every word of 8
+ * bytes once, found again by what it is.
+ *
+ * A word that is there is found, and nearly every new one entered, without a lock and
+ * without a system call; whoever is interrupted in the middle of it, for ever even,
+ * leaves nothing behind that others would wait for. */
+#ifndef ULLAGE_INTERN_H
+#define ULLAGE_INTERN_H
+
+#include "recording/table.h"
+
+struct intern_directory;
+struct intern {
+  enum ul_table table;
+  uint32_t most; /* numbers; at most INTERN_MOST */
+  struct intern_directory *_Atomic directory;
+};
+#define INTERN_MOST ((1u << 27) - 1)
+
+/* The number of `word`, which is not 0; 0 when there is no room for it. It is larger than
+ * all numbers that were known when it was first asked for. Any thread. */
+uint32_t intern(struct intern *, uint64_t word);
+
+/* Around fork: the lock of the slow path ("intern" in lock.h). */
+void intern_fork_prepare(void);
+void intern_fork_parent(void);
+void intern_fork_child(void);
+#endif
