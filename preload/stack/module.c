@@ -70,11 +70,14 @@ static void read_build_id(struct record *r, const char *note, size_t bytes) {
 
 /* The object is on a stack, so it stays mapped while it is read; but not all of
  * what its headers name need be mapped. */
-static bool lies_within(const struct record *r, uint64_t at, uint64_t bytes) {
-  if (at < r->start || at > r->end || bytes > r->end - at) return false;
-  for (uint64_t p = at; p < at + bytes; p = (p | (OS_PAGE - 1)) + 1)
+static bool readable(uint64_t at, uint64_t bytes) {
+  for (uint64_t p = at; p < at + bytes; p = (p | (UL_PAGE_BYTES - 1)) + 1)
     if (!os_readable(p & ~(uint64_t)7)) return false;
   return true;
+}
+
+static bool lies_within(const struct record *r, uint64_t at, uint64_t bytes) {
+  return at >= r->start && at <= r->end && bytes <= r->end - at && readable(at, bytes);
 }
 
 /* Are these the headers that the loader followed? They can lie anywhere in the
@@ -89,6 +92,25 @@ static bool describes(const struct record *r, const ElfW(Phdr) * p, unsigned n) 
     if (at - r->start < (align > OS_PAGE ? align : OS_PAGE)) starts = true;
   }
   return starts && table;
+}
+
+/* The kernel tells where the program's own are. Of a program with a gap in it the loader
+ * knows each part by itself: the record is of all of them. */
+static const ElfW(Phdr) * find_program_headers(struct record *r, unsigned *n) {
+  const ElfW(Phdr) *p = (const void *)getauxval(AT_PHDR);
+  struct record whole = *r;
+  *n = (unsigned)getauxval(AT_PHNUM);
+  if (!readable((uint64_t)p, *n * sizeof *p)) return NULL;
+  for (unsigned i = 0; i < *n; i++) {
+    uint64_t start = r->bias + p[i].p_vaddr, end = start + p[i].p_memsz;
+    if (p[i].p_type != PT_LOAD) continue;
+    start &= ~(uint64_t)(UL_PAGE_BYTES - 1);
+    if (start < whole.start) whole.start = start;
+    if (end > whole.end) whole.end = end;
+  }
+  if (!describes(&whole, p, *n)) return NULL;
+  *r = whole;
+  return p;
 }
 
 static const ElfW(Phdr) * find_headers(const struct record *r, unsigned *n) {
@@ -109,9 +131,10 @@ static bool holds_table(const struct record *r, const ElfW(Phdr) * p) {
 }
 
 /* An object whose headers are not found goes without build id. */
-static void read_headers(struct record *r) {
+static void read_headers(struct record *r, const struct link_map *map) {
   unsigned n;
-  const ElfW(Phdr) *p = find_headers(r, &n);
+  const ElfW(Phdr) *p = *map->l_name ? NULL : find_program_headers(r, &n);
+  if (!p) p = find_headers(r, &n);
   if (!p) return;
   for (unsigned i = 0; i < n; i++) {
     uint64_t at = r->bias + p[i].p_vaddr;
@@ -245,7 +268,7 @@ static struct record *new_record(void) {
 
 static bool matches(struct record *r, const struct dl_find_object *o) {
   return atomic_load_explicit(&r->map, memory_order_acquire) == o->dlfo_link_map &&
-         r->start == (uint64_t)o->dlfo_map_start &&
+         (uint64_t)o->dlfo_map_start - r->start < r->end - r->start &&
          r->eh_frame_hdr == (uint64_t)o->dlfo_eh_frame;
 }
 
@@ -272,7 +295,7 @@ static struct record *meet(const struct dl_find_object *o) {
                        .bias = o->dlfo_link_map->l_addr,
                        .eh_frame_hdr = (uint64_t)o->dlfo_eh_frame,
                        .index = UL_NO_MODULE};
-  read_headers(&met);
+  read_headers(&met, o->dlfo_link_map);
   uint32_t n = atomic_load(&count);
   for (uint32_t i = 0; i < n; i++) {
     r = record_at(i);

@@ -54,6 +54,21 @@ def test_loader_run_as_a_command(recorder, name):
 
 
 @pytest.mark.short
+def test_program_in_parts(recorder):
+    """Two loads with a gap between them, where other mappings may lie."""
+    recorder.run(program("stacks_apart"), "apart")
+    r = Recording(recorder.file)
+    assert r.fallbacks["WALK_MISMATCH"] == 0
+    texts, path = r.table("TEXT"), program("stacks_apart").encode() + b"\0"
+    module, = [m for m in r.elements("MODULES", "ul_module")
+               if texts[m["name"]:].startswith(path)]
+    assert module["build_id_bytes"]
+    sites = recorder.answer("report", "--all")["sites"]
+    site, = find(sites, "leave_one_apart", "stacks.c", marked_line("stacks.c", "apart"))
+    assert [f.get("function") for f in site["stack"]][1] == "main"
+
+
+@pytest.mark.short
 @pytest.mark.parametrize("unwind", ["rules", "check"])
 @pytest.mark.parametrize("way", ["rbp", "address"])
 def test_callers_that_differ_only_further_out(recorder, way, unwind):
