@@ -216,7 +216,7 @@ void snapshot_reset(void) {
 }
 
 bool snapshot_fork_try(void) {
-  return lock_try(&lock) == 0;
+  return lock_try(&lock);
 }
 void snapshot_fork_prepare(void) {
   lock_take(&lock);

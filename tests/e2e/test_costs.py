@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from harness import execute, program
+from harness import PRELOAD, execute, program, tool
 
 FEW, MANY = 10_000, 60_000
 
@@ -61,3 +61,22 @@ def test_a_thread_among_many_costs_what_one_among_few_does(tmp_path):
                              for n in (50, 150, 350, 450))
     print(f"a thread: {(some - few) / 100:.0f} among few, {(many - more) / 100:.0f} among many")
     assert many - more < 1.05 * (some - few)
+
+
+def system_calls(directory, *argv, preload=PRELOAD):
+    """Of a program and its children: how many, and how many sleep."""
+    r = execute([program("calls"), *argv],
+                env={"CALLS_PRELOAD": str(preload), "ULLAGE_FILE": str(directory / "r.ull")})
+    found = re.search(rb"calls (\d+) sleeps (\d+)\n$", r.stderr)
+    assert r.status == 0 and found, r.stderr
+    return int(found[1]), int(found[2])
+
+
+@pytest.mark.short
+def test_system_calls_of_a_small_process(tmp_path):
+    native, _ = system_calls(tmp_path, tool("true"), preload="")
+    main, sleeps = system_calls(tmp_path, tool("true"))
+    child, _ = system_calls(tmp_path, tool("true"))
+    print(f"native {native}, the main process {main}, one that leaves a line {child}")
+    assert sleeps == 0
+    assert child - native < 250 and main - native < 360
