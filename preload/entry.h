@@ -1,8 +1,14 @@
 /* entry.h - what the exported functions share: a block comes from a heap or goes back to
- * one, and the ledger is told. Inline, for every malloc and free runs through it.
+ * one, and the ledger is told.
  *
- * Every entry point is built with a frame pointer and hands its own frame address on:
- * that is where the walk of the stack begins. */
+ * Two ways. The fast one is what most mallocs and frees do: the stack is the one that was
+ * walked last, the block comes from a pool or goes to one, nothing else is due. It calls
+ * nothing but the clock, saves no errno, and looks up the entry, size and site once.
+ * Whatever is not so goes on by a jump to the other, which does all of it and is the
+ * rule: the fast one does nothing that the other would not do.
+ *
+ * Every entry point is built with a frame pointer and hands on where it was entered: that
+ * is where the walk of the stack begins. */
 #ifndef ULLAGE_ENTRY_H
 #define ULLAGE_ENTRY_H
 
@@ -24,8 +30,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define HERE __builtin_frame_address(0)
 #define INLINE static inline __attribute__((always_inline))
+INLINE struct entrance entry_entrance(const uint64_t *frame) {
+  return (struct entrance){(uint64_t)(frame + 2), frame[0]};
+}
+#define HERE entry_entrance(__builtin_frame_address(0))
 
 /* ---- the calling thread's heap ------------------------------------------------- */
 
@@ -47,38 +56,33 @@ void entry_record(struct heap *h, struct spot s, hidden block, size_t size,
                   enum ul_family family, uint32_t site);
 
 /* Where to enter an allocation in the ledger; UL_SITE_NONE: it is not recorded. */
-INLINE uint32_t entry_site(struct heap *h, const void *frame) {
+INLINE uint32_t entry_site(struct heap *h, struct entrance e) {
   if (UNLIKELY(!process_recording())) return UL_SITE_NONE;
-  if (LIKELY(process_started()) || thread_state.busy || process_start_early(frame))
-    return process_recording() ? site_capture(h, frame) : UL_SITE_NONE;
+  if (LIKELY(process_started()) || thread_state.busy || process_start_early(e))
+    return process_recording() ? site_capture(h, e) : UL_SITE_NONE;
   fallback(UL_FB_EARLY);
   return UL_SITE_EARLY;
 }
 
-INLINE void *entry_allocate_at(struct heap *h, size_t size, size_t align,
-                               enum ul_family family, bool zero, uint32_t site) {
-  struct spot s = {NULL, NULL};
-  bool zeroed = false;
-  void *p = heap_take_any(h, size, align, &s, &zeroed);
-  if (UNLIKELY(!p)) {
-    errno = ENOMEM;
-    return NULL;
-  }
-  if (zero && !zeroed) memset(p, 0, size);
-  hidden block = hide(p);
-  if (LIKELY(site && process_recording())) entry_record(h, s, block, size, family, site);
-  return reveal(block);
-}
-
+enum entry_zero { AS_IT_IS, ZEROED };
 /* Above PTRDIFF_MAX glibc refuses, so that pointer differences stay defined. */
-INLINE void *entry_allocate(size_t size, size_t align, enum ul_family family, bool zero,
-                            const void *frame) {
-  struct heap *h = UNLIKELY(size > PTRDIFF_MAX) ? NULL : entry_heap();
-  if (UNLIKELY(!h)) {
-    errno = ENOMEM;
-    return NULL;
+void *entry_allocate(size_t size, size_t align, enum ul_family family,
+                     enum entry_zero zero, struct entrance e);
+/* The same when the site is known; UL_SITE_NONE: it is not recorded. */
+void *entry_allocate_at(struct heap *h, size_t size, size_t align, enum ul_family family,
+                        enum entry_zero zero, uint32_t site);
+/* The same, of at most UL_MEDIUM_MAX bytes, when the counter is, too: the fast way. */
+void *entry_allocate_again(struct heap *h, size_t size, enum ul_family family,
+                           enum entry_zero zero, struct site_again again);
+
+INLINE void *entry_allocate_small(size_t size, enum ul_family family,
+                                  enum entry_zero zero, struct entrance e) {
+  struct heap *h = thread_state.heap;
+  if (LIKELY(h && size <= UL_MEDIUM_MAX)) {
+    struct site_again again = site_again(h, e);
+    if (LIKELY(again.counter)) return entry_allocate_again(h, size, family, zero, again);
   }
-  return entry_allocate_at(h, size, align, family, zero, entry_site(h, frame));
+  return entry_allocate(size, 0, family, zero, e);
 }
 
 /* ---- free ---------------------------------------------------------------------- */
@@ -89,7 +93,7 @@ bool entry_unrecord(struct heap *h, struct spot s, void *p);
 /* free and realloc. Not by these names: the program may have its own, in front of ours.
  */
 void entry_free(void *p);
-void *entry_realloc(void *p, size_t size, const void *frame);
+void *entry_realloc(void *p, size_t size, struct entrance e);
 /* The free that is in front: the program's, or entry_free. */
 void entry_free_first(void *p);
 

@@ -162,8 +162,8 @@ struct ul_chunk {
 struct ul_counter {
   uint64_t allocations, allocated_bytes;
   uint64_t frees, freed_bytes;
-  uint64_t temporary;   /* freed within 4 further allocations of the thread */
-  uint64_t lifetime_ms; /* summed over the freed blocks */
+  uint64_t temporary;   /* freed within 3 further allocations of the thread */
+  uint64_t lifetime_ms; /* summed over the freed blocks, but temporary ones */
   uint64_t reserved[2];
 }; /* 64 bytes */
 

@@ -25,16 +25,16 @@ __attribute__((noinline)) bool entry_unrecord(struct heap *h, struct spot s, voi
 }
 
 static __attribute__((noinline, cold)) void misused(enum ul_misuse_kind kind,
-                                                    const void *p, const void *frame) {
+                                                    const void *p, struct entrance e) {
   struct heap *h = entry_heap();
-  if (h) misuse_note(kind, p, entry_site(h, frame));
+  if (h) misuse_note(kind, p, entry_site(h, e));
 }
 
 /* Where there is no mapping the next allocator has nothing either. */
-static void free_foreign(void *p, const void *frame) {
+static void free_foreign(void *p, struct entrance e) {
   static void (*real)(void *);
   if (heap_gave_back(p, 0)) {
-    misused(UL_FREED_TWICE, p, frame);
+    misused(UL_FREED_TWICE, p, e);
     return;
   }
   int saved = errno;
@@ -44,34 +44,90 @@ static void free_foreign(void *p, const void *frame) {
   errno = saved;
 }
 
-/* HERE is the entry point's frame: asked for only where it is needed. */
-INLINE void release(void *p) {
+/* Errno stays as it is: what is called here keeps it. */
+static __attribute__((noinline)) void release(void *p, struct entrance e) {
   map_slot slot = map_lookup(p);
   if (UNLIKELY(!slot)) {
-    free_foreign(p, HERE);
+    free_foreign(p, e);
     return;
   }
   struct heap *h = entry_heap();
   if (UNLIKELY(!h)) return; /* no memory for a heap: the block stays */
   struct spot s = heap_spot(p, slot);
   if (UNLIKELY(!s.pool && !s.large)) {
-    misused(heap_gave_back(p, slot) ? UL_FREED_TWICE : UL_FREED_INSIDE, p, HERE);
+    misused(heap_gave_back(p, slot) ? UL_FREED_TWICE : UL_FREED_INSIDE, p, e);
     return;
   }
   if (LIKELY(process_recording()) && UNLIKELY(!entry_unrecord(h, s, p))) {
-    misused(UL_FREED_TWICE, p, HERE);
+    misused(UL_FREED_TWICE, p, e);
     return;
   }
   heap_put_any(h, s, p);
 }
 
-/* Errno stays as it is: what is called here keeps it. */
-INLINE void do_free(void *p) {
-  if (LIKELY(p)) release(p);
+/* ---- the fast way (entry.h) ----------------------------------------------------- */
+
+/* A block that has left the ledger, but for its lifetime: `counter` and `entry`, if it is
+ * to be counted. */
+struct life {
+  struct ul_counter *counter; /* NULL: it was temporary */
+  uint64_t entry;
+};
+
+static __attribute__((noinline)) void count_life(struct life l) {
+  ledger_count_life(l.counter, l.entry, recording_ms());
+}
+
+/* false: not so, and nothing is done. */
+INLINE bool leave_ledger(struct heap *h, struct pool *pool, uint32_t index, void *p,
+                         struct life *l) {
+  if (UNLIKELY(!pool->entries)) return false;
+  uint64_t *at = pool->entries + index, entry = *at;
+  struct ledger_line was = {entry, pool->size - ul_entry_slack(entry), pool->size};
+  struct ul_counter *c = ledger_counter_known(h, ul_entry_site(entry));
+  if (UNLIKELY(!entry || !c || snapshot_falls(h, was.requested))) return false;
+  *at = 0;
+  bool temporary = ledger_forget_recent(h, p);
+  ledger_count_out(h, c, &was, temporary);
+  if (!temporary) *l = (struct life){c, entry};
+  return true;
+}
+
+static __attribute__((noinline)) void put_slowly(struct heap *h, struct pool *pool,
+                                                 hidden block, struct life l) {
+  if (l.counter) count_life(l);
+  heap_put_any(h, (struct spot){pool, NULL}, reveal(block));
+}
+
+INLINE void put(struct heap *h, struct pool *pool, void *p, struct life l) {
+  uint32_t inside;
+  if (UNLIKELY(pool->heap != h || pool_is_full(pool) ||
+               (pool->live == 1 && !pool_is_spare(h, pool)) ||
+               !heap_try_enter(h, &inside))) {
+    put_slowly(h, pool, hide(p), l);
+    return;
+  }
+  pool_push(pool, p);
+  heap_leave(h, inside);
+  if (l.counter) count_life(l);
 }
 
 void entry_free(void *p) {
-  do_free(p);
+  if (UNLIKELY(!p)) return;
+  map_slot slot = map_lookup(p);
+  struct heap *h = thread_state.heap;
+  if (LIKELY(slot && !map_is_large(slot) && h)) {
+    struct pool *pool = arena_pool(map_arena(slot), p);
+    uint32_t index = pool_index(pool, p);
+    struct life l = {NULL, 0};
+    if (LIKELY(pool_starts_block(pool, p, index) && pool->class != UL_SPAN) &&
+        LIKELY(process_recording() ? leave_ledger(h, pool, index, p, &l)
+                                   : process_guard->alive)) {
+      put(h, pool, p, l);
+      return;
+    }
+  }
+  release(p, HERE);
 }
 EXPORT void free(void *p) __attribute__((alias("entry_free")));
 
@@ -89,7 +145,7 @@ EXPORT void __libc_cfree(void *p) {
 static void *copy(struct heap *h, struct spot s, hidden from, size_t size,
                   uint32_t site) {
   size_t usable = heap_usable(s);
-  void *q = entry_allocate_at(h, size, 0, UL_FAMILY_MALLOC, false, site);
+  void *q = entry_allocate_at(h, size, 0, UL_FAMILY_MALLOC, AS_IT_IS, site);
   return q ? memmove(q, reveal(from), usable < size ? usable : size) : NULL;
 }
 
@@ -131,32 +187,32 @@ static void *resize(struct heap *h, struct spot s, hidden old, size_t size,
   return reveal(block);
 }
 
-static void *refuse(void *p, map_slot slot, const void *frame) {
-  misused(heap_gave_back(p, slot) ? UL_RESIZED_AFTER_FREE : UL_RESIZED_INSIDE, p, frame);
+static void *refuse(void *p, map_slot slot, struct entrance e) {
+  misused(heap_gave_back(p, slot) ? UL_RESIZED_AFTER_FREE : UL_RESIZED_INSIDE, p, e);
   errno = ENOMEM;
   return NULL;
 }
 
-static void *realloc_foreign(void *p, size_t size, const void *frame) {
+static void *realloc_foreign(void *p, size_t size, struct entrance e) {
   static void *(*real)(void *, size_t);
-  if (heap_gave_back(p, 0)) return refuse(p, 0, frame);
+  if (heap_gave_back(p, 0)) return refuse(p, 0, e);
   if (!real) *(void **)&real = next_symbol("realloc");
   fallback(UL_FB_FOREIGN_FREE);
   return real ? real(p, size) : NULL;
 }
 
-static void *reallocate(hidden block, size_t size, const void *frame) {
+static void *reallocate(hidden block, size_t size, struct entrance e) {
   struct heap *h = entry_heap();
   void *p = reveal(block);
   map_slot slot = map_lookup(p);
-  if (UNLIKELY(!slot)) return realloc_foreign(p, size, frame);
+  if (UNLIKELY(!slot)) return realloc_foreign(p, size, e);
   struct spot s = heap_spot(p, slot);
-  if (UNLIKELY(!s.pool && !s.large)) return refuse(p, slot, frame);
+  if (UNLIKELY(!s.pool && !s.large)) return refuse(p, slot, e);
   if (UNLIKELY(size > PTRDIFF_MAX || !h)) {
     errno = ENOMEM;
     return NULL;
   }
-  uint32_t site = entry_site(h, frame);
+  uint32_t site = entry_site(h, e);
   if (UNLIKELY(is_freed(s, reveal(block)))) {
     misuse_note(UL_RESIZED_AFTER_FREE, reveal(block), site);
     return copy(h, s, block, size, site);
@@ -167,15 +223,15 @@ static void *reallocate(hidden block, size_t size, const void *frame) {
   return q ? q : move(h, s, block, size, site);
 }
 
-void *entry_realloc(void *p, size_t size, const void *frame) {
-  if (!p) return entry_allocate(size, 0, UL_FAMILY_MALLOC, false, frame);
+void *entry_realloc(void *p, size_t size, struct entrance e) {
+  if (!p) return entry_allocate(size, 0, UL_FAMILY_MALLOC, AS_IT_IS, e);
   if (size == 0) { /* as glibc */
     entry_free(p);
     return NULL;
   }
   hidden block = hide(p);
   int saved = errno;
-  void *q = reallocate(block, size, frame);
+  void *q = reallocate(block, size, e);
   if (q) errno = saved;
   return q;
 }

@@ -27,14 +27,89 @@ __attribute__((noinline)) void entry_record(struct heap *h, struct spot s, hidde
   process_tick(h, ms);
 }
 
-EXPORT void *malloc(size_t size) {
-  return entry_allocate(size, 0, UL_FAMILY_MALLOC, false, HERE);
+/* ---- the two ways --------------------------------------------------------------- */
+
+__attribute__((noinline)) void *entry_allocate_at(struct heap *h, size_t size,
+                                                  size_t align, enum ul_family family,
+                                                  enum entry_zero zero, uint32_t site) {
+  struct spot s = {NULL, NULL};
+  bool zeroed = false;
+  hidden block = hide(heap_take_any(h, size, align, &s, &zeroed));
+  if (UNLIKELY(!reveal(block))) {
+    errno = ENOMEM;
+    return NULL;
+  }
+  if (LIKELY(site && process_recording())) entry_record(h, s, block, size, family, site);
+  void *p = reveal(block);
+  return zero == ZEROED && !zeroed ? memset(p, 0, size) : p;
 }
 
-INLINE void *do_calloc(size_t n, size_t size, const void *frame) {
+static __attribute__((noinline)) void *allocate(size_t size, size_t align,
+                                                enum ul_family family,
+                                                enum entry_zero zero, struct entrance e) {
+  struct heap *h = UNLIKELY(size > PTRDIFF_MAX) ? NULL : entry_heap();
+  if (UNLIKELY(!h)) {
+    errno = ENOMEM;
+    return NULL;
+  }
+  return entry_allocate_at(h, size, align, family, zero, entry_site(h, e));
+}
+
+/* The fast way when nothing is recorded. */
+static __attribute__((noinline)) void *allocate_only(struct heap *h, size_t size,
+                                                     enum entry_zero zero) {
+  struct spot s;
+  bool zeroed;
+  void *p = heap_take(h, class_of(size | !size), &s, &zeroed);
+  if (UNLIKELY(!p)) errno = ENOMEM;
+  return p && zero == ZEROED && !zeroed ? memset(p, 0, size) : p;
+}
+
+void *entry_allocate(size_t size, size_t align, enum ul_family family,
+                     enum entry_zero zero, struct entrance e) {
+  struct heap *h = thread_state.heap;
+  if (!process_recording() && LIKELY(h && process_guard->alive) &&
+      LIKELY(size <= UL_MEDIUM_MAX && align <= 16))
+    return allocate_only(h, size, zero);
+  return allocate(size, align, family, zero, e);
+}
+static __attribute__((noinline)) void *settle(struct heap *h, struct pool *p,
+                                              hidden block, uint32_t inside) {
+  if (pool_is_full(p)) heap_pool_full(h, p);
+  heap_leave(h, inside);
+  process_tick(h, recording_ms());
+  return reveal(block);
+}
+
+__attribute__((noinline)) void *entry_allocate_again(struct heap *h, size_t size,
+                                                     enum ul_family family,
+                                                     enum entry_zero zero,
+                                                     struct site_again again) {
+  uint64_t ms = recording_ms();
+  struct pool *p = h->used[class_of(size | !size)];
+  uint32_t inside;
+  if (UNLIKELY(!p || !p->entries || !heap_try_enter(h, &inside)))
+    return entry_allocate_at(h, size, 0, family, zero, again.site);
+  bool zeroed;
+  void *block = heap_take_inside(p, &zeroed);
+  ledger_enter_pool(h, p, block, size, again.site, again.counter, family, ms);
+  if (UNLIKELY(pool_is_full(p) || snapshot_due(ms) || snapshot_rises(h)))
+    block = settle(h, p, hide(block), inside);
+  else
+    heap_leave(h, inside);
+  return zero == ZEROED && !zeroed ? memset(block, 0, size) : block;
+}
+
+/* ---- malloc and its kin --------------------------------------------------------- */
+
+EXPORT void *malloc(size_t size) {
+  return entry_allocate_small(size, UL_FAMILY_MALLOC, AS_IT_IS, HERE);
+}
+
+INLINE void *do_calloc(size_t n, size_t size, struct entrance e) {
   size_t bytes;
   if (UNLIKELY(__builtin_mul_overflow(n, size, &bytes))) bytes = SIZE_MAX;
-  return entry_allocate(bytes, 0, UL_FAMILY_MALLOC, true, frame);
+  return entry_allocate_small(bytes, UL_FAMILY_MALLOC, ZEROED, e);
 }
 
 EXPORT void *calloc(size_t n, size_t size) {
@@ -46,7 +121,7 @@ static bool power_of_two(size_t n) {
 
 /* glibc's memalign rounds an alignment up to a power of two, and refuses half the address
  * space. */
-INLINE void *do_memalign(size_t align, size_t size, const void *frame) {
+INLINE void *do_memalign(size_t align, size_t size, struct entrance e) {
   if (align > SIZE_MAX / 2 + 1) {
     errno = EINVAL;
     return NULL;
@@ -54,7 +129,7 @@ INLINE void *do_memalign(size_t align, size_t size, const void *frame) {
   while (!power_of_two(align))
     align = align ? (align | (align - 1)) + 1 : 1;
   if (size > PTRDIFF_MAX || align > PTRDIFF_MAX - size) size = SIZE_MAX;
-  return entry_allocate(size, align, UL_FAMILY_ALIGNED, false, frame);
+  return entry_allocate(size, align, UL_FAMILY_ALIGNED, AS_IT_IS, e);
 }
 
 #define WITH_PROGRAM_IN_FRONT(name, ...)                                                 \
@@ -88,9 +163,9 @@ EXPORT void *valloc(size_t size) {
   return do_memalign(OS_PAGE, size, HERE);
 }
 
-INLINE void *do_pvalloc(size_t size, const void *frame) {
+INLINE void *do_pvalloc(size_t size, struct entrance e) {
   size_t pages = os_whole_pages(size);
-  return do_memalign(OS_PAGE, pages < size ? SIZE_MAX : pages, frame);
+  return do_memalign(OS_PAGE, pages < size ? SIZE_MAX : pages, e);
 }
 
 EXPORT void *pvalloc(size_t size) {
@@ -100,7 +175,7 @@ EXPORT void *pvalloc(size_t size) {
 
 /* glibc's own names for them, which some programs call to get at "the real malloc". */
 EXPORT void *__libc_malloc(size_t size) {
-  return entry_allocate(size, 0, UL_FAMILY_MALLOC, false, HERE);
+  return entry_allocate_small(size, UL_FAMILY_MALLOC, AS_IT_IS, HERE);
 }
 EXPORT void *__libc_calloc(size_t n, size_t size) {
   return do_calloc(n, size, HERE);

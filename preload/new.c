@@ -32,11 +32,10 @@ void _ZdaPvSt11align_val_tRKSt9nothrow_t(void *, size_t, const void *);
 /* With the runtime of a plugin that was opened RTLD_LOCAL nobody is acquainted but the
  * plugin, who is the caller; or who called us before, if the runtime's operator went on
  * to another of ours by a jump. All frames of ours have frame pointers. */
-static void *symbol_of_caller(const char *name, const void *frame) {
-  const void *const *f = frame;
+static void *symbol_of_caller(const char *name, struct entrance e) {
   const struct link_map *ours = entry_object((void *)(uintptr_t)entry_free), *caller;
-  while ((caller = entry_object(f[1])) == ours)
-    f = *f;
+  while ((caller = entry_object((void *)entrance_ip(e))) == ours)
+    e = entry_entrance((const uint64_t *)e.rbp);
   if (!caller) return NULL;
   struct busy_before before = busy_enter(BUSY_LOOKUP);
   void *object = dlopen(caller->l_name, RTLD_LAZY | RTLD_NOLOAD);
@@ -50,7 +49,7 @@ static void *symbol_of_caller(const char *name, const void *frame) {
  * allocates by malloc, so what failed with us fails again, in the proper way. */
 static __attribute__((noinline)) void *runtime_new(const char *name, size_t size,
                                                    size_t align, const void *nothrow,
-                                                   const void *frame) {
+                                                   struct entrance e) {
   union {
     void *symbol;
     void *(*plain)(size_t);
@@ -58,7 +57,7 @@ static __attribute__((noinline)) void *runtime_new(const char *name, size_t size
     void *(*plain_nothrow)(size_t, const void *);
     void *(*aligned_nothrow)(size_t, size_t, const void *);
   } next = {.symbol = next_symbol(name)};
-  if (!next.symbol) next.symbol = symbol_of_caller(name, frame);
+  if (!next.symbol) next.symbol = symbol_of_caller(name, e);
   if (!next.symbol && nothrow) return NULL;
   if (!next.symbol) {
     static bool said;
@@ -73,15 +72,23 @@ static __attribute__((noinline)) void *runtime_new(const char *name, size_t size
 
 /* ---- new ------------------------------------------------------------------------ */
 
-INLINE void *do_new(size_t size, size_t align, const void *nothrow, enum ul_family family,
-                    const char *name, const void *frame) {
-  if (UNLIKELY(entry_program_in_front()))
-    return runtime_new(name, size, align, nothrow, frame);
+static __attribute__((noinline)) void *new_slowly(size_t size, size_t align,
+                                                  const void *nothrow,
+                                                  enum ul_family family, const char *name,
+                                                  struct entrance e) {
   int saved = errno;
-  void *p = entry_allocate(size, align, family, false, frame);
+  void *p = entry_allocate(size, align, family, AS_IT_IS, e);
   if (LIKELY(p != NULL)) return p;
   errno = saved;
-  return runtime_new(name, size, align, nothrow, frame);
+  return runtime_new(name, size, align, nothrow, e);
+}
+
+INLINE void *do_new(size_t size, size_t align, const void *nothrow, enum ul_family family,
+                    const char *name, struct entrance e) {
+  if (UNLIKELY(entry_program_in_front()))
+    return runtime_new(name, size, align, nothrow, e);
+  void *p = align ? NULL : entry_allocate_small(size, family, AS_IT_IS, e);
+  return LIKELY(p) ? p : new_slowly(size, align, nothrow, family, name, e);
 }
 
 EXPORT void *_Znwm(size_t n) {

@@ -376,7 +376,7 @@ static void print_rankings(const struct recording *r, const struct sites *s,
   const struct ranking at_last = {title, key_live, line_live};
   static const struct ranking others[] = {
       {"MOST ALLOCATIONS", key_count, line_count},
-      {"MOST TEMPORARY ALLOCATIONS  freed within 4 further ones", key_temporary,
+      {"MOST TEMPORARY ALLOCATIONS  freed within 3 further ones", key_temporary,
        line_temporary}};
   bool at_peak = s->bytes >= peak_bytes(r, s) / 100 * 99; /* the same picture twice */
   const struct ranking at_most = {title_of_peak(r, o, near, sizeof near), key_peak,

@@ -146,14 +146,14 @@ void peak_pictured(int64_t live_bytes, uint64_t cost_ns) {
 
 void peak_rising(struct heap *h) {
   struct book *b = book_of(h);
-  int64_t total = report(b, get(&b->live_bytes));
+  int64_t total = report(b, book_live(b));
   rose_to(total);
   open_windows(b, total);
 }
 
 void peak_falling(struct heap *h, size_t bytes) {
   struct book *b = book_of(h);
-  int64_t live = get(&b->live_bytes), total = report(b, live);
+  int64_t live = book_live(b), total = report(b, live);
   look(h, total, total - (int64_t)bytes);
   open_windows(b, report(b, live - (int64_t)bytes));
 }
@@ -162,7 +162,7 @@ void peak_reset(void) {
   int64_t n = 0, total = 0;
   for (struct heap *h = heap_first(); h; h = h->next, n++) {
     struct book *b = book_of(h);
-    int64_t live = get(&b->live_bytes);
+    int64_t live = book_live(b);
     set(&b->reported, live);
     set(&b->ceiling, INT64_MIN);
     set(&b->floor, INT64_MIN);

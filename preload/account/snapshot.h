@@ -33,15 +33,17 @@ static inline bool snapshot_due(uint64_t ms) {
 static inline int64_t snapshot_word(const _Atomic int64_t *word) {
   return atomic_load_explicit(word, memory_order_relaxed);
 }
+static inline bool snapshot_rises(struct heap *h) {
+  return book_live(book_of(h)) > snapshot_word(&book_of(h)->ceiling);
+}
 static inline void snapshot_after_allocation(struct heap *h) {
-  if (UNLIKELY(snapshot_word(&book_of(h)->live_bytes) >
-               snapshot_word(&book_of(h)->ceiling)))
-    peak_rising(h);
+  if (UNLIKELY(snapshot_rises(h))) peak_rising(h);
+}
+static inline bool snapshot_falls(struct heap *h, size_t bytes) {
+  return book_live(book_of(h)) - (int64_t)bytes < snapshot_word(&book_of(h)->floor);
 }
 static inline void snapshot_before_free(struct heap *h, size_t bytes) {
-  if (UNLIKELY(snapshot_word(&book_of(h)->live_bytes) - (int64_t)bytes <
-               snapshot_word(&book_of(h)->floor)))
-    peak_falling(h, bytes);
+  if (UNLIKELY(snapshot_falls(h, bytes))) peak_falling(h, bytes);
 }
 
 /* Forget all snapshots (in a forked child). */

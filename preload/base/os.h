@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
+#include <time.h>
 
 enum os_op {
   OS_OP_MMAP,
@@ -187,7 +188,14 @@ ssize_t os_slurp(const char *path, char *buffer, size_t size);
 bool os_barrier_register(void);
 bool os_barrier_all_threads(void);
 
-uint64_t os_ms(void); /* CLOCK_MONOTONIC_COARSE, some ms */
+/* CLOCK_MONOTONIC_COARSE, some ms. */
+typedef int os_clock_reader(clockid_t clock, struct timespec *t);
+extern os_clock_reader *os_clock;
+static inline uint64_t os_ms(void) {
+  struct timespec t;
+  __atomic_load_n(&os_clock, __ATOMIC_RELAXED)(CLOCK_MONOTONIC_COARSE, &t);
+  return (uint64_t)t.tv_sec * 1000u + (uint64_t)t.tv_nsec / 1000000u;
+}
 uint64_t os_monotonic_ns(void);
 uint64_t os_real_ns(void);
 uint64_t os_thread_ns(void); /* processor time of this thread; a system call */

@@ -10,8 +10,6 @@
 #include <sys/auxv.h>
 #include <time.h>
 
-typedef int clock_reader(clockid_t clock, struct timespec *t);
-
 static int by_system_call(clockid_t clock, struct timespec *t) {
   return (int)os_call(SYS_clock_gettime, clock, t);
 }
@@ -65,7 +63,7 @@ static uint32_t symbol_count(const struct image *m) {
   return m->gnu_hash ? count_by_gnu_hash(m->gnu_hash) : 0;
 }
 
-static clock_reader *find(void) {
+static os_clock_reader *find(void) {
   const ElfW(Ehdr) *e = (const void *)getauxval(AT_SYSINFO_EHDR);
   if (!e) return by_system_call;
   struct image m = read_image(e);
@@ -73,40 +71,32 @@ static clock_reader *find(void) {
   for (uint32_t i = 0; i < n; i++)
     if (m.symbols[i].st_shndx != SHN_UNDEF &&
         !strcmp(m.names + m.symbols[i].st_name, "__vdso_clock_gettime"))
-      return (clock_reader *)(m.bias + m.symbols[i].st_value);
+      return (os_clock_reader *)(m.bias + m.symbols[i].st_value);
   return by_system_call;
 }
 
 /* ---- reading it ---------------------------------------------------------------- */
 
-static struct timespec now(clockid_t clock) {
-  static clock_reader *reader;
+static int find_and_read(clockid_t clock, struct timespec *t) {
+  os_clock_reader *found = find();
+  __atomic_store_n(&os_clock, found, __ATOMIC_RELAXED);
+  return found(clock, t);
+}
+os_clock_reader *os_clock = find_and_read;
+
+static uint64_t ns(clockid_t clock) {
   struct timespec t = {0};
-  clock_reader *read = __atomic_load_n(&reader, __ATOMIC_RELAXED);
-  if (__builtin_expect(!read, 0)) {
-    read = find();
-    __atomic_store_n(&reader, read, __ATOMIC_RELAXED);
-  }
-  read(clock, &t);
-  return t;
-}
-
-static uint64_t ns(struct timespec t) {
+  os_clock(clock, &t);
   return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
-uint64_t os_ms(void) {
-  struct timespec t = now(CLOCK_MONOTONIC_COARSE);
-  return (uint64_t)t.tv_sec * 1000u + (uint64_t)t.tv_nsec / 1000000u;
 }
 
 /* Coarse clocks are always read without a system call. */
 uint64_t os_monotonic_ns(void) {
-  return ns(now(os_confined() ? CLOCK_MONOTONIC_COARSE : CLOCK_MONOTONIC));
+  return ns(os_confined() ? CLOCK_MONOTONIC_COARSE : CLOCK_MONOTONIC);
 }
 uint64_t os_real_ns(void) {
-  return ns(now(CLOCK_REALTIME));
+  return ns(CLOCK_REALTIME);
 }
 uint64_t os_thread_ns(void) {
-  return ns(now(os_confined() ? CLOCK_MONOTONIC_COARSE : CLOCK_THREAD_CPUTIME_ID));
+  return ns(os_confined() ? CLOCK_MONOTONIC_COARSE : CLOCK_THREAD_CPUTIME_ID);
 }

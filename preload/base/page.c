@@ -25,6 +25,19 @@ void page_renew(void) {
   process_guard->alive = 1;
 }
 
+static uint32_t another(void) {
+  static uint32_t last;
+  return __atomic_add_fetch(&last, 1, __ATOMIC_RELAXED);
+}
+
 void page_set_recording(bool on) {
-  if (page_begun()) __atomic_store_n(&process_guard->recording, on, __ATOMIC_RELAXED);
+  if (!page_begun()) return;
+  __atomic_store_n(&process_guard->epoch, on ? another() : 0, __ATOMIC_RELAXED);
+}
+
+void page_next_epoch(void) {
+  uint32_t now = process_epoch(), next = another();
+  while (now && !__atomic_compare_exchange_n(&process_guard->epoch, &now, next, true,
+                                             __ATOMIC_RELEASE, __ATOMIC_RELAXED))
+    ;
 }

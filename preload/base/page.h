@@ -8,13 +8,19 @@
 #include <stdint.h>
 
 struct process_guard {
-  uint32_t alive;     /* 0: this is a child that nobody has told us of */
-  uint32_t recording; /* allocations go to the ledger */
+  uint32_t alive; /* 0: this is a child that nobody has told us of */
+  uint32_t epoch; /* 0: nothing is recorded; else, allocations go to the ledger */
 };
 extern struct process_guard *process_guard;
 
+/* No two epochs have the same number. What is remembered of stacks from one to the next
+ * event holds as long as this stays: so one comparison tells that we record, as before,
+ * in the same process, and that no code has gone. */
+static inline uint32_t process_epoch(void) {
+  return __atomic_load_n(&process_guard->epoch, __ATOMIC_RELAXED);
+}
 static inline bool process_recording(void) {
-  return __atomic_load_n(&process_guard->recording, __ATOMIC_RELAXED);
+  return process_epoch() != 0;
 }
 
 /* Make the page; nothing is recorded yet. false: no memory, so nothing ever will be. */
@@ -26,4 +32,6 @@ bool page_wiped(void);
 void page_renew(void);
 /* Without a page, nothing happens. */
 void page_set_recording(bool on);
+/* Code has gone: if we record, another epoch begins. */
+void page_next_epoch(void);
 #endif

@@ -20,11 +20,11 @@ enum busy {
 };
 
 struct thread_state {
-  struct heap *heap;     /* NULL until the thread first allocates or frees */
-  unsigned busy;         /* enum busy, all that hold */
-  unsigned locks;        /* of ours held by this thread (lock.h) */
-  const void *capturing; /* the entry point's frame while its stack is captured, which a
-                            handler may interrupt (site.c) */
+  struct heap *heap;  /* NULL until the thread first allocates or frees */
+  unsigned busy;      /* enum busy, all that hold */
+  unsigned locks;     /* of ours held by this thread (lock.h) */
+  uint64_t capturing; /* RSP of the program's frame whose stack is being captured, which
+                         a handler may interrupt (site.c); or 0 */
 };
 
 extern _Thread_local struct thread_state thread_state

@@ -272,6 +272,7 @@ static void pool_close(struct arena *a, struct pool *p) {
   if (p->class != UL_SPAN) block_units -= units;
   p->entries = NULL;
   p->heap = NULL;
+  p->virgin = 0; /* so that nothing in it starts a block (heap_spot) */
   p->live = 0; /* a span's block is freed here, by whoever frees it */
   units_in(a, (unsigned)(p - a->pools), units, touched);
 }

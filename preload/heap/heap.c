@@ -115,7 +115,7 @@ static void give_spares(struct heap *h) {
 void heap_pool_empty(struct heap *h, struct pool *p) {
   uint64_t bit = UINT64_C(1) << p->class;
   bool only = h->used[p->class] == p && !p->next;
-  if (only && h->spares & bit) return;
+  if (pool_is_spare(h, p)) return;
   if (only && (unsigned)__builtin_popcountll(h->spares) >= spares_most()) give_spares(h);
   if (only) {
     h->spares |= bit;

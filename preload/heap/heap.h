@@ -38,8 +38,43 @@ static inline uint32_t heap_enter(struct heap *h) {
   if (UNLIKELY(atomic_load_explicit(&h->taken, memory_order_acquire))) heap_wait();
   return was;
 }
+/* The same for who can do without, and calls nothing: false, if somebody has. */
+static inline bool heap_try_enter(struct heap *h, uint32_t *was) {
+  *was = atomic_load_explicit(&h->inside, memory_order_relaxed);
+  atomic_store_explicit(&h->inside, 1, memory_order_relaxed);
+  atomic_signal_fence(memory_order_seq_cst);
+  if (LIKELY(!atomic_load_explicit(&h->taken, memory_order_acquire))) return true;
+  atomic_store_explicit(&h->inside, *was, memory_order_release);
+  return false;
+}
 static inline void heap_leave(struct heap *h, uint32_t was) {
   atomic_store_explicit(&h->inside, was, memory_order_release);
+}
+
+/* The number of the block there; its start is at pool base + number * size. */
+static inline uint32_t pool_index(const struct pool *p, const void *block) {
+  uint64_t offset = (uint64_t)((const char *)block - p->base);
+  return (uint32_t)(offset * p->recip >> 32);
+}
+static inline bool pool_is_full(const struct pool *p) {
+  return !p->free && p->virgin == p->end;
+}
+
+/* A block of a pool that is not full; it may be now. Inside. */
+static inline void *heap_take_inside(struct pool *p, bool *zeroed) {
+  struct block *b = p->free;
+  if (LIKELY(b)) {
+    p->free = b->next;
+    b->next = NULL; /* or it would be a pointer in a block that nobody writes */
+    *zeroed = false;
+  } else {
+    b = (struct block *)(p->base + p->virgin);
+    __atomic_store_n(&p->virgin, p->virgin + p->size, __ATOMIC_RELAXED); /* heap_spot */
+    *zeroed = p->zeroed;
+    if (UNLIKELY(!p->zeroed)) b->next = NULL;
+  }
+  p->live++;
+  return b;
 }
 
 /* A block of the class (not UL_SPAN). *zeroed: it reads as zeros. */
@@ -54,35 +89,29 @@ static inline void *heap_take(struct heap *h, unsigned class, struct spot *s,
       return NULL;
     }
   }
-  struct block *b = p->free;
-  if (LIKELY(b)) {
-    p->free = b->next;
-    b->next = NULL; /* or it would be a pointer in a block that nobody writes */
-    *zeroed = false;
-  } else {
-    b = (struct block *)(p->base + p->virgin);
-    __atomic_store_n(&p->virgin, p->virgin + p->size, __ATOMIC_RELAXED); /* heap_spot */
-    *zeroed = p->zeroed;
-    if (UNLIKELY(!p->zeroed)) b->next = NULL;
-  }
-  p->live++;
-  if (UNLIKELY(!p->free && p->virgin == p->end)) {
-    hidden block = hide(b);
-    heap_pool_full(h, p);
-    b = reveal(block);
-  }
+  hidden block = hide(heap_take_inside(p, zeroed));
+  if (UNLIKELY(pool_is_full(p))) heap_pool_full(h, p);
   heap_leave(h, was);
   s->pool = p;
-  return b;
+  return reveal(block);
+}
+
+static inline void pool_push(struct pool *p, void *block) {
+  struct block *b = block;
+  b->next = p->free;
+  p->free = b;
+  p->live--;
+}
+
+/* Is it the only one of its class, of which heap_pool_empty has said that it stays? */
+static inline bool pool_is_spare(const struct heap *h, const struct pool *p) {
+  return h->spares >> p->class & 1 && h->used[p->class] == p && !p->next;
 }
 
 /* Inside, or by who has taken the heap over. */
 static inline void heap_put_inside(struct heap *h, struct pool *p, void *block) {
-  struct block *b = block;
-  bool was_full = !p->free && p->virgin == p->end;
-  b->next = p->free;
-  p->free = b;
-  p->live--;
+  bool was_full = pool_is_full(p);
+  pool_push(p, block);
   if (UNLIKELY(was_full)) heap_pool_has_room(h, p);
   if (UNLIKELY(p->live == 0)) heap_pool_empty(h, p);
 }

@@ -13,17 +13,22 @@ heap_take_any(struct heap *h, size_t bytes, size_t align, struct spot *s, bool *
   return heap_take_wide(h, bytes, align, s, zeroed);
 }
 
+/* Is p, which lies at block `index`, the start of one that was carved? Of a pool that is
+ * gone none was. */
+static inline bool pool_starts_block(const struct pool *pool, const void *p,
+                                     uint32_t index) {
+  uint64_t offset = (uint64_t)((const char *)p - pool->base);
+  return (uint64_t)index * pool->size == offset &&
+         offset < __atomic_load_n(&pool->virgin, __ATOMIC_RELAXED);
+}
+
 static inline struct spot heap_spot(const void *p, map_slot slot) {
   if (UNLIKELY(map_is_large(slot))) {
     struct large *l = map_large(slot);
     return (struct spot){NULL, p == l->base && l->in_use ? l : NULL};
   }
-  struct arena *a = map_arena(slot);
-  struct pool *pool = arena_pool(a, p);
-  uint64_t offset = (uint64_t)((const char *)p - pool->base);
-  uint64_t index = offset * pool->recip >> 32;
-  bool start = index * pool->size == offset &&
-               offset < __atomic_load_n(&pool->virgin, __ATOMIC_RELAXED) && pool->heap;
+  struct pool *pool = arena_pool(map_arena(slot), p);
+  bool start = pool_starts_block(pool, p, pool_index(pool, p));
   return (struct spot){start ? pool : NULL, NULL};
 }
 

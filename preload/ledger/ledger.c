@@ -16,9 +16,9 @@ struct book_totals book_totals(void) {
   struct book_totals t = {0};
   for (struct heap *h = heap_first(); h; h = h->next) {
     const struct book *b = book_of(h);
-    t.live_bytes += atomic_load_explicit(&b->live_bytes, memory_order_relaxed);
-    t.live_blocks += atomic_load_explicit(&b->live_blocks, memory_order_relaxed);
-    t.usable_bytes += atomic_load_explicit(&b->usable_bytes, memory_order_relaxed);
+    t.live_bytes += __atomic_load_n(&b->live_bytes, __ATOMIC_RELAXED);
+    t.live_blocks += __atomic_load_n(&b->live_blocks, __ATOMIC_RELAXED);
+    t.usable_bytes += __atomic_load_n(&b->usable_bytes, __ATOMIC_RELAXED);
     t.tail_bytes += h->tail_bytes;
     t.heaps++;
   }
@@ -89,8 +89,10 @@ void ledger_renew(struct heap *h, const struct ledger_line *was, hidden old,
   uint64_t *slot = ledger_begin_life(h, s, reveal(block));
   struct ul_counter *c = ledger_counter(h, site);
   ledger_write(s, slot, requested, site, family, ms);
-  ledger_count_out(h, was, temporary, ms);
-  ledger_count_in(h, c, requested, s);
+  struct ul_counter *old_one = ledger_counter(h, ul_entry_site(was->entry));
+  ledger_count_out(h, old_one, was, temporary);
+  if (!temporary) ledger_count_life(old_one, was->entry, ms);
+  ledger_count_in(h, c, requested, ledger_usable(s));
 }
 
 static uint32_t entries_in(const struct pool *p) {
@@ -102,7 +104,7 @@ static uint32_t entries_in(const struct pool *p) {
 
 static void check_pool(const struct pool *p) {
   for (const struct block *b = p->free; b; b = b->next)
-    invariant(!p->entries[ledger_index(p, b)], "free block has no ledger entry");
+    invariant(!p->entries[pool_index(p, b)], "free block has no ledger entry");
   invariant(entries_in(p) <= p->live, "ledger entries <= live blocks");
 }
 

@@ -10,7 +10,7 @@
 
 #include "base/hidden.h"
 #include "format.h"
-#include "heap/types.h"
+#include "heap/heap.h"
 #include "ledger/book.h"
 
 /* Record a block just allocated. site is not UL_SITE_NONE. ms: since the start. */

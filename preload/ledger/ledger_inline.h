@@ -4,18 +4,18 @@
 
 /* ---- counters ------------------------------------------------------------------ */
 
-struct ul_counter *ledger_counter_slow(struct heap *h, uint32_t site);
-static inline struct ul_counter *ledger_counter(struct heap *h, uint32_t site) {
+/* NULL: there is none yet. */
+static inline struct ul_counter *ledger_counter_known(struct heap *h, uint32_t site) {
   const struct book *b = book_of(h);
   uint32_t c = site / UL_CHUNK_SITES;
-  if (LIKELY(c < b->chunks_size && b->chunks[c]))
-    return b->chunks[c] + site % UL_CHUNK_SITES;
-  return ledger_counter_slow(h, site);
+  if (UNLIKELY(c >= b->chunks_size || !b->chunks[c])) return NULL;
+  return b->chunks[c] + site % UL_CHUNK_SITES;
 }
 
-static inline void ledger_add(_Atomic int64_t *n, int64_t by) {
-  int64_t now = atomic_load_explicit(n, memory_order_relaxed);
-  atomic_store_explicit(n, now + by, memory_order_relaxed);
+struct ul_counter *ledger_counter_slow(struct heap *h, uint32_t site);
+static inline struct ul_counter *ledger_counter(struct heap *h, uint32_t site) {
+  struct ul_counter *c = ledger_counter_known(h, site);
+  return LIKELY(c) ? c : ledger_counter_slow(h, site);
 }
 
 static inline size_t ledger_usable(struct spot s) {
@@ -23,22 +23,23 @@ static inline size_t ledger_usable(struct spot s) {
 }
 
 static inline void ledger_count_in(struct heap *h, struct ul_counter *c, size_t requested,
-                                   struct spot s) {
+                                   size_t usable) {
+  struct book *b = book_of(h);
   c->allocations++;
   c->allocated_bytes += requested;
-  ledger_add(&book_of(h)->live_bytes, (int64_t)requested);
-  ledger_add(&book_of(h)->live_blocks, 1);
-  ledger_add(&book_of(h)->usable_bytes, (int64_t)ledger_usable(s));
+  b->live_bytes += (int64_t)requested;
+  b->live_blocks++;
+  b->usable_bytes += (int64_t)usable;
 }
 
 static inline void ledger_remember_recent(struct heap *h, void *block) {
   struct book *b = book_of(h);
-  b->recent[b->recent_next] = block;
-  if (++b->recent_next == RECENT_BLOCKS) b->recent_next = 0;
+  b->recent[b->recent_next++ % RECENT_BLOCKS] = block;
 }
 
 static inline bool ledger_forget_recent(struct heap *h, const void *block) {
   void **recent = book_of(h)->recent;
+#pragma GCC unroll 4
   for (unsigned i = 0; i < RECENT_BLOCKS; i++) {
     if (recent[i] != block) continue;
     recent[i] = NULL;
@@ -47,29 +48,28 @@ static inline bool ledger_forget_recent(struct heap *h, const void *block) {
   return false;
 }
 
-static inline void ledger_count_out(struct heap *h, const struct ledger_line *was,
-                                    bool temporary, uint64_t ms) {
-  struct ul_counter *c = ledger_counter(h, ul_entry_site(was->entry));
-  uint64_t born = ul_birth_ms(ul_entry_birth(was->entry));
+/* The lifetime of temporary blocks is not counted: it would cost a look at the clock. */
+static inline void ledger_count_life(struct ul_counter *c, uint64_t entry, uint64_t ms) {
+  uint64_t born = ul_birth_ms(ul_entry_birth(entry));
+  c->lifetime_ms += ms > born ? ms - born : 0;
+}
+
+static inline void ledger_count_out(struct heap *h, struct ul_counter *c,
+                                    const struct ledger_line *was, bool temporary) {
+  struct book *b = book_of(h);
   c->frees++;
   c->freed_bytes += was->requested;
-  c->lifetime_ms += ms > born ? ms - born : 0;
   c->temporary += temporary;
-  ledger_add(&book_of(h)->live_bytes, -(int64_t)was->requested);
-  ledger_add(&book_of(h)->live_blocks, -1);
-  ledger_add(&book_of(h)->usable_bytes, -(int64_t)was->usable);
+  b->live_bytes -= (int64_t)was->requested;
+  b->live_blocks--;
+  b->usable_bytes -= (int64_t)was->usable;
 }
 
 /* ---- entries ------------------------------------------------------------------- */
 
-static inline uint32_t ledger_index(const struct pool *p, const void *block) {
-  uint64_t offset = (uint64_t)((const char *)block - p->base);
-  return (uint32_t)(offset * p->recip >> 32);
-}
-
 static inline uint64_t *ledger_slot(struct spot s, const void *block) {
   if (UNLIKELY(s.large)) return s.large->record ? &s.large->record->entry : NULL;
-  return LIKELY(s.pool->entries) ? &s.pool->entries[ledger_index(s.pool, block)] : NULL;
+  return LIKELY(s.pool->entries) ? &s.pool->entries[pool_index(s.pool, block)] : NULL;
 }
 
 /* The block's address is done with before anything is called. NULL: there is no room for
@@ -106,7 +106,19 @@ static inline void ledger_enter(struct heap *h, struct spot s, hidden block,
   if (UNLIKELY(!slot)) return;
   struct ul_counter *c = ledger_counter(h, site);
   ledger_write(s, slot, requested, site, family, ms);
-  ledger_count_in(h, c, requested, s);
+  ledger_count_in(h, c, requested, ledger_usable(s));
+}
+
+/* The same of a block in a pool of several that has entries, at a site whose counter is
+ * known. */
+static inline void ledger_enter_pool(struct heap *h, struct pool *p, void *block,
+                                     size_t requested, uint32_t site,
+                                     struct ul_counter *c, enum ul_family family,
+                                     uint64_t ms) {
+  uint32_t slack = p->size - (uint32_t)requested;
+  p->entries[pool_index(p, block)] = ul_entry(site, ul_birth(ms), slack, family);
+  ledger_remember_recent(h, block);
+  ledger_count_in(h, c, requested, p->size);
 }
 
 static inline struct ledger_line ledger_line(struct spot s, const void *block) {
@@ -122,6 +134,9 @@ static inline void ledger_clear(struct heap *h, struct spot s, void *block,
                                 const struct ledger_line *was, uint64_t ms) {
   *ledger_slot(s, block) = 0;
   if (UNLIKELY(s.large)) s.large->requested = 0;
-  ledger_count_out(h, was, ledger_forget_recent(h, block), ms);
+  struct ul_counter *c = ledger_counter(h, ul_entry_site(was->entry));
+  bool temporary = ledger_forget_recent(h, block);
+  ledger_count_out(h, c, was, temporary);
+  if (!temporary) ledger_count_life(c, was->entry, ms);
 }
 #endif

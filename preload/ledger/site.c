@@ -12,8 +12,8 @@
 
 #include "base/meta.h"
 #include "base/thread.h"
-#include "ledger/book.h"
 #include "ledger/intern.h"
+#include "ledger/ledger.h"
 #include "stack/hash.h"
 #include "stack/module.h"
 #include "stack/stack.h"
@@ -110,53 +110,53 @@ static __attribute__((noinline)) uint32_t find_innermost(struct site_memory *m,
   return find(m, &p);
 }
 
-static void make_walk(struct book *b) {
+static struct site_memory *memory_of(struct book *b) {
+  if (LIKELY(b->memory)) return b->memory;
   uint64_t signals;
   os_hold_signals(&signals);
-  if (!b->memory) b->memory = meta_alloc(sizeof *b->memory);
-  if (b->memory) b->walk = meta_alloc(sizeof *b->walk);
+  b->memory = meta_alloc(sizeof *b->memory);
   os_release_signals(signals);
+  return b->memory;
 }
 
-static uint32_t capture(struct heap *h, const void *frame_address) {
-  struct book *b = book_of(h);
-  if (UNLIKELY(!b->walk)) make_walk(b);
-  struct walk *w = b->walk;
-  if (UNLIKELY(!w || !stack_capture(frame_address, w))) {
+static uint32_t capture(struct heap *h, struct entrance e) {
+  struct site_memory *memory = memory_of(book_of(h));
+  struct walk *w = &book_of(h)->walk;
+  uint32_t epoch = process_epoch();
+  if (UNLIKELY(!memory || !stack_capture(e, w))) {
     fallback(UL_FB_NO_STACK);
     return UL_SITE_NO_STACK;
   }
-  if (UNLIKELY(w->depth > site_depth_limit)) return find_innermost(b->memory, w);
+  if (UNLIKELY(w->depth > site_depth_limit)) return find_innermost(memory, w);
   if (UNLIKELY(w->end != UL_NODE_ROOT))
     fallback(w->end == UL_NODE_CUT ? UL_FB_STACK_CUT : UL_FB_STACK_BROKEN);
   struct walk_frame *leaf = &w->frames[w->depth - 1];
-  if (!leaf->site) leaf->site = find(b->memory, &(struct part){w, 0, w->end, leaf->hash});
-  w->site = leaf->site;
+  if (!leaf->site) leaf->site = find(memory, &(struct part){w, 0, w->end, leaf->hash});
+  if (stack_keeps_walks()) walk_keep(w, epoch, leaf->site, ledger_counter(h, leaf->site));
   return leaf->site;
 }
 
 /* Called from within a capture of this thread's, by a handler? Its frame lies further in
  * than the one whose stack was being captured, or on the signals' own stack; else that
  * one is gone, because a handler left by longjmp, and what it did is half done. */
-static __attribute__((noinline)) bool is_nested(struct heap *h, const char *frame) {
+static __attribute__((noinline)) bool is_nested(struct heap *h, struct entrance e) {
   if (thread_state.busy) return true;
-  if (frame < (const char *)thread_state.capturing || os_on_signal_stack()) return true;
-  if (book_of(h)->walk) walk_forget(book_of(h)->walk);
+  if (e.rsp < thread_state.capturing || os_on_signal_stack()) return true;
+  walk_forget(&book_of(h)->walk);
   return false;
 }
 
-uint32_t site_capture(struct heap *h, const void *frame_address) {
-  if (UNLIKELY(thread_state.busy || thread_state.capturing) &&
-      is_nested(h, frame_address)) {
+uint32_t site_capture(struct heap *h, struct entrance e) {
+  if (UNLIKELY(thread_state.busy || thread_state.capturing) && is_nested(h, e)) {
     fallback(UL_FB_NESTED);
     return UL_SITE_ULLAGE;
   }
-  struct walk *w = book_of(h)->walk;
-  if (LIKELY(w && w->site) && stack_is_same(frame_address, w)) return w->site;
-  thread_state.capturing = frame_address;
+  struct site_again again = site_again(h, e);
+  if (again.counter) return again.site;
+  thread_state.capturing = e.rsp;
   atomic_signal_fence(memory_order_seq_cst);
-  uint32_t site = capture(h, frame_address);
+  uint32_t site = capture(h, e);
   atomic_signal_fence(memory_order_seq_cst);
-  thread_state.capturing = NULL;
+  thread_state.capturing = 0;
   return site;
 }

@@ -3,14 +3,42 @@
 #ifndef ULLAGE_SITE_H
 #define ULLAGE_SITE_H
 
-#include <stdint.h>
+#include "base/page.h"
+#include "base/thread.h"
+#include "ledger/book.h"
+#include "stack/stack.h"
 
-struct heap;
+#include <stdint.h>
 
 extern uint32_t
     site_depth_limit; /* innermost frames told of a stack; 1..WALK_DEPTH_MAX */
 
-/* The site of the allocation whose exported entry point has this frame address; never
- * UL_SITE_NONE. h: the calling thread's heap. No lock of ours held. Keeps errno. */
-uint32_t site_capture(struct heap *h, const void *frame_address);
+/* The site of the allocation by who entered there; never UL_SITE_NONE. h: the calling
+ * thread's heap. No lock of ours held. Keeps errno. */
+uint32_t site_capture(struct heap *h, struct entrance e);
+
+/* The same, if the stack is that of the heap's last walk; else `counter` is NULL. Calls
+ * nothing.
+ *
+ * A handler that comes in between must leave the walk alone, so it has to find
+ * `capturing`. That this may have been set, and is cleared here, does no harm: a walk is
+ * kept only while nothing of it is half done. And no handler can come to the second line
+ * while we are behind it, for its RSP is another. */
+struct site_again {
+  struct ul_counter *counter; /* the heap's */
+  uint32_t site;
+};
+static inline __attribute__((always_inline)) struct site_again
+site_again(struct heap *h, struct entrance e) {
+  struct walk_kept *kept = &book_of(h)->walk.kept;
+  struct site_again again = {NULL, UL_SITE_NONE};
+  if (kept->rsp != e.rsp) return again;
+  thread_state.capturing = e.rsp;
+  atomic_signal_fence(memory_order_seq_cst);
+  if (LIKELY(walk_is_same(kept, entrance_state(e), process_epoch())))
+    again = (struct site_again){kept->counter, kept->site};
+  atomic_signal_fence(memory_order_seq_cst);
+  thread_state.capturing = 0;
+  return again;
+}
 #endif

@@ -154,7 +154,7 @@ static void heap_owner(struct heap *h, int tid, bool made) {
   }
   recording_heap_owner(b->index, tid);
   memset(b->recent, 0, sizeof b->recent);
-  if (b->walk) walk_forget(b->walk); /* of another thread's stack */
+  walk_forget(&b->walk); /* of another thread's stack */
 }
 
 static void heap_quarantined(struct heap *h) {

@@ -612,16 +612,16 @@ static void start_recording(void) {
 /* Other libraries' constructors run before ours and may allocate (C++ programs do, a
  * lot), so the first allocation made by anybody but the loader starts us. Before libc's
  * own initialization there is no environment. */
-static bool may_start(const void *frame_address) {
+static bool may_start(struct entrance e) {
   struct dl_find_object caller;
-  void *address = ((void *const *)frame_address)[1];
+  void *address = (void *)entrance_ip(e);
   if (!environ || thread_state.busy || _dl_find_object(address, &caller) != 0)
     return false;
   return (uint64_t)caller.dlfo_map_start != module_loader();
 }
 
-bool process_start_early(const void *frame_address) {
-  if (!process_started() && may_start(frame_address)) start();
+bool process_start_early(struct entrance e) {
+  if (!process_started() && may_start(e)) start();
   return process_started();
 }
 

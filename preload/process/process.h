@@ -6,6 +6,7 @@
 #include "account/snapshot.h"
 #include "base/page.h"
 #include "format.h"
+#include "stack/stack.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -24,9 +25,9 @@ extern _Atomic enum process_phase process_phase;
 static inline bool process_started(void) {
   return atomic_load_explicit(&process_phase, memory_order_relaxed) >= PHASE_STARTED;
 }
-/* An allocation, by the entry point with that frame address, finds it not started: start
- * now if that can be. Returns process_started(). */
-bool process_start_early(const void *frame_address);
+/* An allocation by who entered there finds it not started: start now if that can be.
+ * Returns process_started(). */
+bool process_start_early(struct entrance e);
 
 /* Before the first heap exists; cheap when done. */
 void process_begin(void);

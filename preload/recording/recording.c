@@ -21,7 +21,7 @@ static bool in_file;
 static _Atomic bool stopped;
 static _Atomic bool closed;
 static uint64_t length, longest; /* of the file; that it may become */
-static uint64_t start_ms;
+uint64_t recording_start_ms;
 
 /* ---- beginning ----------------------------------------------------------------- */
 
@@ -45,12 +45,8 @@ bool recording_begin(uint32_t (*class_bytes)(unsigned)) {
   describe_geometry(recording, class_bytes);
   recording->start_real_ns = os_real_ns();
   recording->start_mono_ns = os_monotonic_ns();
-  start_ms = os_ms();
+  recording_start_ms = os_ms();
   return true;
-}
-
-uint64_t recording_ms(void) {
-  return os_ms() - start_ms;
 }
 
 /* Field 22 of /proc/self/stat; the second field may hold blanks and parentheses. */

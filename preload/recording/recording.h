@@ -4,6 +4,7 @@
 #ifndef ULLAGE_RECORDING_H
 #define ULLAGE_RECORDING_H
 
+#include "base/os.h"
 #include "recording/table.h"
 
 /* Begin in private memory. class_bytes: a class's block size, for the header. false: no
@@ -37,7 +38,10 @@ void recording_reopen(void);
 bool recording_may_grow(void);
 
 /* Milliseconds since the start of the recording. */
-uint64_t recording_ms(void);
+extern uint64_t recording_start_ms; /* by os_ms */
+static inline uint64_t recording_ms(void) {
+  return os_ms() - recording_start_ms;
+}
 
 /* Heaps and their counters. */
 uint32_t

@@ -1,6 +1,7 @@
 #include "stack/module.h"
 #include "base/lock.h"
 #include "base/os.h"
+#include "base/page.h"
 #include "recording/table.h"
 #include "stack/unwind.h"
 
@@ -382,8 +383,10 @@ bool module_poll(void (*gone)(uint64_t start, uint64_t end)) {
     gone(start, end);
     any = true;
   }
-  if (any) atomic_fetch_add_explicit(&module_generations, 1, memory_order_release);
-  return any;
+  if (!any) return false;
+  atomic_fetch_add_explicit(&module_generations, 1, memory_order_release);
+  page_next_epoch();
+  return true;
 }
 
 uint64_t module_loader(void) {

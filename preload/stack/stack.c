@@ -81,18 +81,12 @@ static bool may_start(uint64_t caller) {
   return stack_walks();
 }
 
-static inline struct walk_state caller_of(const void *frame_address) {
-  const uint64_t *fp = frame_address;
-  return (struct walk_state){.key = fp[1], .rsp = (uint64_t)(fp + 2), .rbp = fp[0]};
+bool stack_keeps_walks(void) {
+  return atomic_load_explicit(&mode, memory_order_relaxed) == MODE_RULES;
 }
 
-bool stack_is_same(const void *frame_address, struct walk *w) {
-  return LIKELY(atomic_load_explicit(&mode, memory_order_relaxed) == MODE_RULES) &&
-         walk_is_same(w, caller_of(frame_address));
-}
-
-bool stack_capture(const void *frame_address, struct walk *w) {
-  struct walk_state caller = caller_of(frame_address);
+bool stack_capture(struct entrance e, struct walk *w) {
+  struct walk_state caller = entrance_state(e);
   int how = atomic_load_explicit(&mode, memory_order_acquire);
   if (UNLIKELY(how == MODE_OFF)) {
     if (started || !may_start(caller.key)) return false;

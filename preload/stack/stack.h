@@ -17,6 +17,19 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* Where the program entered ullage: RSP and RBP in the frame that called the exported
+ * function. By value, for a function that goes on to another one by a jump has no frame
+ * any more. */
+struct entrance {
+  uint64_t rsp, rbp;
+};
+static inline uint64_t entrance_ip(struct entrance e) {
+  return *(const uint64_t *)(e.rsp - 8);
+}
+static inline struct walk_state entrance_state(struct entrance e) {
+  return (struct walk_state){.key = entrance_ip(e), .rsp = e.rsp, .rbp = e.rbp};
+}
+
 /* Load libunwind and read ULLAGE_UNWIND. Once, from the constructor (or by the
  * first capture made outside the loader). */
 void stack_start(void);
@@ -24,14 +37,13 @@ void stack_start(void);
 /* Can a stack be walked? */
 bool stack_walks(void);
 
-/* Make `w` the walk of the call stack above an entry point. `frame_address`:
- * __builtin_frame_address(0) of the entry point. false: no stack could be had. Counts the
- * fallbacks SLOW_WALK, FRAME_POINTER and WALK_MISMATCH; NO_STACK, STACK_CUT and
- * STACK_BROKEN are the caller's to count. */
-bool stack_capture(const void *frame_address, struct walk *w);
+/* Make `w` the walk of the call stack above an entry point. false: no stack could be had.
+ * Counts the fallbacks SLOW_WALK, FRAME_POINTER and WALK_MISMATCH; NO_STACK, STACK_CUT
+ * and STACK_BROKEN are the caller's to count. */
+bool stack_capture(struct entrance e, struct walk *w);
 
-/* Is it the stack of which `w` is the walk? Takes no lock, also when modules have gone. */
-bool stack_is_same(const void *frame_address, struct walk *w);
+/* May a walk be kept? Not if each one is to be made, or checked, by libunwind. */
+bool stack_keeps_walks(void);
 
 /* Changes whenever modules were unloaded: what was remembered about addresses
  * in them (interned sites) must be forgotten. */

@@ -34,9 +34,6 @@
 
 enum { SIZE_FIRST = 32, WORDS_EACH = 3 };
 
-struct walk_word {
-  uint64_t at, is;
-};
 struct walk_step {
   struct walk_state state;
   rule rule;
@@ -97,21 +94,11 @@ static bool grow(struct walk *w) {
 
 /* ---- joining ------------------------------------------------------------------- */
 
-static inline bool holds(const struct walk_word *w) {
-  return span_word(w->at) == w->is;
-}
-
-/* Do the words by which p's outer frames were found still say the same? -1, or the
- * innermost frame whose caller is another now. */
-static inline int32_t changed_outside(const struct walk *w, int32_t p) {
-  const struct walk_word *first = w->words, *end = first + w->frames[p].words;
-  const struct walk_word *fourth = first + 3;
-  while (end > fourth && holds(end - 1) && holds(end - 2) && holds(end - 3) &&
-         holds(end - 4))
-    end -= 4;
-  while (end > first && holds(end - 1))
-    end--;
-  if (LIKELY(end == first)) return -1;
+/* The innermost frame, not inside p, whose caller is another now: the word before `end`
+ * is. */
+static inline int32_t changed_by(const struct walk *w, int32_t p,
+                                 const struct walk_word *end) {
+  const struct walk_word *first = w->words;
   /* Each frame but the outermost has a word at least. */
   if (p > end - first) p = (int32_t)(end - first);
   while (p > 0 && first + w->frames[p - 1].words >= end)
@@ -119,20 +106,35 @@ static inline int32_t changed_outside(const struct walk *w, int32_t p) {
   return p;
 }
 
+/* Do the words by which p's outer frames were found still say the same? -1, or the
+ * innermost frame whose caller is another now. */
+static inline int32_t changed_outside(const struct walk *w, int32_t p) {
+  const struct walk_word *first = w->words, *end = first + w->frames[p].words;
+  end = walk_words_hold(first, end);
+  return LIKELY(end == first) ? -1 : changed_by(w, p, end);
+}
+
 static inline bool is_at(const struct walk_frame *f, uint64_t key, uint64_t rsp,
                          uint64_t rbp) {
   return f->rsp == rsp && f->key == key && (!f->needs_rbp || f->rbp == rbp);
 }
 
-bool walk_is_same(struct walk *w, struct walk_state from) {
-  int32_t innermost = (int32_t)w->depth - 1;
-  if (!w->joinable || !is_at(&w->frames[innermost], from.key, from.rsp, from.rbp) ||
-      w->generation != module_generation())
-    return false;
-  int32_t changed = changed_outside(w, innermost);
-  if (LIKELY(changed < 0)) return true;
-  w->unchanged = (uint32_t)changed;
-  return false;
+void walk_keep(struct walk *w, uint32_t epoch, uint32_t site,
+               struct ul_counter *counter) {
+  if (!epoch || !w->depth || w->joinable < w->depth) return;
+  const struct walk_frame *f = &w->frames[w->depth - 1];
+  w->kept = (struct walk_kept){
+      .key = f->key,
+      .rbp = f->rbp,
+      .first = w->words,
+      .end = w->words + f->words,
+      .counter = counter,
+      .site = site,
+      .epoch = epoch,
+      .needs_rbp = f->needs_rbp,
+  };
+  atomic_signal_fence(memory_order_release);
+  w->kept.rsp = f->rsp;
 }
 
 /* ---- appending ----------------------------------------------------------------- */
@@ -472,13 +474,16 @@ static void finish(struct walk *w, struct span *s, enum outcome outcome, struct 
 
 void walk_by_rule(struct walk *w, struct walk_state from) {
   if (UNLIKELY(!w->size) && !grow(w)) return;
+  w->kept.rsp = 0;
+  atomic_signal_fence(memory_order_seq_cst);
+  if (w->kept.changed)
+    w->unchanged = (uint32_t)changed_by(w, (int32_t)w->depth - 1, w->kept.changed);
   struct span s = spans.of[spans.current];
   struct way way = {0};
   bool elsewhere = !span_holds(&s, from.rsp);
   if (UNLIKELY(elsewhere)) span_enter(&s, from.rsp);
   if (UNLIKELY(elsewhere || w->generation != module_generation())) walk_forget(w);
   w->generation = module_generation();
-  w->site = 0;
   uint64_t deep = w->deep;
   bool is_deep = from.rsp <= deep;
   enum outcome outcome = go(w, &s, from, is_deep ? WALK_CUT_DEPTH : WALK_DEPTH_MAX, &way);
@@ -487,6 +492,7 @@ void walk_by_rule(struct walk *w, struct walk_state from) {
   else
     finish(w, &s, outcome, way);
   w->unchanged = UINT32_MAX;
+  w->kept.changed = NULL;
   if (UNLIKELY(w->end == UL_NODE_CUT)) w->deep = is_deep ? deep : from.rsp;
   spans.of[spans.current] = s;
 }

@@ -14,6 +14,7 @@
 #ifndef ULLAGE_WALK_H
 #define ULLAGE_WALK_H
 
+#include "heap/types.h"
 #include "stack/rule.h"
 
 #include <stdbool.h>
@@ -32,14 +33,31 @@ struct walk_frame {
   bool needs_rbp;      /* to find the outer frames */
 };
 
+struct walk_word {
+  uint64_t at, is;
+};
+
+/* All that tells whether a stack is that of the walk, and what its owner knows it by. */
+struct walk_kept {
+  uint64_t rsp; /* of the innermost frame; 0: the walk is not kept whole */
+  uint64_t key, rbp;
+  const struct walk_word *first, *end;
+  struct ul_counter *counter; /* the owner's, as is the site */
+  uint32_t site;
+  uint32_t epoch; /* page.h; that in which the walk began */
+  bool needs_rbp;
+  /* Behind the innermost word that was seen to be another; until the next walk. */
+  const struct walk_word *changed;
+};
+
 struct walk {
+  struct walk_kept kept;
   struct walk_frame *frames; /* outermost first */
   uint32_t depth;
-  uint32_t end;  /* UL_NODE_ROOT, _CUT or _BROKEN */
-  uint32_t site; /* the caller's, of all of it; 0 after each walk */
+  uint32_t end; /* UL_NODE_ROOT, _CUT or _BROKEN */
   /* The rest is walk.c's. */
   uint32_t joinable;  /* frames, from the outermost, of which state and words are known */
-  uint32_t unchanged; /* of these, as far as walk_is_same() has seen */
+  uint32_t unchanged; /* of these, as far as walk_is_same() has seen: while it walks */
   uint32_t size;      /* room */
   uint64_t deep; /* from here inwards (RSP) the stack is deeper than WALK_DEPTH_MAX */
   uint64_t generation;     /* of modules */
@@ -58,15 +76,46 @@ struct walk_state {
 };
 void walk_by_rule(struct walk *w, struct walk_state from);
 
-/* Would that be the same walk again? If not, what it has seen helps the next walk. */
-bool walk_is_same(struct walk *w, struct walk_state from);
+/* Keep it whole, if it can be, as the owner's `site` and `counter`, until the next walk
+ * begins. `epoch` was that of the process before this one began. */
+void walk_keep(struct walk *w, uint32_t epoch, uint32_t site, struct ul_counter *counter);
+
+static inline bool walk_word_holds(const struct walk_word *w) {
+  return *(const uint64_t *)w->at == w->is;
+}
+
+/* The end of those that do not still say the same; `first`: all do. */
+static inline const struct walk_word *walk_words_hold(const struct walk_word *first,
+                                                      const struct walk_word *end) {
+  const struct walk_word *four = first + 4;
+  while (end >= four && walk_word_holds(end - 1) && walk_word_holds(end - 2) &&
+         walk_word_holds(end - 3) && walk_word_holds(end - 4))
+    end -= 4;
+  while (end > first && walk_word_holds(end - 1))
+    end--;
+  return end;
+}
+
+/* Would that be the same walk again, which was kept? If not, what it has seen helps the
+ * next walk. */
+static inline bool walk_is_same(struct walk_kept *k, struct walk_state from,
+                                uint32_t epoch) {
+  if (k->rsp != from.rsp || k->key != from.key || k->epoch != epoch ||
+      (k->needs_rbp && k->rbp != from.rbp))
+    return false;
+  const struct walk_word *end = walk_words_hold(k->first, k->end);
+  if (LIKELY(end == k->first)) return true;
+  k->changed = end;
+  return false;
+}
 
 /* Make it the walk along these return addresses, innermost first. */
 bool walk_set(struct walk *w, const uint64_t *ips, uint32_t depth, uint32_t end);
 
 /* Nothing is kept any more: another thread, or modules have gone. */
 static inline void walk_forget(struct walk *w) {
-  w->depth = w->site = w->joinable = 0;
+  w->kept.rsp = 0;
+  w->depth = w->joinable = 0;
   w->deep = 0;
 }
 #endif

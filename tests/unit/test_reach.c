@@ -100,9 +100,7 @@ bool window_range(unsigned i, uintptr_t *start, size_t *bytes) {
   (void)i, (void)start, (void)bytes;
   return false; /* there are none */
 }
-uint64_t recording_ms(void) {
-  return os_ms();
-}
+uint64_t recording_start_ms;
 void fallback(enum ul_fallback which) {
   header.fallbacks[which]++;
 }

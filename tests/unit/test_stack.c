@@ -51,12 +51,16 @@ static void tell(void) {
     ips[i] = walk_ip(&walk.frames[walk.depth - 1 - i]);
 }
 
+static struct entrance here(const uint64_t *frame) {
+  return (struct entrance){(uint64_t)(frame + 2), frame[0]};
+}
+
 /* Stands for the exported malloc. */
 static NOINLINE void entry(void) {
   if (thread_state.busy) return;
   thread_state.busy++;
   depth = 0;
-  if (stack_capture(__builtin_frame_address(0), &walk)) tell();
+  if (stack_capture(here(__builtin_frame_address(0)), &walk)) tell();
   thread_state.busy--;
   walks++;
 }
