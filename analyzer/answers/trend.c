@@ -81,6 +81,11 @@ struct trend_kendall trend_kendall(const struct trend_point *points, size_t n) {
 #define SLOW_END 0.25
 #define START 0.25
 #define SURVIVING 3
+/* Behind a plateau: a slope that lasts (the last half of it has at least LASTING of the
+ * first half's) and has brought at least MATTERS of the level is growth, however high the
+ * plateau. */
+#define LASTING 0.5
+#define MATTERS 0.005
 
 typedef size_t bin_of(const struct trend_point *points, size_t n, size_t i);
 
@@ -188,6 +193,47 @@ static double late_slope(const struct trend_point *points, size_t n) {
   return trend_slope(points + first, n - first);
 }
 
+/* Three quarters of the rise in the first half of the time: it has slowed down, or ended.
+ */
+static bool is_early(const struct trend_point *p, size_t n) {
+  struct shape s = {0};
+  size_t i = 0;
+  shape_range(&s, p, n);
+  while (p[i].y < s.low + s.range * 3 / 4)
+    i++;
+  return p[i].t - p[0].t < s.span / 2;
+}
+
+/* A heap that is filled at the start and then leaks: against the base the leak is
+ * nothing, so what comes after the base is judged against its own noise. What saturates
+ * slows down. The first point of it, or n. */
+static size_t rise_behind(const struct trend_point *p, size_t n, const struct shape *s,
+                          double *slope) {
+  size_t first = 0;
+  while (first < n && p[first].y < s->low + UNDONE * s->range)
+    first++;
+  size_t count = n - first, half = count / 2;
+  if (count < TREND_FEWEST || s->falls) return n;
+  const struct trend_point *tail = p + first;
+  struct trend_kendall k = trend_kendall(tail, count);
+  double early = trend_slope(tail, half + 1),
+         late = trend_slope(tail + half, count - half);
+  *slope = trend_slope(tail, count);
+  bool lasts = k.p < SIGNIFICANT && k.tau >= TAU && early > 0 && late >= LASTING * early;
+  bool matters = *slope * (tail[count - 1].t - tail[0].t) >= MATTERS * s->high;
+  return lasts && matters && !is_early(tail, count) ? first : n;
+}
+
+static bool rises_behind(const struct trend_point *p, size_t n, const struct shape *s,
+                         struct trend *t) {
+  double slope;
+  size_t first = rise_behind(p, n, s, &slope);
+  if (first == n) return false;
+  t->slope = slope;
+  t->at = p[first].t;
+  return true;
+}
+
 /* The series rises significantly: does it still, and is that growth? */
 static enum trend_reason rising(const struct trend_point *p, size_t n,
                                 const struct shape *s, struct trend *t) {
@@ -205,10 +251,12 @@ static enum trend_reason rising(const struct trend_point *p, size_t n,
   double idle = p[n - 1].t - s->reached, late = late_slope(p, n);
   bool stepping = s->steps >= 3 && idle <= 2 * s->pause;
   if (idle >= STOPPED * s->span || late < FLAT_END * t->slope) {
+    if (rises_behind(p, n, s, t)) return TREND_RISES;
     t->at = s->reached;
     return stepping ? TREND_STEPS : TREND_STOPPED;
   }
   if (idle >= PAUSED * s->span && !stepping) {
+    if (rises_behind(p, n, s, t)) return TREND_RISES;
     t->at = s->reached;
     return TREND_PAUSED;
   }

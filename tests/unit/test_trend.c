@@ -135,6 +135,37 @@ static double late(double t) {
   return t < 0.6 ? 0 : 1e6 * (t - 0.6);
 }
 
+static double on_base(double t, double share) {
+  return t < 0.02 ? 0 : 1e8 * (1 + share * t);
+}
+static double base_1(double t) {
+  return on_base(t, 0.01);
+}
+static double base_2(double t) {
+  return on_base(t, 0.02);
+}
+static double base_5(double t) {
+  return on_base(t, 0.05);
+}
+static double base_10(double t) {
+  return on_base(t, 0.1);
+}
+static double base_20(double t) {
+  return on_base(t, 0.2);
+}
+static double base_noisy(double t) {
+  return on_base(t, 0.05) + 1e6 * noise();
+}
+static double base_white(double t) {
+  return on_base(t, 0) + (t < 0.02 ? 0 : 1e6 * noise());
+}
+static double base_warms_up(double t) {
+  return on_base(t, 0) + 5e6 * (1 - exp(-8 * t));
+}
+static double base_fills(double t) {
+  return on_base(t, 0) + (t < 0.5 ? 4e6 * t : 2e6);
+}
+
 static const struct {
   habit *habit;
   const char *name;
@@ -143,29 +174,22 @@ static const struct {
 } habits[] = {
 #define HABIT(name, verdict, slope)                                                      \
   { name, #name, verdict, slope }
-    HABIT(linear, TREND_GROWING, 1e4),
-    HABIT(slow_on_base, TREND_GROWING, 100),
-    HABIT(noisy, TREND_GROWING, 0),
-    HABIT(root, TREND_GROWING, 0),
-    HABIT(saw_on_growth, TREND_GROWING, 0),
-    HABIT(late, TREND_GROWING, 1e4),
-    HABIT(doubling, TREND_GROWING, 0),
-    HABIT(stairs, TREND_GROWING, 0),
-    HABIT(constant, TREND_STEADY, 0),
-    HABIT(start_up, TREND_STEADY, 0),
-    HABIT(phase, TREND_STEADY, 0),
-    HABIT(cache, TREND_STEADY, 0),
-    HABIT(cache_exponential, TREND_STEADY, 0),
-    HABIT(cache_noisy, TREND_STEADY, 0),
-    HABIT(saw_3, TREND_STEADY, 0),
-    HABIT(saw_7, TREND_STEADY, 0),
-    HABIT(saw_50, TREND_STEADY, 0),
-    HABIT(white, TREND_STEADY, 0),
-    HABIT(freed_early, TREND_STEADY, 0),
-    HABIT(shrinking, TREND_SHRINKING, -9e3),
-    HABIT(saw_2, TREND_UNSURE, 0),
-    HABIT(torn_down, TREND_UNSURE, 0),
-    HABIT(doubling_paused, TREND_UNSURE, 0),
+    HABIT(linear, TREND_GROWING, 1e4),       HABIT(slow_on_base, TREND_GROWING, 100),
+    HABIT(noisy, TREND_GROWING, 0),          HABIT(root, TREND_GROWING, 0),
+    HABIT(saw_on_growth, TREND_GROWING, 0),  HABIT(late, TREND_GROWING, 1e4),
+    HABIT(doubling, TREND_GROWING, 0),       HABIT(stairs, TREND_GROWING, 0),
+    HABIT(base_1, TREND_GROWING, 0),         HABIT(base_2, TREND_GROWING, 0),
+    HABIT(base_5, TREND_GROWING, 0),         HABIT(base_10, TREND_GROWING, 0),
+    HABIT(base_20, TREND_GROWING, 0),        HABIT(base_noisy, TREND_GROWING, 0),
+    HABIT(base_white, TREND_STEADY, 0),      HABIT(base_warms_up, TREND_STEADY, 0),
+    HABIT(base_fills, TREND_STEADY, 0),      HABIT(constant, TREND_STEADY, 0),
+    HABIT(start_up, TREND_STEADY, 0),        HABIT(phase, TREND_STEADY, 0),
+    HABIT(cache, TREND_STEADY, 0),           HABIT(cache_exponential, TREND_STEADY, 0),
+    HABIT(cache_noisy, TREND_STEADY, 0),     HABIT(saw_3, TREND_STEADY, 0),
+    HABIT(saw_7, TREND_STEADY, 0),           HABIT(saw_50, TREND_STEADY, 0),
+    HABIT(white, TREND_STEADY, 0),           HABIT(freed_early, TREND_STEADY, 0),
+    HABIT(shrinking, TREND_SHRINKING, -9e3), HABIT(saw_2, TREND_UNSURE, 0),
+    HABIT(torn_down, TREND_UNSURE, 0),       HABIT(doubling_paused, TREND_UNSURE, 0),
 };
 
 static struct trend judge(habit *y, size_t n, bool thinned) {
