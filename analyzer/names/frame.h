@@ -47,6 +47,16 @@ size_t frame_stack(struct symbols *, uint32_t site, const struct frame **out);
 /* The same for any node of the trie. */
 size_t frame_node_stack(struct symbols *, uint32_t node, const struct frame **out);
 
+/* Of one return address: the frames of the functions inlined there, innermost first, and
+ * of the function itself. `code`: module in the upper 16 bits, below it the address in
+ * that module's file. */
+size_t frame_places(struct symbols *, uint64_t code, const struct frame **out);
+/* Where the function begins that a return address leads to, in its module's file; false:
+ * not known. Names nothing. */
+bool frame_function_start(struct symbols *, uint64_t code, uint64_t *start);
+/* Was the call made by way of a pointer? */
+bool frame_by_pointer(struct symbols *, uint64_t code);
+
 /* Index of the frame to blame: the innermost one that is shown, is not in a library
  * of the language's runtime (libc, ld.so, libstdc++ ...) or one of its templates
  * (/usr/include/c++, std::, alloc:: of Rust), and is not a well-known wrapper of

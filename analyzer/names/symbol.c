@@ -614,6 +614,16 @@ void symbol_file_find(struct symbol_file *file, uint64_t address, symbol_visit *
     find_by_elf(file, address, visit, argument);
 }
 
+bool symbol_file_function(struct symbol_file *file, uint64_t address, uint64_t *start) {
+  if (file->state != SYMBOL_FOUND) return false;
+  look_at_code(file);
+  if (file->code && code_function(file->code, address, start)) return true;
+  if (!file->looked_for_elf) find_elf_symbols(file);
+  const struct elf_function *f = elf_find(file, address);
+  if (f) *start = f->low;
+  return f;
+}
+
 enum code_call symbol_file_call_before(struct symbol_file *file,
                                        uint64_t return_address) {
   if (file->state != SYMBOL_FOUND) return CODE_CALL_UNKNOWN;

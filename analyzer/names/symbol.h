@@ -56,6 +56,10 @@ typedef void symbol_visit(void *argument, const struct symbol_place *place);
 void symbol_file_find(struct symbol_file *, uint64_t address, symbol_visit *visit,
                       void *argument);
 
+/* Where the function around an address begins, without a look at debug information;
+ * false: not known. */
+bool symbol_file_function(struct symbol_file *, uint64_t address, uint64_t *start);
+
 /* How the call was made that returns there (code.h). */
 enum code_call symbol_file_call_before(struct symbol_file *, uint64_t return_address);
 

@@ -38,7 +38,7 @@ void json_put(json_t *object, const char *key, json_t *value) {
   if (value) json_object_set_new(object, key, value);
 }
 
-static json_t *frame_object(const struct frame *f) {
+json_t *json_frame(const struct frame *f) {
   json_t *object = json_object();
   char address[24];
   snprintf(address, sizeof address, "0x%" PRIx64, f->address);
@@ -58,7 +58,7 @@ json_t *json_stack(const struct view_options *o, uint32_t site) {
   json_t *stack = json_array();
   for (size_t i = 0; i < n; i++)
     if (!frames[i].hidden || o->all)
-      json_array_append_new(stack, frame_object(&frames[i]));
+      json_array_append_new(stack, json_frame(&frames[i]));
   return stack;
 }
 

@@ -10,9 +10,15 @@
 json_t *json_text(const char *s);
 json_t *json_bytes(uint64_t n); /* saturated at 2^63-1 */
 json_t *json_seconds(uint64_t ms);
+struct frame;
+json_t *json_frame(const struct frame *); /* FRAME */
 json_t *json_stack(const struct view_options *o, uint32_t site); /* [FRAME] */
 /* What was freed or resized wrongly (docs/json.md). */
 json_t *misuses_array(const struct recording *r, const struct view_options *o);
+/* What to change (docs/json.md); sites are the recording's. */
+struct sites;
+json_t *findings_array(const struct recording *r, const struct sites *sites,
+                       const struct view_options *o);
 /* object[key] = value; takes the value, tolerates NULL (out of memory) */
 void json_put(json_t *object, const char *key, json_t *value);
 /* Print and free; as text_finish(). */

@@ -185,6 +185,7 @@ static int print_json(const struct recording *r, const struct sites *s,
   json_put(root, "program", program_object(r));
   json_put(root, "heap", heap_object(r, s));
   json_put(root, "rss_bytes", json_bytes(b.rss_bytes));
+  json_put(root, "findings", findings_array(r, s, o));
   json_put(root, "balance", balance_array(&b));
   json_put(root, "sites", sites_array(s, o));
   json_put(root, "sites_count", json_bytes(s->count));
@@ -436,6 +437,7 @@ static void print_fallbacks(const struct recording *r, const struct sites *s,
 static int print_text(struct recording *r, const struct sites *s,
                       const struct view_options *o) {
   print_title(r, s, o);
+  findings_print(r, s, o);
   print_answers(r, o);
   print_totals(r, s, o);
   misuses_print(r, o);

@@ -31,6 +31,12 @@ int leaks_main(struct recording *r, const struct view_options *options);
 int unused_main(struct recording *r, const struct view_options *options);
 int dump_main(struct recording *r, const struct view_options *options);
 
+/* What to change, two lines for each of the largest findings; nothing if there are none.
+ * With symbols. */
+struct sites;
+void findings_print(const struct recording *r, const struct sites *sites,
+                    const struct view_options *o);
+
 /* A few lines each, for report and for the end of run. */
 void growth_brief(struct recording *r, const struct view_options *o);
 void leaks_brief(struct recording *r, const struct view_options *o);

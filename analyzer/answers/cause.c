@@ -1,0 +1,431 @@
+/* cause.c - see cause.h.
+ *
+ * Two rounds over the stacks: sums by function, each function of a stack once, however
+ * often it is in it (recursion); then each stack of the finding chooses its function. */
+#include "answers/cause.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Of the highest retention in a stack: so much is nearly the highest. */
+#define NEARLY 0.8
+/* Blocks of causes that are one: fewer may be equal by chance. */
+#define COUNT_LEAST 16u
+#define RATIO_MOST 8u
+/* Causes that are looked at closer: what a reader would see side by side. */
+#define LOOKED_AT 16u
+
+struct through {
+  uint64_t allocated, bytes; /* through the function; of them, the finding's */
+  uint32_t stamp;            /* the last stack in which it was seen + 1 */
+};
+
+struct search {
+  struct functions *functions;
+  const struct sites *sites;
+  const struct cause_measure *measure;
+  struct through *through; /* by function */
+  uint32_t room;
+  uint32_t *cause_of; /* by function: index in causes + 1 */
+  struct causes *causes;
+  size_t causes_room;
+};
+
+/* ---- sums by function ---------------------------------------------------------- */
+
+static bool make_room(struct search *s) {
+  uint32_t count = functions_count(s->functions);
+  if (count <= s->room) return true;
+  uint32_t room = count + count / 2 + 64;
+  struct through *more = realloc(s->through, room * sizeof *more);
+  if (!more) return false;
+  memset(more + s->room, 0, (room - s->room) * sizeof *more);
+  s->through = more;
+  s->room = room;
+  return true;
+}
+
+static bool add_stack(struct search *s, uint32_t site) {
+  const struct function_call *stack;
+  uint64_t allocated = s->sites->sum[site].count.allocated_bytes;
+  uint64_t bytes = s->measure->amount[site].bytes;
+  if (!allocated && !bytes) return true;
+  size_t n = functions_stack(s->functions, site, &stack);
+  if (!make_room(s)) return false;
+  for (size_t i = 0; i < n; i++) {
+    struct through *t = &s->through[stack[i].function];
+    if (t->stamp == site + 1) continue;
+    t->stamp = site + 1;
+    t->allocated += allocated > bytes ? allocated : bytes;
+    t->bytes += bytes;
+  }
+  return true;
+}
+
+static double retention(const struct search *s, uint32_t function) {
+  const struct through *t = &s->through[function];
+  return t->allocated ? (double)t->bytes / (double)t->allocated : 0;
+}
+
+/* ---- one stack's choice -------------------------------------------------------- */
+
+static bool may_be_blamed(const struct search *s, const struct function_call *stack,
+                          size_t i) {
+  enum function_kind kind = functions_kind(s->functions, stack[i].function);
+  return kind == FUNCTION_OWN || kind == FUNCTION_START;
+}
+
+/* What a wrapper calls is its own business, also where that has no name. */
+static size_t behind_wrappers(const struct search *s, const struct function_call *stack,
+                              size_t n) {
+  size_t first = 0;
+  for (size_t i = 0; i < n; i++) {
+    enum function_kind kind = functions_kind(s->functions, stack[i].function);
+    if (kind == FUNCTION_WRAPPER) first = i + 1;
+    if (kind == FUNCTION_OWN &&
+        functions_frame(s->functions, stack[i].function)->function)
+      break;
+  }
+  return first;
+}
+
+/* The highest retention of those that may be blamed. */
+static double highest(const struct search *s, const struct function_call *stack,
+                      size_t from, size_t n, bool dispatchers) {
+  double best = -1;
+  for (size_t i = from; i < n; i++) {
+    if (!may_be_blamed(s, stack, i) || (stack[i].by_pointer && !dispatchers)) continue;
+    double r = retention(s, stack[i].function);
+    if (r > best) best = r;
+  }
+  return best;
+}
+
+/* Index in the stack; n: everybody is innocent. */
+static size_t choose(const struct search *s, const struct function_call *stack,
+                     size_t n) {
+  size_t from = behind_wrappers(s, stack, n);
+  bool dispatchers = false;
+  double best = highest(s, stack, from, n, false);
+  if (best < 0) {
+    dispatchers = true;
+    best = highest(s, stack, from, n, true);
+  }
+  for (size_t i = from; i < n; i++)
+    if (may_be_blamed(s, stack, i) && (dispatchers || !stack[i].by_pointer) &&
+        retention(s, stack[i].function) >= best * NEARLY)
+      return i;
+  return n;
+}
+
+/* ---- causes -------------------------------------------------------------------- */
+
+static struct cause *cause_of(struct search *s, uint32_t function) {
+  struct causes *c = s->causes;
+  if (s->cause_of[function]) return &c->at[s->cause_of[function] - 1];
+  if (c->count == s->causes_room) {
+    size_t room = s->causes_room ? s->causes_room * 2 : 64;
+    struct cause *more = realloc(c->at, room * sizeof *more);
+    if (!more) return NULL;
+    c->at = more;
+    s->causes_room = room;
+  }
+  struct cause *made = &c->at[c->count++];
+  *made = (struct cause){.function = function, .retention = retention(s, function)};
+  s->cause_of[function] = (uint32_t)c->count;
+  return made;
+}
+
+static bool lay(struct search *s, uint32_t site) {
+  const struct function_call *stack;
+  const struct ul_amount *amount = &s->measure->amount[site];
+  if (!amount->blocks && !amount->bytes) return true;
+  size_t n = functions_stack(s->functions, site, &stack);
+  if (!n) {
+    s->causes->stackless.blocks += amount->blocks;
+    s->causes->stackless.bytes += amount->bytes;
+    return true;
+  }
+  size_t chosen = choose(s, stack, n);
+  if (chosen == n) chosen = 0;
+  struct cause *c = cause_of(s, stack[chosen].function);
+  if (!c) return false;
+  if (!c->stacks || amount->bytes > s->measure->amount[c->site].bytes) {
+    c->site = site;
+    c->depth = chosen;
+  }
+  c->stacks++;
+  c->of.blocks += amount->blocks;
+  c->of.bytes += amount->bytes;
+  s->causes->of_site[site] = (uint32_t)(c - s->causes->at);
+  return true;
+}
+
+/* ---- order --------------------------------------------------------------------- */
+
+static int by_bytes(const void *a, const void *b, void *causes) {
+  const struct cause *x = (const struct cause *)causes + *(const uint32_t *)a;
+  const struct cause *y = (const struct cause *)causes + *(const uint32_t *)b;
+  if (x->of.bytes != y->of.bytes) return x->of.bytes > y->of.bytes ? -1 : 1;
+  if (x->of.blocks != y->of.blocks) return x->of.blocks > y->of.blocks ? -1 : 1;
+  return x->site < y->site ? -1 : x->site > y->site;
+}
+
+static bool sort(struct search *s) {
+  struct causes *c = s->causes;
+  uint32_t *order = malloc((c->count + 1) * sizeof *order);
+  uint32_t *place = malloc((c->count + 1) * sizeof *place);
+  struct cause *sorted = malloc((c->count + 1) * sizeof *sorted);
+  bool good = order && place && sorted;
+  size_t kept = 0;
+  for (size_t i = 0; good && i < c->count; i++)
+    if (c->at[i].stacks) order[kept++] = (uint32_t)i;
+  if (good && kept) qsort_r(order, kept, sizeof *order, by_bytes, c->at);
+  for (size_t i = 0; good && i < kept; i++) {
+    sorted[i] = c->at[order[i]];
+    place[order[i]] = (uint32_t)i;
+  }
+  for (size_t i = 0; good && i < s->measure->count; i++)
+    if (c->of_site[i] != UINT32_MAX) c->of_site[i] = place[c->of_site[i]];
+  if (good) {
+    free(c->at);
+    c->at = sorted;
+    c->count = kept;
+  } else {
+    free(sorted);
+  }
+  free(order);
+  free(place);
+  return good;
+}
+
+static bool is_in(const struct function_call *stack, size_t n, uint32_t function) {
+  for (size_t i = 0; i < n; i++)
+    if (stack[i].function == function) return true;
+  return false;
+}
+
+/* The calls of `stack`, that is n long, whose functions are in all stacks of the cause;
+ * how many are left. */
+static size_t keep_common(struct functions *f, const struct causes *c, size_t cause,
+                          struct function_call *calls, size_t n) {
+  const struct function_call *stack;
+  for (uint32_t site = 0; site < c->sites && c->at[cause].stacks > 1 && n; site++) {
+    if (c->of_site[site] != cause || site == c->at[cause].site) continue;
+    size_t m = functions_stack(f, site, &stack), left = 0;
+    for (size_t i = 0; i < n; i++)
+      if (is_in(stack, m, calls[i].function)) calls[left++] = calls[i];
+    n = left;
+  }
+  return n;
+}
+
+/* From the cause's own function outwards; to be freed. NULL: no memory. */
+static struct function_call *common_calls(struct functions *f, const struct causes *c,
+                                          size_t cause, size_t *n) {
+  const struct function_call *stack;
+  const struct cause *it = &c->at[cause];
+  size_t m = functions_stack(f, it->site, &stack);
+  size_t from = it->depth < m ? it->depth : m;
+  struct function_call *calls = malloc((m - from + 1) * sizeof *calls);
+  if (!calls) return NULL;
+  if (m > from) memcpy(calls, stack + from, (m - from) * sizeof *calls);
+  *n = keep_common(f, c, cause, calls, m - from);
+  return calls;
+}
+
+/* ---- equal counts -------------------------------------------------------------- */
+
+static uint64_t gcd(uint64_t a, uint64_t b) {
+  while (b) {
+    uint64_t rest = a % b;
+    a = b;
+    b = rest;
+  }
+  return a;
+}
+
+/* How often was it done, if these counts came from doing one thing? 0: they did not. A
+ * few of the last time may be missing, as a register still held them. */
+static uint64_t times_of(uint64_t a, uint64_t b) {
+  uint64_t least = a < b ? a : b, most = a < b ? b : a;
+  uint64_t ratio = (most + least / 2) / (least ? least : 1);
+  if (least < COUNT_LEAST || ratio > RATIO_MOST) return 0;
+  uint64_t n = gcd(a, b);
+  if (least / n <= RATIO_MOST) return n;
+  uint64_t off = most > ratio * least ? most - ratio * least : ratio * least - most;
+  return off * 100 <= most ? least : 0;
+}
+
+/* If all of a cause's stacks that matter have such counts: how often was it done? */
+static void count_calls(struct search *s, size_t cause) {
+  enum { SHARE = 100, STACKS = 16 };
+  struct cause *c = &s->causes->at[cause];
+  uint64_t calls = 0, rest = 0;
+  if (c->stacks < 2 || c->stacks > STACKS) return;
+  for (uint32_t site = 0; site < s->measure->count; site++) {
+    const struct ul_amount *a = &s->measure->amount[site];
+    if (s->causes->of_site[site] != cause) continue;
+    if (a->bytes < c->of.bytes / SHARE && a->blocks < c->of.blocks / SHARE) {
+      rest += a->blocks;
+      continue;
+    }
+    calls = calls ? times_of(calls, a->blocks) : a->blocks;
+    if (!calls) return;
+  }
+  if (calls < COUNT_LEAST || calls == c->of.blocks) return;
+  c->times = calls;
+  c->each = (c->of.blocks - rest + calls / 2) / calls;
+}
+
+/* ---- refinement ---------------------------------------------------------------- */
+
+/* Where all its stacks go through a function that less else goes through, that is the
+ * cause: further in, others are served, too. */
+static bool refine(struct search *s, size_t cause) {
+  enum { PER_CENT = 100 };
+  struct cause *c = &s->causes->at[cause];
+  const struct function_call *stack;
+  size_t n;
+  struct function_call *calls = common_calls(s->functions, s->causes, cause, &n);
+  if (!calls) return false;
+  uint32_t best = c->function;
+  for (size_t i = 0; i < n; i++) {
+    uint32_t function = calls[i].function;
+    if (functions_kind(s->functions, function) != FUNCTION_OWN || calls[i].by_pointer)
+      continue;
+    if (s->through[function].allocated <
+        s->through[best].allocated / PER_CENT * (PER_CENT - 1))
+      best = function;
+  }
+  free(calls);
+  if (best == c->function) return true;
+  n = functions_stack(s->functions, c->site, &stack);
+  c->function = best;
+  c->retention = retention(s, best);
+  while (c->depth < n && stack[c->depth].function != best)
+    c->depth++;
+  return true;
+}
+
+/* ---- what is dragged along ----------------------------------------------------- */
+
+/* The cause that drags along nearly all of b; its index, or b. */
+static size_t leader_of(const struct search *s, size_t b, uint64_t *dragged) {
+  enum { PER_CENT = 100, NEARLY_ALL = 90 };
+  const struct causes *c = s->causes;
+  memset(dragged, 0, c->count * sizeof *dragged);
+  for (size_t i = 0; i < s->measure->drag_count; i++) {
+    const struct cause_drag *d = &s->measure->drags[i];
+    if (c->of_site[d->dragged] == b && c->of_site[d->leader] != UINT32_MAX)
+      dragged[c->of_site[d->leader]] += d->bytes;
+  }
+  size_t most = b;
+  for (size_t a = 0; a < c->count; a++)
+    if (a != b && c->at[a].stacks && (most == b || dragged[a] > dragged[most])) most = a;
+  return most != b && dragged[most] >= c->at[b].of.bytes / PER_CENT * NEARLY_ALL ? most
+                                                                                 : b;
+}
+
+/* The innermost function, from a's own outwards, that b's stack goes through as well, if
+ * it keeps nearly as much: there the two are made. SIZE_MAX: there is none. */
+static size_t meeting(struct search *s, const struct cause *a, const struct cause *b) {
+  const struct function_call *stack;
+  size_t n = functions_stack(s->functions, b->site, &stack), found = SIZE_MAX;
+  struct function_call *other = malloc((n + 1) * sizeof *other);
+  if (!other) return SIZE_MAX;
+  memcpy(other, stack, n * sizeof *other);
+  size_t m = functions_stack(s->functions, a->site, &stack);
+  size_t i = a->depth;
+  while (i < m && !is_in(other, n, stack[i].function))
+    i++;
+  if (i < m && functions_kind(s->functions, stack[i].function) == FUNCTION_OWN &&
+      retention(s, stack[i].function) >= NEARLY * a->retention)
+    found = i;
+  free(other);
+  return found;
+}
+
+static void join(struct search *s, size_t a, size_t b) {
+  const struct function_call *stack;
+  struct causes *c = s->causes;
+  struct cause *to = &c->at[a], *from = &c->at[b];
+  size_t depth = meeting(s, to, from);
+  to->of.blocks += from->of.blocks;
+  to->of.bytes += from->of.bytes;
+  to->stacks += from->stacks;
+  *from = (struct cause){.site = UINT32_MAX};
+  for (size_t i = 0; i < s->measure->count; i++)
+    if (c->of_site[i] == b) c->of_site[i] = (uint32_t)a;
+  if (depth == SIZE_MAX) return;
+  functions_stack(s->functions, to->site, &stack);
+  to->function = stack[depth].function;
+  to->depth = depth;
+  to->retention = retention(s, to->function);
+}
+
+static bool join_dragged(struct search *s) {
+  struct causes *c = s->causes;
+  uint64_t *dragged = malloc((c->count + 1) * sizeof *dragged);
+  if (!dragged) return false;
+  for (size_t b = 0; b < c->count && s->measure->drag_count; b++) {
+    size_t a = c->at[b].stacks ? leader_of(s, b, dragged) : b;
+    if (a != b) join(s, a, b);
+  }
+  free(dragged);
+  return true;
+}
+
+/* ---- all of it ----------------------------------------------------------------- */
+
+static bool find(struct search *s) {
+  for (uint32_t i = UL_SITE_RESERVED; i < s->measure->count; i++)
+    if (!add_stack(s, i)) return false;
+  s->cause_of = calloc(functions_count(s->functions) + 1, sizeof *s->cause_of);
+  if (!s->cause_of) return false;
+  for (uint32_t i = 0; i < s->measure->count; i++)
+    if (!recording_site_is_own(i) && !lay(s, i)) return false;
+  if (!sort(s)) return false;
+  for (size_t i = 0; i < s->causes->count && i < LOOKED_AT; i++)
+    if (!refine(s, i)) return false;
+  if (!join_dragged(s) || !sort(s)) return false;
+  for (size_t i = 0; i < s->causes->count && i < LOOKED_AT; i++)
+    count_calls(s, i);
+  return true;
+}
+
+struct causes *causes_load(struct functions *f, const struct sites *sites,
+                           const struct cause_measure *measure) {
+  struct causes *c = calloc(1, sizeof *c);
+  struct search s = {.functions = f, .sites = sites, .measure = measure, .causes = c};
+  bool good = c && (c->of_site = malloc((measure->count + 1) * sizeof *c->of_site));
+  if (good) memset(c->of_site, 0xff, measure->count * sizeof *c->of_site);
+  if (good) c->sites = measure->count;
+  good = good && find(&s);
+  free(s.through);
+  free(s.cause_of);
+  if (good) return c;
+  causes_free(c);
+  return NULL;
+}
+
+size_t causes_common(struct functions *f, const struct causes *c, size_t cause,
+                     uint64_t *codes, size_t max) {
+  size_t n, kept = 0;
+  struct function_call *calls = common_calls(f, c, cause, &n);
+  for (size_t i = 0; calls && i < n; i++) {
+    if (calls[i].function == c->at[cause].function && kept == 0) continue;
+    if (functions_kind(f, calls[i].function) == FUNCTION_RUNTIME) continue;
+    if (kept < max) codes[kept] = calls[i].code;
+    kept++;
+  }
+  free(calls);
+  return kept;
+}
+
+void causes_free(struct causes *c) {
+  if (!c) return;
+  free(c->at);
+  free(c->of_site);
+  free(c);
+}

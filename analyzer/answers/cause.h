@@ -1,0 +1,59 @@
+/* cause.h - the functions to change: what many call stacks hold, laid at few doors.
+ *
+ * Names decide little: a wrapper that nobody knows allocates for all, and the frame to
+ * blame may have no name. *Retention* decides: of the bytes that went through a function
+ * (allocated there or further in), how many are the finding's? A wrapper has the average
+ * of its callers; a cause stands out. Of a stack's functions that may be blamed (not of
+ * the runtime, no well-known wrapper, nor inside one) the innermost is taken whose
+ * retention is nearly the highest; one that calls through a pointer hands work on, and
+ * is taken last.
+ *
+ * Where all stacks of a cause go through a function further out that less else goes
+ * through, that one is the cause. What another cause's blocks drag along (they alone
+ * point to it) belongs to that one, and to the function in which both are made. Equal
+ * counts (n, n, 2n blocks) are said as so many blocks each time. */
+#ifndef ULLAGE_CAUSE_H
+#define ULLAGE_CAUSE_H
+
+#include "answers/sites.h"
+#include "names/function.h"
+
+/* So much of what was allocated at a site is only held by what was at another. */
+struct cause_drag {
+  uint32_t leader, dragged; /* sites */
+  uint64_t bytes;
+};
+/* What is to be explained: by site, `count` of them. */
+struct cause_measure {
+  const struct ul_amount *amount; /* blocks, requested bytes */
+  size_t count;
+  const struct cause_drag *drags;
+  size_t drag_count;
+};
+
+struct cause {
+  uint32_t function;
+  uint32_t site;       /* of its stacks the one with most bytes */
+  size_t depth;        /* there: index of the function in functions_stack() */
+  struct ul_amount of; /* the finding's */
+  size_t stacks;
+  double retention; /* 0..1: of what went through the function */
+  uint64_t times; /* 0, or so often `each` blocks of its stacks were made */
+  uint64_t each;
+};
+struct causes {
+  struct cause *at; /* most bytes first */
+  size_t count;
+  size_t sites;
+  uint32_t *of_site;          /* by site: index of its cause, or UINT32_MAX */
+  struct ul_amount stackless; /* what has no stack, and no cause */
+};
+/* NULL: no memory. */
+struct causes *causes_load(struct functions *f, const struct sites *sites,
+                           const struct cause_measure *measure);
+void causes_free(struct causes *);
+/* The callers that all of a cause's stacks have, innermost first, without those of the
+ * runtime: where each calls, at most `max` of them; how many there are. */
+size_t causes_common(struct functions *f, const struct causes *c, size_t cause,
+                     uint64_t *codes, size_t max);
+#endif

@@ -1,0 +1,31 @@
+/* finding.h - what to change in the program: causes, the largest gain first.
+ *
+ * What is lost is a leak, whether it grows or not; what grows and is not lost is growth.
+ * One cause is one finding: where it leaks and grows, the leak says that it grows. */
+#ifndef ULLAGE_FINDING_H
+#define ULLAGE_FINDING_H
+
+#include "answers/answers.h"
+#include "answers/cause.h"
+
+enum finding_kind { FINDING_LEAK, FINDING_GROWTH };
+
+struct finding {
+  enum finding_kind kind;
+  const struct causes *causes;
+  size_t cause;        /* index in them */
+  struct ul_amount of; /* lost, with what it drags along; or what has been added */
+  uint64_t since_ms;   /* of a leak: birth of the oldest block; of growth: its begin */
+  double rate;         /* bytes per second; 0: it does not grow, as far as is known */
+};
+struct findings {
+  struct finding *at;
+  size_t count;
+  struct functions *functions;
+  struct causes *lost, *growing; /* NULL: nothing known */
+};
+/* NULL: no memory. */
+struct findings *findings_load(const struct recording *r, struct symbols *symbols,
+                               const struct sites *sites);
+void findings_free(struct findings *);
+#endif

@@ -1,0 +1,221 @@
+/* findings.c - what to change in the program, two lines each. */
+#include "answers/finding.h"
+#include "names/function.h"
+#include "read/timeline.h"
+#include "show/json.h"
+#include "show/text.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define TOP_TEXT 5u
+#define TOP_JSON 100u
+#define CALLERS_MOST 64u
+#define COLUMNS 100u
+
+static const char *const kinds[] = {[FINDING_LEAK] = "leak", [FINDING_GROWTH] = "growth"};
+
+static uint64_t since_start(const struct recording *r, uint64_t ms) {
+  uint64_t start = timeline_start_ms(r);
+  return ms > start ? ms - start : 0;
+}
+
+static const struct cause *cause_of(const struct finding *f) {
+  return &f->causes->at[f->cause];
+}
+
+/* ---- text ---------------------------------------------------------------------- */
+
+/* A line that is put together and cut at the width of the page. */
+struct line {
+  char s[4096];
+  size_t n;
+};
+__attribute__((format(printf, 2, 3))) static void add(struct line *l, const char *format,
+                                                      ...) {
+  va_list list;
+  va_start(list, format);
+  int n = vsnprintf(l->s + l->n, sizeof l->s - l->n, format, list);
+  va_end(list);
+  if (n > 0) l->n += (size_t)n < sizeof l->s - l->n ? (size_t)n : sizeof l->s - l->n - 1;
+}
+
+static void print_line(const struct view_options *o, struct line *l) {
+  size_t columns = o->columns ? o->columns : COLUMNS;
+  if (l->n > columns) {
+    size_t cut = columns - 4;
+    while (cut > 0 && ((unsigned char)l->s[cut] & 0xc0) == 0x80)
+      cut--;
+    strcpy(l->s + cut, " ...");
+  }
+  fprintf(o->out, "%s\n", l->s);
+}
+
+static const char *place_text(struct text_long *to, const struct frame *frame) {
+  char line[401];
+  frame_text(frame, line, sizeof line);
+  return text_escaped_in(to, line);
+}
+
+/* Without what tells where in the function, unless it is a line. */
+static const char *short_text(struct text_long *to, const struct frame *frame) {
+  struct frame brief = *frame;
+  if (!frame->function || frame->file) return place_text(to, frame);
+  brief.note = true;
+  return place_text(to, &brief);
+}
+
+static uint64_t code_of(const struct findings *all, const struct cause *c) {
+  const struct function_call *stack;
+  size_t n = functions_stack(all->functions, c->site, &stack);
+  return c->depth < n ? stack[c->depth].code : 0;
+}
+
+static void add_function(struct line *l, const struct findings *all,
+                         const struct cause *c) {
+  uint64_t code = code_of(all, c);
+  if (!code) {
+    add(l, "no call stack");
+    return;
+  }
+  const struct frame *frame = functions_place(all->functions, code);
+  add(l, "%s%s", place_text(TEXT_LONG, frame),
+      frame->function ? ""
+      : frame->module ? " (no name)"
+                      : "");
+}
+
+/* Callers, the inner ones and the outermost: as many as there is room for. */
+static void add_callers(struct line *l, const struct findings *all,
+                        const struct finding *f, size_t columns) {
+  uint64_t codes[CALLERS_MOST];
+  size_t n = causes_common(all->functions, f->causes, f->cause, codes, CALLERS_MOST);
+  struct line last = {"", 0};
+  if (n > CALLERS_MOST) n = CALLERS_MOST;
+  if (n > 1)
+    add(&last, " < %s",
+        short_text(TEXT_LONG, functions_place(all->functions, codes[n - 1])));
+  for (size_t i = 0; i < n; i++) {
+    struct line next = {"", 0};
+    add(&next, "%s< %s", i ? " " : "",
+        short_text(TEXT_LONG, functions_place(all->functions, codes[i])));
+    size_t behind = i + 1 == n ? 0 : last.n + (i + 2 < n ? strlen(" < ...") : 0);
+    if (i && i + 1 < n && l->n + next.n + behind > columns) {
+      add(l, "%s< ...%s", i ? " " : "", last.s);
+      return;
+    }
+    add(l, "%s", next.s);
+  }
+}
+
+static void add_amount(struct line *l, const struct finding *f, uint64_t live,
+                       const struct view_options *o) {
+  add(l, "%s", text_size(o, f->of.bytes));
+  if (live && f->of.bytes <= live) add(l, " (%s)", text_percent(f->of.bytes, live));
+  if (f->rate >= 1) add(l, ", %s/s", text_size(o, (uint64_t)f->rate));
+}
+
+static void add_blocks(struct line *l, const struct recording *r,
+                       const struct finding *f) {
+  const struct cause *c = cause_of(f);
+  uint64_t run = since_start(r, recording_duration_ms(r));
+  add(l, "%s", text_plural(f->of.blocks, "block", "blocks"));
+  if (c->times)
+    add(l, ", %s times %s", text_count(c->times), text_count(c->each));
+  else if (c->stacks > 1)
+    add(l, " of %s stacks", text_count(c->stacks));
+  if (f->since_ms != UINT64_MAX && since_start(r, f->since_ms) * 20 > run)
+    add(l, ", since %s", text_time(since_start(r, f->since_ms)));
+  add(l, " ");
+}
+
+static void print_finding(const struct recording *r, const struct findings *all, size_t i,
+                          uint64_t live, const struct view_options *o) {
+  const struct finding *f = &all->at[i];
+  struct line first = {"", 0}, second = {"", 0};
+  add(&first, "  %zu %-6s ", i + 1, kinds[f->kind]);
+  add_amount(&first, f, live, o);
+  add(&first, ": ");
+  add_function(&first, all, cause_of(f));
+  add(&second, "           ");
+  add_blocks(&second, r, f);
+  add_callers(&second, all, f, o->columns ? o->columns : COLUMNS);
+  fputs(text_on(o, TEXT_STRONG), o->out);
+  print_line(o, &first);
+  fputs(text_off(o), o->out);
+  print_line(o, &second);
+}
+
+/* What is worth a line: not what is nothing beside the first. */
+static size_t worth(const struct findings *all, const struct view_options *o) {
+  size_t most = o->top ? o->top : o->all ? SIZE_MAX : TOP_TEXT, n = 0;
+  while (n < all->count && n < most &&
+         (o->all || o->top || all->at[n].of.bytes >= all->at[0].of.bytes / 100))
+    n++;
+  return n;
+}
+
+void findings_print(const struct recording *r, const struct sites *sites,
+                    const struct view_options *o) {
+  struct findings *all = findings_load(r, o->symbols, sites);
+  if (!all) return;
+  size_t most = worth(all, o);
+  if (most) fputc('\n', o->out);
+  for (size_t i = 0; i < most; i++)
+    print_finding(r, all, i, sites->bytes, o);
+  struct ul_amount rest = {0, 0};
+  for (size_t i = most; i < all->count; i++) {
+    rest.blocks += all->at[i].of.blocks;
+    rest.bytes += all->at[i].of.bytes;
+  }
+  if (all->count > most)
+    fprintf(o->out, "    and %zu more, %s in %s (--all)\n", all->count - most,
+            text_size(o, rest.bytes), text_plural(rest.blocks, "block", "blocks"));
+  findings_free(all);
+}
+
+/* ---- JSON ---------------------------------------------------------------------- */
+
+static json_t *callers_array(const struct findings *all, const struct finding *f) {
+  enum { MOST = 64 };
+  uint64_t codes[MOST];
+  json_t *array = json_array();
+  size_t n = causes_common(all->functions, f->causes, f->cause, codes, MOST);
+  for (size_t i = 0; i < n && i < MOST; i++)
+    json_array_append_new(array, json_frame(functions_place(all->functions, codes[i])));
+  return array;
+}
+
+static json_t *finding_object(const struct recording *r, const struct findings *all,
+                              const struct finding *f) {
+  const struct cause *c = cause_of(f);
+  uint64_t code = code_of(all, c);
+  json_t *object = json_object();
+  json_put(object, "kind", json_text(kinds[f->kind]));
+  json_put(object, "bytes", json_bytes(f->of.bytes));
+  json_put(object, "blocks", json_bytes(f->of.blocks));
+  json_put(object, "frame",
+           code ? json_frame(functions_place(all->functions, code)) : json_null());
+  json_put(object, "callers", callers_array(all, f));
+  json_put(object, "stacks", json_bytes(c->stacks));
+  json_put(object, "site", json_bytes(c->site));
+  json_put(object, "retention", json_real(c->retention));
+  json_put(object, "times", json_bytes(c->times));
+  json_put(object, "blocks_each", json_bytes(c->each));
+  json_put(object, "since_seconds",
+           f->since_ms == UINT64_MAX ? json_null()
+                                     : json_seconds(since_start(r, f->since_ms)));
+  json_put(object, "bytes_per_second", json_real(f->rate));
+  return object;
+}
+
+json_t *findings_array(const struct recording *r, const struct sites *sites,
+                       const struct view_options *o) {
+  struct findings *all = findings_load(r, o->symbols, sites);
+  size_t most = o->top ? o->top : o->all ? SIZE_MAX : TOP_JSON;
+  json_t *array = json_array();
+  for (size_t i = 0; all && i < all->count && i < most; i++)
+    json_array_append_new(array, finding_object(r, all, &all->at[i]));
+  findings_free(all);
+  return array;
+}

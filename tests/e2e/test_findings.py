@@ -1,0 +1,69 @@
+"""Findings: one function is to blame, and the page names it first."""
+
+import shutil
+
+import pytest
+
+from harness import program, tool
+
+CAUSES = {  # mode: (function, blocks, bytes)
+    "cache": ("cache_insert", 4096, 4096 * 64 + 2048),
+    "wrapper": ("handler_7", 500, 500 * 300),
+    "callers": ("session_new", 5000, 5000 * 120),
+    "recursion": ("parse_list", 2000, 2000 * 80),
+    "pointer": ("importer", 200, 200 * 900),
+}
+
+
+@pytest.mark.short
+@pytest.mark.parametrize("mode", CAUSES)
+@pytest.mark.parametrize("binary", ["causes", "causes_O2"])
+def test_cause_is_named_first(recorder, mode, binary):
+    function, blocks, size = CAUSES[mode]
+    assert recorder.run(program(binary), mode).status == 0
+    first, *others = recorder.answer("report")["findings"]
+    assert first["kind"] == "leak" and first["frame"]["function"] == function, first
+    assert (first["blocks"], first["bytes"]) == (blocks, size), first
+    assert not [f for f in others if f["kind"] == "leak"], others
+    assert any(f["function"] == "main" for f in first["callers"]), first
+    page = recorder.text("report").splitlines()[:12]
+    assert any("leak" in line and function in line for line in page), page
+
+
+@pytest.mark.short
+def test_two_causes_are_two_findings(recorder):
+    assert recorder.run(program("causes"), "two").status == 0
+    found = recorder.answer("report")["findings"]
+    assert [(f["frame"]["function"], f["blocks"]) for f in found if f["kind"] == "leak"] == [
+        ("lose_texts", 300), ("lose_numbers", 28)]
+
+
+@pytest.mark.short
+def test_findings_add_up_to_what_is_lost(recorder):
+    assert recorder.run(program("leaks")).status == 0
+    report, leaks = recorder.answer("report", "--all"), recorder.answer("leaks", "--all")
+    lost = [f for f in report["findings"] if f["kind"] == "leak"]
+    for what in ("bytes", "blocks"):
+        assert sum(f[what] for f in lost) == sum(
+            leaks["totals"][verdict][what] for verdict in ("definite", "indirect"))
+
+
+@pytest.mark.short
+def test_dispatcher_is_not_blamed_for_its_name(recorder, tmp_path):
+    """Of a stripped program nobody but exported functions has a name."""
+    stripped = tmp_path / "stripped"
+    shutil.copy(program("causes"), stripped)
+    assert recorder.run(tool("strip"), stripped, check=False).status == 0
+    assert recorder.run(stripped, "pointer").status == 0
+    first = recorder.answer("report")["findings"][0]
+    assert first["frame"]["function"] == "" and first["blocks"] == 200
+    assert first["callers"], first
+
+
+@pytest.mark.short
+def test_page_has_the_answer_in_twelve_lines_of_100_columns(recorder):
+    for mode in CAUSES:
+        assert recorder.run(program("causes"), mode).status == 0
+        page = recorder.text("report").splitlines()[:12]
+        findings = [i for i, line in enumerate(page) if " leak " in line[:12]]
+        assert findings and all(len(page[i]) <= 100 for f in findings for i in (f, f + 1)), page

@@ -1,0 +1,231 @@
+/* causes.c MODE - one function is to blame, and its call sites do not show it at once:
+ *
+ *   cache      an insert that keeps what it gets is reached over 4,096 stacks; all
+ *              functions allocate by os_alloc, nearly all of which is freed
+ *   wrapper    of twenty handlers that allocate by os_alloc one keeps it
+ *   callers    one function with 500 callers
+ *   recursion  two functions call each other, to any depth, and one of them keeps
+ *   counts     what is made of four blocks, by three functions, is lost whole
+ *   two        two functions lose, each its own
+ *   pointer    called by way of a table of functions, which is all its dispatcher does
+ *
+ * Names are the program's own: nobody knows os_alloc. */
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NOINLINE __attribute__((noinline))
+#define KEEP_FRAME __asm__ volatile("")
+
+static volatile uintptr_t sink;
+static void lose(void *p) {
+  sink += (uintptr_t)p >> 60;
+}
+
+NOINLINE static void *os_alloc(size_t bytes) {
+  void *p = malloc(bytes);
+  KEEP_FRAME;
+  return p;
+}
+
+NOINLINE static void work(void) {
+  for (int i = 0; i < 8; i++) {
+    void *p = os_alloc(200);
+    lose(p);
+    free(p);
+  }
+  KEEP_FRAME;
+}
+
+/* ---- many stacks --------------------------------------------------------------- */
+
+NOINLINE static void cache_insert(size_t n) {
+  lose(os_alloc(64 + n % 2));
+  KEEP_FRAME;
+}
+
+typedef void step(unsigned depth, unsigned path);
+static step *const steps[16];
+
+static void next(unsigned depth, unsigned path) {
+  if (depth == 0)
+    cache_insert(path);
+  else
+    steps[path >> (4 * (depth - 1)) & 15](depth - 1, path);
+}
+
+#define STEP(n)                                                                          \
+  NOINLINE static void step_##n(unsigned depth, unsigned path) {                         \
+    work();                                                                              \
+    next(depth, path);                                                                   \
+    KEEP_FRAME;                                                                          \
+  }
+STEP(0)
+STEP(1) STEP(2) STEP(3) STEP(4) STEP(5) STEP(6) STEP(7) STEP(8) STEP(9) STEP(10) STEP(11)
+    STEP(12) STEP(13) STEP(14) STEP(15) static step *const steps[16] = {
+        step_0, step_1, step_2,  step_3,  step_4,  step_5,  step_6,  step_7,
+        step_8, step_9, step_10, step_11, step_12, step_13, step_14, step_15};
+
+static void cache(void) {
+  for (unsigned path = 0; path < 4096; path++)
+    next(3, path);
+}
+
+/* ---- one of twenty ------------------------------------------------------------- */
+
+#define HANDLER(n)                                                                       \
+  NOINLINE static void handler_##n(void) {                                               \
+    void *p = os_alloc(300);                                                             \
+    lose(p);                                                                             \
+    if (n != 7) free(p);                                                                 \
+    KEEP_FRAME;                                                                          \
+  }
+#define TWENTY(X)                                                                        \
+  X(0)                                                                                   \
+  X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14) X(15) X(16) \
+      X(17) X(18) X(19)
+TWENTY(HANDLER)
+
+static void wrapper(void) {
+#define CALL(n) handler_##n();
+  for (int i = 0; i < 500; i++) {
+    TWENTY(CALL)
+  }
+}
+
+/* ---- five hundred callers ------------------------------------------------------ */
+
+NOINLINE static void session_new(void) {
+  lose(malloc(120));
+  KEEP_FRAME;
+}
+#define HUNDREDS(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9)
+#define TEN(h, t)                                                                        \
+  ONE(h, t, 0)                                                                           \
+  ONE(h, t, 1) ONE(h, t, 2) ONE(h, t, 3) ONE(h, t, 4) ONE(h, t, 5) ONE(h, t, 6)          \
+      ONE(h, t, 7) ONE(h, t, 8) ONE(h, t, 9)
+#define HUNDRED(h)                                                                       \
+  TEN(h, 0)                                                                              \
+  TEN(h, 1) TEN(h, 2) TEN(h, 3) TEN(h, 4) TEN(h, 5) TEN(h, 6) TEN(h, 7) TEN(h, 8)        \
+      TEN(h, 9)
+#define ONE(h, t, o)                                                                     \
+  NOINLINE static void caller_##h##t##o(void) {                                          \
+    work();                                                                              \
+    session_new();                                                                       \
+    KEEP_FRAME;                                                                          \
+  }
+HUNDRED(0)
+HUNDRED(1) HUNDRED(2) HUNDRED(3) HUNDRED(4)
+#undef ONE
+
+    static void callers(void) {
+#define ONE(h, t, o) caller_##h##t##o();
+  for (int i = 0; i < 10; i++) {
+    HUNDRED(0) HUNDRED(1) HUNDRED(2) HUNDRED(3) HUNDRED(4)
+  }
+}
+
+/* ---- recursion ----------------------------------------------------------------- */
+
+NOINLINE static void parse_list(int depth);
+NOINLINE static void parse_item(int depth) {
+  work();
+  if (depth > 0) parse_list(depth - 1);
+  KEEP_FRAME;
+}
+NOINLINE static void parse_list(int depth) {
+  lose(os_alloc(80));
+  if (depth > 0) parse_item(depth - 1);
+  KEEP_FRAME;
+}
+
+static void recursion(void) {
+  for (int i = 0; i < 200; i++)
+    parse_item(i % 40);
+}
+
+/* ---- four blocks each ---------------------------------------------------------- */
+
+struct program {
+  void *code, *names[2];
+};
+NOINLINE static void *make_code(void) {
+  void *p = malloc(700);
+  KEEP_FRAME;
+  return p;
+}
+NOINLINE static void *make_name(int which) {
+  void *p = malloc(20 + (size_t)which);
+  KEEP_FRAME;
+  return p;
+}
+NOINLINE static struct program *compile(void) {
+  struct program *p = malloc(sizeof *p);
+  p->code = make_code();
+  p->names[0] = make_name(0);
+  p->names[1] = make_name(1);
+  return p;
+}
+
+static void counts(void) {
+  for (int i = 0; i < 300; i++) {
+    work();
+    lose(compile());
+  }
+}
+
+/* ---- two ----------------------------------------------------------------------- */
+
+NOINLINE static void lose_texts(void) {
+  lose(malloc(1000));
+  KEEP_FRAME;
+}
+NOINLINE static void lose_numbers(void) {
+  lose(malloc(100));
+  KEEP_FRAME;
+}
+
+static void two(void) {
+  for (int i = 0; i < 300; i++) {
+    lose_texts();
+    if (i % 11 == 0) lose_numbers();
+  }
+}
+
+/* ---- by pointer ---------------------------------------------------------------- */
+
+NOINLINE static void importer(void) {
+  lose(os_alloc(900));
+  KEEP_FRAME;
+}
+NOINLINE static void exporter(void) {
+  free(os_alloc(900));
+  KEEP_FRAME;
+}
+static void (*volatile table[])(void) = {importer, exporter};
+NOINLINE static void dispatch(int i) {
+  table[i]();
+  KEEP_FRAME;
+}
+
+static void pointer(void) {
+  for (int i = 0; i < 400; i++)
+    dispatch(i % 2);
+}
+
+int main(int argc, char *argv[]) {
+  static const struct {
+    const char *name;
+    void (*run)(void);
+  } modes[] = {{"cache", cache},         {"wrapper", wrapper}, {"callers", callers},
+               {"recursion", recursion}, {"counts", counts},   {"two", two},
+               {"pointer", pointer}};
+  for (size_t i = 0; i < sizeof modes / sizeof *modes; i++)
+    if (argc == 2 && strcmp(argv[1], modes[i].name) == 0) {
+      modes[i].run();
+      return 0;
+    }
+  fprintf(stderr, "usage: causes MODE\n");
+  return 2;
+}
