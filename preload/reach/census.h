@@ -57,6 +57,9 @@ static inline size_t found_requested(const struct found *f); /* bytes; <= usable
 static inline uint8_t found_state(const struct found *f);    /* never CENSUS_DEAD */
 static inline void found_set_state(const struct found *f, uint8_t state);
 static inline uint8_t *found_notes(const struct found *f); /* 0 at first */
+/* It, or what it holds and what is said of it, will be asked for soon. */
+static inline void found_expect_state(const struct found *f);
+static inline void found_expect_words(const struct found *f);
 
 /* ---- the table ----------------------------------------------------------------- */
 
@@ -131,7 +134,18 @@ static inline size_t found_requested(const struct found *f) {
   return slack < f->usable ? f->usable - slack : 0;
 }
 
-/* As census_at, of a block that need not live. */
+static inline void found_expect_state(const struct found *f) {
+  __builtin_prefetch(&census.states[f->number / 2], 1);
+}
+static inline void found_expect_words(const struct found *f) {
+  __builtin_prefetch((const void *)f->start);
+  __builtin_prefetch(found_line(f));
+}
+
+/* As census_at, of a block that need not live. The index in a pool is exact: recip is
+ * (2^32 + e) / size with e < size, so at * recip / 2^32 = at / size + at * e / size /
+ * 2^32 is less than 1 / size too large as long as at * size <= 2^32; a pool of blocks has
+ * at most 2^17 bytes, and a block 2^15. */
 static inline bool census_place(uintptr_t address, struct found *f) {
   uintptr_t offset = address - census.extent.low;
   if (offset >= census.extent.bytes) return false;
@@ -157,7 +171,6 @@ static inline bool census_place(uintptr_t address, struct found *f) {
   }
   f->usable = census.shapes[u.class].size;
   f->index = (uint32_t)(at * census.shapes[u.class].recip >> 32);
-  f->index -= (uint64_t)f->index * f->usable > at;
   f->number += f->index;
   f->start += f->index * f->usable;
   return f->index < u.count;

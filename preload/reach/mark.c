@@ -73,14 +73,11 @@ static struct {
   struct census_extent heap;
   bool *holds; /* by site: blocks are roots (dynamic TLS) */
   uint64_t root_bytes;
-  const struct found *holder; /* the block that is being scanned, or `root` */
-  uintptr_t at;               /* where the pointer lies that is met */
+  uintptr_t at; /* where the pointer lies that is met */
   struct ul_amount of_main;
   mark_leader *tell;
   uint64_t led_blocks, led_bytes; /* what the current leader drags along */
 } marking;
-
-static const struct found root; /* starts nowhere */
 
 /* ---- the work list ------------------------------------------------------------- */
 
@@ -130,13 +127,44 @@ static uintptr_t pop(void) {
 static void (*meet)(const struct found *f, uintptr_t offset);
 static bool (*visited)(uint8_t state);
 
-static READS_ANYTHING void candidate(const uintptr_t *at) {
-  struct found f;
-  if (!census_at(*at, &f)) return;
-  uintptr_t offset = *at - f.start;
-  marking.at = (uintptr_t)at;
-  if (offset == 0 || offset < found_requested(&f) || heuristic_empty_array(&f, offset))
-    meet(&f, offset);
+/* Nearly all time goes by waiting for memory: for the state of the block that a word
+ * leads to, and for the words of the block whose turn it is. So both are asked for, and
+ * meanwhile wait in a queue each. */
+enum { WORDS_AHEAD = 32, BLOCKS_AHEAD = 16 };
+
+/* Words that lead to a place for a block. */
+static struct {
+  unsigned in, out;
+  struct {
+    struct found f;
+    uintptr_t at, offset;
+  } items[WORDS_AHEAD];
+} words;
+
+/* Blocks that have left the work list. */
+static struct {
+  unsigned in, out;
+  struct found items[BLOCKS_AHEAD];
+} blocks;
+
+static void meet_next(void) {
+  unsigned i = words.out++ % WORDS_AHEAD;
+  const struct found *f = &words.items[i].f;
+  uintptr_t offset = words.items[i].offset;
+  if (found_state(f) == CENSUS_DEAD) return;
+  marking.at = words.items[i].at;
+  if (offset == 0 || offset < found_requested(f) || heuristic_empty_array(f, offset))
+    meet(f, offset);
+}
+
+static inline void candidate(uintptr_t word, const uintptr_t *at) {
+  unsigned i = words.in % WORDS_AHEAD;
+  struct found *f = &words.items[i].f;
+  if (!census_place(word, f)) return;
+  found_expect_state(f);
+  words.items[i].at = (uintptr_t)at;
+  words.items[i].offset = word - f->start;
+  if (++words.in - words.out == WORDS_AHEAD) meet_next();
 }
 
 static READS_ANYTHING void scan_words(uintptr_t start, uintptr_t end) {
@@ -148,28 +176,47 @@ static READS_ANYTHING void scan_words(uintptr_t start, uintptr_t end) {
     if (LIKELY((a - low >= extent) & (b - low >= extent) & (c - low >= extent) &
                (d - low >= extent)))
       continue;
-    if (a - low < extent) candidate(p);
-    if (b - low < extent) candidate(p + 1);
-    if (c - low < extent) candidate(p + 2);
-    if (d - low < extent) candidate(p + 3);
+    if (a - low < extent) candidate(a, p);
+    if (b - low < extent) candidate(b, p + 1);
+    if (c - low < extent) candidate(c, p + 2);
+    if (d - low < extent) candidate(d, p + 3);
   }
   for (; p < stop; p++)
-    if (*p - low < extent) candidate(p);
+    if (*p - low < extent) candidate(*p, p);
 }
 
 static void scan_block(const struct found *f) {
-  marking.holder = f;
   uintptr_t end = f->start + (marking.from.slack ? f->usable : found_requested(f));
-  if (end - f->start >= UL_ARENA_BYTES)
+  if (f->single)
     roots_touched(f->start, end, marking.from.pagemaps, scan_words);
   else
     scan_words(f->start, end);
 }
 
+static void expect_blocks(void) {
+  while (blocks.in - blocks.out < BLOCKS_AHEAD) {
+    uintptr_t start = pop();
+    if (!start) return;
+    struct found *f = &blocks.items[blocks.in % BLOCKS_AHEAD];
+    if (!census_place(start, f)) continue;
+    found_expect_words(f);
+    blocks.in++;
+  }
+}
+
+/* Until nothing is left to be done, in the queues either. */
 static void drain_stack(void) {
-  struct found f;
-  for (uintptr_t start; (start = pop());)
-    if (census_at(start, &f)) scan_block(&f);
+  for (;;) {
+    expect_blocks();
+    if (blocks.out != blocks.in) {
+      scan_block(&blocks.items[blocks.out % BLOCKS_AHEAD]);
+      blocks.out++;
+    } else if (words.out != words.in) {
+      meet_next();
+    } else {
+      return;
+    }
+  }
 }
 
 static void scan_again(const struct found *f) {
@@ -184,6 +231,11 @@ static void drain(void) {
     dropped = false;
     census_each(scan_again);
   }
+}
+
+/* Does the pointer that is met lie in the block itself? */
+static bool from_itself(const struct found *f) {
+  return marking.at - f->start < f->usable;
 }
 
 static void mark(const struct found *f, uint8_t state) {
@@ -206,7 +258,7 @@ static void meet_strong(const struct found *f, uintptr_t offset) {
       mark(f, REACHABLE);
     return;
   }
-  if (f->start != marking.holder->start) handle_met(f, offset, true);
+  if (!from_itself(f)) handle_met(f, offset, true);
   if (is_reachable(state)) return;
   enum ul_heuristic h = heuristic_of(f, offset, marking.from.heuristics);
   if (h != UL_HEURISTICS)
@@ -217,7 +269,6 @@ static void meet_strong(const struct found *f, uintptr_t offset) {
 
 static void scan_root(uintptr_t start, uintptr_t end) {
   if (end > start) marking.root_bytes += end - start;
-  marking.holder = &root;
   scan_words(start, end);
   drain();
 }
@@ -293,7 +344,7 @@ static bool is_held(uint8_t state) {
 }
 
 static void meet_held(const struct found *f, uintptr_t offset) {
-  if (offset && f->start != marking.holder->start) handle_met(f, offset, false);
+  if (offset && !from_itself(f)) handle_met(f, offset, false);
   if (found_state(f) == UNREACHED || found_state(f) == POSSIBLE) mark(f, HELD);
 }
 
@@ -352,7 +403,6 @@ static void count_of_main(void) {
   if (!own->high) return;
   meet = meet_of_main;
   visited = is_of_main;
-  marking.holder = &root;
   scan_words((uintptr_t)own->registers, (uintptr_t)(own->registers + CALLER_REGISTERS));
   scan_words(own->low, own->high);
   drain();
@@ -421,8 +471,9 @@ static bool sort_lost(void) {
 }
 
 static bool from_stale_word(void) {
-  return UNLIKELY(stale_any) &&
-         stale_word(marking.holder, marking.at - marking.holder->start);
+  struct found holder;
+  return UNLIKELY(stale_any) && census_at(marking.at, &holder) &&
+         stale_word(&holder, marking.at - holder.start);
 }
 
 static bool is_seen(uint8_t state) {

@@ -30,6 +30,7 @@
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -864,6 +865,27 @@ static void test_sparse_mapping(void **state) {
   munmap(m, bytes);
 }
 
+static uint64_t faults_of_children(void) {
+  struct rusage use;
+  getrusage(RUSAGE_CHILDREN, &use);
+  return (uint64_t)use.ru_minflt;
+}
+
+/* What nobody has touched of a span, or of a block with a mapping of its own, is not
+ * fetched to be looked at. */
+static void test_untouched_pages_of_blocks(void **state) {
+  (void)state;
+  enum { BYTES = 31 * UL_UNIT_BYTES, SPANS = 100 };
+  for (int i = 0; i < SPANS; i++)
+    root(i, span(BYTES, A), 0);
+  root(SPANS, large(SPANS * BYTES, A), 0);
+  point(7, BYTES - 16, block(32, B), 0);
+  uint64_t before = faults_of_children();
+  scan();
+  expect(B, UL_REACHABLE, 1, 32);
+  assert_true(faults_of_children() - before < SPANS * BYTES / PAGE);
+}
+
 static void test_file_that_was_cut(void **state) {
   (void)state;
   int fd = memfd_create("cut", MFD_CLOEXEC);
@@ -886,6 +908,7 @@ static void test_unreadable_pages_inside_blocks(void **state) {
   int c = block(32, C), d = block(32, D);
   root(0, a, 0);
   root(1, l, 0);
+  memset(blocks[a].start, 0, 8 * UL_UNIT_BYTES);
   memset(blocks[l].start, 0, 64 << 20);
   point(a, 7 * UL_UNIT_BYTES, c, 0);
   point(l, 63 << 20, d, 0);
@@ -1497,6 +1520,7 @@ int main(void) {
       TEST(test_held_by_anonymous_mapping_only),
       TEST(test_held_by_shared_mapping),
       TEST(test_memory_given_back_meanwhile),
+      TEST(test_untouched_pages_of_blocks),
       TEST(test_sparse_mapping),
       TEST(test_file_that_was_cut),
       TEST(test_unreadable_pages_inside_blocks),
