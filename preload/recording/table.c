@@ -14,15 +14,18 @@
  * table_at, but a program that limits its address space (ulimit -v, setrlimit) would have
  * nothing left.
  *
- * A piece that is the last of the recording grows where it is. Others are an eighth of
- * the table, so that a small process has a small file; from SPARE_LESS on a half, so that
- * PIECES are enough for any size. A third of a table is spare at most. */
+ * A piece grows where it is, while nothing lies behind it. Others are an eighth of the
+ * table, so that a small process has a small file; from SPARE_LESS on a half, so that
+ * PIECES are enough for any size; and when that would be more than OWN_LEAST, the table
+ * gets a window of its own of that length, in which its piece grows by OWN_STEP. So a
+ * third of a small table is spare at most, and OWN_STEP of a large one. */
 struct piece {
   uint64_t first; /* byte of the table */
   uint64_t bytes;
   char *at;
+  uint32_t segment;
 };
-enum { PIECES = 96, SPARE_LESS = 32 << 10 };
+enum { PIECES = 96, SPARE_LESS = 32 << 10, OWN_LEAST = 512 << 10, OWN_STEP = 256 << 10 };
 
 /* What is appended at once is a multiple of `unit` if it is a piece. */
 static const struct shape {
@@ -75,11 +78,13 @@ static void stop(enum window_answer why) {
   recording_stop(reasons[why].stop, reasons[why].error);
 }
 
-/* What is new continues the table's last piece in memory, and its segment in the file. */
-static bool continues(enum ul_table table, const char *at) {
-  uint32_t i = recording->segment_count, n = piece_count[table];
-  return i && recording->segments[i - 1].table == table &&
-         at == pieces[table][n - 1].at + pieces[table][n - 1].bytes;
+/* The table's last piece, if what is new continues it in memory and in the file. */
+static struct piece *continued(enum ul_table table, const char *at, uint64_t offset) {
+  uint32_t n = piece_count[table];
+  struct piece *p = &pieces[table][n - 1];
+  if (!n || at != p->at + p->bytes) return NULL;
+  const struct ul_segment *s = &recording->segments[p->segment];
+  return offset == s->file_offset + s->bytes ? p : NULL;
 }
 
 static bool segment_enter(enum ul_table table, uint64_t bytes, char *at,
@@ -96,7 +101,7 @@ static bool segment_enter(enum ul_table table, uint64_t bytes, char *at,
     stop(answer);
     return false;
   }
-  pieces[table][n] = (struct piece){capacity_of(table), bytes, at};
+  pieces[table][n] = (struct piece){capacity_of(table), bytes, at, i};
   __atomic_store_n(&piece_count[table], n + 1, __ATOMIC_RELEASE);
   recording->segments[i] = (struct ul_segment){offset, bytes, table, 0};
   __atomic_store_n(&recording->segment_count, i + 1, __ATOMIC_RELEASE);
@@ -104,21 +109,22 @@ static bool segment_enter(enum ul_table table, uint64_t bytes, char *at,
 }
 
 /* `bytes` more; *joined: they continue what was there. */
-static bool segment_add(enum ul_table table, uint64_t bytes, bool reserved,
-                        bool *joined) {
+static bool segment_add(enum ul_table table, uint64_t bytes, unsigned whose,
+                        uint64_t ahead, bool *joined) {
   char *at;
   uint64_t offset;
-  enum window_answer answer = window_take(bytes, reserved, &at, &offset);
+  enum window_answer answer = window_take(bytes, whose, ahead, &at, &offset);
   if (answer != WINDOW_FINE) {
     stop(answer);
     return false;
   }
-  *joined = continues(table, at);
+  struct piece *last = continued(table, at, offset);
+  *joined = last != NULL;
   recording->file_bytes = window_end();
-  if (!*joined && !segment_enter(table, bytes, at, offset)) return false;
-  if (*joined) {
-    pieces[table][piece_count[table] - 1].bytes += bytes;
-    recording->segments[recording->segment_count - 1].bytes += bytes;
+  if (!last && !segment_enter(table, bytes, at, offset)) return false;
+  if (last) {
+    last->bytes += bytes;
+    recording->segments[last->segment].bytes += bytes;
   }
   atomic_store_explicit(&room[table], capacity_of(table) / shapes[table].element_bytes,
                         memory_order_release);
@@ -133,11 +139,12 @@ static bool make_room(enum ul_table table, uint64_t *first, uint64_t n) {
   if ((*first + n) * shape->element_bytes <= capacity) return true;
   uint64_t spare = capacity / (capacity < SPARE_LESS ? 8 : 2);
   uint64_t bytes = n * shape->element_bytes;
-  if (bytes < spare) bytes = spare;
-  bool reserved = shape->by_time && capacity, joined;
-  uint64_t unit = reserved ? OS_PAGE : shape->unit;
+  bool own = spare > OWN_LEAST, reserved = !own && shape->by_time && capacity, joined;
+  uint64_t least = own ? OWN_STEP : spare, unit = reserved ? OS_PAGE : shape->unit;
+  if (bytes < least) bytes = least;
   bytes = (bytes + unit - 1) / unit * unit;
-  if (!segment_add(table, bytes, reserved, &joined)) return false;
+  unsigned whose = own ? WINDOW_OWN + table : reserved ? WINDOW_RESERVE : WINDOW_COMMON;
+  if (!segment_add(table, bytes, whose, spare, &joined)) return false;
   if (!joined) *first = capacity / shape->element_bytes;
   return true;
 }

@@ -8,15 +8,16 @@
 #include <string.h>
 
 struct window {
+  unsigned whose;
   char *at;
   uint64_t offset;
   size_t bytes;  /* whole pages */
   size_t used;   /* given out */
   size_t backed; /* whole pages: have room in the file, or would have */
 };
-/* Each is a quarter of all others before, at least WINDOW_LEAST: this many reach any
- * length. */
-enum { HEADER, RESERVE, WINDOWS = 128, WINDOW_LEAST = 16 << 10, END_GRAIN = 64 << 10 };
+/* A common one is a quarter of all before, at least WINDOW_LEAST, and one of somebody's
+ * own a half of what is in the others of it (table.c): this many reach any length. */
+enum { HEADER, RESERVE, WINDOWS = 256, WINDOW_LEAST = 16 << 10, END_GRAIN = 64 << 10 };
 
 static struct window windows[WINDOWS];
 static unsigned count;
@@ -54,11 +55,11 @@ static enum window_answer map_private(struct window *w) {
   return w->at ? WINDOW_FINE : WINDOW_NO_MEMORY;
 }
 
-static size_t size_for(size_t bytes) {
-  size_t before =
-      count > RESERVE ? (size_t)(end_of(last()) - end_of(&windows[RESERVE])) : 0;
-  size_t wanted = bytes > before / 4 ? bytes : before / 4;
-  return (wanted + WINDOW_LEAST - 1) & ~(size_t)(WINDOW_LEAST - 1);
+static size_t size_for(size_t bytes, unsigned whose, size_t ahead) {
+  if (whose == WINDOW_COMMON)
+    ahead = (size_t)(end_of(last()) - end_of(&windows[RESERVE])) / 4;
+  return ((bytes > ahead ? bytes : ahead) + WINDOW_LEAST - 1) &
+         ~(size_t)(WINDOW_LEAST - 1);
 }
 
 /* As long as the file may be, if it may not be longer. */
@@ -68,9 +69,11 @@ static void fit_into_file(struct window *w) {
   w->bytes = file_length > w->offset ? (size_t)(file_length - w->offset) : 0;
 }
 
-static enum window_answer add(size_t bytes) {
+static enum window_answer add(size_t bytes, unsigned whose, size_t ahead) {
   if (count == WINDOWS) return WINDOW_TOO_LONG;
-  struct window w = {.bytes = size_for(bytes), .offset = count ? end_of(last()) : 0};
+  struct window w = {.whose = whose,
+                     .bytes = size_for(bytes, whose, ahead),
+                     .offset = count ? end_of(last()) : 0};
   if (in_file) fit_into_file(&w);
   if (w.bytes < bytes) return WINDOW_TOO_LONG;
   enum window_answer answer = in_file ? map_file(last(), &w) : map_private(&w);
@@ -96,7 +99,9 @@ static enum window_answer back(struct window *w, size_t bytes) {
 }
 
 void *window_begin(size_t header_bytes, size_t reserve) {
-  if (add(header_bytes) != WINDOW_FINE || add(reserve) != WINDOW_FINE) return NULL;
+  if (add(header_bytes, WINDOW_RESERVE, 0) != WINDOW_FINE ||
+      add(reserve, WINDOW_RESERVE, 0) != WINDOW_FINE)
+    return NULL;
   header_pages = 1;
   return windows[HEADER].at;
 }
@@ -110,15 +115,28 @@ static bool fits(const struct window *w, size_t bytes) {
   return w->used + bytes <= w->bytes;
 }
 
-enum window_answer window_take(size_t bytes, bool reserved, char **at, uint64_t *offset) {
-  enum window_answer answer = WINDOW_FINE;
-  struct window *w = &windows[RESERVE];
-  if (!reserved || !fits(w, bytes)) {
-    if (last() == w || !fits(last(), bytes)) answer = add(bytes);
-    if (answer != WINDOW_FINE) return answer;
-    w = last();
-  }
-  answer = back(w, w->used + bytes);
+/* The one that its takers go on with; NULL: it has no room for that. */
+static struct window *open_window(unsigned whose, size_t bytes) {
+  for (unsigned i = count; i-- > RESERVE;)
+    if (windows[i].whose == whose) return fits(&windows[i], bytes) ? &windows[i] : NULL;
+  return NULL;
+}
+
+static enum window_answer find(size_t bytes, unsigned whose, size_t ahead,
+                               struct window **w) {
+  *w = open_window(whose, bytes);
+  if (!*w && whose == WINDOW_RESERVE) *w = open_window(whose = WINDOW_COMMON, bytes);
+  if (*w) return WINDOW_FINE;
+  enum window_answer answer = add(bytes, whose, ahead);
+  *w = last();
+  return answer;
+}
+
+enum window_answer window_take(size_t bytes, unsigned whose, size_t ahead, char **at,
+                               uint64_t *offset) {
+  struct window *w;
+  enum window_answer answer = find(bytes, whose, ahead, &w);
+  if (answer == WINDOW_FINE) answer = back(w, w->used + bytes);
   if (answer != WINDOW_FINE) return answer;
   *at = w->at + w->used;
   *offset = w->offset + w->used;
@@ -138,8 +156,8 @@ enum window_answer window_back_header(size_t offset, size_t bytes) {
 }
 
 void window_back_ahead(size_t bytes) {
-  if (last()->used + bytes > last()->bytes && add(bytes) != WINDOW_FINE) return;
-  back(last(), last()->used + bytes);
+  struct window *w;
+  if (find(bytes, WINDOW_COMMON, 0, &w) == WINDOW_FINE) back(w, w->used + bytes);
 }
 
 static size_t header_used(void) {

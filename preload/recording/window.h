@@ -27,11 +27,17 @@ enum window_answer {
  * is the heap's alone. NULL: no memory; or the header, of which only the first page may
  * be written before window_back_header(). */
 void *window_begin(size_t header_bytes, size_t reserve);
-/* `bytes` of zeros behind all that was given out, with room in the file if there is one;
- * where in the file, in *offset. A multiple of WINDOW_GRAIN. `reserved`: out of the
- * reserve, while it lasts. */
+/* `bytes` of zeros behind all that was given out of the same window, with room in the
+ * file if there is one; where in the file, in *offset. A multiple of WINDOW_GRAIN.
+ *
+ * What is taken at once has to be found by the kernel at once, and the program waits. So
+ * what is large has windows of its own, each `ahead` bytes long, of which it takes a
+ * little at a time, and what it takes goes on where the last left off. The reserve, when
+ * it is used up, is continued out of the common windows. */
 enum { WINDOW_GRAIN = 512 };
-enum window_answer window_take(size_t bytes, bool reserved, char **at, uint64_t *offset);
+enum { WINDOW_RESERVE, WINDOW_COMMON, WINDOW_OWN /* and whose, added to it */ };
+enum window_answer window_take(size_t bytes, unsigned whose, size_t ahead, char **at,
+                               uint64_t *offset);
 /* Where the last one ends in the file, or a little later. */
 uint64_t window_end(void);
 /* The header is about to be written there. */

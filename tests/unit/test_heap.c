@@ -17,6 +17,7 @@
 #include "process/process.h"
 #include "recording/recording.h"
 #include "recording/table.h"
+#include "recording/window.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -386,6 +387,33 @@ static void test_rows_are_replaced(void **state) {
   assert_ptr_equal(table_replace_rows(UL_LEAKS, 1000), more);
 }
 
+/* The program waits for each: however large the tables, and though they grow in turn. */
+static void grow_by_small_steps(void) {
+  enum { BYTES = 24 << 20, ENTRIES = 1024, LEAKS = 512 };
+  size_t before = window_backed(), longest = 0;
+  uint32_t segments = recording->segment_count;
+  for (size_t bytes = 0; bytes < BYTES; bytes += ENTRIES * sizeof(uint64_t)) {
+    size_t backed = window_backed();
+    uint32_t i = table_append(UL_ENTRIES, ENTRIES), k = table_append(UL_LEAKS, LEAKS);
+    assert_true(i != TABLE_NONE && k != TABLE_NONE);
+    *(uint64_t *)table_at(UL_ENTRIES, i + ENTRIES - 1) = i + 1;
+    ((struct ul_leak *)table_at(UL_LEAKS, k + LEAKS - 1))->site = k + 1;
+    if (window_backed() - backed > longest) longest = window_backed() - backed;
+  }
+  assert_in_range(longest, 0, 1 << 20);
+  assert_in_range(recording->segment_count - segments, 0, 32);
+  /* Nor is more taken of the disk than is needed. */
+  size_t leaks = BYTES / ENTRIES / sizeof(uint64_t) * LEAKS * sizeof(struct ul_leak);
+  assert_in_range(window_backed() - before, BYTES + leaks - (2 << 20),
+                  BYTES + leaks + (3 << 20));
+  uint64_t n = table_count(UL_ENTRIES);
+  for (uint64_t i = n - ENTRIES; i > n - BYTES / sizeof(uint64_t); i -= ENTRIES) {
+    uint64_t *word = table_at(UL_ENTRIES, i + ENTRIES - 1);
+    assert_int_equal(*word, i + 1);
+    *word = 0;
+  }
+}
+
 static void test_file(void **state) {
   (void)state;
   char path[] = "/tmp/ullage-test-heap-XXXXXX";
@@ -423,6 +451,7 @@ static void test_file(void **state) {
   free(words);
   close(fd);
   put(&b);
+  grow_by_small_steps();
   /* The disk is full: the recording stops, the heap does not. */
   os_inject_faults("fallocate:1");
   uint32_t got = 0;
