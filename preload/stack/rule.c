@@ -9,8 +9,11 @@
 #include <string.h>
 
 #define SLOTS_LOG_MIN 12u
-#define SLOTS_LOG_MAX 20u
+#define SLOTS_LOG_MAX 28u
 #define RETIRED_MS 1000u
+/* Slots of the table before that are moved each time that a rule is learned: enough to be
+ * done with it long before the table is full. */
+#define MOVED_AT_ONCE 16u
 
 static struct rule_slot first_slots[1u << SLOTS_LOG_MIN] __attribute__((aligned(64)));
 
@@ -25,8 +28,10 @@ struct rule_table *_Atomic rule_table = &sizes[SLOTS_LOG_MIN].table[0];
 
 /* Under the lock. */
 static struct lock guard;
-static uint64_t used;  /* keys in the table */
-static uint64_t blank; /* of these, without a rule */
+static uint64_t used;             /* keys in the table */
+static uint64_t known;            /* rules, in it or in the one before */
+static struct rule_table *before; /* of which not all is moved yet, or NULL ... */
+static uint64_t moved;            /* ... so many slots are */
 
 static unsigned log_slots(const struct rule_table *t) {
   return (unsigned)__builtin_popcountll(t->mask);
@@ -77,22 +82,26 @@ static struct rule_slot *slot_of(const struct rule_table *t, uint64_t ip) {
   }
 }
 
+/* All slots read as free at once, also to whoever still reads it. */
+static bool empty(struct rule_table *t, size_t bytes) {
+  if (t->slots != first_slots) return os_discard(t->slots, bytes) == 0;
+  memset(t->slots, 0, bytes);
+  return true;
+}
+
 /* An empty table that no walk reads; NULL: none can be had now. */
-static struct rule_table *fresh_table(unsigned log, unsigned *which) {
+static struct rule_table *fresh_table(unsigned log) {
   struct rule_table *now = atomic_load(&rule_table);
   size_t bytes = sizeof(struct rule_slot) << log;
-  for (*which = 0; *which < 2; ++*which) {
-    struct rule_table *t = &sizes[log].table[*which];
-    if (t == now) continue;
+  for (unsigned which = 0; which < 2; which++) {
+    struct rule_table *t = &sizes[log].table[which];
+    if (t == now || t == before) continue;
     if (!t->slots) {
       t->slots = os_map(bytes, OS_PAGE, OS_TOOL);
       t->mask = ((uint64_t)1 << log) - 1;
       return t->slots ? t : NULL;
     }
-    if (os_ms() - sizes[log].retired_ms[*which] > RETIRED_MS) {
-      memset(t->slots, 0, bytes);
-      return t;
-    }
+    if (os_ms() - sizes[log].retired_ms[which] > RETIRED_MS && empty(t, bytes)) return t;
   }
   return NULL;
 }
@@ -102,22 +111,39 @@ static void retire(struct rule_table *t) {
   s->retired_ms[t - s->table] = os_ms();
 }
 
-static bool rebuild(unsigned log) {
-  unsigned which;
-  struct rule_table *old = atomic_load(&rule_table), *t;
-  if (log > SLOTS_LOG_MAX || !(t = fresh_table(log, &which))) return false;
-  used = 0;
-  for (uint64_t i = 0; i <= old->mask; i++) {
-    uint64_t ip = atomic_load(&old->slots[i].ip);
-    rule r = atomic_load(&old->slots[i].rule);
-    if (!ip || !r) continue;
-    struct rule_slot *slot = slot_of(t, ip);
-    atomic_store_explicit(&slot->rule, r, memory_order_relaxed);
-    atomic_store_explicit(&slot->ip, ip, memory_order_relaxed);
-    used++;
+static void put(uint64_t ip, rule r) {
+  struct rule_slot *slot = slot_of(atomic_load(&rule_table), ip);
+  bool here = atomic_load(&slot->ip) == ip;
+  atomic_store_explicit(&slot->rule, r, memory_order_relaxed);
+  if (here) return;
+  atomic_store_explicit(&slot->ip, ip, memory_order_release);
+  used++;
+}
+
+/* Some of the table before. What is there is found there as long (rule_learn). */
+static void move(uint64_t slots) {
+  if (!before) return;
+  for (; slots > 0 && moved <= before->mask; slots--, moved++) {
+    struct rule_slot *old = &before->slots[moved];
+    rule r = atomic_load_explicit(&old->rule, memory_order_relaxed);
+    if (!r) continue;
+    put(atomic_load_explicit(&old->ip, memory_order_relaxed), r);
+    atomic_store_explicit(&old->rule, 0, memory_order_relaxed);
   }
-  blank = 0;
-  retire(old);
+  if (moved <= before->mask) return;
+  retire(before);
+  before = NULL;
+}
+
+/* From now on rules are kept in an empty table of the size that they need. */
+static bool begin_table(void) {
+  struct rule_table *old = atomic_load(&rule_table);
+  unsigned log = log_slots(old) + (known * 4 > old->mask);
+  struct rule_table *t = log > SLOTS_LOG_MAX ? NULL : fresh_table(log);
+  if (!t && log < SLOTS_LOG_MAX) t = fresh_table(log + 1);
+  if (!t) return false;
+  before = old;
+  moved = used = 0;
   atomic_store_explicit(&rule_table, t, memory_order_release);
   return true;
 }
@@ -126,22 +152,31 @@ static bool rebuild(unsigned log) {
 static bool room_for_one(void) {
   const struct rule_table *t = atomic_load(&rule_table);
   uint64_t limit = (t->mask + 1) / 2;
-  unsigned log = log_slots(t);
   if (used < limit) return true;
-  if (blank > limit / 2 && rebuild(log)) return true;
-  return rebuild(log + 1) || used < limit + limit / 2;
+  move(UINT64_MAX);
+  return begin_table() || used < limit + limit / 2;
 }
 
 static void keep(uint64_t ip, rule r) {
-  if (!room_for_one()) return;
-  struct rule_slot *slot = slot_of(atomic_load(&rule_table), ip);
-  bool known = atomic_load(&slot->ip) == ip;
-  if (known && !atomic_load(&slot->rule)) blank--;
-  atomic_store_explicit(&slot->rule, r, memory_order_relaxed);
-  if (!known) {
-    atomic_store_explicit(&slot->ip, ip, memory_order_release);
-    used++;
+  move(MOVED_AT_ONCE);
+  if (!room_for_one()) {
+    fallback(UL_FB_RULES_FULL);
+    return;
   }
+  put(ip, r);
+  known++;
+}
+
+/* 0: not known. */
+static rule recall(uint64_t ip) {
+  rule r = rule_find(atomic_load(&rule_table), ip);
+  if (r || !before) return r;
+  struct rule_slot *old = slot_of(before, ip);
+  r = atomic_load(&old->rule);
+  if (!r || !room_for_one()) return r;
+  put(ip, r);
+  atomic_store(&old->rule, 0);
+  return r;
 }
 
 rule rule_learn(uint64_t ip) {
@@ -153,7 +188,7 @@ rule rule_learn(uint64_t ip) {
   if (module_find(code, &at)) {
     uint64_t signals;
     rule_lock(&signals);
-    r = rule_find(atomic_load(&rule_table), ip);
+    r = recall(ip);
     if (!r) {
       struct unwind_frame f = {.kind = UNWIND_END};
       if (ip != unwind_coroutine_end) f = unwind_learn(code);
@@ -166,24 +201,28 @@ rule rule_learn(uint64_t ip) {
   return r;
 }
 
-void rule_forget(uint64_t start, uint64_t end) {
-  uint64_t signals;
-  lock_take_masked(&guard, &signals);
-  struct rule_table *t = atomic_load(&rule_table);
+static void forget_in(struct rule_table *t, uint64_t start, uint64_t end) {
   for (uint64_t i = 0; i <= t->mask; i++) {
     struct rule_slot *slot = &t->slots[i];
     uint64_t ip = rule_address(atomic_load_explicit(&slot->ip, memory_order_relaxed));
     if (ip - start >= end - start || !atomic_load(&slot->rule)) continue;
     atomic_store_explicit(&slot->rule, 0, memory_order_relaxed);
-    blank++;
+    known--;
   }
+}
+
+void rule_forget(uint64_t start, uint64_t end) {
+  uint64_t signals;
+  lock_take_masked(&guard, &signals);
+  forget_in(atomic_load(&rule_table), start, end);
+  if (before) forget_in(before, start, end);
   lock_give_masked(&guard, signals);
 }
 
 uint64_t rule_count(void) {
   uint64_t signals;
   lock_take_masked(&guard, &signals);
-  uint64_t n = used - blank;
+  uint64_t n = known;
   lock_give_masked(&guard, signals);
   return n;
 }

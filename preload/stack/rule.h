@@ -8,9 +8,11 @@
  * Rules are learned from libunwind (unwind.h) one at a time, under the rule lock
  * (order of locks: rule, module, table).
  * When a module goes, the rules in its range become 0; their keys wait for the
- * same addresses to come back or for the next time the table is rebuilt. A table
- * that was replaced may still be read by a walk under way: its memory is never
- * given back, but becomes a table again after RETIRED_MS, when no walk can be
+ * same addresses to come back or for the next table. A table that is half full is followed
+ * by an empty one, to which the rules move some at a time, and each when it is asked for
+ * (for a walk that misses it, it is as if it were not known yet): nobody waits for all
+ * of them. A table that was replaced may still be read by a walk under way: its memory is
+ * never given back, but becomes a table again after RETIRED_MS, when no walk can be
  * that late; and should one be, it reads a wrong rule, not wrong memory,
  * since every load of a walk is checked against the stack's bounds. */
 #ifndef ULLAGE_RULE_H

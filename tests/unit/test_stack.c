@@ -211,6 +211,31 @@ static void test_table_grows(void **state) {
   assert_true(rule_count() < before + 4096 + 16);
 }
 
+/* From a small table, which is then replaced many times. */
+static void test_a_million_rules(void **state) {
+  (void)state;
+  enum { ADDRESSES = 800000 };
+  void *bare = dlopen(BARE, RTLD_NOW | RTLD_LOCAL);
+  assert_non_null(bare);
+  uint64_t code = (uint64_t)dlsym(bare, "bare_code") + 1, before = rule_count();
+  for (uint64_t i = 0; i < ADDRESSES; i++)
+    assert_int_equal(rule_learn(code + i), RULE_BARE);
+  assert_int_equal(rule_count(), before + ADDRESSES);
+  uint64_t found = 0;
+  for (uint64_t i = 0; i < ADDRESSES; i++)
+    found += (rule_find(rule_current(), code + i) || rule_learn(code + i)) &&
+             rule_find(rule_current(), code + i) == RULE_BARE;
+  assert_int_equal(found, ADDRESSES);
+  assert_int_equal(rule_count(), before + ADDRESSES);
+  recurse(3, entry);
+  assert_whole();
+  before = rule_count() - ADDRESSES;
+  rule_forget(code, code + ADDRESSES);
+  assert_int_equal(rule_count(), before);
+  assert_int_equal(stub_fallbacks(UL_FB_RULES_FULL), 0);
+  dlclose(bare);
+}
+
 /* ---- signals ------------------------------------------------------------------- */
 
 static void on_signal(int number) {
@@ -715,6 +740,7 @@ int main(int argc, char **argv) {
       cmocka_unit_test(test_loader_lock),
       cmocka_unit_test(test_fork),
       cmocka_unit_test(test_lost),
+      cmocka_unit_test(test_a_million_rules), /* last: it leaves a large table */
   };
   descriptors_at_start = descriptors();
   with_oracle = true;
