@@ -1,8 +1,8 @@
 /* frame.c - see frame.h.
  *
- * Two memories: places by return address (what symbol.c found; many stacks share their
- * outer frames) and finished stacks by node. Each module of the recording has its file
- * opened on the first frame in it; modules that were unloaded, or loaded again
+ * What is remembered are places, by code: what symbol.c found there. Stacks are put
+ * together from them whenever they are asked for. Each module of the recording has its
+ * file opened on the first frame in it; modules that were unloaded, or loaded again
  * elsewhere, are entries of their own, so an address that two of them shared is
  * always looked up in the right one. */
 #include "names/frame.h"
@@ -33,8 +33,9 @@ struct memory {
 struct symbols {
   const struct recording *recording;
   struct modules modules;
-  struct memory places; /* by return address */
-  struct memory stacks; /* by node */
+  struct memory places; /* by code */
+  uint32_t numbers;     /* of the frames in them */
+  struct stack stack;   /* the one that was asked for last */
 };
 
 /* ---- memory -------------------------------------------------------------------- */
@@ -111,8 +112,8 @@ struct symbols *symbols_new(const struct recording *recording,
 
 void symbols_free(struct symbols *symbols) {
   if (!symbols) return;
-  memory_free(&symbols->stacks);
   memory_free(&symbols->places);
+  free(symbols->stack.frames);
   modules_free(&symbols->modules);
   free(symbols);
 }
@@ -124,6 +125,7 @@ const char *symbols_hint(struct symbols *symbols, size_t index) {
 /* ---- one address --------------------------------------------------------------- */
 
 struct visit {
+  struct symbols *symbols;
   struct stack *stack;
   const char *module;
   uint64_t address;
@@ -142,6 +144,8 @@ static void push_place(void *argument, const struct symbol_place *place) {
   frame->offset = place->inlined ? 0 : place->offset + 1; /* looked up: address - 1 */
   frame->module = visit->module;
   frame->address = visit->address;
+  frame->of_module = UL_NO_MODULE;
+  frame->number = ++visit->symbols->numbers;
 }
 
 /* The file in which a code lies; NULL: none is known. */
@@ -165,12 +169,14 @@ static void find_in_module(struct symbols *symbols, uint64_t code, struct visit 
   for (size_t i = 0; i < places->count; i++) {
     places->frames[i].hidden = module->own;
     places->frames[i].by_pointer = by_pointer;
+    places->frames[i].of_module = (uint16_t)index;
   }
   modules_end_work(&symbols->modules, begun);
 }
 
 static void find_places(struct symbols *symbols, uint64_t code, struct stack *places) {
-  struct visit visit = {.stack = places,
+  struct visit visit = {.symbols = symbols,
+                        .stack = places,
                         .address = recording_address(symbols->recording, code)};
   if (ul_code_module(code) < symbols->modules.count)
     find_in_module(symbols, code, &visit);
@@ -262,8 +268,8 @@ static void append(struct stack *stack, const struct stack *places) {
 static void note_shown(struct symbols *symbols, const struct stack *stack) {
   for (size_t i = 0; i < stack->count; i++) {
     const struct frame *frame = &stack->frames[i];
-    if (!frame->hidden && !frame->note && frame->module)
-      modules_note_shown(&symbols->modules, frame->module, frame->file);
+    if (!frame->hidden && !frame->note)
+      modules_note_shown(&symbols->modules, frame->of_module, frame->file);
   }
 }
 
@@ -288,21 +294,6 @@ static void build_stack(struct symbols *symbols, uint32_t index, struct stack *s
   modules_end_progress(&symbols->modules);
 }
 
-static size_t give_stack(const struct stack *stack, const struct frame **out) {
-  static const struct frame no_memory = {.function = "(no memory for the call stack)",
-                                         .note = true};
-  bool there = stack && stack->count;
-  *out = there ? stack->frames : &no_memory;
-  return there ? stack->count : 1;
-}
-
-size_t frame_node_stack(struct symbols *symbols, uint32_t node,
-                        const struct frame **out) {
-  struct stack *stack = memory_at(&symbols->stacks, node);
-  if (stack && !stack->count) build_stack(symbols, node, stack);
-  return give_stack(stack, out);
-}
-
 static void build_site(struct symbols *symbols, uint32_t site, struct stack *stack) {
   const char *note = recording_site_note(site);
   const struct ul_site *record = recording_site(symbols->recording, site);
@@ -314,11 +305,24 @@ static void build_site(struct symbols *symbols, uint32_t site, struct stack *sta
   build_stack(symbols, record ? record->parent : UL_NODE_ROOT, stack);
 }
 
-/* Sites are remembered behind the nodes' 32 bits. */
+static size_t give_stack(const struct stack *stack, const struct frame **out) {
+  static const struct frame no_memory = {.function = "(no memory for the call stack)",
+                                         .note = true};
+  *out = stack->count ? stack->frames : &no_memory;
+  return stack->count ? stack->count : 1;
+}
+
+size_t frame_node_stack(struct symbols *symbols, uint32_t node,
+                        const struct frame **out) {
+  symbols->stack.count = 0;
+  build_stack(symbols, node, &symbols->stack);
+  return give_stack(&symbols->stack, out);
+}
+
 size_t frame_stack(struct symbols *symbols, uint32_t site, const struct frame **out) {
-  struct stack *stack = memory_at(&symbols->stacks, (uint64_t)1 << 32 | site);
-  if (stack && !stack->count) build_site(symbols, site, stack);
-  return give_stack(stack, out);
+  symbols->stack.count = 0;
+  build_site(symbols, site, &symbols->stack);
+  return give_stack(&symbols->stack, out);
 }
 
 /* ---- text ---------------------------------------------------------------------- */

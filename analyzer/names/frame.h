@@ -3,10 +3,10 @@
  * A site of a recording becomes an array of frames, innermost first. One return
  * address gives one frame and, before it, a frame for each function that the
  * compiler inlined there. Nothing is looked up before a stack is asked for, and no
- * address twice; a recording with a million sites costs only what is shown.
+ * address twice; a recording with a million sites costs only what is shown, and of that
+ * the places are kept, not the stacks.
  *
- * Not thread-safe. All pointers handed out belong to the symbols and live until
- * symbols_free(). */
+ * Not thread-safe. Names belong to the symbols and live until symbols_free(). */
 #ifndef ULLAGE_FRAME_H
 #define ULLAGE_FRAME_H
 
@@ -29,6 +29,9 @@ struct frame {
   bool inlined;         /* into the next frame */
   bool hidden;          /* ullage's own, or below main or the thread's start */
   bool note;            /* no frame: `function` says why there is none, in parentheses */
+  uint16_t of_module;   /* index in UL_MODULES; UL_NO_MODULE */
+  uint32_t number; /* of the place: the same in all stacks that lead through it, which
+                      differ in `hidden` alone; 0: none */
 };
 
 struct symbols_options {
@@ -41,7 +44,8 @@ struct symbols *symbols_new(const struct recording *, const struct symbols_optio
 void symbols_free(struct symbols *);
 
 /* The frames of a site, hidden ones included; at least one (sites without a stack
- * have a note). *out belongs to the symbols. */
+ * have a note). *out belongs to the symbols and holds until the next stack is asked
+ * for. */
 size_t frame_stack(struct symbols *, uint32_t site, const struct frame **out);
 
 /* The same for any node of the trie. */

@@ -119,14 +119,10 @@ void modules_end_progress(struct modules *modules) {
 
 /* ---- hints --------------------------------------------------------------------- */
 
-void modules_note_shown(struct modules *modules, const char *path, bool has_line) {
-  for (size_t m = 0; m < modules->count; m++) {
-    struct module *module = &modules->at[m];
-    if (module->path != path) continue;
-    module->shown = true;
-    if (!has_line) module->lacks_lines = true;
-    return;
-  }
+void modules_note_shown(struct modules *modules, unsigned index, bool has_line) {
+  if (index >= modules->count) return;
+  modules->at[index].shown = true;
+  if (!has_line) modules->at[index].lacks_lines = true;
 }
 
 /* "libfoo.so, libbar.so and 3 more": modules for which `wanted` holds. NULL: none. */

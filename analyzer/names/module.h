@@ -12,7 +12,7 @@ struct recording;
 struct symbols_options;
 
 struct module {
-  const char *path; /* as recorded */
+  const char *path;         /* as recorded */
   struct symbol_file *file; /* NULL: not needed so far, or there is none */
   bool shown;               /* a frame in it was shown */
   bool lacks_lines;         /* ... without file and line */
@@ -42,8 +42,8 @@ uint64_t modules_begin_work(struct modules *, size_t module);
 void modules_end_work(struct modules *, uint64_t begun);
 void modules_end_progress(struct modules *);
 
-/* A frame in the module of that path was shown. */
-void modules_note_shown(struct modules *, const char *path, bool has_line);
+/* A frame in the module was shown. */
+void modules_note_shown(struct modules *, unsigned index, bool has_line);
 /* See symbols_hint() in frame.h. */
 const char *modules_hint(struct modules *, size_t index);
 

@@ -135,8 +135,6 @@ static json_t *site_object(const struct recording *r, const struct growth_site *
   json_put(object, "first_bytes", json_bytes(g->first_bytes));
   json_put(object, "last_bytes", json_bytes(g->last_bytes));
   json_put(object, "live_blocks", json_bytes(g->blocks));
-  json_put(object, "site", json_bytes(g->site));
-  json_put(object, "stack", json_stack(o, g->site));
   return object;
 }
 
@@ -163,14 +161,16 @@ static json_t *snapshots_array(const struct recording *r) {
 
 static int print_json(const struct recording *r, const struct growth *g,
                       const struct view_options *o) {
-  json_t *root = json_object(), *sites = json_array();
+  struct json_stream j;
   size_t most = o->top ? o->top : o->all ? SIZE_MAX : TOP_JSON;
-  json_put(root, "snapshots", snapshots_array(r));
-  json_put(root, "total", trend_object(r, &g->all, o));
+  json_begin(&j, o);
+  json_member(&j, "snapshots", snapshots_array(r));
+  json_member(&j, "total", trend_object(r, &g->all, o));
+  json_list(&j, "sites");
   for (size_t i = 0; i < g->count && i < most; i++)
-    json_array_append_new(sites, site_object(r, &g->sites[i], o));
-  json_put(root, "sites", sites);
-  return json_finish(o, root);
+    json_site(&j, site_object(r, &g->sites[i], o), g->sites[i].site);
+  json_list_end(&j);
+  return json_end(&j);
 }
 
 /* ---- text ---------------------------------------------------------------------- */

@@ -68,3 +68,95 @@ int json_finish(const struct view_options *o, json_t *root) {
   json_decref(root);
   return text_finish(o);
 }
+
+/* ---- streams ------------------------------------------------------------------- */
+
+void json_begin(struct json_stream *j, const struct view_options *o) {
+  *j = (struct json_stream){.o = o};
+  fputc('{', o->out);
+}
+
+static void begin_member(struct json_stream *j, const char *key) {
+  fprintf(j->o->out, "%s\n \"%s\": ", j->begun ? "," : "", key);
+  j->begun = true;
+}
+
+void json_member(struct json_stream *j, const char *key, json_t *value) {
+  begin_member(j, key);
+  json_dumpf(value, j->o->out, JSON_ENCODE_ANY);
+  json_decref(value);
+}
+
+void json_list(struct json_stream *j, const char *key) {
+  begin_member(j, key);
+  fputc('[', j->o->out);
+  j->begun = false;
+}
+
+void json_list_end(struct json_stream *j) {
+  fputs(j->begun ? "\n ]" : "]", j->o->out);
+  j->begun = true;
+}
+
+static char *words_of(const struct frame *f) {
+  json_t *object = json_frame(f);
+  char *words = json_dumps(object, 0);
+  json_decref(object);
+  return words;
+}
+
+/* NULL: no memory to remember it. */
+static char **remembered(struct json_stream *j, uint32_t number) {
+  if (number >= j->room) {
+    size_t room = number + 256 + j->room;
+    char **more = realloc(j->words, room * sizeof *more);
+    if (!more) return NULL;
+    memset(more + j->room, 0, (room - j->room) * sizeof *more);
+    j->words = more;
+    j->room = room;
+  }
+  return &j->words[number];
+}
+
+static void write_frame(struct json_stream *j, const struct frame *f) {
+  char **words = f->number ? remembered(j, f->number) : NULL;
+  char *now = words && *words ? *words : words_of(f);
+  if (now) fputs(now, j->o->out);
+  if (words)
+    *words = now;
+  else
+    free(now);
+}
+
+static void write_stack(struct json_stream *j, uint32_t site) {
+  const struct frame *frames;
+  size_t n = frame_stack(j->o->symbols, site, &frames);
+  const char *separator = "";
+  for (size_t i = 0; i < n; i++) {
+    if (frames[i].hidden && !j->o->all) continue;
+    fputs(separator, j->o->out);
+    write_frame(j, &frames[i]);
+    separator = ", ";
+  }
+}
+
+void json_site(struct json_stream *j, json_t *object, uint32_t site) {
+  json_put(object, "site", json_bytes(site));
+  char *words = json_dumps(object, 0);
+  json_decref(object);
+  if (!words) return;
+  words[strlen(words) - 1] = 0; /* the brace that closes it */
+  fprintf(j->o->out, "%s\n  %s, \"stack\": [", j->begun ? "," : "", words);
+  free(words);
+  write_stack(j, site);
+  fputs("]}", j->o->out);
+  j->begun = true;
+}
+
+int json_end(struct json_stream *j) {
+  fputs(j->begun ? "\n}\n" : "}\n", j->o->out);
+  for (size_t i = 0; i < j->room; i++)
+    free(j->words[i]);
+  free(j->words);
+  return text_finish(j->o);
+}

@@ -23,4 +23,21 @@ json_t *findings_array(const struct recording *r, const struct sites *sites,
 void json_put(json_t *object, const char *key, json_t *value);
 /* Print and free; as text_finish(). */
 int json_finish(const struct view_options *o, json_t *root);
+
+/* An answer that is written while it is made, a member or a site to a line: what a
+ * million sites have to say need not be in memory, and a frame that they share is put
+ * into words once. */
+struct json_stream {
+  const struct view_options *o;
+  bool begun;   /* a member was written */
+  char **words; /* of frames, by number */
+  size_t room;
+};
+void json_begin(struct json_stream *j, const struct view_options *o);
+void json_member(struct json_stream *j, const char *key, json_t *value); /* takes it */
+void json_list(struct json_stream *j, const char *key);
+/* An element of the list, to which its site and stack are added; takes it. */
+void json_site(struct json_stream *j, json_t *object, uint32_t site);
+void json_list_end(struct json_stream *j);
+int json_end(struct json_stream *j); /* as text_finish() */
 #endif

@@ -82,8 +82,7 @@ static json_t *amount(uint64_t bytes, uint64_t blocks) {
   return object;
 }
 
-static json_t *leak_object(const struct recording *r, const struct ul_leak *leak,
-                           const struct view_options *o) {
+static json_t *leak_object(const struct recording *r, const struct ul_leak *leak) {
   json_t *object = amount(leak->bytes, leak->blocks);
   char address[24];
   snprintf(address, sizeof address, "0x%llx", (unsigned long long)leak->example);
@@ -93,37 +92,29 @@ static json_t *leak_object(const struct recording *r, const struct ul_leak *leak
   json_put(object, "oldest_seconds", json_seconds(leaks_age_ms(r, leak->oldest_birth)));
   json_put(object, "newest_seconds", json_seconds(leaks_age_ms(r, leak->newest_birth)));
   json_put(object, "example", json_text(address));
-  json_put(object, "site", json_bytes(leak->site));
-  json_put(object, "stack", json_stack(o, leak->site));
   return object;
 }
 
-static json_t *leaks_array(const struct recording *r, const struct view_options *o) {
-  json_t *array = json_array();
+static void write_leaks(struct json_stream *j, const struct recording *r) {
+  const struct view_options *o = j->o;
   size_t most = o->top ? o->top : o->all ? SIZE_MAX : TOP_JSON;
   for (size_t v = 0; v < VERDICTS; v++) {
     if (!(wanted(o) & 1u << order[v])) continue;
     size_t n;
     const struct ul_leak **list = leaks_of(r, order[v], &n);
     for (size_t i = 0; i < n && i < most; i++)
-      json_array_append_new(array, leak_object(r, list[i], o));
+      json_site(j, leak_object(r, list[i]), list[i]->site);
     free(list);
   }
-  return array;
 }
 
-static json_t *live_array(const struct sites *s, const struct view_options *o) {
-  json_t *array = json_array();
+static void write_live(struct json_stream *j, const struct sites *s) {
+  const struct view_options *o = j->o;
   size_t n, most = o->top ? o->top : o->all ? SIZE_MAX : TOP_JSON;
   const struct site_sum **list = sites_sorted(s, live_bytes, &n);
-  for (size_t i = 0; i < n && i < most; i++) {
-    json_t *object = amount(list[i]->bytes, list[i]->blocks);
-    json_put(object, "site", json_bytes(list[i]->site));
-    json_put(object, "stack", json_stack(o, list[i]->site));
-    json_array_append_new(array, object);
-  }
+  for (size_t i = 0; i < n && i < most; i++)
+    json_site(j, amount(list[i]->bytes, list[i]->blocks), list[i]->site);
   free(list);
-  return array;
 }
 
 static json_t *scan_object(const struct recording *r) {
@@ -144,21 +135,29 @@ static json_t *scan_object(const struct recording *r) {
 static int print_json(const struct recording *r, const struct sites *s,
                       const struct view_options *o) {
   const struct ul_scan *scan = &recording_header(r)->scan;
-  json_t *root = json_object(), *totals = json_object(), *rescued = json_object();
+  json_t *totals = json_object(), *rescued = json_object();
   for (int v = UL_DEFINITE; v < UL_VERDICTS; v++)
     json_put(totals, names[v], amount(scan->totals[v].bytes, scan->totals[v].blocks));
   for (int h = 0; h < UL_HEURISTICS; h++) {
     struct ul_amount by = leaks_rescued(r, h);
     json_put(rescued, heuristics[h], amount(by.bytes, by.blocks));
   }
-  json_put(root, "scan", scan_object(r));
-  json_put(root, "totals", totals);
-  json_put(root, "rescued", rescued);
   struct ul_amount of_main = leaks_of_main(r);
-  json_put(root, "of_main", amount(of_main.bytes, of_main.blocks));
-  json_put(root, "leaks", leaks_array(r, o));
-  if (!leaks_known(r)) json_put(root, "still_live", live_array(s, o));
-  return json_finish(o, root);
+  struct json_stream j;
+  json_begin(&j, o);
+  json_member(&j, "scan", scan_object(r));
+  json_member(&j, "totals", totals);
+  json_member(&j, "rescued", rescued);
+  json_member(&j, "of_main", amount(of_main.bytes, of_main.blocks));
+  json_list(&j, "leaks");
+  write_leaks(&j, r);
+  json_list_end(&j);
+  if (!leaks_known(r)) {
+    json_list(&j, "still_live");
+    write_live(&j, s);
+    json_list_end(&j);
+  }
+  return json_end(&j);
 }
 
 /* ---- text ---------------------------------------------------------------------- */
@@ -242,9 +241,10 @@ static void print_totals(const struct recording *r, const struct view_options *o
   }
   struct ul_amount of_main = leaks_of_main(r);
   if (of_main.blocks)
-    fprintf(o->out,
-            "  %s (%s) of what is lost main's own frame held when main ended the process\n",
-            text_plural(of_main.blocks, "block", "blocks"), text_size(o, of_main.bytes));
+    fprintf(
+        o->out,
+        "  %s (%s) of what is lost main's own frame held when main ended the process\n",
+        text_plural(of_main.blocks, "block", "blocks"), text_size(o, of_main.bytes));
 }
 
 static void print_scan(const struct ul_scan *scan, const struct view_options *o) {
@@ -311,8 +311,9 @@ void leaks_brief(struct recording *r, const struct view_options *o) {
 }
 
 int leaks_main(struct recording *r, const struct view_options *o) {
-  struct sites *s = sites_load(r);
-  if (!s) {
+  /* What still lives is told where it is not known what of it is lost. */
+  struct sites *s = leaks_known(r) ? NULL : sites_load(r);
+  if (!s && !leaks_known(r)) {
     fprintf(stderr, "ullage: out of memory\n");
     return 1;
   }

@@ -72,23 +72,22 @@ static json_t *rest_object(const struct unused *u, size_t from) {
 
 static int print_json(const struct recording *r, const struct unused *u,
                       const struct view_options *o) {
-  json_t *root = json_object(), *sites = json_array(), *evidence = json_object();
+  json_t *evidence = json_object();
   size_t n = shown(u, o, TOP_JSON);
-  for (size_t i = 0; i < n; i++) {
-    json_t *site = site_object(&u->sites[i]);
-    json_put(site, "site", json_bytes(u->sites[i].site));
-    json_put(site, "stack", json_stack(o, u->sites[i].site));
-    json_array_append_new(sites, site);
-  }
+  struct json_stream j;
   json_put(evidence, "resident", json_text(evidence_name(u->residency)));
   json_put(evidence, "written", json_text(evidence_name(u->writes)));
   json_put(evidence, "written_since_seconds",
            json_seconds(recording_header(r)->writes_ms));
-  json_put(root, "totals", totals_object(u));
-  json_put(root, "evidence", evidence);
-  json_put(root, "sites", sites);
-  json_put(root, "rest", rest_object(u, n));
-  return json_finish(o, root);
+  json_begin(&j, o);
+  json_member(&j, "totals", totals_object(u));
+  json_member(&j, "evidence", evidence);
+  json_list(&j, "sites");
+  for (size_t i = 0; i < n; i++)
+    json_site(&j, site_object(&u->sites[i]), u->sites[i].site);
+  json_list_end(&j);
+  json_member(&j, "rest", rest_object(u, n));
+  return json_end(&j);
 }
 
 /* ---- text ---------------------------------------------------------------------- */

@@ -2,10 +2,11 @@
 
 import re
 import shutil
+import subprocess
 
 import pytest
 
-from harness import PRELOAD, execute, program, tool
+from harness import PRELOAD, ULLAGE, execute, program, tool
 
 FEW, MANY = 10_000, 60_000
 
@@ -80,3 +81,20 @@ def test_system_calls_of_a_small_process(tmp_path):
     print(f"native {native}, the main process {main}, one that leaves a line {child}")
     assert sleeps == 0
     assert child - native < 250 and main - native < 360
+
+
+@pytest.mark.short
+def test_what_a_reader_needs_of_memory(tmp_path):
+    """All that 20,000 stacks have to say, 100 MB, goes through a reader, not into it."""
+    recording = tmp_path / "r.ull"
+    execute([ULLAGE, "run", "-q", "-o", recording, "--", program("micro"), "single", "20"])
+    for verb in (["leaks", "--all"], ["unused", "--all"]):
+        cost, out = tmp_path / "cost", tmp_path / "out"
+        with open(out, "wb") as f:
+            subprocess.run([program("measure"), cost, ULLAGE, *verb, "--json", recording],
+                           check=True, stdout=f)
+        resident = int(cost.read_text().split()[3])
+        print(f"{verb[0]}: {out.stat().st_size / 1e6:.0f} MB written, {resident / 1e6:.0f} resident")
+        stacks = sum(b'"stack"' in line for line in out.read_bytes().splitlines())
+        assert stacks >= 20_000
+        assert resident < 60e6
