@@ -49,12 +49,13 @@ static const struct verb verbs[] = {
      "\n"
      "Exit status: the program's; or 1 if ullage failed, 2 for a wrong option, 126 if\n"
      "the program cannot be run or recorded, 127 if it was not found.\n"},
-    {"report", "all about a recording: totals, balance, timeline, sites, answers",
+    {"report", "what to change, and all about a recording on a page",
      report_main,
      "Usage: ullage report [OPTION]... [FILE]\n"
      "\n"
-     "What was recorded, how the memory adds up to the resident size, the sites that\n"
-     "hold and allocate most, and in brief what grows, leaks and is not used.\n"},
+     "What to change: the functions that leak or grow, on a page with totals, memory\n"
+     "over time, how it adds up to the resident size, and the functions that hold\n"
+     "most. --all cuts nothing, and lists the call sites with their stacks.\n"},
     {"growth", "which call sites hold more and more memory", growth_main,
      "Usage: ullage growth [OPTION]... [FILE]\n"
      "\n"

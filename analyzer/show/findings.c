@@ -2,16 +2,15 @@
 #include "answers/finding.h"
 #include "names/function.h"
 #include "read/timeline.h"
+#include "show/causes.h"
 #include "show/json.h"
 #include "show/text.h"
 
+#include <stdarg.h>
 #include <stdlib.h>
-#include <string.h>
 
 #define TOP_TEXT 5u
 #define TOP_JSON 100u
-#define CALLERS_MOST 64u
-#define COLUMNS 100u
 
 static const char *const kinds[] = {[FINDING_LEAK] = "leak", [FINDING_GROWTH] = "growth"};
 
@@ -26,7 +25,7 @@ static const struct cause *cause_of(const struct finding *f) {
 
 /* ---- text ---------------------------------------------------------------------- */
 
-/* A line that is put together and cut at the width of the page. */
+/* A line that is put together. */
 struct line {
   char s[4096];
   size_t n;
@@ -38,74 +37,6 @@ __attribute__((format(printf, 2, 3))) static void add(struct line *l, const char
   int n = vsnprintf(l->s + l->n, sizeof l->s - l->n, format, list);
   va_end(list);
   if (n > 0) l->n += (size_t)n < sizeof l->s - l->n ? (size_t)n : sizeof l->s - l->n - 1;
-}
-
-static void print_line(const struct view_options *o, struct line *l) {
-  size_t columns = o->columns ? o->columns : COLUMNS;
-  if (l->n > columns) {
-    size_t cut = columns - 4;
-    while (cut > 0 && ((unsigned char)l->s[cut] & 0xc0) == 0x80)
-      cut--;
-    strcpy(l->s + cut, " ...");
-  }
-  fprintf(o->out, "%s\n", l->s);
-}
-
-static const char *place_text(struct text_long *to, const struct frame *frame) {
-  char line[401];
-  frame_text(frame, line, sizeof line);
-  return text_escaped_in(to, line);
-}
-
-/* Without what tells where in the function, unless it is a line. */
-static const char *short_text(struct text_long *to, const struct frame *frame) {
-  struct frame brief = *frame;
-  if (!frame->function || frame->file) return place_text(to, frame);
-  brief.note = true;
-  return place_text(to, &brief);
-}
-
-static uint64_t code_of(const struct findings *all, const struct cause *c) {
-  const struct function_call *stack;
-  size_t n = functions_stack(all->functions, c->site, &stack);
-  return c->depth < n ? stack[c->depth].code : 0;
-}
-
-static void add_function(struct line *l, const struct findings *all,
-                         const struct cause *c) {
-  uint64_t code = code_of(all, c);
-  if (!code) {
-    add(l, "no call stack");
-    return;
-  }
-  const struct frame *frame = functions_place(all->functions, code);
-  add(l, "%s%s", place_text(TEXT_LONG, frame),
-      frame->function ? ""
-      : frame->module ? " (no name)"
-                      : "");
-}
-
-/* Callers, the inner ones and the outermost: as many as there is room for. */
-static void add_callers(struct line *l, const struct findings *all,
-                        const struct finding *f, size_t columns) {
-  uint64_t codes[CALLERS_MOST];
-  size_t n = causes_common(all->functions, f->causes, f->cause, codes, CALLERS_MOST);
-  struct line last = {"", 0};
-  if (n > CALLERS_MOST) n = CALLERS_MOST;
-  if (n > 1)
-    add(&last, " < %s",
-        short_text(TEXT_LONG, functions_place(all->functions, codes[n - 1])));
-  for (size_t i = 0; i < n; i++) {
-    struct line next = {"", 0};
-    add(&next, "%s< %s", i ? " " : "",
-        short_text(TEXT_LONG, functions_place(all->functions, codes[i])));
-    size_t behind = i + 1 == n ? 0 : last.n + (i + 2 < n ? strlen(" < ...") : 0);
-    if (i && i + 1 < n && l->n + next.n + behind > columns) {
-      add(l, "%s< ...%s", i ? " " : "", last.s);
-      return;
-    }
-    add(l, "%s", next.s);
-  }
 }
 
 static void add_amount(struct line *l, const struct finding *f, uint64_t live,
@@ -135,15 +66,15 @@ static void print_finding(const struct recording *r, const struct findings *all,
   struct line first = {"", 0}, second = {"", 0};
   add(&first, "  %zu %-6s ", i + 1, kinds[f->kind]);
   add_amount(&first, f, live, o);
-  add(&first, ": ");
-  add_function(&first, all, cause_of(f));
+  add(&first, ": %s", causes_function(all->functions, cause_of(f)));
   add(&second, "           ");
   add_blocks(&second, r, f);
-  add_callers(&second, all, f, o->columns ? o->columns : COLUMNS);
-  fputs(text_on(o, TEXT_STRONG), o->out);
-  print_line(o, &first);
-  fputs(text_off(o), o->out);
-  print_line(o, &second);
+  size_t columns = o->columns ? o->columns : TEXT_COLUMNS;
+  if (second.n < columns)
+    add(&second, "%s",
+        causes_callers(all->functions, f->causes, f->cause, columns - second.n));
+  fprintf(o->out, "%s%s%s\n%s\n", text_on(o, TEXT_STRONG), first.s, text_off(o),
+          second.s);
 }
 
 /* What is worth a line: not what is nothing beside the first. */
@@ -189,7 +120,7 @@ static json_t *callers_array(const struct findings *all, const struct finding *f
 static json_t *finding_object(const struct recording *r, const struct findings *all,
                               const struct finding *f) {
   const struct cause *c = cause_of(f);
-  uint64_t code = code_of(all, c);
+  uint64_t code = causes_code(all->functions, c);
   json_t *object = json_object();
   json_put(object, "kind", json_text(kinds[f->kind]));
   json_put(object, "bytes", json_bytes(f->of.bytes));

@@ -17,6 +17,7 @@
 #define TOP_TEXT 5u
 #define TOP_JSON 100u
 #define COMMAND_BYTES 300
+#define SMALL_SHARE 100 /* of the resident bytes: smaller rows are summed up */
 
 static const char *const fallback_texts[] = {
 #define X(name, text) text,
@@ -296,13 +297,18 @@ static void print_balance(const struct recording *r, const struct view_options *
                                                                : "at the end";
   text_heading(o, "WHERE THE RESIDENT MEMORY IS", "  %s, %s", moment,
                text_time(since_start(r, b.ms)));
+  int64_t small = o->all ? 0 : (int64_t)(b.rss_bytes / SMALL_SHARE), rest = 0;
   for (size_t i = 0; i < b.rows; i++) {
-    print_row(o, b.row[i].bytes, b.row[i].what);
+    if (b.row[i].bytes < small && b.row[i].bytes > -small)
+      rest += b.row[i].bytes;
+    else
+      print_row(o, b.row[i].bytes, b.row[i].what);
     if (i + 1 == b.heap_rows) {
       fprintf(o->out, "  %s= %12s  mapped by the heap%s\n", text_on(o, TEXT_FAINT),
               text_size(o, b.heap_bytes), text_off(o));
     }
   }
+  if (rest) print_row(o, rest, "rows below 1/100 of it (--all)");
   fprintf(o->out, "  %s= %12s  resident (RSS)%s\n", text_on(o, TEXT_STRONG),
           text_size(o, b.rss_bytes), text_off(o));
 }
@@ -434,8 +440,13 @@ static void print_fallbacks(const struct recording *r, const struct sites *s,
 
 /* ---- entry points -------------------------------------------------------------- */
 
-static int print_text(struct recording *r, const struct sites *s,
-                      const struct view_options *o) {
+static int no_memory(void) {
+  fprintf(stderr, "ullage: out of memory\n");
+  return 1;
+}
+
+static void print_page(struct recording *r, const struct sites *s,
+                       const struct view_options *o) {
   print_title(r, s, o);
   findings_print(r, s, o);
   print_answers(r, o);
@@ -443,15 +454,29 @@ static int print_text(struct recording *r, const struct sites *s,
   misuses_print(r, o);
   chart_draw(r, o);
   print_balance(r, o);
-  print_rankings(r, s, o);
+  if (o->all)
+    print_rankings(r, s, o);
+  else
+    holders_print(r, s, peak_bytes(r, s), o);
   print_fallbacks(r, s, o);
-  text_hints(o);
-  return text_finish(o);
 }
 
-static int no_memory(void) {
-  fprintf(stderr, "ullage: out of memory\n");
-  return 1;
+/* Lines as wide as the page, unless all is asked for. */
+static int print_text(struct recording *r, const struct sites *s,
+                      const struct view_options *o) {
+  struct view_options page = *o;
+  char *lines = NULL;
+  size_t bytes;
+  if (!o->all && (page.out = open_memstream(&lines, &bytes))) {
+    print_page(r, s, &page);
+    if (fclose(page.out) != 0 || !lines) return no_memory();
+    text_fit(o, lines);
+  } else {
+    print_page(r, s, o);
+  }
+  free(lines);
+  text_hints(o);
+  return text_finish(o);
 }
 
 int report_main(struct recording *r, const struct view_options *o) {

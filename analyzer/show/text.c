@@ -88,6 +88,38 @@ const char *text_off(const struct view_options *o) {
   return o->color ? "\033[0m" : "";
 }
 
+/* Bytes of an escape sequence or of a character; *columns: what it takes of the width. */
+static size_t text_step(const char *s, size_t *columns) {
+  *columns = 1;
+  if (*s == '\033') {
+    const char *m = strchr(s, 'm');
+    *columns = 0;
+    return m ? (size_t)(m - s) + 1 : 1;
+  }
+  size_t n = 1;
+  while (((unsigned char)s[n] & 0xc0) == 0x80)
+    n++;
+  return n;
+}
+
+static void text_fit_line(const struct view_options *o, const char *line, size_t bytes) {
+  size_t width = o->columns ? o->columns : TEXT_COLUMNS, used = 0, columns;
+  size_t keep = 0; /* bytes in front of "..." */
+  for (size_t i = 0; i < bytes; i += text_step(line + i, &columns), used += columns)
+    if (used + strlen(" ...") <= width) keep = i;
+  bool cut = used > width;
+  fprintf(o->out, "%.*s%s%s\n", (int)(cut ? keep : bytes), line, cut ? " ..." : "",
+          cut ? text_off(o) : "");
+}
+
+void text_fit(const struct view_options *o, const char *lines) {
+  while (*lines) {
+    size_t bytes = strcspn(lines, "\n");
+    text_fit_line(o, lines, bytes);
+    lines += bytes + (lines[bytes] == '\n');
+  }
+}
+
 void text_heading(const struct view_options *o, const char *what, const char *format,
                   ...) {
   va_list list;
@@ -206,10 +238,27 @@ const char *text_guilty_in(struct text_long *to, const struct view_options *o,
   return to->s;
 }
 
+/* A sentence in lines as wide as the page, broken at blanks; the first begins with
+ * `before`, the others with as many blanks. */
+static void wrap(const struct view_options *o, const char *before, const char *s) {
+  size_t indent = strlen(before), width = o->columns ? o->columns : TEXT_COLUMNS;
+  size_t room = width > indent + 20 ? width - indent : 20;
+  for (const char *start = before; *s; start = "") {
+    size_t n = strlen(s) <= room ? strlen(s) : room;
+    while (s[n] && n > 0 && s[n] != ' ')
+      n--;
+    if (n == 0) n = strcspn(s, " ");
+    fprintf(o->out, "%-*s%.*s\n", (int)indent, start, (int)n, s);
+    s += n + (s[n] == ' ');
+  }
+}
+
 void text_hints(const struct view_options *o) {
   const char *hint;
-  for (size_t i = 0; o->symbols && (hint = symbols_hint(o->symbols, i)); i++)
-    fprintf(o->out, "%s%s%s\n", i ? "" : "\n", "hint: ", text_escaped(hint));
+  for (size_t i = 0; o->symbols && (hint = symbols_hint(o->symbols, i)); i++) {
+    if (i == 0) fputc('\n', o->out);
+    wrap(o, "hint: ", text_escaped(hint));
+  }
 }
 
 /* ---- the program --------------------------------------------------------------- */

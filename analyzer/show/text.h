@@ -40,6 +40,10 @@ const char *text_percent_in(struct text_short *to, uint64_t part, uint64_t whole
 const char *text_escaped_in(struct text_long *to, const char *s);
 #define text_escaped(s) text_escaped_in(TEXT_LONG, s)
 
+#define TEXT_COLUMNS 100u /* where the output is no terminal */
+/* Lines, each cut at the width of the page (escape sequences take no room). */
+void text_fit(const struct view_options *o, const char *lines);
+
 enum text_style { TEXT_PLAIN, TEXT_STRONG, TEXT_FAINT, TEXT_BAD, TEXT_GOOD };
 /* Escape sequences around what follows; "" without color. */
 const char *text_on(const struct view_options *o, enum text_style style);

@@ -37,6 +37,10 @@ struct sites;
 void findings_print(const struct recording *r, const struct sites *sites,
                     const struct view_options *o);
 
+/* The functions that held most at the peak, one line each; `peak`: bytes then. */
+void holders_print(const struct recording *r, const struct sites *sites, uint64_t peak,
+                   const struct view_options *o);
+
 /* A few lines each, for report and for the end of run. */
 void growth_brief(struct recording *r, const struct view_options *o);
 void leaks_brief(struct recording *r, const struct view_options *o);

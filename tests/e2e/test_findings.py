@@ -67,3 +67,13 @@ def test_page_has_the_answer_in_twelve_lines_of_100_columns(recorder):
         page = recorder.text("report").splitlines()[:12]
         findings = [i for i, line in enumerate(page) if " leak " in line[:12]]
         assert findings and all(len(page[i]) <= 100 for f in findings for i in (f, f + 1)), page
+
+
+@pytest.mark.short
+@pytest.mark.parametrize("name", ["leaks", "grow", "waste", "threads", "misuse", "causes cache"])
+def test_page_fits(recorder, name):
+    name, *arguments = name.split()
+    recorder.run(program(name), *arguments)
+    page = recorder.text("report").splitlines()
+    assert len(page) <= 60, len(page)
+    assert max(len(line) for line in page) <= 100, [l for l in page if len(l) > 100]

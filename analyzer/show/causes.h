@@ -1,0 +1,24 @@
+/* causes.h - causes in words: the function, and what calls it. */
+#ifndef ULLAGE_SHOW_CAUSES_H
+#define ULLAGE_SHOW_CAUSES_H
+
+#include "answers/cause.h"
+#include "show/text.h"
+
+/* "function (file.c:12)", "libfoo.so+0x1234 (no name)". */
+const char *causes_function_in(struct text_long *to, struct functions *f,
+                               const struct cause *c);
+#define causes_function(f, c) causes_function_in(TEXT_LONG, f, c)
+/* Without what tells where in the function, unless it is a line. */
+const char *causes_short_in(struct text_long *to, struct functions *f,
+                            const struct cause *c);
+#define causes_short(f, c) causes_short_in(TEXT_LONG, f, c)
+/* The callers that all its stacks have, inner ones and the outermost, as many as there is
+ * room for in `columns`: "< parse < ... < main (a.c:3)"; "" if there are none. */
+const char *causes_callers_in(struct text_long *to, struct functions *f,
+                              const struct causes *c, size_t cause, size_t columns);
+#define causes_callers(f, c, cause, columns)                                             \
+  causes_callers_in(TEXT_LONG, f, c, cause, columns)
+/* Where the cause's function allocates, or calls what does; 0: it has no stack. */
+uint64_t causes_code(struct functions *f, const struct cause *c);
+#endif

@@ -1,0 +1,39 @@
+/* holders.c - the functions that hold, or held, most, one line each. */
+#include "answers/holder.h"
+#include "show/causes.h"
+
+#define TOP_TEXT 6u
+
+static void print_holder(const struct holders *h, const struct holder *it, uint64_t peak,
+                         const struct view_options *o) {
+  const struct cause *c = &h->causes->at[it->cause];
+  size_t columns = o->columns ? o->columns : TEXT_COLUMNS;
+  struct text_long line;
+  int n = snprintf(line.s, sizeof line.s, "  %10s %6s %10s %13s %7s  %s ",
+                   text_size(o, it->at_peak.bytes), text_percent(it->at_peak.bytes, peak),
+                   text_size(o, it->live.bytes), text_count(it->allocations),
+                   text_percent(it->temporary, it->allocations),
+                   causes_short(h->functions, c));
+  size_t used = n > 0 ? (size_t)n : 0;
+  fprintf(o->out, "%s%s\n", line.s,
+          used < columns
+              ? causes_callers(h->functions, h->causes, it->cause, columns - used)
+              : "");
+}
+
+void holders_print(const struct recording *r, const struct sites *sites, uint64_t peak,
+                   const struct view_options *o) {
+  struct holders *h = holders_load(r, o->symbols, sites);
+  size_t most = o->top ? o->top : TOP_TEXT;
+  char title[64];
+  snprintf(title, sizeof title, "LIVE %s, AND AT THE PEAK", text_moment(r));
+  if (h && h->count) {
+    text_heading(o, title, "  (%zu of %zu functions; stacks: --all)",
+                 h->count < most ? h->count : most, h->count);
+    fprintf(o->out, "  %10s %6s %10s %13s %7s\n", "peak", "", "live", "allocations",
+            "temp.");
+  }
+  for (size_t i = 0; h && i < h->count && i < most; i++)
+    print_holder(h, &h->at[i], peak, o);
+  holders_free(h);
+}
