@@ -70,7 +70,7 @@ enum ul_table {
   UL_ENTRIES,   /* uint64_t ledger entries of blocks in pools */
   UL_LARGES,    /* struct ul_large */
   UL_SNAPSHOTS, /* struct ul_snapshot, a fixed number of slots */
-  UL_ROWS,      /* struct ul_row, owned by snapshots */
+  UL_ROWS,      /* bytes: the rows of snapshots */
   UL_HEAPS,     /* struct ul_heap_record: one for each thread heap */
   UL_LEAKS,     /* struct ul_leak: what the scan at exit found */
   UL_MAPPINGS,  /* struct ul_mapping: the address space at exit */
@@ -271,6 +271,8 @@ enum ul_snapshot_kind {
   UL_SNAPSHOT_FINAL  /* at exit */
 };
 
+enum ul_row_kind { UL_ROW_SITE, UL_ROW_NODE, UL_ROW_CODE, UL_ROW_KINDS };
+
 /* The accounting identity, all at one moment:
  *   mapped = arena + large + cached
  *   arena  = pool + empty
@@ -282,34 +284,46 @@ struct ul_snapshot {
   uint32_t sequence; /* odd while the slot is being rewritten */
   uint32_t kind;
   uint64_t ms;
-  uint64_t row; /* first row in UL_ROWS */
-  uint32_t rows;
-  uint32_t row_capacity;
+  uint64_t row; /* first byte of its rows in UL_ROWS */
+  uint32_t row_bytes;
+  uint32_t rows[UL_ROW_KINDS];
   uint64_t live_bytes, live_blocks;
-  uint64_t allocations, allocated_bytes;
-  uint64_t rss_bytes; /* 0: could not be read */
+  uint64_t allocations, allocated_bytes; /* frees = allocations - live_blocks */
+  uint64_t rss_bytes;                    /* 0: could not be read */
   uint64_t mapped_bytes, arena_bytes, large_bytes, cached_bytes;
   uint64_t pool_bytes, empty_bytes;
   uint64_t small_requested, small_slack, free_bytes, tail_bytes;
   uint64_t large_requested, large_slack;
-  uint64_t omitted_sites, omitted_blocks, omitted_bytes; /* not in rows */
-  uint64_t tool_bytes; /* private memory of ullage itself, mapped */
+  uint64_t least_bytes[UL_ROW_KINDS]; /* of what has a row */
+  uint64_t tool_bytes;                /* private memory of ullage itself, mapped */
   uint64_t recording_bytes;
   uint32_t arenas, larges;
   uint64_t own_bytes,
       own_blocks; /* of live_*: ullage's own libraries' (UL_SITE_ULLAGE) */
   uint64_t own_allocations, own_allocated_bytes; /* of allocations, allocated_bytes */
-  uint64_t reserved;
-}; /* 256 bytes */
+};                                               /* 256 bytes */
 
-/* Live at the time of the snapshot. Sites holding less than live_bytes /
- * UL_ROW_SHARE are left out and summed in omitted_*. */
-#define UL_ROW_SHARE 16384u
-struct ul_row {
-  uint32_t site;
-  uint32_t blocks; /* saturated */
-  uint64_t bytes;
-};
+/* Rows: who holds what was live then. First those of sites, then of nodes, then of codes,
+ * each by number. A row is three numbers,
+ *
+ *     what is added to the number of the row before (of the first of a kind: to 0)
+ *     blocks
+ *     bytes
+ *
+ * each in groups of 7 bits, the lowest first, with bit 7 set in all but the last.
+ *
+ * A site that holds less than least_bytes[UL_ROW_SITE] has no row: what it holds is
+ * handed to its parent node. A node to which less than least_bytes[UL_ROW_NODE] was
+ * handed hands it to its own parent; the reserved nodes keep what comes to them. So the
+ * rows of sites and nodes add up to live_bytes - own_bytes and live_blocks - own_blocks.
+ *
+ * A code's row is what lives at all sites in whose stacks it is, once or more often, if
+ * that is least_bytes[UL_ROW_CODE] or more.
+ *
+ * least_bytes are powers of two, not above live_bytes / UL_ROWS_COARSEST (or 1), nor less
+ * than half of live_bytes / UL_ROWS_FINEST. */
+#define UL_ROWS_COARSEST 1024u
+#define UL_ROWS_FINEST 16384u
 
 /* ---- the scan at exit ---------------------------------------------------------- */
 
@@ -405,8 +419,8 @@ enum ul_stop { /* why the recording stops before the program */
 };
 
 /* What is in a recording only if its bit in header.features is set: where it is not, the
- * fields say nothing, for "not recorded" is not 0. The bit is set after what it stands for
- * is there. Bits that a reader does not know are ignored. */
+ * fields say nothing, for "not recorded" is not 0. The bit is set after what it stands
+ * for is there. Bits that a reader does not know are ignored. */
 enum ul_feature { UL_FEATURE_NONE };
 
 enum ul_evidence { UL_EVIDENCE_NONE, UL_EVIDENCE_PAGEMAP, UL_EVIDENCE_MINCORE };
@@ -424,8 +438,7 @@ enum ul_evidence { UL_EVIDENCE_NONE, UL_EVIDENCE_PAGEMAP, UL_EVIDENCE_MINCORE };
   X(SITES_FULL, "stacks dropped: the table of sites is full")                            \
   X(MODULES_FULL, "modules dropped: the table is full")                                  \
   X(SNAPSHOT_SKIPPED, "snapshots skipped: another was being taken")                      \
-  X(SNAPSHOT_OMITTED,                                                                    \
-    "snapshots without their smallest sites (below 1/16384 of the heap)")                \
+  X(SNAPSHOT_BARE, "snapshots that do not say who holds what: no room")                  \
   X(RSS_UNKNOWN, "resident size could not be read")                                      \
   X(DOUBLE_FREE, "blocks freed twice (ignored)")                                         \
   X(INVALID_FREE, "frees of an address inside a block (ignored)")                        \
@@ -531,7 +544,8 @@ struct ul_header {
   /* From then on the process forbids itself most system calls (seccomp), so there is no
    * scan, no account of the address space, and no word of its end. 0: it does not. */
   uint64_t confined_ms;
-  struct ul_amount of_main; /* lost blocks that only main's frame held, which had called exit */
+  struct ul_amount
+      of_main; /* lost blocks that only main's frame held, which had called exit */
 };
 
 _Static_assert(sizeof(struct ul_header) <= UL_HEADER_BYTES, "header");

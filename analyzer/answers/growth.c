@@ -4,11 +4,13 @@
  * for a process without a last word (running, killed) the ledger is the last
  * measurement. Peaks are left out: taken because they are high, they would bias.
  *
- * A snapshot has no rows for sites below a share of the live bytes then. What such a
- * site held is known to lie between 0 and that limit, so all measurements below the
- * highest of these limits count as equal: nothing below it is taken for a trend. */
+ * A snapshot has no rows for sites below a share of the live bytes then: what they held
+ * is in the rows of their callers. For one such site it is known to lie between 0 and
+ * that limit, so all measurements below the highest of these limits count as equal:
+ * nothing below it is taken for a trend. */
 #include "answers/answers.h"
 #include "answers/sites.h"
+#include "read/rows.h"
 #include "read/timeline.h"
 
 #include <stdlib.h>
@@ -42,12 +44,11 @@ static void add_rows(const struct recording *r, struct series *s) {
   for (uint32_t m = 0; m < s->timeline.count; m++) {
     const struct ul_snapshot *shot = s->timeline.at[m];
     s->seconds[m] = (double)shot->ms / 1000;
-    s->unseen[m] = timeline_unseen(shot);
-    for (uint32_t i = 0; i < shot->rows; i++) {
-      const struct ul_row *row = recording_row(r, shot->row + i);
-      if (recording_site_is_own(row->site)) continue;
-      s->samples[s->count++] = (struct sample){row->site, m, row->bytes};
-    }
+    s->unseen[m] = timeline_unseen(r, shot);
+    struct rows rows = rows_of(r, shot);
+    struct row row;
+    while (rows_next(&rows, &row) && row.kind == UL_ROW_SITE)
+      s->samples[s->count++] = (struct sample){row.number, m, row.bytes};
   }
 }
 
@@ -74,7 +75,7 @@ static bool series_load(const struct recording *r, const struct sites *sites,
   s->life.start = (double)timeline_start_ms(r) / 1000;
   s->life.end = (double)recording_duration_ms(r) / 1000;
   for (size_t m = 0; m < s->timeline.count; m++)
-    rows += s->timeline.at[m]->rows;
+    rows += s->timeline.at[m]->rows[UL_ROW_SITE];
   s->moments = s->timeline.count;
   s->samples = malloc((rows + 1) * sizeof *s->samples);
   s->seconds = calloc(s->moments + 1, sizeof *s->seconds);

@@ -1,6 +1,7 @@
 #include "answers/sites.h"
 
 #include "read/blocks.h"
+#include "read/rows.h"
 #include "read/timeline.h"
 
 #include <stdlib.h>
@@ -59,10 +60,12 @@ static void add_counters(const struct recording *r, struct sites *s) {
 
 static void add_peak(const struct recording *r, struct sites *s) {
   const struct ul_snapshot *peak = timeline_peak(r);
-  for (uint32_t i = 0; peak && i < peak->rows; i++) {
-    const struct ul_row *row = recording_row(r, peak->row + i);
-    s->sum[row->site].peak_blocks += row->blocks;
-    s->sum[row->site].peak_bytes += row->bytes;
+  if (!peak) return;
+  struct rows rows = rows_of(r, peak);
+  struct row row;
+  while (rows_next(&rows, &row) && row.kind == UL_ROW_SITE) {
+    s->sum[row.number].peak_blocks += row.blocks;
+    s->sum[row.number].peak_bytes += row.bytes;
   }
 }
 

@@ -1,6 +1,7 @@
 /* check.c - only what is possible is let through: every offset, count and index, the
  * ledger's entries, and that no two things claim the same place. */
 #include "read/parts.h"
+#include "read/rows.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -132,7 +133,6 @@ static bool check_chunks(struct recording *r) {
 }
 
 static bool check_snapshots(struct recording *r) {
-  uint64_t rows = r->tables[UL_ROWS].count;
   if (r->tables[UL_SNAPSHOTS].count > UL_SNAPSHOT_SLOTS)
     return part_fail(r,
                      "damaged recording: %" PRIu64 " snapshots, there may be %u; copy or "
@@ -141,16 +141,12 @@ static bool check_snapshots(struct recording *r) {
   for (uint64_t i = 0; i < r->tables[UL_SNAPSHOTS].count; i++) {
     struct ul_snapshot *s = part_at(r, UL_SNAPSHOTS, i);
     if (s->kind == UL_SNAPSHOT_FREE) continue;
-    bool good =
-        s->kind <= UL_SNAPSHOT_FINAL && s->row <= rows && s->rows <= rows - s->row;
-    for (uint64_t k = 0; good && k < s->rows; k++)
-      good = site_exists(r, ((struct ul_row *)part_at(r, UL_ROWS, s->row + k))->site);
-    if (good) continue;
+    if (s->kind <= UL_SNAPSHOT_FINAL && rows_are_sound(r, s)) continue;
     if (!part_damaged(r,
                       "snapshot %" PRIu64 " (kind %" PRIu32 ", %" PRIu32
-                      " rows from %" PRIu64
-                      ") has rows that do not exist or name no site",
-                      i, s->kind, s->rows, s->row))
+                      " bytes of rows at %" PRIu64
+                      ") has rows that do not exist or name nothing",
+                      i, s->kind, s->row_bytes, s->row))
       return false;
     s->kind = UL_SNAPSHOT_FREE;
   }

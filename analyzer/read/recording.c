@@ -57,10 +57,6 @@ const struct ul_snapshot *recording_snapshot(const struct recording *r, uint64_t
   return recording_at(r, UL_SNAPSHOTS, i);
 }
 
-const struct ul_row *recording_row(const struct recording *r, uint64_t i) {
-  return recording_at(r, UL_ROWS, i);
-}
-
 const struct ul_leak *recording_leak(const struct recording *r, uint64_t i) {
   return recording_at(r, UL_LEAKS, i);
 }

@@ -13,11 +13,11 @@
  *   - node.parent < node's own index (but for nodes 0..2), so each walk ends;
  *     nodes and sites have codes that exist, whose module is an index of UL_MODULES or
  *     UL_NO_MODULE;
- *   - sites lead to nodes; rows, leaks, chunks and ledger entries lead to
+ *   - sites lead to nodes; leaks, chunks and ledger entries lead to
  *     sites; chunks lead to heaps and there are counters for each chunk;
  *   - pools lie in their arena without overlapping, have a class and a range of
  *     entries that exist; arenas and larges do not overlap each other;
- *   - rows of a snapshot exist; slots seen in the middle of a rewrite are FREE.
+ *   - rows of a snapshot exist (rows.h); slots seen in the middle of a rewrite are FREE.
  *
  * A violation is an error, unless a thread may have been in the middle of writing
  * that element: in the recording of a running or killed process, and a few in that of
@@ -81,7 +81,6 @@ const struct ul_site *recording_site(const struct recording *r, uint64_t i);
 const struct ul_arena *recording_arena(const struct recording *r, uint64_t i);
 const struct ul_large *recording_large(const struct recording *r, uint64_t i);
 const struct ul_snapshot *recording_snapshot(const struct recording *r, uint64_t i);
-const struct ul_row *recording_row(const struct recording *r, uint64_t i);
 const struct ul_leak *recording_leak(const struct recording *r, uint64_t i);
 const struct ul_mapping *recording_mapping(const struct recording *r, uint64_t i);
 uint64_t recording_entry(const struct recording *r, uint64_t i); /* 0: none */

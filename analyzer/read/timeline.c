@@ -1,5 +1,7 @@
 #include "read/timeline.h"
 
+#include "read/rows.h"
+
 #include <stdlib.h>
 
 uint64_t timeline_start_ms(const struct recording *r) {
@@ -79,9 +81,30 @@ void timeline_free(struct timeline *t) {
   *t = (struct timeline){0};
 }
 
-uint64_t timeline_unseen(const struct ul_snapshot *s) {
-  if (s->omitted_sites == 0) return 0;
-  if (s->rows == 0) return s->omitted_bytes; /* there was no room for rows */
-  uint64_t limit = s->live_bytes / UL_ROW_SHARE;
-  return limit < s->omitted_bytes ? limit : s->omitted_bytes;
+uint64_t timeline_unseen(const struct recording *r, const struct ul_snapshot *s) {
+  uint64_t handed_up = 0;
+  struct rows rows = rows_of(r, s);
+  struct row row;
+  if (!s->row_bytes) return timeline_live_bytes(s);
+  while (rows_next(&rows, &row))
+    if (row.kind == UL_ROW_NODE) handed_up += row.bytes;
+  uint64_t least = s->least_bytes[UL_ROW_SITE];
+  return handed_up < least ? handed_up : least - 1;
+}
+
+uint64_t timeline_work(const struct ul_snapshot *s) {
+  uint64_t allocations = timeline_allocations(s);
+  return allocations + without(allocations, timeline_live_blocks(s));
+}
+
+double timeline_work_at(const struct timeline *t, uint64_t ms) {
+  size_t after = 0;
+  while (after < t->count && t->at[after]->ms <= ms)
+    after++;
+  if (!t->count) return 0;
+  if (after == t->count) return (double)timeline_work(t->at[t->count - 1]);
+  const struct ul_snapshot *y = t->at[after], *x = after ? t->at[after - 1] : NULL;
+  double ms_x = x ? (double)x->ms : 0, work_x = x ? (double)timeline_work(x) : 0;
+  double part = ((double)ms - ms_x) / ((double)y->ms - ms_x);
+  return work_x + part * ((double)timeline_work(y) - work_x);
 }

@@ -29,7 +29,12 @@ struct timeline {
 struct timeline timeline_load(const struct recording *r, bool peaks);
 void timeline_free(struct timeline *t);
 
-/* A snapshot leaves out sites holding less than live / UL_ROW_SHARE: what a site
- * without a row may have held there at most. 0: it held nothing. */
-uint64_t timeline_unseen(const struct ul_snapshot *s);
+/* What a site without a row may have held at most: what is too little for one is in the
+ * rows of nodes. */
+uint64_t timeline_unseen(const struct recording *r, const struct ul_snapshot *s);
+
+/* The clock of work: the program's allocations and frees so far; and at any time, by
+ * what lies between the two snapshots next to it. */
+uint64_t timeline_work(const struct ul_snapshot *s);
+double timeline_work_at(const struct timeline *t, uint64_t ms);
 #endif

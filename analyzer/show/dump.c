@@ -7,6 +7,7 @@
 #include "answers/answers.h"
 #include "answers/sites.h"
 #include "read/blocks.h"
+#include "read/rows.h"
 #include "show/json.h"
 #include "show/text.h"
 
@@ -109,8 +110,11 @@ static void name(struct dump *d, const char *key, const char *const *names, size
 /* ---- names --------------------------------------------------------------------- */
 
 static const char *const table_names[UL_TABLES] = {
-    "text",    "modules", "nodes",     "sites", "chunks", "counters", "arenas",
-    "entries", "larges",  "snapshots", "rows",  "heaps",  "leaks",    "mappings"};
+    [UL_TEXT] = "text",         [UL_MODULES] = "modules",     [UL_CODES] = "codes",
+    [UL_NODES] = "nodes",       [UL_SITES] = "sites",         [UL_CHUNKS] = "chunks",
+    [UL_COUNTERS] = "counters", [UL_ARENAS] = "arenas",       [UL_ENTRIES] = "entries",
+    [UL_LARGES] = "larges",     [UL_SNAPSHOTS] = "snapshots", [UL_ROWS] = "rows",
+    [UL_HEAPS] = "heaps",       [UL_LEAKS] = "leaks",         [UL_MAPPINGS] = "mappings"};
 static const char *const states[] = {"running", "exited", "signaled", "execed",
                                      "aborted"};
 static const char *const ends[] = {"running",  "killed", "exited",
@@ -461,9 +465,6 @@ static void dump_snapshot(struct dump *d, uint64_t i, const struct ul_snapshot *
   number(d, "tail_bytes", s->tail_bytes);
   number(d, "large_requested", s->large_requested);
   number(d, "large_slack", s->large_slack);
-  number(d, "omitted_sites", s->omitted_sites);
-  number(d, "omitted_blocks", s->omitted_blocks);
-  number(d, "omitted_bytes", s->omitted_bytes);
   number(d, "tool_bytes", s->tool_bytes);
   number(d, "recording_bytes", s->recording_bytes);
   number(d, "arenas", s->arenas);
@@ -472,8 +473,28 @@ static void dump_snapshot(struct dump *d, uint64_t i, const struct ul_snapshot *
   number(d, "own_blocks", s->own_blocks);
   number(d, "own_allocations", s->own_allocations);
   number(d, "own_allocated_bytes", s->own_allocated_bytes);
-  number(d, "rows", s->rows);
+  number(d, "row_bytes", s->row_bytes);
+  number(d, "site_rows", s->rows[UL_ROW_SITE]);
+  number(d, "node_rows", s->rows[UL_ROW_NODE]);
+  number(d, "code_rows", s->rows[UL_ROW_CODE]);
+  number(d, "least_site_bytes", s->least_bytes[UL_ROW_SITE]);
+  number(d, "least_node_bytes", s->least_bytes[UL_ROW_NODE]);
+  number(d, "least_code_bytes", s->least_bytes[UL_ROW_CODE]);
   end(d);
+}
+
+static void dump_rows(struct dump *d, uint64_t i, const struct ul_snapshot *s) {
+  static const char *const of[] = {"site", "node", "code"};
+  struct rows rows = rows_of(d->r, s);
+  struct row row;
+  while (rows_next(&rows, &row)) {
+    begin(d, "row");
+    number(d, "snapshot", i);
+    number(d, of[row.kind], row.number);
+    number(d, "blocks", row.blocks);
+    number(d, "bytes", row.bytes);
+    end(d);
+  }
 }
 
 static void dump_snapshots(struct dump *d) {
@@ -481,15 +502,7 @@ static void dump_snapshots(struct dump *d) {
   for (uint64_t i = 0; (s = recording_snapshot(d->r, i)); i++)
     if (s->kind != UL_SNAPSHOT_FREE) dump_snapshot(d, i, s);
   for (uint64_t i = 0; (s = recording_snapshot(d->r, i)); i++)
-    for (uint64_t k = 0; s->kind != UL_SNAPSHOT_FREE && k < s->rows; k++) {
-      const struct ul_row *row = recording_row(d->r, s->row + k);
-      begin(d, "row");
-      number(d, "snapshot", i);
-      number(d, "site", row->site);
-      number(d, "blocks", row->blocks);
-      number(d, "bytes", row->bytes);
-      end(d);
-    }
+    if (s->kind != UL_SNAPSHOT_FREE) dump_rows(d, i, s);
 }
 
 static void dump_scan(struct dump *d) {

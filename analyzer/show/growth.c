@@ -152,6 +152,7 @@ static json_t *snapshots_array(const struct recording *r) {
     json_put(object, "rss_bytes", json_bytes(s->rss_bytes));
     json_put(object, "mapped_bytes", json_bytes(s->mapped_bytes));
     json_put(object, "allocations", json_bytes(timeline_allocations(s)));
+    json_put(object, "frees", json_bytes(timeline_work(s) - timeline_allocations(s)));
     json_put(object, "kind", json_text(kinds[s->kind]));
     json_array_append_new(array, object);
   }

@@ -409,7 +409,6 @@ static bool matters(int fallback, const struct view_options *o) {
   case UL_FB_EARLY:
   case UL_FB_NESTED:
   case UL_FB_SLOW_WALK:
-  case UL_FB_SNAPSHOT_OMITTED:
     return o->all;
   default:
     return true;

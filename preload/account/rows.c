@@ -1,142 +1,350 @@
 /* rows.c - see rows.h.
  *
- * Runs of 2^k rows of UL_ROWS, with a free list for each k. */
+ * The counters are walked once; that gives what each site holds. Then one loop goes
+ * through the nodes above those sites, from the innermost to the outermost, for a parent
+ * has a smaller number than its children. At each node there are two sums:
+ *
+ *   rest   what is below the share of a row is handed to the caller's node, until it
+ *          reaches the share; the reserved nodes take whatever is left. So the rows of
+ *          sites and nodes add up to the total, and no site is too small to be seen.
+ *   all    what all the sites below hold: that of a code is the sum over its nodes that
+ *          are not within another of them (recursion.h).
+ *
+ * The share is a power of two of bytes: 1/UL_ROWS_COARSEST of what is live or a little
+ * less; of sites and codes as little as 1/UL_ROWS_FINEST, if there are so few that their
+ * rows do not fill the room that a snapshot should take. */
 #include "account/rows.h"
 
+#include "account/recursion.h"
 #include "base/meta.h"
 #include "recording/recording.h"
 #include "recording/table.h"
 
 #include <string.h>
 
-enum { ROW_BITS = 25 };
-static uint32_t free_rows[ROW_BITS]; /* first row + 1 of a free run of 2^k */
-
-/* A site's live blocks and bytes, summed over the heaps. */
+/* Blocks and bytes that live, summed over the heaps. */
 struct sum {
   int64_t blocks, bytes;
 };
-static struct sum *sums;
-static size_t sums_size, sites;
+struct node_sums {
+  struct sum rest, all;
+};
+struct row {
+  uint32_t number;
+  struct sum sum;
+};
 
-/* ---- rows ---------------------------------------------------------------------- */
+/* All of it is taken anew for each snapshot: what nobody writes to is no memory. */
+struct array {
+  void *at;
+  size_t bytes;
+};
+static struct array site_sums, node_sums, code_sums, met, made, text;
+static size_t sites, nodes, codes, rows;
 
-static unsigned bits_for(uint32_t n) {
-  return n <= 16 ? 4 : 32 - (unsigned)__builtin_clz(n - 1);
+static uint64_t most_blocks; /* live at any snapshot so far */
+
+enum { LOG2_BINS = 64, ROW_BYTES_MAX = 5 + 10 + 10 };
+/* The room: rows of all snapshots, per stack, per live block, and at least. It should be
+ * enough for so many snapshots with rows of about so many bytes. */
+enum { ROOM_STACK = 16, ROOM_BLOCK = 4, ROOM_LEAST = 64 << 10 };
+enum { SNAPSHOTS_WANTED = 64, ROW_BYTES = 8, GRAIN = 64 };
+
+/* ---- memory -------------------------------------------------------------------- */
+
+static void *take(struct array *a, size_t n, size_t size) {
+  meta_free(a->at, a->bytes);
+  a->bytes = (n + 1) * size;
+  return a->at = meta_alloc(a->bytes);
 }
 
-static struct ul_row *row_at(uint64_t i) {
-  return table_at(UL_ROWS, i);
+static void give(struct array *a) {
+  meta_free(a->at, a->bytes);
+  *a = (struct array){0};
 }
 
-void rows_give(struct ul_snapshot *s) {
-  if (!s->row_capacity) return;
-  unsigned k = bits_for(s->row_capacity);
-  row_at(s->row)->site = free_rows[k];
-  free_rows[k] = (uint32_t)s->row + 1;
-  s->row_capacity = s->rows = 0;
+void rows_done(void) {
+  give(&site_sums);
+  give(&node_sums);
+  give(&code_sums);
+  give(&met);
+  give(&made);
+  give(&text);
 }
 
-static bool rows_take(struct ul_snapshot *s, uint32_t n) {
-  if (s->row_capacity >= n && s->row_capacity / 4 <= n) return true;
-  rows_give(s);
-  unsigned k = bits_for(n);
-  if (k >= ROW_BITS) return false;
-  uint32_t first = free_rows[k];
-  if (first) {
-    first--;
-    free_rows[k] = row_at(first)->site;
-  } else {
-    first = table_append(UL_ROWS, 1u << k);
-    if (first == TABLE_NONE) return false;
-  }
-  s->row = first;
-  s->row_capacity = 1u << k;
-  return true;
+static struct sum *site_sum(size_t i) {
+  return (struct sum *)site_sums.at + i;
+}
+static struct node_sums *node_sum(size_t i) {
+  return (struct node_sums *)node_sums.at + i;
+}
+static struct sum *code_sum(size_t i) {
+  return (struct sum *)code_sums.at + i;
 }
 
-/* ---- sums over heaps ----------------------------------------------------------- */
+static void add(struct sum *to, const struct sum *s) {
+  to->blocks += s->blocks;
+  to->bytes += s->bytes;
+}
 
-static bool sums_clear(void) {
-  if (sites > sums_size) {
-    size_t size = sites + sites / 2 + 1024;
-    struct sum *bigger = meta_alloc(size * sizeof *bigger);
-    if (!bigger) return false;
-    meta_free(sums, sums_size * sizeof *sums);
-    sums = bigger;
-    sums_size = size;
-  }
-  memset(sums, 0, sites * sizeof *sums);
-  return true;
+/* ---- sites --------------------------------------------------------------------- */
+
+static void add_counter(size_t site, const struct ul_counter *n, struct ul_snapshot *s) {
+  struct sum live = {(int64_t)(n->allocations - n->frees),
+                     (int64_t)(n->allocated_bytes - n->freed_bytes)};
+  s->allocations += n->allocations;
+  s->allocated_bytes += n->allocated_bytes;
+  if (live.blocks || live.bytes) add(site_sum(site), &live);
+  if (site != UL_SITE_ULLAGE) return;
+  s->own_allocations += n->allocations;
+  s->own_allocated_bytes += n->allocated_bytes;
 }
 
 static void add_chunk(uint64_t c, struct ul_snapshot *s) {
   const struct ul_chunk *chunk = table_at(UL_CHUNKS, c);
   const struct ul_counter *n = table_at(UL_COUNTERS, c * UL_CHUNK_SITES);
-  for (uint32_t i = 0; i < UL_CHUNK_SITES && chunk->first_site + i < sites; i++, n++) {
-    if (!n->allocations && !n->frees) continue;
-    struct sum *sum = &sums[chunk->first_site + i];
-    sum->blocks += (int64_t)(n->allocations - n->frees);
-    sum->bytes += (int64_t)(n->allocated_bytes - n->freed_bytes);
-    s->allocations += n->allocations;
-    s->allocated_bytes += n->allocated_bytes;
-    if (chunk->first_site + i != UL_SITE_ULLAGE) continue;
-    s->own_allocations += n->allocations;
-    s->own_allocated_bytes += n->allocated_bytes;
-  }
+  for (uint32_t i = 0; i < UL_CHUNK_SITES && chunk->first_site + i < sites; i++, n++)
+    if (n->allocations || n->frees) add_counter(chunk->first_site + i, n, s);
 }
 
 /* While other threads go on, one may have been seen to free what it was not yet seen to
  * allocate. */
-static uint64_t positive(int64_t *n) {
-  if (*n < 0) *n = 0;
-  return (uint64_t)*n;
+static void settle(struct sum *s) {
+  if (s->blocks < 0) s->blocks = 0;
+  if (s->bytes < 0) s->bytes = 0;
 }
 
-bool rows_sum(struct ul_snapshot *s) {
+bool rows_count(struct ul_snapshot *s) {
   sites = table_count(UL_SITES);
-  if (!sums_clear()) return false;
+  if (!take(&site_sums, sites, sizeof(struct sum))) return false;
   uint64_t chunks = table_count(UL_COUNTERS) / UL_CHUNK_SITES;
   if (chunks > table_count(UL_CHUNKS)) chunks = table_count(UL_CHUNKS);
   for (uint64_t c = 0; c < chunks; c++)
     add_chunk(c, s);
+  struct sum live = {0};
   for (size_t i = 1; i < sites; i++) {
-    s->live_blocks += positive(&sums[i].blocks);
-    s->live_bytes += positive(&sums[i].bytes);
+    if (site_sum(i)->blocks < 0 || site_sum(i)->bytes < 0) settle(site_sum(i));
+    add(&live, site_sum(i));
   }
-  s->own_blocks = (uint64_t)sums[UL_SITE_ULLAGE].blocks;
-  s->own_bytes = (uint64_t)sums[UL_SITE_ULLAGE].bytes;
+  s->live_blocks = (uint64_t)live.blocks;
+  s->live_bytes = (uint64_t)live.bytes;
+  s->own_blocks = (uint64_t)site_sum(UL_SITE_ULLAGE)->blocks;
+  s->own_bytes = (uint64_t)site_sum(UL_SITE_ULLAGE)->bytes;
   return true;
 }
 
-static bool kept(const struct sum *sum, int64_t least) {
-  return sum->bytes >= least && (sum->bytes > 0 || sum->blocks > 0);
+/* ---- the share ----------------------------------------------------------------- */
+
+static unsigned log2_of(uint64_t n) {
+  return 63 - (unsigned)__builtin_clzll(n | 1);
 }
 
-void rows_write(struct ul_snapshot *s) {
-  int64_t least = (int64_t)(s->live_bytes / UL_ROW_SHARE);
-  uint32_t n = 0;
-  for (size_t i = 1; i < sites; i++)
-    n += kept(&sums[i], least);
-  bool room = rows_take(s, n);
-  s->rows = 0;
-  for (size_t i = 1; i < sites; i++) {
-    const struct sum *sum = &sums[i];
-    if (sum->blocks <= 0 && sum->bytes <= 0) continue;
-    if (room && kept(sum, least)) {
-      uint32_t blocks = sum->blocks > UINT32_MAX ? UINT32_MAX : (uint32_t)sum->blocks;
-      *row_at(s->row + s->rows++) =
-          (struct ul_row){(uint32_t)i, blocks, (uint64_t)sum->bytes};
-      continue;
-    }
-    s->omitted_sites++;
-    s->omitted_blocks += (uint64_t)sum->blocks;
-    s->omitted_bytes += (uint64_t)sum->bytes;
+/* The least that has a row, so that about `most` of the sums have one. */
+static uint64_t share(const struct ul_snapshot *s, const struct array *sums, size_t n,
+                      size_t most) {
+  size_t bins[LOG2_BINS] = {0}, have = 0;
+  const struct sum *sum = sums->at;
+  for (size_t i = 1; i < n; i++)
+    if (sum[i].bytes > 0) bins[log2_of((uint64_t)sum[i].bytes)]++;
+  unsigned finest = log2_of(s->live_bytes / UL_ROWS_FINEST);
+  unsigned coarsest = log2_of(s->live_bytes / UL_ROWS_COARSEST), k = LOG2_BINS;
+  while (k > finest && (k > coarsest || have + bins[k - 1] <= most))
+    have += bins[--k];
+  return UINT64_C(1) << k;
+}
+
+/* ---- nodes and codes ----------------------------------------------------------- */
+
+static void meet(uint32_t node) {
+  ((uint64_t *)met.at)[node / 64] |= UINT64_C(1) << node % 64;
+}
+
+/* The innermost of those met that are left; taken off. */
+static bool innermost(size_t *word, uint32_t *node) {
+  uint64_t *bits = met.at;
+  while (!bits[*word])
+    if ((*word)-- == 0) return false;
+  unsigned bit = log2_of(bits[*word]);
+  bits[*word] &= ~(UINT64_C(1) << bit);
+  *node = (uint32_t)(*word * 64 + bit);
+  return true;
+}
+
+static void add_row(size_t number, const struct sum *s) {
+  ((struct row *)made.at)[rows++] = (struct row){(uint32_t)number, *s};
+}
+
+static uint32_t parent_of(const struct ul_site *site) {
+  return site->parent < nodes ? site->parent : UL_NODE_ROOT;
+}
+
+static void hand_over_site(uint32_t i, int64_t least) {
+  const struct ul_site *site = table_at(UL_SITES, i);
+  const struct sum *sum = site_sum(i);
+  uint32_t parent = parent_of(site);
+  struct node_sums *to = node_sum(parent);
+  meet(parent);
+  if (sum->bytes >= least)
+    add_row(i, sum);
+  else
+    add(&to->rest, sum);
+  add(&to->all, sum);
+  if (site->code && site->code < codes && !recursion_at_site(i))
+    add(code_sum(site->code), sum);
+}
+
+static void hand_over_node(uint32_t i, int64_t least) {
+  const struct ul_node *node = table_at(UL_NODES, i);
+  const struct node_sums *sums = node_sum(i);
+  bool outermost = i < UL_NODE_RESERVED;
+  if (sums->rest.bytes >= least || (outermost && (sums->rest.bytes || sums->rest.blocks)))
+    add_row(i, &sums->rest);
+  else if (!outermost)
+    add(&node_sum(node->parent)->rest, &sums->rest);
+  if (outermost) return;
+  meet(node->parent);
+  add(&node_sum(node->parent)->all, &sums->all);
+  if (node->code < codes && !recursion_at_node(i)) add(code_sum(node->code), &sums->all);
+}
+
+static uint32_t site_rows(int64_t least) {
+  size_t before = rows;
+  for (uint32_t i = 1; i < sites; i++)
+    if (i != UL_SITE_ULLAGE && (site_sum(i)->blocks || site_sum(i)->bytes))
+      hand_over_site(i, least);
+  return (uint32_t)(rows - before);
+}
+
+static uint32_t node_rows(int64_t least) {
+  size_t before = rows, word = nodes / 64;
+  uint32_t node;
+  while (innermost(&word, &node))
+    hand_over_node(node, least);
+  for (size_t i = before, k = rows; i + 1 < k; i++) { /* by number */
+    struct row *row = made.at, last = row[--k];
+    row[k] = row[i];
+    row[i] = last;
   }
-  if (s->omitted_sites) fallback(UL_FB_SNAPSHOT_OMITTED);
+  return (uint32_t)(rows - before);
+}
+
+static uint32_t code_rows(int64_t least) {
+  size_t before = rows;
+  for (size_t i = UL_CODE_RESERVED; i < codes; i++)
+    if (code_sum(i)->bytes >= least) add_row(i, code_sum(i));
+  return (uint32_t)(rows - before);
+}
+
+/* ---- bytes --------------------------------------------------------------------- */
+
+static uint8_t *put(uint8_t *to, uint64_t n) {
+  for (; n > 0x7f; n >>= 7)
+    *to++ = (uint8_t)(n | 0x80);
+  *to++ = (uint8_t)n;
+  return to;
+}
+
+static uint8_t *put_rows(uint8_t *to, const struct row *row, uint32_t n) {
+  uint32_t before = 0;
+  for (; n; n--, row++) {
+    to = put(to, row->number - before);
+    to = put(to, (uint64_t)row->sum.blocks);
+    to = put(to, (uint64_t)row->sum.bytes);
+    before = row->number;
+  }
+  return to;
+}
+
+/* Rows of sites and nodes do not overlap; those of codes do. */
+static bool take_all(const struct ul_snapshot *s) {
+  size_t most = s->live_bytes / s->least_bytes[UL_ROW_SITE] + UL_NODE_RESERVED + codes;
+  return take(&node_sums, nodes, sizeof(struct node_sums)) &&
+         take(&met, nodes / 64, sizeof(uint64_t)) &&
+         take(&code_sums, codes, sizeof(struct sum)) &&
+         take(&made, most, sizeof(struct row)) && recursion_learn();
+}
+
+uint64_t rows_room(const struct ul_snapshot *s) {
+  if (s->live_blocks > most_blocks) most_blocks = s->live_blocks;
+  return ROOM_LEAST + ROOM_STACK * sites + ROOM_BLOCK * most_blocks;
+}
+
+bool rows_make(struct ul_snapshot *s) {
+  size_t most = rows_room(s) / SNAPSHOTS_WANTED / ROW_BYTES;
+  nodes = table_count(UL_NODES);
+  codes = table_count(UL_CODES);
+  rows = 0;
+  uint64_t *least = s->least_bytes;
+  least[UL_ROW_SITE] = share(s, &site_sums, sites, most);
+  least[UL_ROW_NODE] = UINT64_C(1) << log2_of(s->live_bytes / UL_ROWS_COARSEST);
+  if (!take_all(s)) return false;
+  s->rows[UL_ROW_SITE] = site_rows((int64_t)least[UL_ROW_SITE]);
+  s->rows[UL_ROW_NODE] = node_rows((int64_t)least[UL_ROW_NODE]);
+  least[UL_ROW_CODE] = share(s, &code_sums, codes, most);
+  s->rows[UL_ROW_CODE] = code_rows((int64_t)least[UL_ROW_CODE]);
+  uint8_t *start = take(&text, rows, ROW_BYTES_MAX), *to = start;
+  if (!start) return false;
+  const struct row *row = made.at;
+  for (int kind = 0; kind < UL_ROW_KINDS; row += s->rows[kind++])
+    to = put_rows(to, row, s->rows[kind]);
+  s->row_bytes = (uint32_t)(to - start);
+  return true;
+}
+
+/* ---- places -------------------------------------------------------------------- */
+
+/* Where the rows of other snapshots lie, by place. */
+struct run {
+  uint64_t start, end;
+};
+
+static unsigned runs_of_others(struct run *runs, const struct ul_snapshot *slot) {
+  unsigned n = 0;
+  for (uint64_t i = 0; i < table_count(UL_SNAPSHOTS); i++) {
+    const struct ul_snapshot *s = table_at(UL_SNAPSHOTS, i);
+    if (s == slot || s->kind == UL_SNAPSHOT_FREE || !s->row_bytes) continue;
+    unsigned at = n++;
+    for (; at > 0 && runs[at - 1].start > s->row; at--)
+      runs[at] = runs[at - 1];
+    runs[at] = (struct run){s->row, s->row + s->row_bytes};
+  }
+  return n;
+}
+
+static bool find_gap(const struct ul_snapshot *slot, uint64_t n, uint64_t *start) {
+  struct run runs[UL_SNAPSHOT_SLOTS + 1];
+  unsigned others = runs_of_others(runs, slot);
+  runs[others].start = table_count(UL_ROWS);
+  *start = 0;
+  for (unsigned i = 0; i <= others; i++) {
+    if (runs[i].start >= *start + n) return true;
+    if (i < others) *start = runs[i].end;
+  }
+  return false;
+}
+
+/* The table's pieces are whole grains. */
+static void copy(uint64_t at, const uint8_t *from, size_t n) {
+  for (size_t step; n; at += step, from += step, n -= step) {
+    step = GRAIN - at % GRAIN;
+    if (step > n) step = n;
+    memcpy(table_at(UL_ROWS, at), from, step);
+  }
+}
+
+bool rows_place(struct ul_snapshot *s, const struct ul_snapshot *slot, uint64_t bytes) {
+  uint64_t n = s->row_bytes, start;
+  if (!find_gap(slot, n, &start)) {
+    if (table_count(UL_ROWS) + n > bytes) return false;
+    uint32_t first = table_append(UL_ROWS, (uint32_t)n);
+    if (first == TABLE_NONE) return false;
+    start = first;
+  }
+  copy(start, text.at, n);
+  s->row = start;
+  return true;
 }
 
 void rows_reset(void) {
-  memset(free_rows, 0, sizeof free_rows);
-  recording->table[UL_ROWS].count = 0;
+  most_blocks = 0;
 }

@@ -65,8 +65,9 @@ static unsigned timed_in_order(uint32_t *order) {
   return n;
 }
 
+/* TABLE_NONE: there are too few. */
 static uint32_t least_missed(uint64_t now) {
-  uint32_t order[UL_SNAPSHOT_SLOTS], best = 0;
+  uint32_t order[UL_SNAPSHOT_SLOTS], best = TABLE_NONE;
   unsigned n = timed_in_order(order);
   double least = 1e300;
   for (unsigned i = 1; i + 1 < n; i++) {
@@ -81,24 +82,52 @@ static uint32_t least_missed(uint64_t now) {
 
 /* TABLE_NONE: the recording has no room for one. */
 static uint32_t slot_for(enum ul_snapshot_kind kind, uint64_t now) {
-  uint32_t free_slot = TABLE_NONE;
+  uint32_t unused = TABLE_NONE;
   for (uint32_t i = 0; i < slots(); i++) {
-    const struct ul_snapshot *s = slot_at(i);
-    if (s->kind == UL_SNAPSHOT_FINAL && kind == UL_SNAPSHOT_FINAL) return i;
-    bool old_peak = s->kind == UL_SNAPSHOT_PEAK && i != recording->peak_slot;
-    if (s->kind == UL_SNAPSHOT_FREE || old_peak) free_slot = i;
+    uint32_t is = slot_at(i)->kind;
+    if (is == UL_SNAPSHOT_FINAL && kind == UL_SNAPSHOT_FINAL) return i;
+    if (is == UL_SNAPSHOT_FREE) unused = i;
   }
-  if (free_slot != TABLE_NONE) return free_slot;
+  if (unused != TABLE_NONE) return unused;
   return slots() < UL_SNAPSHOT_SLOTS ? table_append(UL_SNAPSHOTS, 1) : least_missed(now);
 }
 
+/* Around each change of a slot. */
 static void sequence(struct ul_snapshot *s) {
   __atomic_store_n(&s->sequence, s->sequence + 1, __ATOMIC_SEQ_CST);
 }
 
-/* Without memory to add up the counters in there are no rows. */
+static void drop(struct ul_snapshot *slot) {
+  sequence(slot);
+  slot->kind = UL_SNAPSHOT_FREE;
+  sequence(slot);
+}
+
+/* Where there is no room for the rows, timed snapshots go; without them, more is taken.
+ */
+static bool place_rows(struct ul_snapshot *s, const struct ul_snapshot *slot) {
+  uint64_t room = rows_room(s);
+  while (!rows_place(s, slot, room)) {
+    uint32_t i = least_missed(s->ms);
+    if (i != TABLE_NONE)
+      drop(slot_at(i));
+    else if (room != UINT64_MAX)
+      room = UINT64_MAX;
+    else
+      return false;
+  }
+  return true;
+}
+
+static void say_bare(struct ul_snapshot *s) {
+  s->row_bytes = 0;
+  memset(s->rows, 0, sizeof s->rows);
+  fallback(UL_FB_SNAPSHOT_BARE);
+}
+
+/* Without memory there are no rows. */
 static bool count(struct ul_snapshot *s) {
-  if (rows_sum(s)) return true;
+  if (rows_count(s)) return true;
   struct book_totals t = book_totals();
   s->live_bytes = t.live_bytes > 0 ? (uint64_t)t.live_bytes : 0;
   s->live_blocks = t.live_blocks > 0 ? (uint64_t)t.live_blocks : 0;
@@ -107,19 +136,16 @@ static bool count(struct ul_snapshot *s) {
 
 /* Where more is live than there is room for, a second look may be luckier. */
 static void fill(struct ul_snapshot *slot, enum ul_snapshot_kind kind, uint64_t now) {
-  const struct ul_snapshot blank = {
-      .ms = now, .row = slot->row, .row_capacity = slot->row_capacity};
   struct ul_snapshot s;
-  bool fits = false, rows = false;
+  bool fits = false, counted = false;
   for (int try = 0; !fits && try < TRIES; try++) {
-    s = blank;
-    rows = count(&s);
+    s = (struct ul_snapshot){.ms = now, .kind = kind, .sequence = slot->sequence};
+    counted = count(&s);
     fits = account_take(&s);
   }
   s.rss_bytes = residency_rss();
-  if (rows) rows_write(&s);
-  s.kind = kind;
-  s.sequence = slot->sequence;
+  if (!counted || !rows_make(&s) || !place_rows(&s, slot)) say_bare(&s);
+  rows_done();
   *slot = s;
 }
 
@@ -164,10 +190,12 @@ static void take_locked(struct heap *h, enum ul_snapshot_kind kind) {
   if (i == TABLE_NONE) return;
   struct ul_snapshot *slot = slot_at(i);
   sequence(slot);
+  slot->kind = UL_SNAPSHOT_FREE;
   fill(slot, kind, now);
   sequence(slot);
   uint64_t cost_ns = os_thread_ns() - begin;
   if (kind == UL_SNAPSHOT_PEAK) {
+    if (recording->peak_slot != UINT32_MAX) drop(slot_at(recording->peak_slot));
     recording->peak_slot = i;
     peak_pictured((int64_t)slot->live_bytes, cost_ns);
   }

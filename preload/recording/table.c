@@ -45,7 +45,7 @@ static const struct shape {
     [UL_ENTRIES] = {sizeof(uint64_t), WINDOW_GRAIN, false},
     [UL_LARGES] = {sizeof(struct ul_large), WINDOW_GRAIN, false},
     [UL_SNAPSHOTS] = {sizeof(struct ul_snapshot), 4 * sizeof(struct ul_snapshot), true},
-    [UL_ROWS] = {sizeof(struct ul_row), WINDOW_GRAIN, true},
+    [UL_ROWS] = {1, WINDOW_GRAIN, true},
     [UL_HEAPS] = {sizeof(struct ul_heap_record), WINDOW_GRAIN, false},
     [UL_LEAKS] = {sizeof(struct ul_leak), WINDOW_GRAIN, false},
     [UL_MAPPINGS] = {sizeof(struct ul_mapping), WINDOW_GRAIN, false},
@@ -150,10 +150,7 @@ static bool make_room(enum ul_table table, uint64_t *first, uint64_t n) {
 }
 
 /* All snapshots, and a good deal of rows. */
-enum {
-  RESERVE_BYTES =
-      UL_SNAPSHOT_SLOTS * (sizeof(struct ul_snapshot) + 64 * sizeof(struct ul_row))
-};
+enum { RESERVE_BYTES = UL_SNAPSHOT_SLOTS * (sizeof(struct ul_snapshot) + 1024) };
 
 bool table_begin(void) {
   struct ul_header *h = window_begin(UL_HEADER_BYTES, RESERVE_BYTES);

@@ -24,7 +24,7 @@ class Format:
             except Exception:
                 pass
         for body in re.findall(r"enum \w+ \{(.*?)\}", text, flags=re.S):
-            for i, name in enumerate(re.findall(r"(UL_\w+)(?=\s*[,\n}]|$)", body)):
+            for i, name in enumerate(re.findall(r"(UL_\w+)(?=\s*(?:[,\n}]|$))", body)):
                 self.constants[name] = i
         self.tables = re.findall(r"UL_(\w+)", re.search(
             r"enum ul_table \{(.*?)\}", text, flags=re.S).group(1))[:-1]
@@ -108,6 +108,29 @@ class Recording:
             if s["kind"] != FORMAT.constants["UL_SNAPSHOT_FREE"] and s["sequence"] % 2 == 0:
                 yield s
 
+    def rows(self, snapshot):
+        """(kind, number, blocks, bytes); kind is 0 for sites, 1 for nodes, 2 for codes."""
+        data = self.table("ROWS")[snapshot["row"]:snapshot["row"] + snapshot["row_bytes"]]
+        at = 0
+
+        def number():
+            nonlocal at
+            value = shift = 0
+            while True:
+                byte = data[at]
+                at += 1
+                value |= (byte & 0x7f) << shift
+                shift += 7
+                if byte < 0x80:
+                    return value
+
+        for kind, rows in enumerate(snapshot["rows"]):
+            which = 0
+            for _ in range(rows):
+                which += number()
+                yield kind, which, number(), number()
+        assert at == len(data)
+
     def problems(self):
         """The accounting identity at every snapshot; the fallbacks that are bugs."""
         found = []
@@ -131,6 +154,14 @@ class Recording:
             for name, value in sums.items():
                 if s[name] != value:
                     found.append(f"snapshot at {s['ms']} ms: {name} {s[name]} != {value}")
+            if self.fallbacks["SNAPSHOT_BARE"]:
+                continue
+            rows = [r for r in self.rows(s) if r[0] < 2]
+            for i, what in ((2, "blocks"), (3, "bytes")):
+                held = sum(r[i] for r in rows) + s["own_" + what]
+                if held != s["live_" + what]:
+                    found.append(f"snapshot at {s['ms']} ms: {s['live_' + what]} live {what}, "
+                                 f"in rows {held}")
         if self.fallbacks["WALK_MISMATCH"]:
             found.append(f"{self.fallbacks['WALK_MISMATCH']} stacks differ from libunwind's")
         return found

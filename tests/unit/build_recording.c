@@ -17,7 +17,7 @@ static const uint32_t element_bytes[UL_TABLES] = {
     [UL_ENTRIES] = sizeof(uint64_t),
     [UL_LARGES] = sizeof(struct ul_large),
     [UL_SNAPSHOTS] = sizeof(struct ul_snapshot),
-    [UL_ROWS] = sizeof(struct ul_row),
+    [UL_ROWS] = 1,
     [UL_HEAPS] = sizeof(struct ul_heap_record),
     [UL_LEAKS] = sizeof(struct ul_leak),
     [UL_MAPPINGS] = sizeof(struct ul_mapping)};
@@ -221,6 +221,7 @@ uint32_t build_snapshot(struct build *b, enum ul_snapshot_kind kind, uint64_t ms
                            .kind = kind,
                            .ms = ms,
                            .row = b->tables[UL_ROWS].count,
+                           .least_bytes = {1, 1, 1},
                            .live_bytes = live_bytes,
                            .live_blocks = 1,
                            .rss_bytes = rss_bytes,
@@ -231,12 +232,37 @@ uint32_t build_snapshot(struct build *b, enum ul_snapshot_kind kind, uint64_t ms
   return (uint32_t)i;
 }
 
-void build_row(struct build *b, uint32_t site, uint32_t blocks, uint64_t bytes) {
-  uint64_t i = build_append(b, UL_ROWS, 1);
-  *(struct ul_row *)build_at(b, UL_ROWS, i) = (struct ul_row){site, blocks, bytes};
-  struct ul_snapshot *s = build_at(b, UL_SNAPSHOTS, b->tables[UL_SNAPSHOTS].count - 1);
-  s->rows++;
-  s->row_capacity++;
+static void build_number(struct build *b, struct ul_snapshot *s, uint64_t n) {
+  for (bool more = true; more; n >>= 7) {
+    more = n > 0x7f;
+    *(uint8_t *)build_at(b, UL_ROWS, build_append(b, UL_ROWS, 1)) =
+        (uint8_t)((n & 0x7f) | (more ? 0x80 : 0));
+    s->row_bytes++;
+  }
+}
+
+static struct ul_snapshot *last_snapshot(struct build *b) {
+  return build_at(b, UL_SNAPSHOTS, b->tables[UL_SNAPSHOTS].count - 1);
+}
+
+static void build_row_of(struct build *b, uint32_t *rows, uint32_t number,
+                         uint64_t blocks, uint64_t bytes) {
+  struct ul_snapshot *s = last_snapshot(b);
+  if (!(*rows)++) b->last_row = 0;
+  build_number(b, s, number - b->last_row);
+  build_number(b, s, blocks);
+  build_number(b, s, bytes);
+  b->last_row = number;
+}
+
+void build_row(struct build *b, uint32_t site, uint64_t blocks, uint64_t bytes) {
+  build_row_of(b, &last_snapshot(b)->rows[UL_ROW_SITE], site, blocks, bytes);
+}
+void build_node_row(struct build *b, uint32_t node, uint64_t blocks, uint64_t bytes) {
+  build_row_of(b, &last_snapshot(b)->rows[UL_ROW_NODE], node, blocks, bytes);
+}
+void build_code_row(struct build *b, uint32_t code, uint64_t blocks, uint64_t bytes) {
+  build_row_of(b, &last_snapshot(b)->rows[UL_ROW_CODE], code, blocks, bytes);
 }
 
 void build_leak(struct build *b, uint32_t site, enum ul_verdict verdict, uint64_t blocks,

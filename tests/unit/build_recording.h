@@ -17,6 +17,7 @@ struct build {
     char *data;
     uint64_t count;
   } tables[UL_TABLES];
+  uint32_t last_row; /* number of the row added last */
 };
 
 /* A finished program, exit status 0 after 10,000 ms, one module, one heap, the
@@ -46,8 +47,10 @@ struct ul_counter *build_counter(struct build *b, uint32_t site);
 /* A snapshot that balances, all live bytes in large blocks; add rows after it. */
 uint32_t build_snapshot(struct build *b, enum ul_snapshot_kind kind, uint64_t ms,
                         uint64_t live_bytes, uint64_t rss_bytes);
-/* To the snapshot added last. */
-void build_row(struct build *b, uint32_t site, uint32_t blocks, uint64_t bytes);
+/* To the snapshot added last: of sites, then nodes, then codes, each by number. */
+void build_row(struct build *b, uint32_t site, uint64_t blocks, uint64_t bytes);
+void build_node_row(struct build *b, uint32_t node, uint64_t blocks, uint64_t bytes);
+void build_code_row(struct build *b, uint32_t code, uint64_t blocks, uint64_t bytes);
 void build_leak(struct build *b, uint32_t site, enum ul_verdict verdict, uint64_t blocks,
                 uint64_t bytes);
 void build_mapping(struct build *b, enum ul_mapping_kind kind, uint64_t bytes,

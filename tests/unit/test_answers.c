@@ -152,16 +152,11 @@ static void rows_left_out_are_not_zeros(void **state) {
   uint32_t small = build_site(b, (uint64_t[]){0x401000, 0});
   for (uint32_t i = 0; i < 40; i++) {
     uint32_t slot = build_snapshot(b, UL_SNAPSHOT_TIMED, i * 100, 1 << 24, 1 << 25);
+    ((struct ul_snapshot *)build_at(b, UL_SNAPSHOTS, slot))->least_bytes[0] = 1024;
     if (i % 2)
       build_row(b, small, 1, 1030);
     else
-      *(struct ul_snapshot *)build_at(b, UL_SNAPSHOTS, slot) =
-          (struct ul_snapshot){.sequence = 2,
-                               .kind = UL_SNAPSHOT_TIMED,
-                               .ms = i * 100,
-                               .live_bytes = 1 << 24,
-                               .omitted_sites = 5,
-                               .omitted_bytes = 4000};
+      build_node_row(b, UL_NODE_ROOT, 6, 4000);
   }
   struct recording *r = opened(b);
   struct growth *g = growth_load(r);

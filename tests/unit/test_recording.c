@@ -219,8 +219,14 @@ static void elements_are_checked(void **state) {
   REFUSE(UL_CHUNKS, 0, struct ul_chunk, first_site, 640, "site 640");
   REFUSE(UL_SNAPSHOTS, 3, struct ul_snapshot, kind, 9, "kind 9");
   REFUSE(UL_SNAPSHOTS, 3, struct ul_snapshot, row, UINT64_MAX, "snapshot 3");
-  REFUSE(UL_SNAPSHOTS, 3, struct ul_snapshot, rows, UINT32_MAX, "snapshot 3");
-  REFUSE(UL_ROWS, 3, struct ul_row, site, 99, "snapshot 1");
+  REFUSE(UL_SNAPSHOTS, 3, struct ul_snapshot, row_bytes, UINT32_MAX, "snapshot 3");
+  REFUSE(UL_SNAPSHOTS, 3, struct ul_snapshot, row_bytes, 5, "snapshot 3");
+  REFUSE(UL_SNAPSHOTS, 3, struct ul_snapshot, rows[UL_ROW_SITE], 3, "snapshot 3");
+  REFUSE(UL_SNAPSHOTS, 3, struct ul_snapshot, rows[UL_ROW_NODE], 1, "snapshot 3");
+  REFUSE(
+      UL_ROWS, 0, struct { uint8_t number; }, number, 99, "snapshot 0");
+  REFUSE(
+      UL_ROWS, 0, struct { uint8_t number; }, number, 0x80 | 5, "snapshot 0");
   REFUSE(UL_LEAKS, 0, struct ul_leak, verdict, 5, "verdict 5");
   REFUSE(UL_LEAKS, 0, struct ul_leak, site, 99, "site 99");
   REFUSE(UL_LEAKS, 0, struct ul_leak, newest_birth, 1u << 24, "leak 0");
