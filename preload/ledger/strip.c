@@ -17,29 +17,27 @@
 
 /* ---- strips: the entries of a pool --------------------------------------------- */
 
-/* A strip is a power of two of words, at least a cache line so that owners do
- * not share one. A free strip is all zero but for its first word, which links
- * to the next (index + 1); the reader sees it in no pool. */
-enum { STRIP_MIN_BITS = 3, STRIP_MAX_BITS = 10 };
-static uint32_t free_strips[STRIP_MAX_BITS + 1]; /* index + 1 in UL_ENTRIES */
+/* A strip is whole cache lines, so that owners do not share one. A free strip is all zero
+ * but for its first word, which links to the next of as many lines (index + 1); the
+ * reader sees it in no pool. */
+enum { LINE_WORDS = 8, STRIP_MOST = UL_UNIT_BYTES / 16 / LINE_WORDS };
+static uint32_t free_strips[STRIP_MOST + 1]; /* [lines]: index + 1 in UL_ENTRIES */
 
-static unsigned strip_bits(uint32_t capacity) {
-  uint32_t words = capacity + 1; /* a span has its requested size beside its entry */
-  unsigned bits = 32 - (unsigned)__builtin_clz(words - 1);
-  if (capacity > 1) bits = 32 - (unsigned)__builtin_clz(capacity - 1);
-  return bits < STRIP_MIN_BITS ? STRIP_MIN_BITS : bits;
+static unsigned strip_lines(uint32_t capacity) {
+  uint32_t words = capacity > 1 ? capacity : 2; /* a span has its requested size, too */
+  return (words + LINE_WORDS - 1) / LINE_WORDS;
 }
 
 static uint64_t *take(uint32_t capacity, uint32_t *entry) {
   if (!recording || recording_stopped()) return NULL;
-  unsigned bits = strip_bits(capacity);
-  uint32_t index = free_strips[bits];
+  unsigned lines = strip_lines(capacity);
+  uint32_t index = free_strips[lines];
   if (index) {
     uint64_t *words = table_at(UL_ENTRIES, --index);
-    free_strips[bits] = (uint32_t)words[0];
+    free_strips[lines] = (uint32_t)words[0];
     words[0] = 0;
   } else {
-    index = table_append(UL_ENTRIES, 1u << bits);
+    index = table_append(UL_ENTRIES, lines * LINE_WORDS);
     if (index == TABLE_NONE) return NULL;
   }
   *entry = index;
@@ -48,10 +46,10 @@ static uint64_t *take(uint32_t capacity, uint32_t *entry) {
 
 static void give(uint64_t *entries, uint32_t entry, uint32_t capacity) {
   if (!entries || !recording || recording_stopped()) return;
-  unsigned bits = strip_bits(capacity);
-  memset(entries, 0, sizeof *entries << bits);
-  entries[0] = free_strips[bits];
-  free_strips[bits] = entry + 1;
+  unsigned lines = strip_lines(capacity);
+  memset(entries, 0, lines * LINE_WORDS * sizeof *entries);
+  entries[0] = free_strips[lines];
+  free_strips[lines] = entry + 1;
 }
 
 static bool recorded(const void *record) {
