@@ -25,7 +25,7 @@ struct piece {
   char *at;
   uint32_t segment;
 };
-enum { PIECES = 96, SPARE_LESS = 32 << 10, OWN_LEAST = 512 << 10, OWN_STEP = 256 << 10 };
+enum { PIECES = 96, SPARE_LESS = 32 << 10, OWN_LEAST = 32 << 10, OWN_STEP = 32 << 10 };
 
 /* What is appended at once is a multiple of `unit` if it is a piece. */
 static const struct shape {

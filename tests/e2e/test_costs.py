@@ -1,5 +1,6 @@
 """What recording costs, in work that can be counted: it must not grow unnoticed."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -98,3 +99,25 @@ def test_what_a_reader_needs_of_memory(tmp_path):
         stacks = sum(b'"stack"' in line for line in out.read_bytes().splitlines())
         assert stacks >= 20_000
         assert resident < 60e6
+
+
+def on_disk(file):
+    return os.stat(file).st_blocks * 512
+
+
+@pytest.mark.parametrize("stacks,blocks,most", [(14003, 100_000, 2_600_000), (100, 1_000_000, 10_500_000)])
+def test_bytes_of_a_recording(recorder, stacks, blocks, most):
+    r = recorder.run(program("sites"), str(stacks), str(blocks), "40", env={"ULLAGE_SCAN": "no"})
+    assert r.stdout == b"done\n"
+    report = recorder.answer("report")
+    assert report["heap"]["live_blocks"] >= blocks
+    print(f"{stacks} stacks, {blocks} blocks: {on_disk(recorder.file):,} bytes")
+    assert on_disk(recorder.file) < most
+
+
+def test_system_calls_for_a_new_stack(tmp_path):
+    """Only when a table grows, or a page of its index."""
+    few, _ = system_calls(tmp_path, program("sites"), "2000", "32000", "40")
+    many, _ = system_calls(tmp_path, program("sites"), "32000", "32000", "40")
+    print(f"{(many - few) / 30000:.3f} system calls for a new stack")
+    assert many - few < 30000 / 4

@@ -1,0 +1,50 @@
+/* sites.c - many call stacks: sites STACKS BLOCKS BYTES
+ *
+ * BLOCKS blocks stay live at the end, allocated in turn on STACKS stacks of six to eight
+ * frames. */
+#include "common.h"
+
+typedef void *step(unsigned long path, int depth, size_t bytes);
+static step *const steps[16];
+static void *volatile *kept;
+
+#define STEP(i)                                                                          \
+  static NOINLINE void *step##i(unsigned long path, int depth, size_t bytes) {           \
+    void *p = depth ? steps[path & 15](path >> 4, depth - 1, bytes) : malloc(bytes);     \
+    CHECK(p);                                                                            \
+    return p;                                                                            \
+  }
+STEP(0)
+STEP(1)
+STEP(2)
+STEP(3)
+STEP(4)
+STEP(5)
+STEP(6)
+STEP(7)
+STEP(8)
+STEP(9)
+STEP(10)
+STEP(11)
+STEP(12)
+STEP(13)
+STEP(14)
+STEP(15)
+static step *const steps[16] = {step0,  step1,  step2,  step3, step4,  step5,
+                                step6,  step7,  step8,  step9, step10, step11,
+                                step12, step13, step14, step15};
+
+int main(int argc, char **argv) {
+  CHECK(argc == 4);
+  unsigned long stacks = strtoul(argv[1], NULL, 10), blocks = strtoul(argv[2], NULL, 10);
+  size_t bytes = strtoul(argv[3], NULL, 10);
+  int depth = 1;
+  for (unsigned long n = stacks - 1; n >= 16; n /= 16)
+    depth++;
+  kept = calloc(blocks, sizeof *kept);
+  CHECK(kept);
+  for (unsigned long i = 0; i < blocks; i++)
+    kept[i] = step0(i % stacks, depth, bytes);
+  printf("done\n");
+  return 0;
+}
