@@ -298,10 +298,11 @@ struct ul_snapshot {
   uint64_t tool_bytes;                /* private memory of ullage itself, mapped */
   uint64_t recording_bytes;
   uint32_t arenas, larges;
-  uint64_t own_bytes,
-      own_blocks; /* of live_*: ullage's own libraries' (UL_SITE_ULLAGE) */
-  uint64_t own_allocations, own_allocated_bytes; /* of allocations, allocated_bytes */
-};                                               /* 256 bytes */
+  /* Of live_*, allocations and allocated_bytes: not this process's doing, but that of
+   * ullage's libraries (UL_SITE_ULLAGE), or of its parent before the fork. */
+  uint64_t other_bytes, other_blocks;
+  uint64_t other_allocations, other_allocated_bytes;
+}; /* 256 bytes */
 
 /* Rows: who holds what was live then. First those of sites, then of nodes, then of codes,
  * each by number. A row is three numbers,
@@ -315,7 +316,7 @@ struct ul_snapshot {
  * A site that holds less than least_bytes[UL_ROW_SITE] has no row: what it holds is
  * handed to its parent node. A node to which less than least_bytes[UL_ROW_NODE] was
  * handed hands it to its own parent; the reserved nodes keep what comes to them. So the
- * rows of sites and nodes add up to live_bytes - own_bytes and live_blocks - own_blocks.
+ * rows of sites and nodes add up to live_bytes - other_bytes and live_blocks - other_blocks.
  *
  * A code's row is what lives at all sites in whose stacks it is, once or more often, if
  * that is least_bytes[UL_ROW_CODE] or more.
@@ -421,7 +422,9 @@ enum ul_stop { /* why the recording stops before the program */
 /* What is in a recording only if its bit in header.features is set: where it is not, the
  * fields say nothing, for "not recorded" is not 0. The bit is set after what it stands
  * for is there. Bits that a reader does not know are ignored. */
-enum ul_feature { UL_FEATURE_NONE };
+enum ul_feature {
+  UL_FEATURE_INHERITED = 1 << 0, /* a forked child: inherited_sites and the like */
+};
 
 enum ul_evidence { UL_EVIDENCE_NONE, UL_EVIDENCE_PAGEMAP, UL_EVIDENCE_MINCORE };
 
@@ -535,6 +538,13 @@ struct ul_header {
   uint64_t missed_bytes;    /* live, at a peak without a snapshot: too many, too costly */
   uint64_t missed_ms;
   uint64_t features; /* bits by enum ul_feature */
+  /* A forked child (UL_FEATURE_INHERITED). Sites below that number are the parent's: what
+   * is live there was allocated before the fork, and counts as allocated once. A stack on
+   * which both have allocated is two sites. Blocks without a stack are the child's. */
+  uint32_t inherited_sites;
+  uint32_t reserved;
+  struct ul_amount inherited;      /* live at the fork */
+  struct ul_amount inherited_lost; /* of it, at the scan: in no verdict */
   struct ul_table_head table[32];
   uint64_t fallbacks[UL_FB_SLOTS];
   struct ul_scan scan;
@@ -547,6 +557,11 @@ struct ul_header {
   struct ul_amount
       of_main; /* lost blocks that only main's frame held, which had called exit */
 };
+
+static inline int ul_is_inherited(const struct ul_header *h, uint32_t site) {
+  return site < h->inherited_sites &&
+         (site >= UL_SITE_RESERVED || site == UL_SITE_EARLY);
+}
 
 _Static_assert(sizeof(struct ul_header) <= UL_HEADER_BYTES, "header");
 _Static_assert(sizeof(struct ul_module) == 64, "module");

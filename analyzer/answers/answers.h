@@ -37,6 +37,8 @@ const struct ul_leak **leaks_of(const struct recording *r, enum ul_verdict verdi
 /* What can be reached thanks to a heuristic only. */
 /* Of what is lost, what main's own frame held when main ended the process. */
 struct ul_amount leaks_of_main(const struct recording *r);
+/* Lost in a forked child, allocated by its parent: in no verdict. */
+struct ul_amount leaks_inherited(const struct recording *r);
 struct ul_amount leaks_rescued(const struct recording *r, enum ul_heuristic by);
 /* How old what was born then was at the scan, milliseconds. */
 uint64_t leaks_age_ms(const struct recording *r, uint32_t birth);

@@ -18,7 +18,9 @@ static uint64_t sum(const struct balance *b) {
 
 static void add_heap(struct balance *b, const struct block_sums *s, uint64_t cached) {
   add(b, "live blocks, as requested",
-      s->small_requested + s->large_requested - s->own_requested);
+      s->small_requested + s->large_requested - s->own_requested -
+          s->inherited_requested);
+  add(b, "live blocks inherited from the parent", s->inherited_requested);
   add(b, "ullage: blocks of its own libraries", s->own_requested);
   add(b, "slack: usable but not requested", s->small_slack + s->large_slack);
   add(b, "free blocks in used pools", s->free_bytes);
@@ -105,7 +107,8 @@ static void by_mappings(const struct recording *r, struct balance *b) {
 
 /* ---- from a snapshot ----------------------------------------------------------- */
 
-static void by_snapshot(struct balance *b, const struct ul_snapshot *s) {
+/* In a forked child, what ullage's own libraries have is with what is inherited. */
+static void by_snapshot(struct balance *b, const struct ul_snapshot *s, bool inherits) {
   struct block_sums sums = {.small_requested = s->small_requested,
                             .large_requested = s->large_requested,
                             .small_slack = s->small_slack,
@@ -113,7 +116,8 @@ static void by_snapshot(struct balance *b, const struct ul_snapshot *s) {
                             .free_bytes = s->free_bytes,
                             .tail_bytes = s->tail_bytes,
                             .empty_bytes = s->empty_bytes,
-                            .own_requested = s->own_bytes};
+                            .own_requested = inherits ? 0 : s->other_bytes,
+                            .inherited_requested = inherits ? s->other_bytes : 0};
   b->basis = BALANCE_SNAPSHOT;
   b->rss_bytes = s->rss_bytes;
   b->ms = s->ms;
@@ -130,6 +134,6 @@ struct balance balance_of(const struct recording *r) {
   if (recording_header(r)->end_rss_bytes)
     by_mappings(r, &b);
   else if (last && last->rss_bytes)
-    by_snapshot(&b, last);
+    by_snapshot(&b, last, recording_header(r)->features & UL_FEATURE_INHERITED);
   return b;
 }

@@ -62,7 +62,7 @@ static void add_ledger(const struct recording *r, const struct sites *sites,
   s->seconds[m] = (double)now / 1000;
   s->unseen[m] = 0;
   for (size_t i = 0; i < sites->count; i++)
-    if (sites->sum[i].blocks && !recording_site_is_own((uint32_t)i))
+    if (sites->sum[i].blocks && !sites->sum[i].of_others)
       s->samples[s->count++] = (struct sample){(uint32_t)i, m, sites->sum[i].bytes};
 }
 

@@ -11,7 +11,7 @@ static bool find_causes(const struct sites *sites, struct holders *h) {
   struct ul_amount *amount = calloc(sites->count + 1, sizeof *amount);
   if (!amount) return false;
   for (size_t i = 0; i < sites->count; i++)
-    if (!recording_site_is_own((uint32_t)i)) amount[i] = most_held(&sites->sum[i]);
+    if (!sites->sum[i].of_others) amount[i] = most_held(&sites->sum[i]);
   h->causes =
       causes_load(h->functions, sites,
                   &(struct cause_measure){.amount = amount, .count = sites->count});

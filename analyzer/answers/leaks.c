@@ -30,6 +30,11 @@ struct ul_amount leaks_of_main(const struct recording *r) {
   return recording_header(r)->of_main;
 }
 
+struct ul_amount leaks_inherited(const struct recording *r) {
+  const struct ul_header *h = recording_header(r);
+  return h->features & UL_FEATURE_INHERITED ? h->inherited_lost : (struct ul_amount){0};
+}
+
 struct ul_amount leaks_rescued(const struct recording *r, enum ul_heuristic by) {
   const struct ul_header *h = recording_header(r);
   return by < UL_HEURISTICS_OF_SCAN ? h->scan.rescued[by]

@@ -27,7 +27,9 @@ static void add_block(const struct live_block *b, void *context) {
   s->blocks++;
   s->bytes += b->requested;
   s->slack += b->usable - b->requested;
-  if (recording_site_is_own(s->site)) return;
+  if (s->of_others && !recording_site_is_own(s->site))
+    l->sites->inherited_bytes += b->requested;
+  if (s->of_others) return;
   l->sites->blocks++;
   l->sites->bytes += b->requested;
 }
@@ -51,7 +53,7 @@ static void add_counters(const struct recording *r, struct sites *s) {
     }
   for (size_t i = 0; i < s->count; i++) {
     const struct ul_counter *c = &s->sum[i].count;
-    if (!recording_site_is_own((uint32_t)i)) add_counter(&s->total, c);
+    if (!s->sum[i].of_others) add_counter(&s->total, c);
     if (c->allocations - c->frees != s->sum[i].blocks ||
         c->allocated_bytes - c->freed_bytes != s->sum[i].bytes)
       s->disagreeing++;
@@ -78,8 +80,10 @@ struct sites *sites_load(const struct recording *r) {
     free(s);
     return NULL;
   }
-  for (size_t i = 0; i < s->count; i++)
+  for (size_t i = 0; i < s->count; i++) {
     s->sum[i].site = (uint32_t)i;
+    s->sum[i].of_others = recording_site_is_others(r, (uint32_t)i);
+  }
   struct loading l = {s, timeline_start_ms(r), 0};
   uint64_t end = recording_duration_ms(r);
   l.duration = end > l.start ? end - l.start : 0;
@@ -109,8 +113,7 @@ const struct site_sum **sites_sorted(const struct sites *s, sites_key *key,
   *count = 0;
   if (!list) return NULL;
   for (size_t i = 0; i < s->count; i++)
-    if (!recording_site_is_own((uint32_t)i) && key(&s->sum[i]))
-      list[(*count)++] = &s->sum[i];
+    if (!s->sum[i].of_others && key(&s->sum[i])) list[(*count)++] = &s->sum[i];
   qsort_r(list, *count, sizeof *list, compare, &key);
   return list;
 }

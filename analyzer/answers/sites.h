@@ -8,6 +8,7 @@
 
 struct site_sum {
   uint32_t site;
+  bool of_others;                /* ullage's own, or inherited */
   uint16_t generations;          /* bit g: blocks born in the g-th 16th of the run live */
   uint64_t blocks, bytes;        /* live, from the ledger; requested bytes */
   uint64_t slack;                /* usable minus requested, of the live blocks */
@@ -19,9 +20,10 @@ struct site_sum {
 struct sites {
   struct site_sum *sum; /* indexed by site */
   size_t count;
-  /* The program's, without what ullage's own libraries have (UL_SITE_ULLAGE). */
+  /* This process's, without what is of others. */
   struct ul_counter total;
   uint64_t blocks, bytes; /* live in the ledger */
+  uint64_t inherited_bytes;
   /* Sites whose counters and ledger disagree: none when the program was at rest. */
   uint64_t disagreeing;
 };
@@ -30,7 +32,7 @@ struct sites {
 struct sites *sites_load(const struct recording *r);
 void sites_free(struct sites *s);
 
-/* The program's sites for which key is not 0, largest first (equal: lowest site first);
+/* This process's sites for which key is not 0, largest first (equal: lowest site first);
  * *count of them. The caller frees the array; NULL if there is no memory. */
 typedef uint64_t sites_key(const struct site_sum *s);
 const struct site_sum **sites_sorted(const struct sites *s, sites_key *key,

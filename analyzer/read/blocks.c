@@ -42,10 +42,18 @@ void blocks_each(const struct recording *r, blocks_visit *visit, void *context) 
   each_large(r, visit, context);
 }
 
+struct adding {
+  const struct recording *r;
+  struct block_sums sums;
+};
+
 static void add_block(const struct live_block *b, void *context) {
-  struct block_sums *s = context;
+  struct adding *a = context;
+  struct block_sums *s = &a->sums;
+  uint32_t site = ul_entry_site(b->entry);
   s->blocks++;
-  if (recording_site_is_own(ul_entry_site(b->entry))) s->own_requested += b->requested;
+  if (recording_site_is_own(site)) s->own_requested += b->requested;
+  if (recording_site_is_inherited(a->r, site)) s->inherited_requested += b->requested;
   if (b->large) {
     s->larges++;
     s->large_bytes += b->usable;
@@ -58,9 +66,10 @@ static void add_block(const struct live_block *b, void *context) {
 }
 
 struct block_sums blocks_sum(const struct recording *r) {
-  struct block_sums s = {0};
+  struct adding adding = {.r = r};
   const struct ul_arena *a;
-  blocks_each(r, add_block, &s);
+  blocks_each(r, add_block, &adding);
+  struct block_sums s = adding.sums;
   for (uint64_t i = 0; (a = recording_arena(r, i)); i++) {
     if (!a->base) continue;
     s.arenas++;

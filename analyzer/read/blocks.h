@@ -28,6 +28,7 @@ struct block_sums {
   uint64_t small_requested, small_slack, free_bytes, tail_bytes;
   uint64_t large_requested, large_slack;
   uint64_t own_requested; /* of both: ullage's own libraries' */
+  uint64_t inherited_requested;
 };
 struct block_sums blocks_sum(const struct recording *r);
 #endif

@@ -109,6 +109,15 @@ uint64_t recording_address(const struct recording *r, uint64_t code);
 static inline bool recording_site_is_own(uint32_t site) {
   return site == UL_SITE_ULLAGE;
 }
+/* Of a forked child: what its parent has allocated there before. */
+static inline bool recording_site_is_inherited(const struct recording *r, uint32_t site) {
+  const struct ul_header *h = recording_header(r);
+  return h->features & UL_FEATURE_INHERITED && ul_is_inherited(h, site);
+}
+/* Either: not this process's doing. */
+static inline bool recording_site_is_others(const struct recording *r, uint32_t site) {
+  return recording_site_is_own(site) || recording_site_is_inherited(r, site);
+}
 /* What a site without a stack stands for, such as "allocated before ullage was up";
  * NULL for a site with one. */
 const char *recording_site_note(uint32_t site);

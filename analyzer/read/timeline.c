@@ -13,17 +13,17 @@ static bool used(const struct ul_snapshot *s, bool peaks) {
   return s->kind != UL_SNAPSHOT_FREE && (peaks || s->kind != UL_SNAPSHOT_PEAK);
 }
 
-static uint64_t without(uint64_t all, uint64_t own) {
-  return all > own ? all - own : 0;
+static uint64_t without(uint64_t all, uint64_t others) {
+  return all > others ? all - others : 0;
 }
 uint64_t timeline_live_bytes(const struct ul_snapshot *s) {
-  return without(s->live_bytes, s->own_bytes);
+  return without(s->live_bytes, s->other_bytes);
 }
 uint64_t timeline_live_blocks(const struct ul_snapshot *s) {
-  return without(s->live_blocks, s->own_blocks);
+  return without(s->live_blocks, s->other_blocks);
 }
 uint64_t timeline_allocations(const struct ul_snapshot *s) {
-  return without(s->allocations, s->own_allocations);
+  return without(s->allocations, s->other_allocations);
 }
 
 static bool higher(const struct ul_snapshot *s, const struct ul_snapshot *than) {
@@ -40,7 +40,7 @@ const struct ul_snapshot *timeline_peak(const struct recording *r) {
 uint64_t timeline_peak_bytes(const struct recording *r) {
   const struct ul_snapshot *peak = timeline_peak(r);
   if (!peak) return 0;
-  uint64_t missed = without(recording_header(r)->missed_bytes, peak->own_bytes);
+  uint64_t missed = without(recording_header(r)->missed_bytes, peak->other_bytes);
   return missed > timeline_live_bytes(peak) ? missed : timeline_live_bytes(peak);
 }
 

@@ -169,6 +169,12 @@ static void dump_program(struct dump *d) {
   number(d, "start_mono_ns", h->start_mono_ns);
   number(d, "forked", h->forked);
   number(d, "forked_ms", h->forked_ms);
+  number(d, "features", h->features);
+  number(d, "inherited_sites", h->inherited_sites);
+  number(d, "inherited_bytes", h->inherited.bytes);
+  number(d, "inherited_blocks", h->inherited.blocks);
+  number(d, "inherited_lost_bytes", h->inherited_lost.bytes);
+  number(d, "inherited_lost_blocks", h->inherited_lost.blocks);
   number(d, "depth_limit", h->depth_limit);
   end(d);
   for (uint32_t i = 0; (argument = recording_argument(d->r, i)); i++) {
@@ -469,10 +475,10 @@ static void dump_snapshot(struct dump *d, uint64_t i, const struct ul_snapshot *
   number(d, "recording_bytes", s->recording_bytes);
   number(d, "arenas", s->arenas);
   number(d, "larges", s->larges);
-  number(d, "own_bytes", s->own_bytes);
-  number(d, "own_blocks", s->own_blocks);
-  number(d, "own_allocations", s->own_allocations);
-  number(d, "own_allocated_bytes", s->own_allocated_bytes);
+  number(d, "other_bytes", s->other_bytes);
+  number(d, "other_blocks", s->other_blocks);
+  number(d, "other_allocations", s->other_allocations);
+  number(d, "other_allocated_bytes", s->other_allocated_bytes);
   number(d, "row_bytes", s->row_bytes);
   number(d, "site_rows", s->rows[UL_ROW_SITE]);
   number(d, "node_rows", s->rows[UL_ROW_NODE]);

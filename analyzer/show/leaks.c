@@ -143,12 +143,14 @@ static int print_json(const struct recording *r, const struct sites *s,
     json_put(rescued, heuristics[h], amount(by.bytes, by.blocks));
   }
   struct ul_amount of_main = leaks_of_main(r);
+  struct ul_amount inherited = leaks_inherited(r);
   struct json_stream j;
   json_begin(&j, o);
   json_member(&j, "scan", scan_object(r));
   json_member(&j, "totals", totals);
   json_member(&j, "rescued", rescued);
   json_member(&j, "of_main", amount(of_main.bytes, of_main.blocks));
+  json_member(&j, "inherited", amount(inherited.bytes, inherited.blocks));
   json_list(&j, "leaks");
   write_leaks(&j, r);
   json_list_end(&j);
@@ -245,6 +247,11 @@ static void print_totals(const struct recording *r, const struct view_options *o
         o->out,
         "  %s (%s) of what is lost main's own frame held when main ended the process\n",
         text_plural(of_main.blocks, "block", "blocks"), text_size(o, of_main.bytes));
+  struct ul_amount inherited = leaks_inherited(r);
+  if (inherited.blocks)
+    fprintf(o->out, "  of what its parent had allocated, %s (%s) is lost, too\n",
+            text_plural(inherited.blocks, "block", "blocks"),
+            text_size(o, inherited.bytes));
 }
 
 static void print_scan(const struct ul_scan *scan, const struct view_options *o) {

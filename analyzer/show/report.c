@@ -102,6 +102,7 @@ static json_t *heap_object(const struct recording *r, const struct sites *s) {
   json_t *object = json_object();
   json_put(object, "live_bytes", json_bytes(s->bytes));
   json_put(object, "live_blocks", json_bytes(s->blocks));
+  json_put(object, "inherited_bytes", json_bytes(s->inherited_bytes));
   json_put(object, "peak_bytes", json_bytes(peak_bytes(r, s)));
   json_put(object, "peak_pictured_bytes",
            json_bytes(peak ? timeline_live_bytes(peak) : 0));

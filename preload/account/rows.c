@@ -89,15 +89,19 @@ static void add(struct sum *to, const struct sum *s) {
 
 /* ---- sites --------------------------------------------------------------------- */
 
+static bool is_of_others(size_t site) {
+  return site == UL_SITE_ULLAGE || ul_is_inherited(recording, (uint32_t)site);
+}
+
 static void add_counter(size_t site, const struct ul_counter *n, struct ul_snapshot *s) {
   struct sum live = {(int64_t)(n->allocations - n->frees),
                      (int64_t)(n->allocated_bytes - n->freed_bytes)};
   s->allocations += n->allocations;
   s->allocated_bytes += n->allocated_bytes;
   if (live.blocks || live.bytes) add(site_sum(site), &live);
-  if (site != UL_SITE_ULLAGE) return;
-  s->own_allocations += n->allocations;
-  s->own_allocated_bytes += n->allocated_bytes;
+  if (!is_of_others(site)) return;
+  s->other_allocations += n->allocations;
+  s->other_allocated_bytes += n->allocated_bytes;
 }
 
 static void add_chunk(uint64_t c, struct ul_snapshot *s) {
@@ -121,15 +125,16 @@ bool rows_count(struct ul_snapshot *s) {
   if (chunks > table_count(UL_CHUNKS)) chunks = table_count(UL_CHUNKS);
   for (uint64_t c = 0; c < chunks; c++)
     add_chunk(c, s);
-  struct sum live = {0};
+  struct sum live = {0}, others = {0};
   for (size_t i = 1; i < sites; i++) {
     if (site_sum(i)->blocks < 0 || site_sum(i)->bytes < 0) settle(site_sum(i));
     add(&live, site_sum(i));
+    if (is_of_others(i)) add(&others, site_sum(i));
   }
   s->live_blocks = (uint64_t)live.blocks;
   s->live_bytes = (uint64_t)live.bytes;
-  s->own_blocks = (uint64_t)site_sum(UL_SITE_ULLAGE)->blocks;
-  s->own_bytes = (uint64_t)site_sum(UL_SITE_ULLAGE)->bytes;
+  s->other_blocks = (uint64_t)others.blocks;
+  s->other_bytes = (uint64_t)others.bytes;
   return true;
 }
 
@@ -210,7 +215,7 @@ static void hand_over_node(uint32_t i, int64_t least) {
 static uint32_t site_rows(int64_t least) {
   size_t before = rows;
   for (uint32_t i = 1; i < sites; i++)
-    if (i != UL_SITE_ULLAGE && (site_sum(i)->blocks || site_sum(i)->bytes))
+    if (!is_of_others(i) && (site_sum(i)->blocks || site_sum(i)->bytes))
       hand_over_site(i, least);
   return (uint32_t)(rows - before);
 }

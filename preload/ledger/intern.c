@@ -271,6 +271,10 @@ uint32_t intern(struct intern *t, uint64_t word) {
   return n;
 }
 
+void intern_begin_anew(struct intern *t) {
+  atomic_store(&t->directory, NULL);
+}
+
 void intern_fork_prepare(void) {
   lock_take(&lock);
 }

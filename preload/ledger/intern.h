@@ -21,6 +21,9 @@ struct intern {
  * all numbers that were known when it was first asked for. Any thread. */
 uint32_t intern(struct intern *, uint64_t word);
 
+/* From now on all words are new; the numbers that there are stay. Only one thread. */
+void intern_begin_anew(struct intern *);
+
 /* Around fork: the lock of the slow path ("intern" in lock.h). */
 void intern_fork_prepare(void);
 void intern_fork_parent(void);

@@ -160,3 +160,13 @@ uint32_t site_capture(struct heap *h, struct entrance e) {
   thread_state.capturing = 0;
   return site;
 }
+
+/* Codes and nodes are the same as before. */
+void site_begin_anew(struct heap *h) {
+  intern_begin_anew(&sites);
+  if (!h) return;
+  struct book *b = book_of(h);
+  if (b->memory) memset(b->memory, 0, sizeof *b->memory);
+  for (uint32_t i = 0; i < b->walk.depth; i++)
+    b->walk.frames[i].site = 0;
+}

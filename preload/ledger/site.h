@@ -16,6 +16,9 @@ extern uint32_t
 /* The site of the allocation by who entered there; never UL_SITE_NONE. h: the calling
  * thread's heap. No lock of ours held. Keeps errno. */
 uint32_t site_capture(struct heap *h, struct entrance e);
+/* In a forked child: each stack gets another site than it had. h: the only heap, or NULL.
+ */
+void site_begin_anew(struct heap *h);
 
 /* The same, if the stack is that of the heap's last walk; else `counter` is NULL. Calls
  * nothing.

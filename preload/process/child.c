@@ -24,8 +24,8 @@ static uint64_t largest_live(int kind) {
   for (uint64_t i = 0; i < table_count(UL_SNAPSHOTS); i++) {
     const struct ul_snapshot *s = table_at(UL_SNAPSHOTS, i);
     bool counts = kind < 0 ? s->kind != UL_SNAPSHOT_FREE : s->kind == (uint32_t)kind;
-    if (counts && s->live_bytes > most + s->own_bytes)
-      most = s->live_bytes - s->own_bytes;
+    if (counts && s->live_bytes > most + s->other_bytes)
+      most = s->live_bytes - s->other_bytes;
   }
   return most;
 }
@@ -39,7 +39,8 @@ static uint64_t allocations(void) {
   uint64_t n = 0;
   for (uint64_t i = 0; i < table_count(UL_COUNTERS); i++) {
     const struct ul_chunk *chunk = table_at(UL_CHUNKS, i / UL_CHUNK_SITES);
-    if (chunk->first_site + i % UL_CHUNK_SITES != UL_SITE_ULLAGE)
+    uint32_t site = chunk->first_site + (uint32_t)(i % UL_CHUNK_SITES);
+    if (site != UL_SITE_ULLAGE && !ul_is_inherited(recording, site))
       n += ((const struct ul_counter *)table_at(UL_COUNTERS, i))->allocations;
   }
   return n;

@@ -212,14 +212,27 @@ static void fork_parent(void) {
   os_release_signals(forking.signals);
 }
 
-/* The child's history begins here: what it has is all there is. */
-static void forget_history(void) {
+/* What is live was allocated by the parent, on sites that are its own. */
+static void inherit(void) {
+  recording->inherited = (struct ul_amount){0};
+  recording->inherited_sites = (uint32_t)table_count(UL_SITES);
+  recording->features |= UL_FEATURE_INHERITED;
   for (uint64_t i = 0; i < table_count(UL_COUNTERS); i++) {
+    const struct ul_chunk *chunk = table_at(UL_CHUNKS, i / UL_CHUNK_SITES);
     struct ul_counter *c = table_at(UL_COUNTERS, i);
     c->allocations -= c->frees;
     c->allocated_bytes -= c->freed_bytes;
     c->frees = c->freed_bytes = c->temporary = c->lifetime_ms = 0;
+    if (!ul_is_inherited(recording, chunk->first_site + (uint32_t)(i % UL_CHUNK_SITES)))
+      continue;
+    recording->inherited.blocks += c->allocations;
+    recording->inherited.bytes += c->allocated_bytes;
   }
+  site_begin_anew(thread_state.heap);
+}
+
+/* The child's history begins here. */
+static void forget_history(void) {
   memset(recording->fallbacks, 0, sizeof recording->fallbacks);
   memset(&recording->scan, 0, sizeof recording->scan);
   for (unsigned i = 0; i < UL_MISUSES * UL_MISUSE_SITES; i++)
@@ -282,6 +295,7 @@ static void become_child(void) {
   recording->state = UL_STATE_RUNNING;
   recording->children = 0;
   forget_history();
+  inherit();
   recording_identify();
   page_set_recording(true);
   snapshot_due_ms = recording_ms() + SETTLE_MS;
@@ -443,7 +457,8 @@ static bool asked_to_end(void) {
   return os_pending_signals() & ~pending_before & asks;
 }
 
-/* An exec may fail. Then those that could not be stopped must not have been unrecorded. */
+/* An exec may fail. Then those that could not be stopped must not have been unrecorded.
+ */
 static void stop_recording(void) {
   if (recording->state != UL_STATE_EXECED) page_set_recording(false);
 }
@@ -472,15 +487,14 @@ static void tell_all(bool scanned) {
 }
 
 /* A child that is not the main process: is a recording of it worth its file? Decided as
- * cheaply as can be, for a build has thousands of them. */
+ * cheaply as can be, for a build has thousands of them. Nor is what it lost unknown when
+ * there are recordings enough. */
 static void finish_child(void) {
-  bool scanned = false, tell = child_has_something_to_tell();
-  if (!tell && settings.scan && child_might_have_leaks_to_tell()) {
-    scan();
-    scanned = true;
-    tell = child_has_something_to_tell();
-  }
-  if (tell && child_may_keep()) {
+  bool tell = child_has_something_to_tell(), keep = tell && child_may_keep();
+  bool scanned = !keep && settings.scan && child_might_have_leaks_to_tell();
+  if (scanned) scan();
+  if (scanned && !tell) keep = child_has_something_to_tell() && child_may_keep();
+  if (keep) {
     /* For the scan the others are stopped. */
     settle(settings.scan || has_one_thread(), true);
     if (!recording_stopped()) tell_all(scanned);

@@ -38,7 +38,7 @@ struct result {
   struct ul_amount rescued[UL_HEURISTICS];
   bool stacks_known;
   int pagemap; /* of the copy; < 0: none. The original closes it, even if the copy dies */
-  struct ul_amount of_main;
+  struct ul_amount of_main, inherited_lost;
   uint32_t rows_used, rows_capacity;
   struct ul_leak rows[];
 };
@@ -87,18 +87,28 @@ static struct ul_leak *row_for(uint32_t site, enum ul_verdict verdict) {
   return &r->rows[*index - 1];
 }
 
+/* A leader of the parent's is told of by the parent. */
 static void tell_leader(const struct found *f, uint64_t blocks, uint64_t bytes) {
+  if (ul_is_inherited(recording, ul_entry_site(found_entry(f)))) return;
   struct ul_leak *row = row_for(ul_entry_site(found_entry(f)), UL_DEFINITE);
   row->indirect_blocks += blocks;
   row->indirect_bytes += bytes;
 }
 
+static void tell_inherited(const struct found *f, enum ul_verdict verdict) {
+  if (verdict != UL_DEFINITE && verdict != UL_INDIRECT) return;
+  scan.result->inherited_lost.blocks++;
+  scan.result->inherited_lost.bytes += found_requested(f);
+}
+
 /* Of the program's blocks: our own libraries' are roots. */
 static void tell(const struct found *f) {
-  if (ul_entry_site(found_entry(f)) == UL_SITE_ULLAGE) return;
+  uint32_t site = ul_entry_site(found_entry(f));
+  if (site == UL_SITE_ULLAGE) return;
   enum ul_verdict verdict = mark_verdict(f);
+  if (ul_is_inherited(recording, site)) return tell_inherited(f, verdict);
   struct ul_scan *s = &scan.result->scan;
-  struct ul_leak *row = row_for(ul_entry_site(found_entry(f)), verdict);
+  struct ul_leak *row = row_for(site, verdict);
   uint32_t birth = ul_entry_birth(found_entry(f));
   if (row->blocks == 0 || birth < row->oldest_birth) {
     row->oldest_birth = birth;
@@ -346,6 +356,7 @@ static void store_results(void) {
   memcpy(s->totals, r->scan.totals, sizeof s->totals);
   store_rescued(r->rescued);
   store_of_main(&r->of_main);
+  recording->inherited_lost = r->inherited_lost;
   if (!r->stacks_known) fallback(UL_FB_STACKS_UNKNOWN);
   s->took_us = (os_monotonic_ns() - job.begun_ns) / 1000;
   __atomic_store_n(&s->state, UL_SCAN_DONE, __ATOMIC_RELEASE);

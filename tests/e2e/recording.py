@@ -158,7 +158,7 @@ class Recording:
                 continue
             rows = [r for r in self.rows(s) if r[0] < 2]
             for i, what in ((2, "blocks"), (3, "bytes")):
-                held = sum(r[i] for r in rows) + s["own_" + what]
+                held = sum(r[i] for r in rows) + s["other_" + what]
                 if held != s["live_" + what]:
                     found.append(f"snapshot at {s['ms']} ms: {s['live_' + what]} live {what}, "
                                  f"in rows {held}")
