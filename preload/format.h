@@ -329,7 +329,7 @@ struct ul_snapshot {
 /* ---- the scan at exit ---------------------------------------------------------- */
 
 enum ul_verdict {
-  UL_NO_VERDICT,
+  UL_NO_VERDICT, /* not known */
   UL_DEFINITE, /* nothing points to it (a cycle has one such leader) */
   UL_INDIRECT, /* reached only from definitely lost blocks */
   UL_POSSIBLE, /* reached only through pointers into the middle of blocks */
@@ -367,7 +367,10 @@ enum ul_scan_state {
   UL_SCAN_NONE,    /* not asked for, or the process did not get there */
   UL_SCAN_RUNNING, /* also what a crash of the scan leaves behind */
   UL_SCAN_DONE,
-  UL_SCAN_FAILED /* scan.error says why */
+  UL_SCAN_FAILED, /* scan.error says why */
+  /* The limit came before all that can be reached was met: what is called reachable is,
+   * and nothing is known of the others (UL_NO_VERDICT). */
+  UL_SCAN_PARTIAL
 };
 struct ul_scan {
   uint32_t state;
@@ -377,6 +380,10 @@ struct ul_scan {
   uint32_t threads;                /* whose stacks were roots */
   uint32_t threads_unstopped;      /* whose registers could not be had */
   uint64_t unreadable_pages;
+  uint32_t limit_seconds; /* 0: there was none */
+  /* 1: the limit came before all leaders were found: lost blocks of which it is not known
+   * whether another leads to them count as definite. */
+  uint32_t leaders_unknown;
   struct ul_amount totals[UL_VERDICTS], rescued[UL_HEURISTICS_OF_SCAN];
 };
 

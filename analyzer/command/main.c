@@ -39,6 +39,8 @@ static const struct verb verbs[] = {
      "      --depth=N             innermost frames told of each call stack, 1 to 1024\n"
      "                            (default: 1024)\n"
      "      --scan=yes|no         look for leaks at the end (default: yes)\n"
+     "      --scan-limit=SECONDS  after which that ends with what is known (default: 60;\n"
+     "                            0: no limit)\n"
      "      --heuristics=LIST     pointers into blocks that count: all (default), none, names\n"
      "      --disk=MIB            what all recordings of the run may have on the disk\n"
      "                            (default: 1024, or a tenth of what is free)\n"

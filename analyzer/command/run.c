@@ -27,6 +27,7 @@
 
 #define OLD_NAMES 1000 /* earlier recordings of one name that are kept apart */
 #define DEPTH_MAX 1024
+#define SCAN_LIMIT_MAX 1000000   /* seconds */
 #define DISK_MAX (1u << 20)      /* MiB */
 #define FIRST_BYTES (512u << 10) /* what a recording begins with, and a little more */
 
@@ -36,6 +37,7 @@ struct run {
   const char *file; /* as given; NULL: ullage.PROGRAM.PID */
   enum answer children, scan, python_malloc;
   unsigned depth, disk;   /* 0: unsaid */
+  const char *scan_limit; /* NULL: unsaid */
   const char *readers;    /* NULL: unsaid */
   const char *heuristics; /* NULL: unsaid */
   bool quiet;
@@ -52,6 +54,7 @@ enum {
   OPTION_CHILDREN = 256,
   OPTION_DEPTH,
   OPTION_SCAN,
+  OPTION_SCAN_LIMIT,
   OPTION_HEURISTICS,
   OPTION_PYTHON,
   OPTION_DISK,
@@ -63,6 +66,7 @@ static const struct option options[] = {
     {"children", required_argument, NULL, OPTION_CHILDREN},
     {"depth", required_argument, NULL, OPTION_DEPTH},
     {"scan", required_argument, NULL, OPTION_SCAN},
+    {"scan-limit", required_argument, NULL, OPTION_SCAN_LIMIT},
     {"heuristics", required_argument, NULL, OPTION_HEURISTICS},
     {"python-malloc", required_argument, NULL, OPTION_PYTHON},
     {"disk", required_argument, NULL, OPTION_DISK},
@@ -109,6 +113,16 @@ static int parse_disk(struct run *run, const char *mib) {
                    DISK_MAX);
 }
 
+static int parse_scan_limit(struct run *run, const char *seconds) {
+  unsigned number;
+  run->scan_limit = seconds;
+  if (parse_number(seconds, 0, SCAN_LIMIT_MAX, &number)) return EXIT_FINE;
+  return say_usage("run",
+                   "--scan-limit=%s: a number of seconds from 0 (no limit) to %u "
+                   "expected",
+                   seconds, SCAN_LIMIT_MAX);
+}
+
 static int parse_option(struct run *run, int option, char *argv[]) {
   switch (option) {
   case 'o':
@@ -121,6 +135,8 @@ static int parse_option(struct run *run, int option, char *argv[]) {
     return parse_answer("children", &run->children);
   case OPTION_SCAN:
     return parse_answer("scan", &run->scan);
+  case OPTION_SCAN_LIMIT:
+    return parse_scan_limit(run, optarg);
   case OPTION_HEURISTICS:
     return parse_heuristics(run, optarg);
   case OPTION_DISK:
@@ -337,6 +353,7 @@ static bool set_environment(const struct run *run) {
          set_number("ULLAGE_MAIN_PID", (unsigned)getpid()) &&
          set_answer("ULLAGE_CHILDREN", run->children) &&
          set_answer("ULLAGE_SCAN", run->scan) &&
+         (!run->scan_limit || set("ULLAGE_SCAN_LIMIT", run->scan_limit)) &&
          (!run->heuristics || set("ULLAGE_HEURISTICS", run->heuristics)) &&
          (!run->depth || set_number("ULLAGE_DEPTH", run->depth)) &&
          (!run->disk || set_number("ULLAGE_DISK", run->disk)) &&

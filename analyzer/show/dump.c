@@ -127,7 +127,7 @@ static const char *const kinds[] = {"free", "timed", "peak", "final"};
 static const char *const verdicts[] = {"none", "definite", "indirect", "possible",
                                        "reachable"};
 static const char *const heuristics[] = UL_HEURISTIC_NAMES;
-static const char *const scans[] = {"none", "running", "done", "failed"};
+static const char *const scans[] = {"none", "running", "done", "failed", "partial"};
 static const char *const mapping_kinds[] = {"anonymous", "stack",  "brk",      "code",
                                             "data",      "shared", "recording"};
 static const char *const misuses[] = {"freed_twice", "freed_inside", "resized_after_free",
@@ -523,8 +523,10 @@ static void dump_scan(struct dump *d) {
   number(d, "threads", s->threads);
   number(d, "threads_unstopped", s->threads_unstopped);
   number(d, "unreadable_pages", s->unreadable_pages);
+  number(d, "limit_seconds", s->limit_seconds);
+  number(d, "leaders_unknown", s->leaders_unknown);
   end(d);
-  for (uint64_t v = UL_DEFINITE; v < UL_VERDICTS; v++) {
+  for (uint64_t v = UL_NO_VERDICT; v < UL_VERDICTS; v++) {
     begin(d, "verdict");
     NAME(d, "name", verdicts, v);
     number(d, "blocks", s->totals[v].blocks);

@@ -5,23 +5,26 @@
 #include "show/text.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define TOP_TEXT 20u
 #define TOP_JSON 1000u
 
-static const char *const names[UL_VERDICTS] = {"none", "definite", "indirect", "possible",
-                                               "reachable"};
-static const char *const titles[UL_VERDICTS] = {"", "DEFINITELY LOST", "INDIRECTLY LOST",
-                                                "POSSIBLY LOST", "STILL REACHABLE"};
+static const char *const names[UL_VERDICTS] = {"unknown", "definite", "indirect",
+                                               "possible", "reachable"};
+static const char *const titles[UL_VERDICTS] = {"NOT KNOWN", "DEFINITELY LOST",
+                                                "INDIRECTLY LOST", "POSSIBLY LOST",
+                                                "STILL REACHABLE"};
 static const char *const meanings[UL_VERDICTS] = {
-    "", "nothing points to it", "only lost blocks point to it",
-    "only pointers into its middle", "in use, or kept to the end"};
+    "not come to within the limit of the scan", "nothing points to it",
+    "only lost blocks point to it", "only pointers into its middle",
+    "in use, or kept to the end"};
 static const char *const heuristics[UL_HEURISTICS] = UL_HEURISTIC_NAMES;
 /* In this order of interest. */
-static const enum ul_verdict order[] = {UL_DEFINITE, UL_POSSIBLE, UL_INDIRECT,
-                                        UL_REACHABLE};
+static const enum ul_verdict order[] = {UL_NO_VERDICT, UL_DEFINITE, UL_POSSIBLE,
+                                        UL_INDIRECT, UL_REACHABLE};
 #define VERDICTS (sizeof order / sizeof *order)
 
 /* ---- what there is ------------------------------------------------------------- */
@@ -35,12 +38,23 @@ static bool saw_its_end(const struct recording *r) {
 
 static const char *why_not_scanned(const struct recording *r) {
   const struct ul_scan *scan = &recording_header(r)->scan;
-  static char reason[128];
+  static char reason[256];
   if (recording_end(r) == RECORDING_RUNNING)
     return "the process is still running; the scan comes at its end";
   if (recording_header(r)->confined_ms)
     return "the program forbade itself the system calls of a scan (seccomp)";
   if (scan->state == UL_SCAN_RUNNING) return "the scan did not finish";
+  if (scan->state == UL_SCAN_PARTIAL) {
+    snprintf(reason, sizeof reason,
+             "the scan was ended after %" PRIu32
+             " s (--scan-limit): %s of %s were reached "
+             "by then",
+             scan->limit_seconds, text_count(scan->totals[UL_REACHABLE].blocks),
+             text_plural(scan->totals[UL_REACHABLE].blocks +
+                             scan->totals[UL_NO_VERDICT].blocks,
+                         "live block", "live blocks"));
+    return reason;
+  }
   if (scan->state == UL_SCAN_FAILED && scan->error == EINTR)
     return "the scan was cut short: the process was asked to end";
   if (scan->state == UL_SCAN_FAILED) {
@@ -95,11 +109,16 @@ static json_t *leak_object(const struct recording *r, const struct ul_leak *leak
   return object;
 }
 
+/* What a scan that was cut short did not come to is asked for by nobody, and told. */
+static bool is_wanted(const struct view_options *o, enum ul_verdict verdict) {
+  return verdict == UL_NO_VERDICT || wanted(o) & 1u << verdict;
+}
+
 static void write_leaks(struct json_stream *j, const struct recording *r) {
   const struct view_options *o = j->o;
   size_t most = o->top ? o->top : o->all ? SIZE_MAX : TOP_JSON;
   for (size_t v = 0; v < VERDICTS; v++) {
-    if (!(wanted(o) & 1u << order[v])) continue;
+    if (!is_wanted(o, order[v])) continue;
     size_t n;
     const struct ul_leak **list = leaks_of(r, order[v], &n);
     for (size_t i = 0; i < n && i < most; i++)
@@ -118,14 +137,16 @@ static void write_live(struct json_stream *j, const struct sites *s) {
 }
 
 static json_t *scan_object(const struct recording *r) {
-  static const char *const states[] = {"none", "running", "done", "failed"};
+  static const char *const states[] = {"none", "running", "done", "failed", "partial"};
   const struct ul_scan *scan = &recording_header(r)->scan;
   json_t *object = json_object();
-  json_put(object, "state", json_text(states[scan->state < 4 ? scan->state : 0]));
+  json_put(object, "state", json_text(states[scan->state < 5 ? scan->state : 0]));
   if (!leaks_known(r)) json_put(object, "reason", json_text(why_not_scanned(r)));
   json_put(object, "seconds", json_real((double)scan->took_us / 1e6));
   json_put(object, "root_bytes", json_bytes(scan->root_bytes));
   json_put(object, "heap_bytes", json_bytes(scan->heap_bytes));
+  json_put(object, "limit_seconds", json_integer(scan->limit_seconds));
+  json_put(object, "leaders_known", json_boolean(!scan->leaders_unknown));
   json_put(object, "threads", json_integer(scan->threads));
   json_put(object, "threads_unstopped", json_integer(scan->threads_unstopped));
   json_put(object, "unreadable_pages", json_bytes(scan->unreadable_pages));
@@ -136,7 +157,7 @@ static int print_json(const struct recording *r, const struct sites *s,
                       const struct view_options *o) {
   const struct ul_scan *scan = &recording_header(r)->scan;
   json_t *totals = json_object(), *rescued = json_object();
-  for (int v = UL_DEFINITE; v < UL_VERDICTS; v++)
+  for (int v = UL_NO_VERDICT; v < UL_VERDICTS; v++)
     json_put(totals, names[v], amount(scan->totals[v].bytes, scan->totals[v].blocks));
   for (int h = 0; h < UL_HEURISTICS; h++) {
     struct ul_amount by = leaks_rescued(r, h);
@@ -229,7 +250,7 @@ static void print_first_line(const struct recording *r, const struct view_option
 
 static void print_totals(const struct recording *r, const struct view_options *o) {
   const struct ul_scan *scan = &recording_header(r)->scan;
-  for (size_t i = 0; i < VERDICTS; i++)
+  for (size_t i = 1; i < VERDICTS; i++) /* all are known */
     fprintf(o->out, "  %-10s %14s  %14s   %s\n", names[order[i]],
             text_size(o, scan->totals[order[i]].bytes),
             text_plural(scan->totals[order[i]].blocks, "block ", "blocks"),
@@ -258,6 +279,12 @@ static void print_scan(const struct ul_scan *scan, const struct view_options *o)
   fprintf(o->out, "\nScanned %s of heap and %s of roots in %.1f ms, %s.\n",
           text_size(o, scan->heap_bytes), text_size(o, scan->root_bytes),
           (double)scan->took_us / 1000, text_plural(scan->threads, "thread", "threads"));
+  if (scan->leaders_unknown)
+    fprintf(o->out,
+            "It was ended after %" PRIu32
+            " s (--scan-limit): what is lost is lost, but some "
+            "of what counts as definite may be reached from other lost blocks.\n",
+            scan->limit_seconds);
   if (scan->threads_unstopped)
     fprintf(o->out,
             "The registers of %s could not be had: what only they held may be "
@@ -298,7 +325,11 @@ static int print_text(const struct recording *r, const struct sites *s,
     fprintf(o->out, "\n\n");
     print_totals(r, o);
     for (size_t v = 0; v < VERDICTS; v++)
-      if (wanted(o) & 1u << order[v]) print_verdict(r, order[v], o);
+      if (is_wanted(o, order[v])) print_verdict(r, order[v], o);
+    print_scan(scan, o);
+  } else if (scan->state == UL_SCAN_PARTIAL) {
+    fprintf(o->out, "what leaks is not known: %s\n", why_not_scanned(r));
+    print_verdict(r, UL_NO_VERDICT, o);
     print_scan(scan, o);
   } else {
     fprintf(o->out, "what leaks is not known: %s\n", why_not_scanned(r));

@@ -150,6 +150,7 @@ ssize_t os_link_target(const char *path, char *target, size_t size);
 int os_directory(char *path, size_t size); /* the current one */
 /* Entries (struct dirent64) of the directory; bytes, 0 at its end, or -errno. */
 ssize_t os_list(int fd, void *entries, size_t bytes);
+bool os_is_terminal(int fd);
 int os_ioctl(int fd, unsigned long request, void *argument); /* its result */
 
 /* Shared; at *at in place of what is there, or (NULL) anywhere, which is then in *at. */

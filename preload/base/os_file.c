@@ -7,6 +7,7 @@
 #include <linux/fs.h>
 #include <linux/magic.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
@@ -198,6 +199,11 @@ int os_directory(char *path, size_t size) {
 ssize_t os_list(int fd, void *entries, size_t bytes) {
   if (os_injected(OS_OP_READ)) return -EIO;
   return os_call(SYS_getdents64, fd, entries, bytes);
+}
+
+bool os_is_terminal(int fd) {
+  struct winsize window;
+  return !os_confined() && os_call(SYS_ioctl, fd, TIOCGWINSZ, &window) == 0;
 }
 
 int os_ioctl(int fd, unsigned long request, void *argument) {

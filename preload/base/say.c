@@ -61,6 +61,38 @@ void say_once(bool *once, const char *format, ...) {
   emit(&line);
 }
 
+/* ---- progress ------------------------------------------------------------------ */
+
+#define START_OF_LINE "\r\033[K"
+static unsigned shown; /* percent + 1; 0: no line is there */
+
+static void show(struct text *line) {
+  if (is_standard_error()) os_write_quietly(STDERR_FILENO, line->room, line->n);
+}
+
+bool say_progress(const char *what, unsigned percent) {
+  char room[LINE_BYTES];
+  struct text line = TEXT_IN(room);
+  if (!may_speak || !may_speak() || !os_is_terminal(STDERR_FILENO)) return false;
+  if (shown == percent + 1) return true;
+  shown = percent + 1;
+  text_put(&line, START_OF_LINE "ullage: ");
+  text_put(&line, what);
+  text_put(&line, ": ");
+  text_put_number(&line, percent);
+  text_put(&line, " %");
+  show(&line);
+  return true;
+}
+
+void say_progress_over(void) {
+  char room[sizeof START_OF_LINE];
+  struct text line = TEXT_IN(room);
+  text_put(&line, START_OF_LINE);
+  if (shown) show(&line);
+  shown = 0;
+}
+
 void say_invariant(const char *what, const char *file, int number) {
   char room[LINE_BYTES];
   struct text line = TEXT_IN(room);

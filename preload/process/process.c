@@ -459,20 +459,25 @@ static bool asked_to_end(void) {
 
 /* An exec may fail. Then those that could not be stopped must not have been unrecorded.
  */
-static void stop_recording(void) {
-  if (recording->state != UL_STATE_EXECED) page_set_recording(false);
+static void stop_recording(enum ul_state end) {
+  if (end != UL_STATE_EXECED) page_set_recording(false);
 }
 
 /* Recording goes on until the copy is made: a thread that cannot be stopped must not have
- * blocks in it that the ledger does not know. */
+ * blocks in it that the ledger does not know. And the process is not over before the scan
+ * is: who kills it meanwhile has ended it. */
 static void scan(void) {
+  enum ul_state end = recording->state;
+  recording->state = UL_STATE_RUNNING;
   reach_heuristics = settings.heuristics;
+  reach_limit_s = settings.scan_limit;
   reach_enough = asked_to_end;
   lock_all();
   int child = reach_begin(&others, &ending, &own);
   unlock_all();
-  stop_recording();
+  stop_recording(end);
   reach_end(child);
+  recording->state = end;
 }
 
 static void describe_address_space(void) {
@@ -535,7 +540,7 @@ static void finish(void *argument) {
     tell_all(false);
   else if ((has_file || unsettled()) && !passes_on)
     finish_child();
-  stop_recording();
+  stop_recording(end->state);
   if (recording_in_file()) recording_close();
   file_say_bound();
   freeze_limit(REST_OF_THE_END_MS);

@@ -18,6 +18,7 @@ struct settings {
   unsigned mode;         /* permissions of what is written */
   uint64_t disk;         /* bytes that all of a tree may have there; 0: nobody said */
   uint64_t snapshot_ms;
+  unsigned scan_limit; /* seconds; UINT_MAX: none */
   const char *faults;
 };
 extern struct settings settings;

@@ -92,6 +92,7 @@ enum census_mark {
 
 extern struct census {
   struct census_extent extent;
+  size_t live;               /* blocks */
   size_t entries;            /* in UL_ENTRIES: numbers below are of blocks in pools */
   uint32_t *slots;           /* by megabyte from extent.low on */
   struct census_unit *units; /* UL_UNITS an arena */

@@ -74,6 +74,9 @@ static struct {
   bool *holds; /* by site: blocks are roots (dynamic TLS) */
   uint64_t root_bytes;
   uintptr_t at; /* where the pointer lies that is met */
+  enum mark_extent extent;
+  bool cut; /* it was enough, and something is left undone */
+  uint64_t looked;
   struct ul_amount of_main;
   mark_leader *tell;
   uint64_t led_blocks, led_bytes; /* what the current leader drags along */
@@ -167,7 +170,13 @@ static inline void candidate(uintptr_t word, const uintptr_t *at) {
   if (++words.in - words.out == WORDS_AHEAD) meet_next();
 }
 
-static READS_ANYTHING void scan_words(uintptr_t start, uintptr_t end) {
+/* What is left undone when it is enough: asked before each piece of work. */
+static bool enough(void) {
+  if (atomic_load_explicit(marking.from.enough, memory_order_relaxed)) marking.cut = true;
+  return marking.cut;
+}
+
+static READS_ANYTHING void scan_slice(uintptr_t start, uintptr_t end) {
   const uintptr_t low = marking.heap.low, extent = marking.heap.bytes;
   const uintptr_t *p = (const uintptr_t *)((start + 7) & ~(uintptr_t)7);
   const uintptr_t *stop = (const uintptr_t *)(end & ~(uintptr_t)7);
@@ -185,7 +194,17 @@ static READS_ANYTHING void scan_words(uintptr_t start, uintptr_t end) {
     if (*p - low < extent) candidate(*p, p);
 }
 
+static void scan_words(uintptr_t start, uintptr_t end) {
+  enum { SLICE = 1 << 20 };
+  for (; end - start > SLICE && !enough(); start += SLICE)
+    scan_slice(start, start + SLICE);
+  if (!marking.cut) scan_slice(start, end);
+}
+
 static void scan_block(const struct found *f) {
+  enum { TELL_EACH = 1024 };
+  if (++marking.looked % TELL_EACH == 0)
+    atomic_store_explicit(marking.from.looked, marking.looked, memory_order_relaxed);
   uintptr_t end = f->start + (marking.from.slack ? f->usable : found_requested(f));
   if (f->single)
     roots_touched(f->start, end, marking.from.pagemaps, scan_words);
@@ -204,9 +223,9 @@ static void expect_blocks(void) {
   }
 }
 
-/* Until nothing is left to be done, in the queues either. */
+/* Until nothing is left to be done, in the queues either; or it is enough. */
 static void drain_stack(void) {
-  for (;;) {
+  while (!enough()) {
     expect_blocks();
     if (blocks.out != blocks.in) {
       scan_block(&blocks.items[blocks.out % BLOCKS_AHEAD]);
@@ -227,7 +246,7 @@ static void scan_again(const struct found *f) {
 
 static void drain(void) {
   drain_stack();
-  while (UNLIKELY(dropped)) {
+  while (UNLIKELY(dropped) && !marking.cut) {
     dropped = false;
     census_each(scan_again);
   }
@@ -542,16 +561,25 @@ bool mark_blocks(const struct mark_from *from, mark_leader *tell, uint64_t *root
     return false;
   step_possible();
   if (!step_handles()) return false;
-  count_of_main();
   *root_bytes = marking.root_bytes;
-  return step_lost();
+  marking.extent = MARK_REACHED;
+  if (marking.cut) return true;
+  count_of_main();
+  if (!step_lost()) return false;
+  marking.extent = marking.cut ? MARK_LOST : MARK_ALL;
+  return true;
+}
+
+enum mark_extent mark_extent(void) {
+  return marking.extent;
 }
 
 enum ul_verdict mark_verdict(const struct found *f) {
   uint8_t state = found_state(f);
   if (is_reachable(state)) return UL_REACHABLE;
+  if (marking.extent == MARK_REACHED) return UL_NO_VERDICT;
   if (state == POSSIBLE || state == HELD) return UL_POSSIBLE;
-  return state == DEFINITE ? UL_DEFINITE : UL_INDIRECT;
+  return state == INDIRECT ? UL_INDIRECT : UL_DEFINITE;
 }
 
 enum ul_heuristic mark_rescuer(const struct found *f) {

@@ -15,7 +15,15 @@ struct mark_from {
   struct pagemaps pagemaps;
   uint32_t sites; /* in UL_SITES, at the moment of the copy; at least UL_SITE_RESERVED */
   bool slack;     /* pointers may lie behind what was requested of a block, too */
-  unsigned heuristics; /* bit 1 << enum ul_heuristic: that one counts */
+  unsigned heuristics;      /* bit 1 << enum ul_heuristic: that one counts */
+  _Atomic uint32_t *enough; /* set by others: come to an end with what is known */
+  _Atomic uint64_t *looked; /* at so many blocks, so far */
+};
+/* How far it came before it was enough. */
+enum mark_extent {
+  MARK_REACHED, /* some of what can be reached: the others have no verdict */
+  MARK_LOST,    /* all of it, but not all leaders: what may be led is definite, too */
+  MARK_ALL
 };
 /* A leader: a definite block, and what it drags along: how many indirect blocks that no
  * leader told before it leads to, and what was requested of them, in bytes. */
@@ -33,6 +41,7 @@ bool mark_blocks(const struct mark_from *from, mark_leader *tell, uint64_t *root
 struct ul_amount mark_of_main(void);
 
 /* Of a block, afterwards. */
+enum mark_extent mark_extent(void);
 enum ul_verdict mark_verdict(const struct found *f);
 /* The heuristic without which it would not be reachable; UL_HEURISTICS: none. */
 enum ul_heuristic mark_rescuer(const struct found *f);

@@ -23,6 +23,7 @@
 #include "recording/recording.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <string.h>
 #include <time.h>
@@ -32,11 +33,15 @@ enum phase { PHASE_COPYING, PHASE_SCANNING, PHASE_DONE, PHASE_FAILED };
 
 /* Shared between the program and the copy. */
 struct result {
-  _Atomic uint32_t phase; /* a futex */
+  _Atomic uint32_t phase;  /* a futex */
+  _Atomic uint32_t enough; /* says the program */
+  _Atomic uint64_t looked; /* at so many of so many blocks */
+  uint64_t blocks;
   int error;
   struct ul_scan scan;
   struct ul_amount rescued[UL_HEURISTICS];
   bool stacks_known;
+  enum mark_extent extent;
   int pagemap; /* of the copy; < 0: none. The original closes it, even if the copy dies */
   struct ul_amount of_main, inherited_lost;
   uint32_t rows_used, rows_capacity;
@@ -53,6 +58,7 @@ static struct {
 bool reach_scan_slack;
 bool (*reach_enough)(void);
 unsigned reach_heuristics = ~0u;
+unsigned reach_limit_s = UINT_MAX;
 
 /* In the copy: the scan. What it has from the program is filled in before. */
 static struct {
@@ -77,7 +83,7 @@ static _Noreturn void give_up(int error) {
 static struct ul_leak *row_for(uint32_t site, enum ul_verdict verdict) {
   if (site >= scan.from.sites) site = UL_SITE_NO_STACK;
   struct result *r = scan.result;
-  uint32_t *index = &scan.row_of[site * (UL_VERDICTS - 1) + verdict - 1];
+  uint32_t *index = &scan.row_of[site * UL_VERDICTS + verdict];
   if (*index == 0) {
     if (r->rows_used == r->rows_capacity) give_up(ENOSPC);
     *index = ++r->rows_used;
@@ -172,19 +178,23 @@ static void copy_state(void) {
   scan.result->pagemap = scan.from.pagemaps.copy = mapping_pagemap_open();
   if (!roots_load()) give_up(EIO);
   if (!census_take(ledger_moves())) give_up(ENOMEM);
+  scan.result->blocks = census.live;
   enter(PHASE_SCANNING);
 }
 
 static _Noreturn void run_scan(void) {
   copy_state();
-  size_t rows = (size_t)scan.from.sites * (UL_VERDICTS - 1);
+  size_t rows = (size_t)scan.from.sites * UL_VERDICTS;
   scan.row_of = scratch_or_give_up(rows * sizeof *scan.row_of);
   scan.from.slack = reach_scan_slack;
   scan.from.heuristics = reach_heuristics;
+  scan.from.enough = &scan.result->enough;
+  scan.from.looked = &scan.result->looked;
   struct result *r = scan.result;
   if (!mark_blocks(&scan.from, tell_leader, &r->scan.root_bytes, &r->stacks_known))
     give_up(ENOMEM);
-  r->of_main = mark_of_main();
+  r->extent = mark_extent();
+  if (r->extent == MARK_ALL) r->of_main = mark_of_main();
   census_each(tell);
   enter(PHASE_DONE);
   os_exit(0);
@@ -199,7 +209,7 @@ static void fail(int error) {
 
 /* Address space for all rows there can be; the pages come as they are used. */
 static int map_result(uint32_t sites) {
-  size_t rows = (size_t)sites * (UL_VERDICTS - 1);
+  size_t rows = (size_t)sites * UL_VERDICTS;
   job.bytes = os_whole_pages(sizeof *job.result + rows * sizeof(struct ul_leak));
   void *p;
   int error = os_map_shared(&p, job.bytes);
@@ -207,6 +217,7 @@ static int map_result(uint32_t sites) {
   job.result = p;
   job.result->rows_capacity = (uint32_t)rows;
   job.result->pagemap = -1;
+  job.result->enough = reach_limit_s == 0;
   return 0;
 }
 
@@ -223,11 +234,25 @@ static void let_go(void) {
 
 /* A copy that uses no CPU for this long waits for somebody who waits for us: a page that
  * is served by a thread of the program's own (userfaultfd, FUSE). */
-enum { SLICE_MS = 20, IDLE_MS = 10000, PATIENCE_MS = 3000 };
+enum { SLICE_MS = 20, IDLE_MS = 10000, PATIENCE_MS = 3000, PROGRESS_MS = 1000 };
+
+/* Blocks are looked at again for their verdict, if they are lost. */
+static unsigned percent_done(void) {
+  uint64_t all = job.result->blocks, looked = atomic_load(&job.result->looked);
+  return looked < all ? (unsigned)(looked * 100 / all) : 99;
+}
+
+/* Should it be enough, the copy ends with what it knows. */
+static void keep_to_the_limit(void) {
+  uint64_t s = (os_monotonic_ns() - job.begun_ns) / UINT64_C(1000000000);
+  if (s >= reach_limit_s) atomic_store(&job.result->enough, 1);
+}
 
 /* The program is otherwise done, so whoever waits for it should know what for. */
 static void say_if_it_takes_long(unsigned waited_ms) {
   static bool said;
+  if (waited_ms >= PROGRESS_MS && say_progress("looking for leaks", percent_done()))
+    return;
   if (waited_ms >= PATIENCE_MS)
     say_once(
         &said,
@@ -241,7 +266,7 @@ static void say_that_it_hangs(void) {
 }
 
 /* While the copy is in that phase. ETIMEDOUT: it hangs. EINTR: enough of it. */
-static int wait_for_copy(int child, uint32_t phase) {
+static int wait_through(int child, uint32_t phase) {
   const struct timespec slice = {.tv_nsec = SLICE_MS * 1000000};
   uint64_t used = 0;
   unsigned idle_ms = 0, waited_ms = 0;
@@ -252,9 +277,16 @@ static int wait_for_copy(int child, uint32_t phase) {
     idle_ms = used == before ? idle_ms + SLICE_MS : 0;
     if (idle_ms >= IDLE_MS) return ETIMEDOUT;
     if (reach_enough && reach_enough()) return EINTR;
+    keep_to_the_limit();
     say_if_it_takes_long(waited_ms += SLICE_MS);
   }
   return 0;
+}
+
+static int wait_for_copy(int child, uint32_t phase) {
+  int error = wait_through(child, phase);
+  say_progress_over();
+  return error;
 }
 
 static void end_copy(int child, int error) {
@@ -292,6 +324,7 @@ static int begin(const struct thread_set *threads, const struct caller *ending,
   recording->scan = (struct ul_scan){
       .state = UL_SCAN_RUNNING,
       .at_ms = recording_ms(),
+      .limit_seconds = reach_limit_s == UINT_MAX ? 0 : reach_limit_s,
   };
   int error = map_result(sites);
   if (error) {
@@ -359,7 +392,9 @@ static void store_results(void) {
   recording->inherited_lost = r->inherited_lost;
   if (!r->stacks_known) fallback(UL_FB_STACKS_UNKNOWN);
   s->took_us = (os_monotonic_ns() - job.begun_ns) / 1000;
-  __atomic_store_n(&s->state, UL_SCAN_DONE, __ATOMIC_RELEASE);
+  s->leaders_unknown = r->extent == MARK_LOST;
+  __atomic_store_n(&s->state, r->extent == MARK_REACHED ? UL_SCAN_PARTIAL : UL_SCAN_DONE,
+                   __ATOMIC_RELEASE);
 }
 
 void reach_end(int child) {

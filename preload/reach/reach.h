@@ -15,6 +15,8 @@ extern bool reach_scan_slack;
 /* Which interior pointers count as good as a pointer to the start: bit 1 << enum
  * ul_heuristic for each. */
 extern unsigned reach_heuristics;
+/* After so long it keeps what it knows by then, and ends; UINT_MAX: no limit. */
+extern unsigned reach_limit_s;
 /* Asked now and then: has the process waited enough for a scan? NULL: never. */
 extern bool (*reach_enough)(void);
 

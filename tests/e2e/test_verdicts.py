@@ -1,8 +1,14 @@
 """What is said of single blocks: which were freed wrongly, which are lost, and why."""
 
+import os
+import signal
+import subprocess
+import time
+
 import pytest
 
-from harness import blamed, marked_line, program
+from harness import ULLAGE, blamed, clean_environment, execute, marked_line, program
+from recording import FORMAT, Recording
 from test_answers import check_leaks
 
 
@@ -80,3 +86,63 @@ def test_frames_above_and_below_an_alternate_stack(recorder):
     result = recorder.run(program("alternate"))
     assert (result.status, result.stderr) == (0, b"")
     check_leaks(recorder, result, "alternate.c")
+
+
+# ---- a scan that does not come to its end ---------------------------------------------
+
+def wait_for_scan(file):
+    for _ in range(600):
+        try:
+            recording = Recording(file)
+        except (OSError, ValueError):
+            recording = None
+        if recording and recording.scan["state"] == FORMAT.constants["UL_SCAN_RUNNING"]:
+            return recording.header["pid"]
+        time.sleep(0.02)
+    raise AssertionError("no scan began")
+
+
+def test_killed_during_the_scan(recorder):
+    """The program had ended with status 0, and then its process did not."""
+    if execute([program("served")]).status == 77:
+        pytest.skip("userfaultfd is not permitted")
+    with subprocess.Popen([ULLAGE, "run", "-o", recorder.file, "--", program("served")],
+                          env=clean_environment(), stdout=subprocess.DEVNULL,
+                          stderr=subprocess.PIPE) as p:
+        os.kill(wait_for_scan(recorder.file), signal.SIGKILL)
+        said = p.communicate(timeout=60)[1].decode()
+    assert p.returncode == -signal.SIGKILL
+    report = recorder.text("report")
+    assert recorder.answer("report")["program"]["exit"] == {"kind": "signaled", "status": 9}
+    assert recorder.answer("leaks")["scan"]["state"] == "running"
+    for text in (said, report):
+        assert "status 0" not in text and "nothing is lost" not in text
+
+
+def patch(file, struct, field, value, base=0):
+    at, size = next((at, size) for name, at, size, *_ in FORMAT.structs[struct][0]
+                    if name == field)
+    with open(file, "r+b") as f:
+        f.seek(base + at)
+        f.write(value.to_bytes(size, "little"))
+    return at
+
+
+def test_what_a_scan_cut_short_says(recorder):
+    """Nothing is called lost, and nothing is called fine."""
+    recorder.run(program("leaks"))
+    assert recorder.answer("leaks")["scan"]["state"] == "done"
+    at = next(at for name, at, *_ in FORMAT.structs["ul_header"][0] if name == "scan")
+    patch(recorder.file, "ul_scan", "state", FORMAT.constants["UL_SCAN_PARTIAL"], at)
+    leaks = recorder.answer("leaks")
+    assert leaks["scan"]["state"] == "partial" and "--scan-limit" in leaks["scan"]["reason"]
+    assert leaks["still_live"]
+    for text in (recorder.text("leaks"), recorder.text("report")):
+        assert "not known" in text and "--scan-limit" in text
+        assert "definitely lost" not in text and "nothing is lost" not in text
+
+
+def test_limit_of_the_scan(recorder):
+    recorder.run(program("leaks"), options=["--scan-limit=1000"])
+    assert recorder.answer("leaks")["scan"]["limit_seconds"] == 1000
+    assert recorder.run(program("leaks"), options=["--scan-limit=x"]).status == 2

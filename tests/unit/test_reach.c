@@ -21,6 +21,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -312,7 +313,7 @@ static const struct ul_leak *row(uint32_t site, enum ul_verdict verdict) {
 
 /* All blocks of the site have the verdict. */
 static void expect(uint32_t site, enum ul_verdict verdict, uint64_t n, uint64_t bytes) {
-  for (int v = UL_DEFINITE; v < UL_VERDICTS; v++) {
+  for (int v = UL_NO_VERDICT; v < UL_VERDICTS; v++) {
     const struct ul_leak *r = row(site, v);
     uint64_t got = r ? r->blocks : 0;
     if (got != (v == (int)verdict ? n : 0))
@@ -642,6 +643,21 @@ static void test_a_few_dangling_pointers_prove_nothing(void **state) {
   scan();
   expect(A, UL_DEFINITE, 20, 800);
   expect(B, UL_INDIRECT, 13, 520);
+}
+
+/* A limit that is over at once: of nobody is said that he is lost. */
+static void test_limit(void **state) {
+  (void)state;
+  root(0, block(32, A), 0);
+  block(48, B);
+  reach_limit_s = 0;
+  scan_frozen();
+  reach_limit_s = UINT_MAX;
+  assert_int_equal(header.scan.state, UL_SCAN_PARTIAL);
+  assert_int_equal(header.scan.totals[UL_NO_VERDICT].blocks +
+                       header.scan.totals[UL_REACHABLE].blocks,
+                   2);
+  expect(B, UL_NO_VERDICT, 1, 48);
 }
 
 /* ---- heuristics ---------------------------------------------------------------- */
@@ -1507,6 +1523,7 @@ int main(void) {
       TEST(test_ages),
       TEST(test_stale_words_lead_nobody),
       TEST(test_a_few_dangling_pointers_prove_nothing),
+      TEST(test_limit),
       TEST(test_stdstring),
       TEST(test_length64),
       TEST(test_newarray),
