@@ -74,6 +74,7 @@ enum ul_table {
   UL_HEAPS,     /* struct ul_heap_record: one for each thread heap */
   UL_LEAKS,     /* struct ul_leak: what the scan at exit found */
   UL_MAPPINGS,  /* struct ul_mapping: the address space at exit */
+  UL_CARRIES,   /* struct ul_carry: what counters have no room for */
   UL_TABLES
 };
 
@@ -154,18 +155,30 @@ struct ul_site {
  * heap's share may be negative (allocated here, freed there), the sum is not.
  * Counter index i belongs to chunk i / UL_CHUNK_SITES and to site
  * chunk.first_site + i % UL_CHUNK_SITES. */
-#define UL_CHUNK_SITES 64u
+#define UL_CHUNK_SITES 8u
 struct ul_chunk {
   uint32_t heap; /* index in UL_HEAPS */
   uint32_t first_site;
 };
 struct ul_counter {
-  uint64_t allocations, allocated_bytes;
-  uint64_t frees, freed_bytes;
-  uint64_t temporary;   /* freed within 3 further allocations of the thread */
-  uint64_t lifetime_ms; /* summed over the freed blocks, but temporary ones */
-  uint64_t reserved[2];
-}; /* 64 bytes */
+  uint32_t allocations, allocated_bytes;
+  uint32_t frees, freed_bytes;
+  uint32_t temporary;   /* freed within 3 further allocations of the thread */
+  uint32_t lifetime_ms; /* summed over the freed blocks, but temporary ones */
+}; /* 24 bytes */
+
+/* A number of a counter that has reached 2^UL_CARRY_BITS goes down by so much, and one up
+ * here: the whole is counter + carry * 2^UL_CARRY_BITS. At most one for each heap and site.
+ * Between the two stores a reader finds it too small by that. In a forked child, where
+ * counters begin with what is live, carries may be negative. */
+#define UL_CARRY_BITS 31
+struct ul_carry {
+  uint32_t heap; /* index in UL_HEAPS */
+  uint32_t site; /* 0: not in use */
+  int32_t allocations, allocated_bytes;
+  int32_t frees, freed_bytes;
+  int32_t temporary, lifetime_ms;
+}; /* 32 bytes */
 
 struct ul_heap_record {
   int32_t tid;      /* last owner */
@@ -574,7 +587,8 @@ _Static_assert(sizeof(struct ul_header) <= UL_HEADER_BYTES, "header");
 _Static_assert(sizeof(struct ul_module) == 64, "module");
 _Static_assert(sizeof(struct ul_node) == 8, "node");
 _Static_assert(sizeof(struct ul_site) == 8, "site");
-_Static_assert(sizeof(struct ul_counter) == 64, "counter");
+_Static_assert(sizeof(struct ul_counter) == 24, "counter");
+_Static_assert(sizeof(struct ul_carry) == 32, "carry");
 _Static_assert(sizeof(struct ul_arena) == 1024, "arena");
 _Static_assert(sizeof(struct ul_large) == 64, "large");
 _Static_assert(sizeof(struct ul_snapshot) == 256, "snapshot");

@@ -20,7 +20,7 @@ __attribute__((noinline)) bool entry_unrecord(struct heap *h, struct spot s, voi
   struct ledger_line was = ledger_line(s, p);
   if (UNLIKELY(!was.entry)) return !ledger_covers(s) || recording_stopped();
   snapshot_before_free(h, was.requested);
-  ledger_clear(h, s, p, &was, recording_ms());
+  ledger_clear(h, s, p, &was);
   return true;
 }
 
@@ -67,20 +67,16 @@ static __attribute__((noinline)) void release(void *p, struct entrance e) {
 
 /* ---- the fast way (entry.h) ----------------------------------------------------- */
 
-/* A block that has left the ledger, but for its lifetime: `counter` and `entry`, if it is
- * to be counted. */
-struct life {
-  struct ul_counter *counter; /* NULL: it was temporary */
+/* A block that has left the ledger, but for what ledger_count_life() does. */
+struct left {
+  struct ul_counter *counter; /* NULL: nothing is to be done */
   uint64_t entry;
+  bool temporary;
 };
-
-static __attribute__((noinline)) void count_life(struct life l) {
-  ledger_count_life(l.counter, l.entry, recording_ms());
-}
 
 /* false: not so, and nothing is done. */
 INLINE bool leave_ledger(struct heap *h, struct pool *pool, uint32_t index, void *p,
-                         struct life *l) {
+                         struct left *l) {
   if (UNLIKELY(!pool->entries)) return false;
   uint64_t *at = pool->entries + index, entry = *at;
   struct ledger_line was = {entry, pool->size - ul_entry_slack(entry), pool->size};
@@ -89,27 +85,29 @@ INLINE bool leave_ledger(struct heap *h, struct pool *pool, uint32_t index, void
   *at = 0;
   bool temporary = ledger_forget_recent(h, p);
   ledger_count_out(h, c, &was, temporary);
-  if (!temporary) *l = (struct life){c, entry};
+  if (!temporary || UNLIKELY(ledger_is_heavy_out(c)))
+    *l = (struct left){c, entry, temporary};
   return true;
 }
 
 static __attribute__((noinline)) void put_slowly(struct heap *h, struct pool *pool,
-                                                 hidden block, struct life l) {
-  if (l.counter) count_life(l);
+                                                 hidden block, struct ul_counter *c,
+                                                 uint64_t entry, bool temporary) {
+  if (c) ledger_count_life(h, c, entry, temporary);
   heap_put_any(h, (struct spot){pool, NULL}, reveal(block));
 }
 
-INLINE void put(struct heap *h, struct pool *pool, void *p, struct life l) {
+INLINE void put(struct heap *h, struct pool *pool, void *p, struct left l) {
   uint32_t inside;
   if (UNLIKELY(pool->heap != h || pool_is_full(pool) ||
                (pool->live == 1 && !pool_is_spare(h, pool)) ||
                !heap_try_enter(h, &inside))) {
-    put_slowly(h, pool, hide(p), l);
+    put_slowly(h, pool, hide(p), l.counter, l.entry, l.temporary);
     return;
   }
   pool_push(pool, p);
   heap_leave(h, inside);
-  if (l.counter) count_life(l);
+  if (l.counter) ledger_count_life(h, l.counter, l.entry, l.temporary);
 }
 
 void entry_free(void *p) {
@@ -119,7 +117,7 @@ void entry_free(void *p) {
   if (LIKELY(slot && !map_is_large(slot) && h)) {
     struct pool *pool = arena_pool(map_arena(slot), p);
     uint32_t index = pool_index(pool, p);
-    struct life l = {NULL, 0};
+    struct left l = {NULL, 0, false};
     if (LIKELY(pool_starts_block(pool, p, index) && pool->class != UL_SPAN) &&
         LIKELY(process_recording() ? leave_ledger(h, pool, index, p, &l)
                                    : process_guard->alive)) {

@@ -74,9 +74,11 @@ void *entry_allocate(size_t size, size_t align, enum ul_family family,
   return allocate(size, align, family, zero, e);
 }
 static __attribute__((noinline)) void *settle(struct heap *h, struct pool *p,
-                                              hidden block, uint32_t inside) {
+                                              hidden block, uint32_t inside,
+                                              struct site_again again) {
   if (pool_is_full(p)) heap_pool_full(h, p);
   heap_leave(h, inside);
+  if (ledger_is_heavy_in(again.counter)) ledger_relieve(h, again.site, again.counter);
   process_tick(h, recording_ms());
   return reveal(block);
 }
@@ -93,8 +95,9 @@ __attribute__((noinline)) void *entry_allocate_again(struct heap *h, size_t size
   bool zeroed;
   void *block = heap_take_inside(p, &zeroed);
   ledger_enter_pool(h, p, block, size, again.site, again.counter, family, ms);
-  if (UNLIKELY(pool_is_full(p) || snapshot_due(ms) || snapshot_rises(h)))
-    block = settle(h, p, hide(block), inside);
+  if (UNLIKELY(pool_is_full(p) || snapshot_due(ms) || snapshot_rises(h) ||
+               ledger_is_heavy_in(again.counter)))
+    block = settle(h, p, hide(block), inside, again);
   else
     heap_leave(h, inside);
   return zero == ZEROED && !zeroed ? memset(block, 0, size) : block;

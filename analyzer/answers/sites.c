@@ -34,26 +34,51 @@ static void add_block(const struct live_block *b, void *context) {
   l->sites->bytes += b->requested;
 }
 
-static void add_counter(struct ul_counter *to, const struct ul_counter *c) {
-  to->allocations += c->allocations;
-  to->allocated_bytes += c->allocated_bytes;
-  to->frees += c->frees;
-  to->freed_bytes += c->freed_bytes;
-  to->temporary += c->temporary;
-  to->lifetime_ms += c->lifetime_ms;
+static void add(struct site_count *to, const struct site_count *more) {
+  to->allocations += more->allocations;
+  to->allocated_bytes += more->allocated_bytes;
+  to->frees += more->frees;
+  to->freed_bytes += more->freed_bytes;
+  to->temporary += more->temporary;
+  to->lifetime_ms += more->lifetime_ms;
 }
 
-static void add_counters(const struct recording *r, struct sites *s) {
+static struct site_count of_counter(const struct ul_counter *c) {
+  return (struct site_count){c->allocations, c->allocated_bytes, c->frees,
+                             c->freed_bytes, c->temporary,       c->lifetime_ms};
+}
+
+static uint64_t carried(int32_t n) {
+  return (uint64_t)(int64_t)n << UL_CARRY_BITS;
+}
+
+static struct site_count of_carry(const struct ul_carry *c) {
+  return (struct site_count){carried(c->allocations), carried(c->allocated_bytes),
+                             carried(c->frees),       carried(c->freed_bytes),
+                             carried(c->temporary),   carried(c->lifetime_ms)};
+}
+
+static void add_all(const struct recording *r, struct sites *s) {
   const struct ul_chunk *chunk;
   for (uint64_t i = 0; (chunk = recording_at(r, UL_CHUNKS, i)); i++)
     for (uint64_t k = 0; k < UL_CHUNK_SITES; k++) {
-      const struct ul_counter *c = recording_at(r, UL_COUNTERS, i * UL_CHUNK_SITES + k);
+      struct site_count c =
+          of_counter(recording_at(r, UL_COUNTERS, i * UL_CHUNK_SITES + k));
       uint64_t site = chunk->first_site + k;
-      if (site < s->count) add_counter(&s->sum[site].count, c);
+      if (site < s->count) add(&s->sum[site].count, &c);
     }
+  const struct ul_carry *carry;
+  for (uint64_t i = 0; (carry = recording_at(r, UL_CARRIES, i)); i++) {
+    struct site_count c = of_carry(carry);
+    if (carry->site < s->count) add(&s->sum[carry->site].count, &c);
+  }
+}
+
+static void add_counters(const struct recording *r, struct sites *s) {
+  add_all(r, s);
   for (size_t i = 0; i < s->count; i++) {
-    const struct ul_counter *c = &s->sum[i].count;
-    if (!s->sum[i].of_others) add_counter(&s->total, c);
+    const struct site_count *c = &s->sum[i].count;
+    if (!s->sum[i].of_others) add(&s->total, c);
     if (c->allocations - c->frees != s->sum[i].blocks ||
         c->allocated_bytes - c->freed_bytes != s->sum[i].bytes)
       s->disagreeing++;

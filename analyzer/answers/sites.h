@@ -6,6 +6,13 @@
 
 #define SITE_GENERATIONS 16u
 
+/* Counters with what they carry. */
+struct site_count {
+  uint64_t allocations, allocated_bytes;
+  uint64_t frees, freed_bytes;
+  uint64_t temporary, lifetime_ms;
+};
+
 struct site_sum {
   uint32_t site;
   bool of_others;                /* ullage's own, or inherited */
@@ -14,14 +21,14 @@ struct site_sum {
   uint64_t slack;                /* usable minus requested, of the live blocks */
   uint64_t oldest_ms, newest_ms; /* births of the live blocks */
   uint64_t peak_blocks, peak_bytes; /* at the peak snapshot */
-  struct ul_counter count;          /* summed over all heaps */
+  struct site_count count;          /* summed over all heaps */
 };
 
 struct sites {
   struct site_sum *sum; /* indexed by site */
   size_t count;
   /* This process's, without what is of others. */
-  struct ul_counter total;
+  struct site_count total;
   uint64_t blocks, bytes; /* live in the ledger */
   uint64_t inherited_bytes;
   /* Sites whose counters and ledger disagree: none when the program was at rest. */

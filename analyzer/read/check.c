@@ -132,6 +132,19 @@ static bool check_chunks(struct recording *r) {
   return true;
 }
 
+static bool check_carries(struct recording *r) {
+  for (uint64_t i = 0; i < r->tables[UL_CARRIES].count; i++) {
+    struct ul_carry *c = part_at(r, UL_CARRIES, i);
+    if (!c->site) continue;
+    if (c->heap < r->tables[UL_HEAPS].count && site_exists(r, c->site)) continue;
+    if (!part_damaged(r, "carry %" PRIu64 " counts for heap %" PRIu32 ", site %" PRIu32, i,
+                      c->heap, c->site))
+      return false;
+    *c = (struct ul_carry){0};
+  }
+  return true;
+}
+
 static bool check_snapshots(struct recording *r) {
   if (r->tables[UL_SNAPSHOTS].count > UL_SNAPSHOT_SLOTS)
     return part_fail(r,
@@ -357,7 +370,7 @@ static bool check_overlaps(struct recording *r) {
 
 bool part_check(struct recording *r) {
   return check_header_texts(r) && check_modules(r) && check_codes(r) && check_nodes(r) &&
-         check_sites(r) && check_chunks(r) && check_snapshots(r) && check_leaks(r) &&
+         check_sites(r) && check_chunks(r) && check_carries(r) && check_snapshots(r) && check_leaks(r) &&
          check_misuses(r) && check_mappings(r) && check_arenas(r) && check_larges(r) &&
          check_overlaps(r);
 }

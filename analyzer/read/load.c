@@ -37,6 +37,7 @@ const struct part_layout part_layout[UL_TABLES] = {
     [UL_SITES] = {"sites", sizeof(struct ul_site)},
     [UL_CHUNKS] = {"chunks", sizeof(struct ul_chunk)},
     [UL_COUNTERS] = {"counters", sizeof(struct ul_counter)},
+    [UL_CARRIES] = {"carries", sizeof(struct ul_carry)},
     [UL_ARENAS] = {"arenas", sizeof(struct ul_arena)},
     [UL_ENTRIES] = {"entries", sizeof(uint64_t)},
     [UL_LARGES] = {"larges", sizeof(struct ul_large)},
@@ -49,9 +50,9 @@ const struct part_layout part_layout[UL_TABLES] = {
 
 /* Referring tables before the tables they refer to. */
 static const enum ul_table reading_order[UL_TABLES] = {
-    UL_SNAPSHOTS, UL_ROWS,   UL_LEAKS,   UL_CHUNKS,   UL_COUNTERS,
-    UL_HEAPS,     UL_ARENAS, UL_LARGES,  UL_ENTRIES,  UL_SITES,
-    UL_NODES,     UL_CODES,  UL_MODULES, UL_MAPPINGS, UL_TEXT};
+    UL_SNAPSHOTS, UL_ROWS,    UL_LEAKS,    UL_CARRIES, UL_CHUNKS, UL_COUNTERS,
+    UL_HEAPS,     UL_ARENAS,  UL_LARGES,   UL_ENTRIES, UL_SITES,  UL_NODES,
+    UL_CODES,     UL_MODULES, UL_MAPPINGS, UL_TEXT};
 
 /* ---- errors -------------------------------------------------------------------- */
 

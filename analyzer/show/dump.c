@@ -114,7 +114,8 @@ static const char *const table_names[UL_TABLES] = {
     [UL_NODES] = "nodes",       [UL_SITES] = "sites",         [UL_CHUNKS] = "chunks",
     [UL_COUNTERS] = "counters", [UL_ARENAS] = "arenas",       [UL_ENTRIES] = "entries",
     [UL_LARGES] = "larges",     [UL_SNAPSHOTS] = "snapshots", [UL_ROWS] = "rows",
-    [UL_HEAPS] = "heaps",       [UL_LEAKS] = "leaks",         [UL_MAPPINGS] = "mappings"};
+    [UL_HEAPS] = "heaps",       [UL_LEAKS] = "leaks",         [UL_MAPPINGS] = "mappings",
+    [UL_CARRIES] = "carries"};
 static const char *const states[] = {"running", "exited", "signaled", "execed",
                                      "aborted"};
 static const char *const ends[] = {"running",  "killed", "exited",
@@ -316,12 +317,12 @@ static void dump_sites(struct dump *d) {
 
 /* ---- counters ------------------------------------------------------------------ */
 
-static void dump_counter(struct dump *d, const char *kind, const struct ul_counter *c,
-                         uint64_t site, const uint32_t *heap) {
+static void dump_counter(struct dump *d, const struct ul_counter *c, uint64_t site,
+                         uint32_t heap) {
   if (!c->allocations && !c->frees) return;
-  begin(d, kind);
+  begin(d, "counter");
   number(d, "site", site);
-  if (heap) number(d, "heap", *heap);
+  number(d, "heap", heap);
   number(d, "allocations", c->allocations);
   number(d, "allocated_bytes", c->allocated_bytes);
   number(d, "frees", c->frees);
@@ -335,8 +336,26 @@ static void dump_counters(struct dump *d) {
   const struct ul_chunk *c;
   for (uint64_t i = 0; (c = recording_at(d->r, UL_CHUNKS, i)); i++)
     for (uint64_t k = 0; k < UL_CHUNK_SITES; k++)
-      dump_counter(d, "counter", recording_at(d->r, UL_COUNTERS, i * UL_CHUNK_SITES + k),
-                   c->first_site + k, &c->heap);
+      dump_counter(d, recording_at(d->r, UL_COUNTERS, i * UL_CHUNK_SITES + k),
+                   c->first_site + k, c->heap);
+}
+
+/* In units of 2^UL_CARRY_BITS. */
+static void dump_carries(struct dump *d) {
+  const struct ul_carry *c;
+  for (uint64_t i = 0; (c = recording_at(d->r, UL_CARRIES, i)); i++) {
+    if (!c->site) continue;
+    begin(d, "carry");
+    number(d, "site", c->site);
+    number(d, "heap", c->heap);
+    integer(d, "allocations", c->allocations);
+    integer(d, "allocated_bytes", c->allocated_bytes);
+    integer(d, "frees", c->frees);
+    integer(d, "freed_bytes", c->freed_bytes);
+    integer(d, "temporary", c->temporary);
+    integer(d, "lifetime_ms", c->lifetime_ms);
+    end(d);
+  }
 }
 
 static void dump_heaps(struct dump *d) {
@@ -590,6 +609,7 @@ int dump_main(struct recording *r, const struct view_options *o) {
   dump_sites(&d);
   dump_heaps(&d);
   dump_counters(&d);
+  dump_carries(&d);
   dump_differences(&d);
   dump_arenas(&d);
   dump_pools(&d);

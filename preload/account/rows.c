@@ -93,22 +93,38 @@ static bool is_of_others(size_t site) {
   return site == UL_SITE_ULLAGE || ul_is_inherited(recording, (uint32_t)site);
 }
 
-static void add_counter(size_t site, const struct ul_counter *n, struct ul_snapshot *s) {
-  struct sum live = {(int64_t)(n->allocations - n->frees),
-                     (int64_t)(n->allocated_bytes - n->freed_bytes)};
-  s->allocations += n->allocations;
-  s->allocated_bytes += n->allocated_bytes;
+struct counts {
+  int64_t allocations, allocated_bytes, frees, freed_bytes;
+};
+
+static void add_counts(size_t site, struct counts n, struct ul_snapshot *s) {
+  struct sum live = {n.allocations - n.frees, n.allocated_bytes - n.freed_bytes};
+  s->allocations += (uint64_t)n.allocations;
+  s->allocated_bytes += (uint64_t)n.allocated_bytes;
   if (live.blocks || live.bytes) add(site_sum(site), &live);
   if (!is_of_others(site)) return;
-  s->other_allocations += n->allocations;
-  s->other_allocated_bytes += n->allocated_bytes;
+  s->other_allocations += (uint64_t)n.allocations;
+  s->other_allocated_bytes += (uint64_t)n.allocated_bytes;
 }
 
 static void add_chunk(uint64_t c, struct ul_snapshot *s) {
   const struct ul_chunk *chunk = table_at(UL_CHUNKS, c);
   const struct ul_counter *n = table_at(UL_COUNTERS, c * UL_CHUNK_SITES);
   for (uint32_t i = 0; i < UL_CHUNK_SITES && chunk->first_site + i < sites; i++, n++)
-    if (n->allocations || n->frees) add_counter(chunk->first_site + i, n, s);
+    if (n->allocations || n->frees)
+      add_counts(
+          chunk->first_site + i,
+          (struct counts){n->allocations, n->allocated_bytes, n->frees, n->freed_bytes},
+          s);
+}
+
+static void add_carry(const struct ul_carry *c, struct ul_snapshot *s) {
+  const int64_t unit = INT64_C(1) << UL_CARRY_BITS;
+  if (c->site < sites)
+    add_counts(c->site,
+               (struct counts){c->allocations * unit, c->allocated_bytes * unit,
+                               c->frees * unit, c->freed_bytes * unit},
+               s);
 }
 
 /* While other threads go on, one may have been seen to free what it was not yet seen to
@@ -125,6 +141,8 @@ bool rows_count(struct ul_snapshot *s) {
   if (chunks > table_count(UL_CHUNKS)) chunks = table_count(UL_CHUNKS);
   for (uint64_t c = 0; c < chunks; c++)
     add_chunk(c, s);
+  for (uint64_t i = 0; i < table_count(UL_CARRIES); i++)
+    add_carry(table_at(UL_CARRIES, i), s);
   struct sum live = {0}, others = {0};
   for (size_t i = 1; i < sites; i++) {
     if (site_sum(i)->blocks < 0 || site_sum(i)->bytes < 0) settle(site_sum(i));

@@ -50,8 +50,8 @@ static struct ul_counter *chunk_append(const struct book *b, uint32_t c) {
 
 /* Without room for a counter the block is entered all the same, for a block without an
  * entry counts as freed: only the sums over the sites then lack it, and say so. */
+static struct ul_counter nowhere;
 static struct ul_counter *uncounted(void) {
-  static struct ul_counter nowhere;
   fallback(UL_FB_UNCOUNTED);
   return &nowhere;
 }
@@ -72,6 +72,136 @@ struct ul_counter *ledger_counter_slow(struct heap *h, uint32_t site) {
   return c ? c : uncounted();
 }
 
+/* ---- carries ------------------------------------------------------------------- */
+
+/* Those of a heap are its owner's, as its counters are; they are few, and seldom asked
+ * for. */
+static struct ul_carry *carry_of(uint32_t heap, uint32_t site) {
+  for (uint64_t i = 0; i < table_count(UL_CARRIES); i++) {
+    struct ul_carry *c = table_at(UL_CARRIES, i);
+    if (c->site == site && c->heap == heap) return c;
+  }
+  uint32_t i = table_append(UL_CARRIES, 1);
+  if (i == TABLE_NONE) return NULL;
+  struct ul_carry *c = table_at(UL_CARRIES, i);
+  c->heap = heap;
+  __atomic_store_n(&c->site, site, __ATOMIC_RELEASE);
+  return c;
+}
+
+static void carry(uint32_t heap, uint32_t site, const struct ul_carry *more) {
+  uint64_t signals;
+  os_hold_signals(&signals);
+  struct ul_carry *c = carry_of(heap, site);
+  if (c) {
+    c->allocations += more->allocations;
+    c->allocated_bytes += more->allocated_bytes;
+    c->frees += more->frees;
+    c->freed_bytes += more->freed_bytes;
+    c->temporary += more->temporary;
+    c->lifetime_ms += more->lifetime_ms;
+  } else {
+    fallback(UL_FB_UNCOUNTED);
+  }
+  os_release_signals(signals);
+}
+
+static int32_t take_high(uint32_t *number) {
+  int32_t high = (int32_t)(*number >> UL_CARRY_BITS);
+  *number &= LEDGER_LOW;
+  return high;
+}
+
+void ledger_relieve(struct heap *h, uint32_t site, struct ul_counter *c) {
+  struct ul_carry more = {
+      .allocations = take_high(&c->allocations),
+      .allocated_bytes = take_high(&c->allocated_bytes),
+      .frees = take_high(&c->frees),
+      .freed_bytes = take_high(&c->freed_bytes),
+      .temporary = take_high(&c->temporary),
+      .lifetime_ms = take_high(&c->lifetime_ms),
+  };
+  if (c != &nowhere) carry(book_of(h)->index, site, &more);
+}
+
+static int32_t high_of(uint64_t amount) {
+  return (int32_t)(amount >> UL_CARRY_BITS);
+}
+
+void ledger_count_wide_in(struct heap *h, struct ul_counter *c, uint32_t site,
+                          size_t requested, size_t usable) {
+  ledger_count_in(h, c, requested, usable);
+  struct ul_carry more = {.allocated_bytes = high_of(requested)};
+  if (UNLIKELY(more.allocated_bytes)) carry(book_of(h)->index, site, &more);
+  if (UNLIKELY(ledger_is_heavy_in(c))) ledger_relieve(h, site, c);
+}
+
+void ledger_count_wide_out(struct heap *h, struct ul_counter *c,
+                           const struct ledger_line *was, bool temporary) {
+  ledger_count_out(h, c, was, temporary);
+  struct ul_carry more = {.freed_bytes = high_of(was->requested)};
+  if (UNLIKELY(more.freed_bytes))
+    carry(book_of(h)->index, ul_entry_site(was->entry), &more);
+  ledger_count_life(h, c, was->entry, temporary);
+}
+
+void ledger_count_life(struct heap *h, struct ul_counter *c, uint64_t entry,
+                       bool temporary) {
+  uint32_t site = ul_entry_site(entry);
+  uint64_t now = temporary ? 0 : recording_ms(),
+           born = ul_birth_ms(ul_entry_birth(entry));
+  uint64_t life = now > born ? now - born : 0;
+  c->lifetime_ms += (uint32_t)life & LEDGER_LOW;
+  struct ul_carry more = {.lifetime_ms = high_of(life)};
+  if (UNLIKELY(more.lifetime_ms)) carry(book_of(h)->index, site, &more);
+  if (UNLIKELY(ledger_is_heavy_out(c) || ledger_is_heavy(c->lifetime_ms)))
+    ledger_relieve(h, site, c);
+}
+
+/* One heap's share may be negative. */
+static int32_t reduce(uint32_t *allocated, uint32_t freed) {
+  int32_t borrowed = *allocated < freed ? -1 : 0;
+  *allocated = (*allocated - freed) & LEDGER_LOW;
+  return borrowed;
+}
+
+void ledger_forget_history(void) {
+  for (uint64_t i = 0; i < table_count(UL_CARRIES); i++) {
+    struct ul_carry *c = table_at(UL_CARRIES, i);
+    c->allocations -= c->frees;
+    c->allocated_bytes -= c->freed_bytes;
+    c->frees = c->freed_bytes = c->temporary = c->lifetime_ms = 0;
+  }
+  for (uint64_t i = 0; i < table_count(UL_COUNTERS); i++) {
+    struct ul_counter *c = table_at(UL_COUNTERS, i);
+    struct ul_carry more = {.allocations = reduce(&c->allocations, c->frees),
+                            .allocated_bytes =
+                                reduce(&c->allocated_bytes, c->freed_bytes)};
+    c->frees = c->freed_bytes = c->temporary = c->lifetime_ms = 0;
+    if (!more.allocations && !more.allocated_bytes) continue;
+    const struct ul_chunk *chunk = table_at(UL_CHUNKS, i / UL_CHUNK_SITES);
+    carry(chunk->heap, chunk->first_site + i % UL_CHUNK_SITES, &more);
+  }
+}
+
+struct ul_amount ledger_allocated(bool (*at)(uint32_t site)) {
+  struct ul_amount sum = {0};
+  for (uint64_t i = 0; i < table_count(UL_COUNTERS); i++) {
+    const struct ul_chunk *chunk = table_at(UL_CHUNKS, i / UL_CHUNK_SITES);
+    const struct ul_counter *c = table_at(UL_COUNTERS, i);
+    if (!at(chunk->first_site + (uint32_t)(i % UL_CHUNK_SITES))) continue;
+    sum.blocks += c->allocations;
+    sum.bytes += c->allocated_bytes;
+  }
+  for (uint64_t i = 0; i < table_count(UL_CARRIES); i++) {
+    const struct ul_carry *c = table_at(UL_CARRIES, i);
+    if (!at(c->site)) continue;
+    sum.blocks += (uint64_t)c->allocations << UL_CARRY_BITS;
+    sum.bytes += (uint64_t)c->allocated_bytes << UL_CARRY_BITS;
+  }
+  return sum;
+}
+
 /* ---- entries ------------------------------------------------------------------- */
 
 void ledger_write_wide(struct spot s, uint64_t *slot, size_t requested, uint64_t entry) {
@@ -89,10 +219,8 @@ void ledger_renew(struct heap *h, const struct ledger_line *was, hidden old,
   uint64_t *slot = ledger_begin_life(h, s, reveal(block));
   struct ul_counter *c = ledger_counter(h, site);
   ledger_write(s, slot, requested, site, family, ms);
-  struct ul_counter *old_one = ledger_counter(h, ul_entry_site(was->entry));
-  ledger_count_out(h, old_one, was, temporary);
-  if (!temporary) ledger_count_life(old_one, was->entry, ms);
-  ledger_count_in(h, c, requested, ledger_usable(s));
+  ledger_count_wide_out(h, ledger_counter(h, ul_entry_site(was->entry)), was, temporary);
+  ledger_count_wide_in(h, c, site, requested, ledger_usable(s));
 }
 
 static uint32_t entries_in(const struct pool *p) {

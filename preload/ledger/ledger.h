@@ -26,7 +26,7 @@ struct ledger_line {
 static inline struct ledger_line ledger_line(struct spot s, const void *block);
 /* The block, of which the ledger says `was`, is about to be freed by h's thread. */
 static inline void ledger_clear(struct heap *h, struct spot s, void *block,
-                                const struct ledger_line *was, uint64_t ms);
+                                const struct ledger_line *was);
 /* The block that lay at `old`, of which the ledger said `was`, is another now: it lies at
  * `block`, with its entry (heap_resize), or has stayed. For the ledger that is freed and
  * allocated anew; but at no moment is it without an entry, for the process may end at any
@@ -39,6 +39,10 @@ void ledger_renew(struct heap *h, const struct ledger_line *was, hidden old,
 static inline bool ledger_covers(struct spot s) {
   return s.large ? s.large->record != NULL : s.pool->entries != NULL;
 }
+/* In a forked child: counters begin with what is live. */
+void ledger_forget_history(void);
+/* What all heaps have allocated at the sites for which `at` is true. */
+struct ul_amount ledger_allocated(bool (*at)(uint32_t site));
 /* Aborts with a line if the ledger of h's pools says more than the heap. Under the arena
  * lock, by h's thread. */
 void ledger_check(struct heap *h);

@@ -22,15 +22,39 @@ static inline size_t ledger_usable(struct spot s) {
   return LIKELY(s.pool) ? s.pool->size : 0;
 }
 
+/* Of the bytes, those that a counter has room for: whoever may have more carries them. */
+#define LEDGER_LOW ((1u << UL_CARRY_BITS) - 1)
+
+/* Has one of these numbers reached so much that some of it is to be carried? There is
+ * room until then for whatever one event adds. */
+static inline bool ledger_is_heavy(uint32_t numbers) {
+  return numbers >> UL_CARRY_BITS;
+}
+static inline bool ledger_is_heavy_in(const struct ul_counter *c) {
+  return ledger_is_heavy(c->allocations | c->allocated_bytes);
+}
+static inline bool ledger_is_heavy_out(const struct ul_counter *c) {
+  return ledger_is_heavy(c->frees | c->freed_bytes | c->temporary);
+}
+
+/* Carry what has got heavy of the heap's counter for the site. */
+void ledger_relieve(struct heap *h, uint32_t site, struct ul_counter *c);
+
 static inline void ledger_count_in(struct heap *h, struct ul_counter *c, size_t requested,
                                    size_t usable) {
   struct book *b = book_of(h);
   c->allocations++;
-  c->allocated_bytes += requested;
+  c->allocated_bytes += (uint32_t)requested & LEDGER_LOW;
   b->live_bytes += (int64_t)requested;
   b->live_blocks++;
   b->usable_bytes += (int64_t)usable;
 }
+
+/* The same of any block. */
+void ledger_count_wide_in(struct heap *h, struct ul_counter *c, uint32_t site,
+                          size_t requested, size_t usable);
+void ledger_count_wide_out(struct heap *h, struct ul_counter *c,
+                           const struct ledger_line *was, bool temporary);
 
 static inline void ledger_remember_recent(struct heap *h, void *block) {
   struct book *b = book_of(h);
@@ -48,22 +72,22 @@ static inline bool ledger_forget_recent(struct heap *h, const void *block) {
   return false;
 }
 
-/* The lifetime of temporary blocks is not counted: it would cost a look at the clock. */
-static inline void ledger_count_life(struct ul_counter *c, uint64_t entry, uint64_t ms) {
-  uint64_t born = ul_birth_ms(ul_entry_birth(entry));
-  c->lifetime_ms += ms > born ? ms - born : 0;
-}
-
 static inline void ledger_count_out(struct heap *h, struct ul_counter *c,
                                     const struct ledger_line *was, bool temporary) {
   struct book *b = book_of(h);
   c->frees++;
-  c->freed_bytes += was->requested;
+  c->freed_bytes += (uint32_t)was->requested & LEDGER_LOW;
   c->temporary += temporary;
   b->live_bytes -= (int64_t)was->requested;
   b->live_blocks--;
   b->usable_bytes -= (int64_t)was->usable;
 }
+
+/* After ledger_count_out(): the block's lifetime is added, and what has got heavy is
+ * carried. The lifetime of temporary blocks is not counted, for it would cost a look at
+ * the clock. */
+void ledger_count_life(struct heap *h, struct ul_counter *c, uint64_t entry,
+                       bool temporary);
 
 /* ---- entries ------------------------------------------------------------------- */
 
@@ -106,7 +130,7 @@ static inline void ledger_enter(struct heap *h, struct spot s, hidden block,
   if (UNLIKELY(!slot)) return;
   struct ul_counter *c = ledger_counter(h, site);
   ledger_write(s, slot, requested, site, family, ms);
-  ledger_count_in(h, c, requested, ledger_usable(s));
+  ledger_count_wide_in(h, c, site, requested, ledger_usable(s));
 }
 
 /* The same of a block in a pool of several that has entries, at a site whose counter is
@@ -131,12 +155,10 @@ static inline struct ledger_line ledger_line(struct spot s, const void *block) {
 }
 
 static inline void ledger_clear(struct heap *h, struct spot s, void *block,
-                                const struct ledger_line *was, uint64_t ms) {
+                                const struct ledger_line *was) {
   *ledger_slot(s, block) = 0;
   if (UNLIKELY(s.large)) s.large->requested = 0;
   struct ul_counter *c = ledger_counter(h, ul_entry_site(was->entry));
-  bool temporary = ledger_forget_recent(h, block);
-  ledger_count_out(h, c, was, temporary);
-  if (!temporary) ledger_count_life(c, was->entry, ms);
+  ledger_count_wide_out(h, c, was, ledger_forget_recent(h, block));
 }
 #endif

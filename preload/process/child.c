@@ -2,6 +2,7 @@
 
 #include "base/os.h"
 #include "base/text.h"
+#include "ledger/ledger.h"
 #include "ledger/misuse.h"
 #include "process/file.h"
 #include "process/settings.h"
@@ -35,15 +36,8 @@ static uint64_t peak(void) {
   return seen > missed ? seen : missed;
 }
 
-static uint64_t allocations(void) {
-  uint64_t n = 0;
-  for (uint64_t i = 0; i < table_count(UL_COUNTERS); i++) {
-    const struct ul_chunk *chunk = table_at(UL_CHUNKS, i / UL_CHUNK_SITES);
-    uint32_t site = chunk->first_site + (uint32_t)(i % UL_CHUNK_SITES);
-    if (site != UL_SITE_ULLAGE && !ul_is_inherited(recording, site))
-      n += ((const struct ul_counter *)table_at(UL_COUNTERS, i))->allocations;
-  }
-  return n;
+static bool is_mine(uint32_t site) {
+  return site != UL_SITE_ULLAGE && !ul_is_inherited(recording, site);
 }
 
 static uint64_t lived_ms(void) {
@@ -97,7 +91,7 @@ bool child_fold(void) {
   text_put(&line, "\t");
   put_field(&line, (uint64_t)(uint32_t)recording->status);
   put_field(&line, lived_ms());
-  put_field(&line, allocations());
+  put_field(&line, ledger_allocated(is_mine).blocks);
   put_field(&line, peak());
   if (recording->scan.state == UL_SCAN_DONE)
     put_field(&line, recording->scan.totals[UL_DEFINITE].bytes);

@@ -37,6 +37,7 @@
 #include "heap/heap.h"
 #include "heap/large.h"
 #include "ledger/intern.h"
+#include "ledger/ledger.h"
 #include "ledger/site.h"
 #include "ledger/strip.h"
 #include "process/child.h"
@@ -212,22 +213,16 @@ static void fork_parent(void) {
   os_release_signals(forking.signals);
 }
 
+static bool is_inherited(uint32_t site) {
+  return ul_is_inherited(recording, site);
+}
+
 /* What is live was allocated by the parent, on sites that are its own. */
 static void inherit(void) {
-  recording->inherited = (struct ul_amount){0};
   recording->inherited_sites = (uint32_t)table_count(UL_SITES);
   recording->features |= UL_FEATURE_INHERITED;
-  for (uint64_t i = 0; i < table_count(UL_COUNTERS); i++) {
-    const struct ul_chunk *chunk = table_at(UL_CHUNKS, i / UL_CHUNK_SITES);
-    struct ul_counter *c = table_at(UL_COUNTERS, i);
-    c->allocations -= c->frees;
-    c->allocated_bytes -= c->freed_bytes;
-    c->frees = c->freed_bytes = c->temporary = c->lifetime_ms = 0;
-    if (!ul_is_inherited(recording, chunk->first_site + (uint32_t)(i % UL_CHUNK_SITES)))
-      continue;
-    recording->inherited.blocks += c->allocations;
-    recording->inherited.bytes += c->allocated_bytes;
-  }
+  ledger_forget_history();
+  recording->inherited = ledger_allocated(is_inherited);
   site_begin_anew(thread_state.heap);
 }
 

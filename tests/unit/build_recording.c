@@ -20,7 +20,8 @@ static const uint32_t element_bytes[UL_TABLES] = {
     [UL_ROWS] = 1,
     [UL_HEAPS] = sizeof(struct ul_heap_record),
     [UL_LEAKS] = sizeof(struct ul_leak),
-    [UL_MAPPINGS] = sizeof(struct ul_mapping)};
+    [UL_MAPPINGS] = sizeof(struct ul_mapping),
+    [UL_CARRIES] = sizeof(struct ul_carry)};
 
 static void *grown(void *data, size_t bytes) {
   void *more = realloc(data, bytes ? bytes : 1);
@@ -364,5 +365,7 @@ struct build *build_example(void) {
   build_mapping(b, UL_MAP_CODE, 1 << 20, 500000, 0, 0, "/usr/bin/example");
   build_mapping(b, UL_MAP_ANONYMOUS, 4 << 20, 400000, 385024, 8192, "");
   b->header.fallbacks[UL_FB_EARLY] = 2;
+  struct ul_carry *carry = build_at(b, UL_CARRIES, build_append(b, UL_CARRIES, 1));
+  carry->site = UL_SITE_RESERVED;
   return b;
 }

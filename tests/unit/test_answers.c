@@ -62,6 +62,27 @@ static void sites_agree_with_counters(void **state) {
   recording_close(r);
 }
 
+static void carries_are_added(void **state) {
+  (void)state;
+  struct build *b = build_example();
+  uint32_t site = UL_SITE_RESERVED;
+  for (int k = 0; k < 2; k++) {
+    struct ul_carry *c = build_at(b, UL_CARRIES, build_append(b, UL_CARRIES, 1));
+    *c = (struct ul_carry){.site = site, .allocations = 3, .frees = 3};
+    if (k) c->allocated_bytes = c->freed_bytes = -1;
+  }
+  struct recording *r = opened(b);
+  struct sites *s = sites_load(r);
+  assert_int_equal(s->disagreeing, 0);
+  uint64_t frees = s->sum[site].count.frees;
+  assert_int_equal(frees - (UINT64_C(6) << UL_CARRY_BITS), 0);
+  assert_int_equal(s->sum[site].count.allocations - frees, 11);
+  assert_int_equal((int64_t)s->sum[site].count.freed_bytes, -(INT64_C(1) << 31));
+  assert_true(s->total.frees >= frees);
+  sites_free(s);
+  recording_close(r);
+}
+
 static void balance_adds_up(void **state) {
   (void)state;
   struct recording *r = opened(build_example());
@@ -446,6 +467,7 @@ int main(void) {
       cmocka_unit_test(test_texts_do_not_share),
       cmocka_unit_test(ledger_adds_up),
       cmocka_unit_test(sites_agree_with_counters),
+      cmocka_unit_test(carries_are_added),
       cmocka_unit_test(balance_adds_up),
       cmocka_unit_test(disagreement_stays_visible),
       cmocka_unit_test(killed_processes_balance_by_their_last_snapshot),

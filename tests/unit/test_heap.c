@@ -79,7 +79,7 @@ static void put(struct held *b) {
   assert_int_equal(line.requested, b->bytes);
   for (size_t i = 0; i < 64 && i < b->bytes; i++)
     assert_int_equal((unsigned char)b->p[i], b->bytes & 0xff);
-  ledger_clear(h, b->spot, b->p, &line, 9);
+  ledger_clear(h, b->spot, b->p, &line);
   assert_false(ledger_line(b->spot, b->p).entry); /* so that twice is noticed */
   heap_put_any(h, b->spot, b->p);
   b->p = NULL;
@@ -346,9 +346,56 @@ static void test_no_room_for_a_counter(void **state) {
   assert_true(line.entry);
   assert_int_equal(recording->fallbacks[UL_FB_UNCOUNTED], 1);
   os_inject_faults("mmap:1");
-  ledger_clear(h, b.spot, b.p, &line, 9);
+  ledger_clear(h, b.spot, b.p, &line);
   os_inject_faults("mmap:0");
   heap_put_any(h, b.spot, b.p);
+}
+
+static int64_t whole(uint32_t n, int64_t carried) {
+  return n + carried * (INT64_C(1) << UL_CARRY_BITS);
+}
+
+static struct ul_carry carries_of(uint32_t site) {
+  struct ul_carry sum = {0};
+  for (uint64_t i = 0; i < table_count(UL_CARRIES); i++) {
+    const struct ul_carry *c = table_at(UL_CARRIES, i);
+    if (c->site != site) continue;
+    assert_int_equal(sum.site, 0); /* one for each heap and site */
+    sum = *c;
+  }
+  return sum;
+}
+
+/* Numbers that do not fit in 32 bits: nothing is lost, in any event; nor in a child. */
+static void test_carries(void **state) {
+  (void)state;
+  enum { SITE = 77 };
+  struct heap *h = heap_mine();
+  struct ul_counter *c = ledger_counter(h, SITE);
+  uint32_t nearly = (1u << UL_CARRY_BITS) - 1;
+  *c = (struct ul_counter){nearly, nearly, nearly, nearly, nearly, nearly};
+  const size_t huge = (UINT64_C(5) << UL_CARRY_BITS) + 3;
+  ledger_count_wide_in(h, c, SITE, huge, 0);
+  struct ledger_line was = {ul_entry(SITE, 0, 0, UL_FAMILY_MALLOC), huge, 0};
+  ledger_count_wide_out(h, c, &was, true);
+  struct ul_carry more = carries_of(SITE);
+  assert_int_equal(whole(c->allocations, more.allocations), INT64_C(1) + nearly);
+  assert_int_equal(whole(c->allocated_bytes, more.allocated_bytes), huge + nearly);
+  assert_int_equal(whole(c->frees, more.frees), INT64_C(1) + nearly);
+  assert_int_equal(whole(c->freed_bytes, more.freed_bytes), huge + nearly);
+  assert_int_equal(whole(c->temporary, more.temporary), INT64_C(1) + nearly);
+  assert_false(ledger_is_heavy_in(c) || ledger_is_heavy_out(c));
+  was.requested = 10; /* of another heap */
+  ledger_count_wide_out(h, c, &was, true);
+  ledger_forget_history();
+  more = carries_of(SITE);
+  assert_int_equal(whole(c->allocations, more.allocations), -1);
+  assert_int_equal(whole(c->allocated_bytes, more.allocated_bytes), -10);
+  assert_int_equal(c->frees | c->freed_bytes | c->temporary | c->lifetime_ms, 0);
+  ledger_count_wide_in(h, c, SITE, 10, 0);
+  more = carries_of(SITE);
+  assert_int_equal(whole(c->allocations, more.allocations), 0);
+  assert_int_equal(whole(c->allocated_bytes, more.allocated_bytes), 0);
 }
 
 static void test_tables(void **state) {
@@ -493,6 +540,7 @@ int main(void) {
       cmocka_unit_test(test_memory_fails),
       cmocka_unit_test(test_no_barrier_is_counted),
       cmocka_unit_test(test_no_room_for_a_counter),
+      cmocka_unit_test(test_carries),
       cmocka_unit_test(test_tables),
       cmocka_unit_test(test_rows_are_replaced),
       cmocka_unit_test(test_file), /* last: it stops */

@@ -217,6 +217,8 @@ static void elements_are_checked(void **state) {
   REFUSE(UL_SITES, 6, struct ul_site, code, 1000, "code 1000");
   REFUSE(UL_CHUNKS, 0, struct ul_chunk, heap, 9, "heap 9");
   REFUSE(UL_CHUNKS, 0, struct ul_chunk, first_site, 640, "site 640");
+  REFUSE(UL_CARRIES, 0, struct ul_carry, heap, 9, "carry 0 counts for heap 9");
+  REFUSE(UL_CARRIES, 0, struct ul_carry, site, 640, "site 640");
   REFUSE(UL_SNAPSHOTS, 3, struct ul_snapshot, kind, 9, "kind 9");
   REFUSE(UL_SNAPSHOTS, 3, struct ul_snapshot, row, UINT64_MAX, "snapshot 3");
   REFUSE(UL_SNAPSHOTS, 3, struct ul_snapshot, row_bytes, UINT32_MAX, "snapshot 3");
