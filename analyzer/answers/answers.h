@@ -11,6 +11,7 @@ struct growth_site {
   uint32_t site;
   struct trend trend;
   uint64_t first_bytes, last_bytes; /* at the first and last measurement */
+  struct ul_amount added;           /* since it began to grow; 0: it does not */
   uint64_t blocks;                  /* live now */
   unsigned generations;             /* 16ths of the run with blocks that live now */
 };
@@ -25,6 +26,16 @@ struct growth {
 /* NULL: no memory. */
 struct growth *growth_load(const struct recording *r);
 void growth_free(struct growth *g);
+/* The same of all stacks together that lead through one of these return addresses (by
+ * index in UL_CODES), so that a function is judged whose stacks are too small each. false:
+ * no memory. */
+struct sites;
+struct growth_codes {
+  struct trend trend;
+  uint64_t added_bytes;
+};
+bool growth_of_codes(const struct recording *r, const struct sites *sites,
+                     const bool *codes, struct growth_codes *g);
 
 /* ---- leaks --------------------------------------------------------------------- */
 

@@ -384,7 +384,7 @@ static bool find(struct search *s) {
   s->cause_of = calloc(functions_count(s->functions) + 1, sizeof *s->cause_of);
   if (!s->cause_of) return false;
   for (uint32_t i = 0; i < s->measure->count; i++)
-    if (!recording_site_is_own(i) && !lay(s, i)) return false;
+    if (!s->sites->sum[i].of_others && !lay(s, i)) return false;
   if (!sort(s)) return false;
   for (size_t i = 0; i < s->causes->count && i < LOOKED_AT; i++)
     if (!refine(s, i)) return false;

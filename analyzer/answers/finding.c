@@ -1,5 +1,8 @@
 #include "answers/finding.h"
 
+#include "read/blocks.h"
+#include "read/timeline.h"
+
 #include <stdlib.h>
 
 /* ---- what is lost -------------------------------------------------------------- */
@@ -35,22 +38,64 @@ static void add_births(const struct recording *r, struct findings *f) {
   }
 }
 
-/* ---- what grows ---------------------------------------------------------------- */
+/* ---- what grows ----------------------------------------------------------------
+ *
+ * Sites whose own measurements grow, and such as are too small to tell: of those, what
+ * has been allocated in the growth's time and lives is laid at its causes, and a cause
+ * counts if all that lives through its function grows. */
 
-static uint64_t added(const struct growth_site *g) {
-  if (g->trend.reason == TREND_FREED)
-    return g->trend.high > g->trend.low ? (uint64_t)(g->trend.high - g->trend.low) : 0;
-  return g->last_bytes > g->first_bytes ? g->last_bytes - g->first_bytes : 0;
+struct young {
+  struct ul_amount *amount; /* by site */
+  uint64_t since_ms;
+};
+
+static void add_young(const struct live_block *b, void *context) {
+  const struct young *y = context;
+  if (ul_birth_ms(ul_entry_birth(b->entry)) < y->since_ms) return;
+  y->amount[ul_entry_site(b->entry)].blocks++;
+  y->amount[ul_entry_site(b->entry)].bytes += b->requested;
 }
 
-static bool find_growing(const struct growth *g, const struct sites *sites,
-                         struct findings *f) {
+/* When the growth of all began; if all together does not grow: after a quarter of the
+ * work. */
+static uint64_t growth_begin_ms(const struct recording *r, const struct growth *g) {
+  if (g->all.verdict == TREND_GROWING) return (uint64_t)(g->all.at * 1000);
+  struct timeline t = timeline_load(r, false);
+  uint64_t ms = 0;
+  for (size_t i = 0; i < t.count; i++)
+    if (timeline_work(t.at[i]) * 4 <= timeline_work(t.at[t.count - 1])) ms = t.at[i]->ms;
+  timeline_free(&t);
+  return ms;
+}
+
+/* Is it a cause of growth, by all that lives through its function? */
+static bool function_grows(const struct recording *r, const struct sites *sites,
+                           struct findings *f, struct finding *found) {
+  struct growth_codes grown;
+  size_t count = recording_count(r, UL_CODES);
+  bool *codes = calloc(count + 1, sizeof *codes);
+  uint32_t function = found->causes->at[found->cause].function;
+  for (size_t i = 1; codes && i < count; i++)
+    codes[i] = functions_of(f->functions, recording_code(r, i)) == function;
+  bool known = codes && growth_of_codes(r, sites, codes, &grown);
+  free(codes);
+  if (!known || grown.trend.verdict != TREND_GROWING) return false;
+  found->rate = grown.trend.slope;
+  found->since_ms = (uint64_t)(grown.trend.at * 1000);
+  if (grown.added_bytes < found->of.bytes) found->of.bytes = grown.added_bytes;
+  return true;
+}
+
+static bool find_growing(const struct recording *r, const struct growth *g,
+                         const struct sites *sites, struct findings *f) {
   struct ul_amount *amount = calloc(sites->count + 1, sizeof *amount);
   if (!amount) return false;
+  blocks_each(r, add_young, &(struct young){amount, growth_begin_ms(r, g)});
   for (size_t i = 0; i < g->count; i++) {
     const struct growth_site *s = &g->sites[i];
-    if (s->trend.verdict == TREND_GROWING)
-      amount[s->site] = (struct ul_amount){s->blocks, added(s)};
+    if (s->trend.verdict == TREND_GROWING) amount[s->site] = s->added;
+    if (s->trend.verdict == TREND_STEADY || s->trend.verdict == TREND_SHRINKING)
+      amount[s->site] = (struct ul_amount){0, 0};
   }
   f->growing =
       causes_load(f->functions, sites,
@@ -71,17 +116,38 @@ static void add_causes(struct findings *f, enum finding_kind kind,
                                          .since_ms = UINT64_MAX};
 }
 
-static void add_rates(const struct growth *g, struct findings *f) {
-  struct finding *first = f->at + (f->lost ? f->lost->count : 0);
+/* From the sites that grow by themselves. */
+static void add_rates(const struct growth *g, struct findings *f,
+                      struct finding *growing) {
   for (size_t i = 0; i < g->count; i++) {
     const struct growth_site *s = &g->sites[i];
     if (s->trend.verdict != TREND_GROWING || f->growing->of_site[s->site] == UINT32_MAX)
       continue;
-    struct finding *found = &first[f->growing->of_site[s->site]];
+    struct finding *found = &growing[f->growing->of_site[s->site]];
     uint64_t since = s->trend.reason == TREND_RISES ? (uint64_t)(s->trend.at * 1000) : 0;
     found->rate += s->trend.slope;
+    found->grown.blocks += s->added.blocks;
+    found->grown.bytes += s->added.bytes;
     if (since < found->since_ms) found->since_ms = since;
   }
+}
+
+/* Only what grows stays: sites by themselves, or the function with what is too small. */
+static void keep_growing(const struct recording *r, const struct sites *sites,
+                         struct findings *f, size_t first) {
+  enum { LOOKED_AT = 16 };
+  size_t kept = first;
+  for (size_t i = first; i < f->count; i++) {
+    struct finding found = f->at[i];
+    struct ul_amount by_sites = found.grown;
+    bool small = by_sites.bytes < found.of.bytes / 2;
+    if (small && i - first < LOOKED_AT && function_grows(r, sites, f, &found))
+      by_sites = found.of;
+    else
+      found.of = by_sites;
+    if (by_sites.bytes) f->at[kept++] = found;
+  }
+  f->count = kept;
 }
 
 /* Where the leak is the growth, or most of it. */
@@ -93,7 +159,7 @@ static bool is_of_leak(const struct findings *f, const struct finding *growth,
     bool same = leaks->function == grows->function ||
                 f->lost->of_site[grows->site] == i ||
                 f->growing->of_site[leaks->site] == growth->cause;
-    if (!same || leaks->of.bytes < grows->of.bytes / 2) continue;
+    if (!same || leaks->of.bytes < growth->of.bytes / 2) continue;
     *leak = &f->at[i];
     return true;
   }
@@ -121,13 +187,15 @@ static int by_gain(const void *a, const void *b) {
 }
 
 static bool collect(const struct recording *r, const struct growth *g,
-                    struct findings *f) {
+                    const struct sites *sites, struct findings *f) {
   f->at = calloc((f->lost ? f->lost->count : 0) + f->growing->count + 1, sizeof *f->at);
   if (!f->at) return false;
   add_causes(f, FINDING_LEAK, f->lost);
   add_causes(f, FINDING_GROWTH, f->growing);
   if (f->lost) add_births(r, f);
-  add_rates(g, f);
+  size_t first = f->lost ? f->lost->count : 0;
+  add_rates(g, f, f->at + first);
+  keep_growing(r, sites, f, first);
   say_once(f);
   if (f->count) qsort(f->at, f->count, sizeof *f->at, by_gain);
   return true;
@@ -138,7 +206,8 @@ struct findings *findings_load(const struct recording *r, struct symbols *symbol
   struct findings *f = calloc(1, sizeof *f);
   struct growth *g = growth_load(r);
   bool good = f && g && (f->functions = functions_new(r, symbols)) &&
-              find_lost(r, sites, f) && find_growing(g, sites, f) && collect(r, g, f);
+              find_lost(r, sites, f) && find_growing(r, g, sites, f) &&
+              collect(r, g, sites, f);
   growth_free(g);
   if (good) return f;
   findings_free(f);

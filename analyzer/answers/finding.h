@@ -13,10 +13,11 @@ enum finding_kind { FINDING_LEAK, FINDING_GROWTH };
 struct finding {
   enum finding_kind kind;
   const struct causes *causes;
-  size_t cause;        /* index in them */
-  struct ul_amount of; /* lost, with what it drags along; or what has been added */
-  uint64_t since_ms;   /* of a leak: birth of the oldest block; of growth: its begin */
-  double rate;         /* bytes per second; 0: it does not grow, as far as is known */
+  size_t cause;           /* index in them */
+  struct ul_amount of;    /* lost, with what it drags along; or what has been added */
+  struct ul_amount grown; /* of it, by call sites that grow by themselves */
+  uint64_t since_ms;      /* of a leak: birth of the oldest block; of growth: its begin */
+  double rate;            /* bytes per second; 0: it does not grow, as far as is known */
 };
 struct findings {
   struct finding *at;

@@ -371,7 +371,7 @@ void trend_consider(struct trend *t, const struct trend_point *points, size_t n,
                     const struct trend_life *life) {
   double run = life->end - life->start;
   if (n == 0) return;
-  if (run < TREND_SHORTEST) {
+  if (life->seconds < TREND_SHORTEST) {
     bool freed = points[n - 1].y < t->low + UNDONE * (t->high - t->low);
     if (t->verdict == TREND_GROWING && freed && life->generations < SURVIVING)
       set_reason(t, TREND_SHORT);

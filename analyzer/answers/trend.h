@@ -14,7 +14,7 @@
 #include <stddef.h>
 
 struct trend_point {
-  double t, y; /* seconds, bytes */
+  double t, y; /* of any clock; bytes */
 };
 
 /* Median slope over all pairs of different t; 0 without such a pair, or memory. */
@@ -50,8 +50,8 @@ enum trend_reason {
 struct trend {
   enum trend_verdict verdict;
   enum trend_reason reason;
-  double slope;     /* per second; of growth: since it began */
-  double at;        /* seconds; see the reasons */
+  double slope;     /* per unit of the clock; of growth: since it began */
+  double at;        /* by the clock; see the reasons */
   double low, high; /* of all measurements */
   struct trend_kendall kendall;
   size_t points; /* the measurements were reduced to */
@@ -69,7 +69,8 @@ struct trend trend_judge(const struct trend_point *points, size_t n, bool ended)
 
 /* What else is known of the series: the run, and the blocks that live now. */
 struct trend_life {
-  double start, end; /* of the run, seconds */
+  double start, end; /* of the run, by the points' clock */
+  double seconds;    /* it took */
   bool ended;
   bool holds;           /* there are live blocks */
   double newest;        /* when the last of them was allocated */

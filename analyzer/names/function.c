@@ -104,6 +104,11 @@ static const struct function_call *call_at(struct functions *f, uint64_t code) {
   return &p->call;
 }
 
+uint32_t functions_of(struct functions *f, uint64_t code) {
+  const struct function_call *call = call_at(f, code);
+  return call ? call->function : UINT32_MAX;
+}
+
 uint32_t functions_count(const struct functions *f) {
   return HASH_COUNT(f->by_key);
 }

@@ -37,6 +37,8 @@ uint32_t functions_count(const struct functions *);
  * is good until the next call. */
 size_t functions_stack(struct functions *, uint32_t site,
                        const struct function_call **out);
+/* The function of a return address; UINT32_MAX: no memory. */
+uint32_t functions_of(struct functions *, uint64_t code);
 enum function_kind functions_kind(struct functions *, uint32_t function);
 /* Index in UL_MODULES, the first of a file's; UL_NO_MODULE. */
 uint32_t functions_module(const struct functions *, uint32_t function);

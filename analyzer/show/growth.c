@@ -192,12 +192,16 @@ static void print_first_line(const struct growth *g, const struct view_options *
             text_off(o));
     print_most(&g->sites[0], o);
     fprintf(o->out, "%s%s", o->symbols ? " at " : "", text_guilty(o, g->sites[0].site));
-  } else if (g->measurements < TREND_FEWEST && g->unsure_matter)
+  } else if (g->all.verdict == TREND_GROWING)
+    fprintf(o->out,
+            "%sall live bytes together grow%s: %s, of call sites too small to tell",
+            text_on(o, TEXT_BAD), text_off(o), rate(o, g->all.slope));
+  else if (g->all.reason == TREND_FEW && g->unsure_matter)
     fprintf(o->out, "what grows is not known: only %s, %u are needed",
-            text_plural(g->measurements, "measurement", "measurements"), TREND_FEWEST);
+            text_plural(g->all.points, "measurement", "measurements"), TREND_FEWEST);
   else
     fprintf(o->out, "%snothing grows%s", text_on(o, TEXT_GOOD), text_off(o));
-  if (g->unsure_matter && g->measurements >= TREND_FEWEST)
+  if (g->unsure_matter && g->all.reason != TREND_FEW && g->verdicts[TREND_UNSURE])
     fprintf(o->out, "; %s unsure", text_plural(g->verdicts[TREND_UNSURE], "is", "are"));
 }
 

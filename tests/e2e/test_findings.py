@@ -31,6 +31,21 @@ def test_cause_is_named_first(recorder, mode, binary):
 
 
 @pytest.mark.short
+def test_growth_of_many_small_stacks_is_one_finding(recorder):
+    assert recorder.run(program("causes"), "growing").status == 0
+    first, *others = recorder.answer("report")["findings"]
+    assert first["kind"] == "growth" and first["frame"]["function"] == "cache_insert", first
+    assert first["bytes"] > 400_000 and first["stacks"] > 2000, first
+    assert not others
+
+
+@pytest.mark.short
+def test_what_is_filled_does_not_grow(recorder):
+    assert recorder.run(program("causes"), "filled").status == 0
+    assert recorder.answer("report")["findings"] == []
+
+
+@pytest.mark.short
 def test_two_causes_are_two_findings(recorder):
     assert recorder.run(program("causes"), "two").status == 0
     found = recorder.answer("report")["findings"]

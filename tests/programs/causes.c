@@ -7,13 +7,17 @@
  *   recursion  two functions call each other, to any depth, and one of them keeps
  *   counts     what is made of four blocks, by three functions, is lost whole
  *   two        two functions lose, each its own
- *   pointer    called by way of a table of functions, which is all its dispatcher does
+ *   growing    the insert again, but what it keeps can be reached: growth, of 4,096
+ * stacks filled     it keeps no more after a fifth of the work pointer    called by way
+ * of a table of functions, which is all its dispatcher does
  *
  * Names are the program's own: nobody knows os_alloc. */
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define NOINLINE __attribute__((noinline))
 #define KEEP_FRAME __asm__ volatile("")
@@ -40,8 +44,16 @@ NOINLINE static void work(void) {
 
 /* ---- many stacks --------------------------------------------------------------- */
 
+static bool keeps; /* within reach */
+static struct entry { struct entry *next; } * entries;
+
 NOINLINE static void cache_insert(size_t n) {
-  lose(os_alloc(64 + n % 2));
+  struct entry *e = os_alloc(64 + n % 2);
+  if (keeps) {
+    e->next = entries;
+    entries = e;
+  }
+  lose(e);
   KEEP_FRAME;
 }
 
@@ -62,14 +74,30 @@ static void next(unsigned depth, unsigned path) {
     KEEP_FRAME;                                                                          \
   }
 STEP(0)
-STEP(1) STEP(2) STEP(3) STEP(4) STEP(5) STEP(6) STEP(7) STEP(8) STEP(9) STEP(10) STEP(11)
-    STEP(12) STEP(13) STEP(14) STEP(15) static step *const steps[16] = {
+STEP(1)
+STEP(2) STEP(3) STEP(4) STEP(5) STEP(6) STEP(7) STEP(8) STEP(9) STEP(10) STEP(11) STEP(12)
+    STEP(13) STEP(14) STEP(15) static step *const steps[16] = {
         step_0, step_1, step_2,  step_3,  step_4,  step_5,  step_6,  step_7,
         step_8, step_9, step_10, step_11, step_12, step_13, step_14, step_15};
 
 static void cache(void) {
   for (unsigned path = 0; path < 4096; path++)
     next(3, path);
+}
+
+static void growing(void) {
+  keeps = true;
+  for (int round = 0; round < 4; round++) {
+    cache();
+    usleep(100000); /* time goes on without work, too */
+  }
+}
+
+static void filled(void) {
+  keeps = true;
+  cache();
+  for (int i = 0; i < 40000; i++)
+    work();
 }
 
 /* ---- one of twenty ------------------------------------------------------------- */
@@ -83,7 +111,8 @@ static void cache(void) {
   }
 #define TWENTY(X)                                                                        \
   X(0)                                                                                   \
-  X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14) X(15) X(16) \
+  X(1)                                                                                   \
+  X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14) X(15) X(16)      \
       X(17) X(18) X(19)
 TWENTY(HANDLER)
 
@@ -103,12 +132,13 @@ NOINLINE static void session_new(void) {
 #define HUNDREDS(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9)
 #define TEN(h, t)                                                                        \
   ONE(h, t, 0)                                                                           \
-  ONE(h, t, 1) ONE(h, t, 2) ONE(h, t, 3) ONE(h, t, 4) ONE(h, t, 5) ONE(h, t, 6)          \
-      ONE(h, t, 7) ONE(h, t, 8) ONE(h, t, 9)
+  ONE(h, t, 1)                                                                           \
+  ONE(h, t, 2) ONE(h, t, 3) ONE(h, t, 4) ONE(h, t, 5) ONE(h, t, 6) ONE(h, t, 7)          \
+      ONE(h, t, 8) ONE(h, t, 9)
 #define HUNDRED(h)                                                                       \
   TEN(h, 0)                                                                              \
-  TEN(h, 1) TEN(h, 2) TEN(h, 3) TEN(h, 4) TEN(h, 5) TEN(h, 6) TEN(h, 7) TEN(h, 8)        \
-      TEN(h, 9)
+  TEN(h, 1)                                                                              \
+  TEN(h, 2) TEN(h, 3) TEN(h, 4) TEN(h, 5) TEN(h, 6) TEN(h, 7) TEN(h, 8) TEN(h, 9)
 #define ONE(h, t, o)                                                                     \
   NOINLINE static void caller_##h##t##o(void) {                                          \
     work();                                                                              \
@@ -116,7 +146,8 @@ NOINLINE static void session_new(void) {
     KEEP_FRAME;                                                                          \
   }
 HUNDRED(0)
-HUNDRED(1) HUNDRED(2) HUNDRED(3) HUNDRED(4)
+HUNDRED(1)
+HUNDRED(2) HUNDRED(3) HUNDRED(4)
 #undef ONE
 
     static void callers(void) {
@@ -218,9 +249,9 @@ int main(int argc, char *argv[]) {
   static const struct {
     const char *name;
     void (*run)(void);
-  } modes[] = {{"cache", cache},         {"wrapper", wrapper}, {"callers", callers},
-               {"recursion", recursion}, {"counts", counts},   {"two", two},
-               {"pointer", pointer}};
+  } modes[] = {{"cache", cache},     {"growing", growing}, {"filled", filled},
+               {"wrapper", wrapper}, {"callers", callers}, {"recursion", recursion},
+               {"counts", counts},   {"two", two},         {"pointer", pointer}};
   for (size_t i = 0; i < sizeof modes / sizeof *modes; i++)
     if (argc == 2 && strcmp(argv[1], modes[i].name) == 0) {
       modes[i].run();

@@ -277,7 +277,8 @@ static enum trend_reason considered(size_t n, bool ended, struct trend_life life
 
 static void blocks_of_the_start_do_not_grow(void **state) {
   (void)state;
-  struct trend_life life = {.end = 40, .holds = true, .newest = 3, .generations = 2};
+  struct trend_life life = {
+      .end = 40, .seconds = 40, .holds = true, .newest = 3, .generations = 2};
   values((double[]){100, 200, 300, 400}, 4);
   series[3].t = 40;
   series[2].y = 400;
@@ -291,7 +292,8 @@ static void blocks_of_the_start_do_not_grow(void **state) {
   assert_int_equal(considered(4, false, life), TREND_NONE);
   assert_int_equal(considered(4, true, life), TREND_FEW);
   judge(linear, 100, false);
-  life = (struct trend_life){.end = 100, .holds = true, .newest = 99, .generations = 16};
+  life = (struct trend_life){
+      .end = 100, .seconds = 100, .holds = true, .newest = 99, .generations = 16};
   assert_int_equal(considered(100, false, life), TREND_RISES);
   life.newest = 0; /* one block that is resized */
   assert_int_equal(considered(100, false, life), TREND_RISES);
@@ -299,7 +301,7 @@ static void blocks_of_the_start_do_not_grow(void **state) {
 
 static void short_runs_that_free_everything_did_their_work(void **state) {
   (void)state;
-  struct trend_life life = {.end = 0.48};
+  struct trend_life life = {.end = 0.48, .seconds = 0.48};
   judge(torn_down, 100, false);
   for (int i = 0; i < 100; i++)
     series[i].t *= 0.0048;
