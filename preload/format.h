@@ -91,15 +91,16 @@ struct ul_segment {
   uint32_t reserved;
 };
 
-/* A loaded object. Kept after dlclose: stacks recorded before still need it.
- * Address a of the process is a - bias in the object's own file. */
+/* A loaded object. Kept after dlclose: stacks recorded before still need it. One that comes
+ * back is the same, wherever it is loaded then. Address a of the process is a - bias in the
+ * object's own file. */
 struct ul_module {
-  uint64_t bias;
+  uint64_t bias;        /* this and its span: as it was loaded last */
   uint64_t start, end;  /* span of its PT_LOAD segments */
   uint32_t loaded_ms;   /* first seen */
   uint32_t unloaded_ms; /* UINT32_MAX while loaded */
   uint32_t name;        /* UL_TEXT: absolute path, "[vdso]" */
-  uint16_t loads;       /* how often it came back at the same place */
+  uint16_t loads;       /* how often it was loaded */
   uint8_t build_id_bytes;
   uint8_t reserved;
   uint8_t build_id[24];

@@ -1,8 +1,10 @@
 #include "stack/module.h"
 #include "base/lock.h"
+#include "base/meta.h"
 #include "base/os.h"
 #include "base/page.h"
 #include "recording/table.h"
+#include "stack/hash.h"
 #include "stack/unwind.h"
 
 #include <dlfcn.h>
@@ -16,17 +18,18 @@
 /* What an unwinder asks for: loads, the unwind table, the dynamic section. */
 #define PHDRS 8
 #define CHUNK_RECORDS 64u
-#define RECORDS_MAX ((uint32_t)UL_NO_MODULE)
-#define HINTS 256u
+#define RECORDS_MAX (2u * UL_NO_MODULE)
 #define NAME_BYTES 4096
 
-/* A record is written before it is counted and afterwards constant, but for
- * `map` (the loader's object, NULL while unloaded) and `index`. `map` is only
- * compared, never followed: the loader may have freed it. */
+/* A record is written before it is counted, and again only while it is closed, but for
+ * `map` (the loader's object, NULL while unloaded) and `index`: who looks for an address
+ * on its stack looks for what is open. `map` is only compared, never followed: the loader
+ * may have freed it. */
 struct record {
   uint64_t start, end, bias, eh_frame_hdr, table_start, table_end;
   _Atomic(const struct link_map *) map;
   _Atomic uint16_t index; /* in UL_MODULES */
+  uint32_t number, next;  /* next: of the same kind, or free; its number + 1 */
   uint16_t phdrs_count;
   uint8_t build_id_bytes;
   uint8_t build_id[sizeof(((struct ul_module *)0)->build_id)];
@@ -35,10 +38,26 @@ struct record {
 
 static struct record *_Atomic chunks[RECORDS_MAX / CHUNK_RECORDS + 1];
 static _Atomic uint32_t count;
-/* Where a module was last found; a wrong hint only costs the scan. */
-static _Atomic uint16_t hints[HINTS];
+static _Atomic uint32_t met_so_far;
 _Atomic uint64_t module_generations;
 static struct lock guard;
+
+/* Which record is open at a place: its number + 1, by a hash of where the loader says
+ * that the module begins. Read without the lock: what is found is compared, and who finds
+ * nothing looks again under the lock, so it may be cleared and filled in place. */
+struct places {
+  uint32_t mask, used;
+  _Atomic uint32_t slots[];
+};
+enum { PLACES_FIRST = 256 };
+static struct places *_Atomic places;
+
+/* Records with an index, by a hash of what stays the same: number + 1. */
+enum { KINDS = 1024 };
+static uint32_t kinds[KINDS];
+/* Closed records without one: what they say is of no use any more. */
+static uint32_t free_records;
+static char name_of_module[NAME_BYTES];
 
 static struct record *record_at(uint32_t i) {
   return &atomic_load_explicit(&chunks[i / CHUNK_RECORDS],
@@ -207,61 +226,106 @@ static void read_name(const struct record *r, const struct link_map *map, char *
 
 /* ---- records, under the lock --------------------------------------------------- */
 
-static void publish(struct record *r, const struct link_map *map) {
-  static char name[NAME_BYTES];
-  if (!recording) return; /* tried again when the module is asked for next */
-  uint32_t i = table_append(UL_MODULES, 1);
-  if (i >= UL_NO_MODULE) {
-    if (i != TABLE_NONE) fallback(UL_FB_MODULES_FULL);
-    return;
-  }
-  struct ul_module *m = table_at(UL_MODULES, i);
-  read_name(r, map, name);
+static bool is_told(const struct record *r) {
+  return atomic_load_explicit(&r->index, memory_order_acquire) != UL_NO_MODULE;
+}
+
+static struct ul_module *module_at(const struct record *r) {
+  return table_at(UL_MODULES, atomic_load(&r->index));
+}
+
+static uint32_t *kind_of(const struct record *r) {
+  uint64_t hash = hash_mix(HASH_SEED, r->end - r->start);
+  for (unsigned i = 0; i < r->build_id_bytes; i++)
+    hash = hash_mix(hash, r->build_id[i]);
+  return &kinds[hash % KINDS];
+}
+
+/* Without a build id, a file may have been replaced by one that is laid out alike. */
+static bool same_file(const struct record *a, const struct record *b,
+                      const struct link_map *map) {
+  if (a->build_id_bytes || a->start == b->start) return true;
+  read_name(b, map, name_of_module);
+  return strcmp(name_of_module, table_at(UL_TEXT, module_at(a)->name)) == 0;
+}
+
+static bool same_layout(const struct record *a, const struct record *b) {
+  return a->end - a->start == b->end - b->start &&
+         a->start - a->bias == b->start - b->bias &&
+         a->eh_frame_hdr - a->bias == b->eh_frame_hdr - b->bias &&
+         a->build_id_bytes == b->build_id_bytes &&
+         memcmp(a->build_id, b->build_id, sizeof a->build_id) == 0 &&
+         a->phdrs_count == b->phdrs_count &&
+         memcmp(a->phdrs, b->phdrs, sizeof a->phdrs) == 0;
+}
+
+static void describe(struct ul_module *m, const struct record *r) {
   m->bias = r->bias;
   m->start = r->start;
   m->end = r->end;
-  m->loaded_ms = now_ms();
-  m->unloaded_ms = UINT32_MAX;
-  m->name = table_text(name, strlen(name));
-  m->loads = 1;
-  m->build_id_bytes = r->build_id_bytes;
-  memcpy(m->build_id, r->build_id, sizeof m->build_id);
-  atomic_store_explicit(&r->index, (uint16_t)i, memory_order_release);
-}
-
-static bool same_object(const struct record *a, const struct record *b) {
-  return a->start == b->start && a->end == b->end && a->bias == b->bias &&
-         a->eh_frame_hdr == b->eh_frame_hdr && a->build_id_bytes == b->build_id_bytes &&
-         memcmp(a->build_id, b->build_id, a->build_id_bytes) == 0;
-}
-
-static void reopen(struct record *r) {
-  uint16_t i = atomic_load(&r->index);
-  if (i == UL_NO_MODULE) return;
-  struct ul_module *m = table_at(UL_MODULES, i);
   m->unloaded_ms = UINT32_MAX;
   if (m->loads < UINT16_MAX) m->loads++;
 }
 
+/* false: not now, or never. */
+static bool may_be_told(void) {
+  return recording && table_count(UL_MODULES) < UL_NO_MODULE;
+}
+
+static void publish(struct record *r, const struct link_map *map) {
+  uint32_t i = may_be_told() ? table_append(UL_MODULES, 1) : TABLE_NONE;
+  if (i >= UL_NO_MODULE) return;
+  struct ul_module *m = table_at(UL_MODULES, i);
+  describe(m, r);
+  read_name(r, map, name_of_module);
+  m->name = table_text(name_of_module, strlen(name_of_module));
+  m->loaded_ms = now_ms();
+  m->build_id_bytes = r->build_id_bytes;
+  memcpy(m->build_id, r->build_id, sizeof m->build_id);
+  uint32_t *kind = kind_of(r);
+  r->next = *kind;
+  *kind = r->number + 1;
+  atomic_store_explicit(&r->index, (uint16_t)i, memory_order_release);
+}
+
+/* `place` is where the same object lies now. */
+static void reopen(struct record *r, const struct record *place) {
+  r->start = place->start;
+  r->end = place->end;
+  r->bias = place->bias;
+  r->eh_frame_hdr = place->eh_frame_hdr;
+  r->table_start = place->table_start;
+  r->table_end = place->table_end;
+  describe(module_at(r), r);
+}
+
 static void close_record(struct record *r) {
-  uint16_t i = atomic_load(&r->index);
   atomic_store_explicit(&r->map, NULL, memory_order_release);
-  if (i != UL_NO_MODULE)
-    ((struct ul_module *)table_at(UL_MODULES, i))->unloaded_ms = now_ms();
+  if (is_told(r)) {
+    module_at(r)->unloaded_ms = now_ms();
+    return;
+  }
+  r->next = free_records;
+  free_records = r->number + 1;
+}
+
+static struct record *take_free(void) {
+  struct record *r = record_at(free_records - 1);
+  free_records = r->next;
+  return r;
 }
 
 static struct record *new_record(void) {
   uint32_t n = atomic_load(&count);
-  if (n == RECORDS_MAX) {
-    fallback(UL_FB_MODULES_FULL);
-    return NULL;
-  }
+  if (free_records) return take_free();
+  if (n == RECORDS_MAX) return NULL;
   if (!atomic_load(&chunks[n / CHUNK_RECORDS])) {
     size_t bytes = os_whole_pages(CHUNK_RECORDS * sizeof(struct record));
     struct record *chunk = os_map(bytes, OS_PAGE, OS_TOOL);
     if (!chunk) return NULL;
     atomic_store_explicit(&chunks[n / CHUNK_RECORDS], chunk, memory_order_release);
   }
+  record_at(n)->number = n;
   return record_at(n);
 }
 
@@ -273,17 +337,74 @@ static bool matches(struct record *r, const struct dl_find_object *o) {
          r->eh_frame_hdr == (uint64_t)o->dlfo_eh_frame;
 }
 
+static uint32_t home_of(uint64_t start) {
+  return (uint32_t)((start >> 12) * UINT64_C(0x9e3779b97f4a7c15) >> 32);
+}
+
 static struct record *lookup(const struct dl_find_object *o) {
-  uint32_t n = atomic_load_explicit(&count, memory_order_acquire);
-  _Atomic uint16_t *hint =
-      &hints[((uint64_t)o->dlfo_map_start >> 12) * 0x9e3779b1u >> 8 & (HINTS - 1)];
-  uint32_t h = atomic_load_explicit(hint, memory_order_relaxed);
-  if (h < n && matches(record_at(h), o)) return record_at(h);
-  for (uint32_t i = 0; i < n; i++)
-    if (matches(record_at(i), o)) {
-      atomic_store_explicit(hint, (uint16_t)i, memory_order_relaxed);
-      return record_at(i);
-    }
+  struct places *p = atomic_load_explicit(&places, memory_order_acquire);
+  if (!p) return NULL;
+  for (uint32_t i = home_of((uint64_t)o->dlfo_map_start);; i++) {
+    uint32_t slot = atomic_load_explicit(&p->slots[i & p->mask], memory_order_acquire);
+    if (!slot) return NULL;
+    if (matches(record_at(slot - 1), o)) return record_at(slot - 1);
+  }
+}
+
+static void place_put(struct places *p, uint64_t start, uint32_t number) {
+  uint32_t i = home_of(start), slot;
+  while ((slot = atomic_load(&p->slots[i & p->mask]))) {
+    if (slot == number + 1) return;
+    i++;
+  }
+  atomic_store_explicit(&p->slots[i & p->mask], number + 1, memory_order_release);
+  p->used++;
+}
+
+static uint32_t open_records(void) {
+  uint32_t n = 0;
+  for (uint32_t i = 0; i < atomic_load(&count); i++)
+    n += atomic_load(&record_at(i)->map) != NULL;
+  return n;
+}
+
+/* The same one, cleared, unless a larger one is needed. That one stays then, for somebody
+ * may be reading it; all of them together are no larger than the new one. */
+static struct places *places_renewed(struct places *old) {
+  uint32_t size = old ? old->mask + 1 : PLACES_FIRST, open = open_records();
+  while (size < open * 4)
+    size *= 2;
+  struct places *p = old;
+  if (!old || size > old->mask + 1) p = meta_alloc(sizeof *p + size * sizeof *p->slots);
+  if (!p) return NULL;
+  p->mask = size - 1;
+  p->used = 0;
+  for (uint32_t i = 0; i < size; i++)
+    atomic_store_explicit(&p->slots[i], 0, memory_order_release);
+  for (uint32_t i = 0; i < atomic_load(&count); i++)
+    if (atomic_load(&record_at(i)->map)) place_put(p, record_at(i)->start, i);
+  atomic_store_explicit(&places, p, memory_order_release);
+  return p;
+}
+
+/* Open, and found where the loader says that it begins. */
+static struct record *open_at(struct record *r, const struct dl_find_object *o) {
+  atomic_store_explicit(&r->map, o->dlfo_link_map, memory_order_release);
+  struct places *p = atomic_load(&places);
+  if (!p || p->used * 2 > p->mask) p = places_renewed(p);
+  if (p) place_put(p, (uint64_t)o->dlfo_map_start, r->number);
+  return r;
+}
+
+/* Its record, if it is closed, or of this very object (which has a gap). */
+static struct record *known(const struct record *met, const struct link_map *map) {
+  struct record *r;
+  for (uint32_t i = *kind_of(met); i; i = r->next) {
+    r = record_at(i - 1);
+    const struct link_map *is = atomic_load(&r->map);
+    if (!same_layout(r, met)) continue;
+    if (is ? is == map && r->start == met->start : same_file(r, met, map)) return r;
+  }
   return NULL;
 }
 
@@ -297,43 +418,31 @@ static struct record *meet(const struct dl_find_object *o) {
                        .eh_frame_hdr = (uint64_t)o->dlfo_eh_frame,
                        .index = UL_NO_MODULE};
   read_headers(&met, o->dlfo_link_map);
-  uint32_t n = atomic_load(&count);
-  for (uint32_t i = 0; i < n; i++) {
-    r = record_at(i);
-    if (!same_object(r, &met)) continue;
-    reopen(r);
-    atomic_store_explicit(&r->map, o->dlfo_link_map, memory_order_release);
-    return r;
-  }
+  atomic_fetch_add(&met_so_far, 1);
+  r = known(&met, o->dlfo_link_map);
+  if (r && !atomic_load(&r->map)) reopen(r, &met);
+  if (r) return open_at(r, o);
   r = new_record();
   if (!r) return NULL;
+  met.number = r->number;
   *r = met;
-  atomic_store(&r->map, o->dlfo_link_map);
   publish(r, o->dlfo_link_map);
-  atomic_store_explicit(&count, n + 1, memory_order_release);
-  return r;
+  if (recording && !is_told(r)) fallback(UL_FB_MODULES_FULL);
+  if (r->number == atomic_load(&count)) atomic_store(&count, r->number + 1);
+  return open_at(r, o);
 }
 
 static struct record *find(uint64_t address) {
   struct dl_find_object o;
   if (_dl_find_object((void *)address, &o) != 0) return NULL;
   struct record *r = lookup(&o);
-  if (r && (atomic_load_explicit(&r->index, memory_order_acquire) != UL_NO_MODULE ||
-            !recording))
-    return r;
+  if (r && (is_told(r) || !may_be_told())) return r;
   uint64_t signals;
   lock_take_masked(&guard, &signals);
   r = meet(&o);
-  if (r && atomic_load(&r->index) == UL_NO_MODULE) publish(r, o.dlfo_link_map);
+  if (r && !is_told(r)) publish(r, o.dlfo_link_map);
   lock_give_masked(&guard, signals);
   return r;
-}
-
-uint16_t module_of(uint64_t address) {
-  int saved = errno;
-  struct record *r = find(address - 1);
-  errno = saved;
-  return r ? atomic_load_explicit(&r->index, memory_order_acquire) : UL_NO_MODULE;
 }
 
 uint64_t module_code(uint64_t address) {
@@ -394,7 +503,7 @@ uint64_t module_loader(void) {
 }
 
 uint32_t module_count(void) {
-  return atomic_load_explicit(&count, memory_order_acquire);
+  return atomic_load_explicit(&met_so_far, memory_order_acquire);
 }
 
 int module_iterate(int (*visit)(struct dl_phdr_info *, size_t, void *), void *data) {
@@ -410,7 +519,7 @@ int module_iterate(int (*visit)(struct dl_phdr_info *, size_t, void *), void *da
         .dlpi_name = m ? table_at(UL_TEXT, m->name) : "",
         .dlpi_phdr = r->phdrs,
         .dlpi_phnum = r->phdrs_count,
-        .dlpi_adds = n,
+        .dlpi_adds = module_count(),
         .dlpi_subs = module_generation(),
     };
     int ret = visit(&info, sizeof info, data);

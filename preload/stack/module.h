@@ -1,10 +1,11 @@
 /* module.h - the loaded objects that call stacks lead through.
  *
- * A module is recorded (UL_MODULES) when an address in it is first met, found
- * without the loader's lock (_dl_find_object), and kept for ever by place and
- * build id. When it is gone, its record is closed; when the same object comes
- * back to the same place, its record is reopened and `loads` counts it: a
- * dlopen/dlclose loop needs one record. */
+ * A module is recorded (UL_MODULES) when an address in it is first met, found without the
+ * loader's lock (_dl_find_object), and kept for ever by what it is: its build id and how
+ * it is laid out, or without a build id also its name or place. When it is gone, its
+ * record is closed; when the same object comes back, wherever that is, its record is
+ * reopened and `loads` counts it: a dlopen/dlclose loop needs one record. An object that
+ * is loaded twice at once has two. */
 #ifndef ULLAGE_MODULE_H
 #define ULLAGE_MODULE_H
 
@@ -15,13 +16,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Index in UL_MODULES of the module that holds the return address `address`;
- * UL_NO_MODULE if none does, the table is full or there is no recording. Any
- * thread, errno kept; takes the module lock (and in it the table's) for a module
- * that is new. */
-uint16_t module_of(uint64_t address);
-
-/* The code (format.h) that stands for it. */
+/* The code (format.h) of the return address `address`; of no module if there is none that
+ * holds it, the table is full or there is no recording. Any thread, errno kept; takes the
+ * module lock (and in it the table's) for a module that is new. */
 uint64_t module_code(uint64_t address);
 /* The address that a code stands for, as the object was loaded last. */
 static inline uint64_t module_address(uint64_t code) {
@@ -53,7 +50,7 @@ static inline uint64_t module_generation(void) {
   return atomic_load_explicit(&module_generations, memory_order_acquire);
 }
 
-uint32_t module_count(void); /* records, open and closed; never falls */
+uint32_t module_count(void); /* met so far, again when they came back */
 
 /* dl_iterate_phdr over the modules met so far, without the loader's lock. */
 int module_iterate(int (*visit)(struct dl_phdr_info *, size_t, void *), void *data);

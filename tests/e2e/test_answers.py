@@ -320,6 +320,20 @@ def test_unloaded_library_is_still_named(recorder):
                for l in answer["leaks"] for f in l["stack"])
 
 
+def test_library_that_is_loaded_elsewhere_each_time(recorder):
+    """It stays the same one, and so do its call sites."""
+    result = recorder.run(program("dl"), program("plugin.so"), "moves")
+    assert result.status == 0
+    found = find(recorder.answer("leaks")["leaks"], "plugin_leak")
+    assert [(l["verdict"], l["blocks"]) for l in found] == [("definite", 100)]
+    line = marked_line("plugin.cc", "plugin_leak")
+    assert any(f["function"].startswith("plugin_leak") and f["line"] == line
+               for f in found[0]["stack"])
+    modules = [l for l in recorder.text("dump").splitlines()
+               if l.startswith("module ") and "plugin.so" in l]
+    assert len(modules) == 1 and "loads=100" in modules[0]
+
+
 def test_block_held_by_the_tls_of_a_library(recorder):
     result = recorder.run(program("dl"), program("plugin.so"), "hold")
     assert result.status == 0

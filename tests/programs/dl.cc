@@ -1,11 +1,13 @@
 // dl.cc - dlopen and dlclose while exceptions fly and other threads look at
-// the loaded objects: dl PLUGIN ROUNDS | dl PLUGIN hold
+// the loaded objects: dl PLUGIN ROUNDS | dl PLUGIN hold | dl PLUGIN unload | dl PLUGIN
+// moves
 #include "common.h"
 #include <atomic>
 #include <dlfcn.h>
 #include <link.h>
 #include <stdexcept>
 #include <string>
+#include <sys/mman.h>
 #include <thread>
 
 static std::atomic<bool> stopping;
@@ -74,10 +76,32 @@ static int unload(const char *plugin) {
   return 0;
 }
 
+// Each time at another place, for what lies at the last one stays there.
+static int move(const char *plugin) {
+  void *before = nullptr;
+  for (int i = 0; i < 100; i++) {
+    void *library = dlopen(plugin, RTLD_NOW | RTLD_LOCAL);
+    CHECK(library);
+    auto plugin_leak = symbol<void()>(library, "plugin_leak");
+    CHECK(reinterpret_cast<void *>(plugin_leak) != before);
+    before = reinterpret_cast<void *>(plugin_leak);
+    plugin_leak();
+    Dl_info info;
+    CHECK(dladdr(before, &info));
+    CHECK(dlclose(library) == 0);
+    void *taken = mmap(info.dli_fbase, 4096, PROT_NONE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+    CHECK(taken == info.dli_fbase);
+  }
+  scrub_stack();
+  return 0;
+}
+
 int main(int argc, char **argv) {
   if (argc != 3) return 2;
   if (!strcmp(argv[2], "hold")) return hold(argv[1]);
   if (!strcmp(argv[2], "unload")) return unload(argv[1]);
+  if (!strcmp(argv[2], "moves")) return move(argv[1]);
   std::thread a(look_at_objects), b(throw_here);
   for (int i = 0; i < atoi(argv[2]); i++)
     one_round(argv[1], i);

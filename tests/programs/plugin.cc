@@ -24,6 +24,12 @@ extern "C" void plugin_hold() {
   held = malloc(666); // MARK plugin_hold
 }
 
+extern "C" void plugin_leak() {
+  char *volatile lost = static_cast<char *>(malloc(20480)); // MARK plugin_leak
+  lost[0] = 1;
+  lost = nullptr;
+}
+
 extern "C" void plugin_keep() {
   if (!table) table = new std::map<int, std::string>;
   (*table)[static_cast<int>(table->size())] = std::string(100, 'k'); // MARK plugin_keep

@@ -451,10 +451,10 @@ static void test_lost(void **state) {
 static void test_modules(void **state) {
   (void)state;
   recurse(0, entry);
-  uint16_t own = module_of((uint64_t)test_modules + 4);
-  uint16_t libc = module_of((uint64_t)dlsym(RTLD_DEFAULT, "qsort") + 4);
+  uint16_t own = ul_code_module(module_code((uint64_t)test_modules + 4));
+  uint16_t libc = ul_code_module(module_code((uint64_t)dlsym(RTLD_DEFAULT, "qsort") + 4));
   assert_true(own != UL_NO_MODULE && libc != UL_NO_MODULE && own != libc);
-  assert_int_equal(module_of((uint64_t)state), UL_NO_MODULE);
+  assert_int_equal(ul_code_module(module_code((uint64_t)state)), UL_NO_MODULE);
   struct ul_module *m = table_at(UL_MODULES, own);
   char path[4096];
   path[readlink("/proc/self/exe", path, sizeof path - 1)] = '\0';
