@@ -23,7 +23,7 @@ struct book {
   uint32_t chunks_size;
   uint32_t recent_next;
   void *recent[RECENT_BLOCKS]; /* the last blocks allocated: temporary if freed now */
-  struct walk walk;            /* its owner's last one */
+  struct walks walks;          /* its owner's last ones */
   struct site_memory *memory;  /* of stacks (site.c); NULL until there are some */
   uint32_t index;              /* in UL_HEAPS */
 };

@@ -121,9 +121,10 @@ static struct site_memory *memory_of(struct book *b) {
 
 static uint32_t capture(struct heap *h, struct entrance e) {
   struct site_memory *memory = memory_of(book_of(h));
-  struct walk *w = &book_of(h)->walk;
+  struct walks *all = &book_of(h)->walks;
   uint32_t epoch = process_epoch();
-  if (UNLIKELY(!memory || !stack_capture(e, w))) {
+  struct walk *w = LIKELY(memory) ? stack_capture(e, all) : NULL;
+  if (UNLIKELY(!w)) {
     fallback(UL_FB_NO_STACK);
     return UL_SITE_NO_STACK;
   }
@@ -132,7 +133,8 @@ static uint32_t capture(struct heap *h, struct entrance e) {
     fallback(w->end == UL_NODE_CUT ? UL_FB_STACK_CUT : UL_FB_STACK_BROKEN);
   struct walk_frame *leaf = &w->frames[w->depth - 1];
   if (!leaf->site) leaf->site = find(memory, &(struct part){w, 0, w->end, leaf->hash});
-  if (stack_keeps_walks()) walk_keep(w, epoch, leaf->site, ledger_counter(h, leaf->site));
+  if (stack_keeps_walks())
+    walk_keep(all, epoch, leaf->site, ledger_counter(h, leaf->site));
   return leaf->site;
 }
 
@@ -142,7 +144,7 @@ static uint32_t capture(struct heap *h, struct entrance e) {
 static __attribute__((noinline)) bool is_nested(struct heap *h, struct entrance e) {
   if (thread_state.busy) return true;
   if (e.rsp < thread_state.capturing || os_on_signal_stack()) return true;
-  walk_forget(&book_of(h)->walk);
+  walk_forget_all(&book_of(h)->walks);
   return false;
 }
 
@@ -167,6 +169,5 @@ void site_begin_anew(struct heap *h) {
   if (!h) return;
   struct book *b = book_of(h);
   if (b->memory) memset(b->memory, 0, sizeof *b->memory);
-  for (uint32_t i = 0; i < b->walk.depth; i++)
-    b->walk.frames[i].site = 0;
+  walk_forget_all(&b->walks);
 }

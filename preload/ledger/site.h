@@ -33,7 +33,7 @@ struct site_again {
 };
 static inline __attribute__((always_inline)) struct site_again
 site_again(struct heap *h, struct entrance e) {
-  struct walk_kept *kept = &book_of(h)->walk.kept;
+  struct walk_kept *kept = &book_of(h)->walks.kept;
   struct site_again again = {NULL, UL_SITE_NONE};
   if (kept->rsp != e.rsp) return again;
   thread_state.capturing = e.rsp;

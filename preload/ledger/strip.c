@@ -152,7 +152,7 @@ static void heap_owner(struct heap *h, int tid, bool made) {
   }
   recording_heap_owner(b->index, tid);
   memset(b->recent, 0, sizeof b->recent);
-  walk_forget(&b->walk); /* of another thread's stack */
+  walk_forget_all(&b->walks); /* of another thread's stacks */
 }
 
 static void heap_quarantined(struct heap *h) {

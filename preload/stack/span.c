@@ -21,24 +21,27 @@ static bool span_lower(struct span *s, uint64_t rsp) {
   return true;
 }
 
-static uint32_t span_find(uint64_t rsp) {
-  for (uint32_t i = 0; i < SPANS; i++)
-    if (rsp - 8 - spans.of[i].low < spans.of[i].kept - spans.of[i].low) return i;
-  for (uint32_t i = 0; i < SPANS; i++)
-    if (span_lower(&spans.of[i], rsp)) return i;
-  uint32_t i = spans.oldest++ % SPANS;
+static bool span_find(uint64_t rsp, uint32_t *found) {
+  for (*found = 0; *found < SPANS; ++*found) {
+    const struct span *s = &spans.of[*found];
+    if (rsp - 8 - s->low < s->kept - s->low) return true;
+  }
+  for (*found = 0; *found < SPANS; ++*found)
+    if (span_lower(&spans.of[*found], rsp)) return true;
+  *found = spans.oldest++ % SPANS;
   uint64_t page = span_last_page(rsp);
-  spans.of[i] = (struct span){.low = page, .kept = page + PAGE};
-  return i;
+  spans.of[*found] = (struct span){.low = page, .kept = page + PAGE};
+  return false;
 }
 
-void span_enter(struct span *s, uint64_t rsp) {
+bool span_enter(struct span *s, uint64_t rsp) {
   if (s->kept < s->high) s->kept = s->high;
   spans.of[spans.current] = *s;
-  spans.current = span_find(rsp);
+  bool known = span_find(rsp, &spans.current);
   *s = spans.of[spans.current];
   s->high = span_last_page(rsp) + PAGE;
   s->limit = 0;
+  return known;
 }
 
 /* Is what was kept still there? It is if the stack is left by the same frame as when

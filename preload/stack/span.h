@@ -39,7 +39,7 @@ struct span {
 #define SPANS 8u
 struct spans {
   struct span of[SPANS];
-  uint32_t current; /* where the last walk ended */
+  uint32_t current; /* where the last walk began */
   uint32_t oldest;
 };
 extern _Thread_local struct spans spans __attribute__((tls_model("initial-exec")));
@@ -59,8 +59,13 @@ static inline bool span_holds(const struct span *s, uint64_t rsp) {
 }
 
 /* From `s`, the walk's copy of the current span, to that of the stack at `rsp`: of
- * that, only the page at `rsp` is certain. */
-void span_enter(struct span *s, uint64_t rsp);
+ * that, only the page at `rsp` is certain. false: it takes the place of another. */
+bool span_enter(struct span *s, uint64_t rsp);
+/* After a walk that has ended on the stack of `s`: back to where it began. */
+static inline void span_leave(const struct span *s, uint32_t began) {
+  spans.of[spans.current] = *s;
+  spans.current = began;
+}
 
 /* May [rsp, top) be read? */
 bool span_raise(struct span *s, uint64_t rsp, uint64_t top);

@@ -34,10 +34,10 @@ static uint32_t ask_oracle(uint64_t caller, uint64_t *ips, uint32_t *end) {
   return depth;
 }
 
-static void walk_by_oracle(struct walk *w, uint64_t caller) {
+static struct walk *walk_by_oracle(struct walks *all, uint64_t caller) {
   uint64_t ips[WALK_DEPTH_MAX];
   uint32_t end, depth = ask_oracle(caller, ips, &end);
-  walk_set(w, ips, end == UL_NODE_CUT ? WALK_CUT_DEPTH : depth, end);
+  return walk_along(all, ips, end == UL_NODE_CUT ? WALK_CUT_DEPTH : depth, end);
 }
 
 static void check(const struct walk *w, uint64_t caller) {
@@ -85,19 +85,19 @@ bool stack_keeps_walks(void) {
   return atomic_load_explicit(&mode, memory_order_relaxed) == MODE_RULES;
 }
 
-bool stack_capture(struct entrance e, struct walk *w) {
+struct walk *stack_capture(struct entrance e, struct walks *all) {
   struct walk_state caller = entrance_state(e);
   int how = atomic_load_explicit(&mode, memory_order_acquire);
   if (UNLIKELY(how == MODE_OFF)) {
-    if (started || !may_start(caller.key)) return false;
+    if (started || !may_start(caller.key)) return NULL;
     how = atomic_load(&mode);
   }
-  if (UNLIKELY(how == MODE_LIBUNWIND) && !os_confined())
-    walk_by_oracle(w, caller.key);
-  else
-    walk_by_rule(w, caller);
+  struct walk *w = UNLIKELY(how == MODE_LIBUNWIND) && !os_confined()
+                       ? walk_by_oracle(all, caller.key)
+                       : walk_by_rule(all, caller);
+  if (UNLIKELY(!w || w->depth == 0)) return NULL;
   if (UNLIKELY(how == MODE_CHECK) && !os_confined()) check(w, caller.key);
-  return w->depth > 0;
+  return w;
 }
 
 /* ---- modules that go ----------------------------------------------------------- */

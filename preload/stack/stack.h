@@ -37,10 +37,10 @@ void stack_start(void);
 /* Can a stack be walked? */
 bool stack_walks(void);
 
-/* Make `w` the walk of the call stack above an entry point. false: no stack could be had.
- * Counts the fallbacks SLOW_WALK, FRAME_POINTER and WALK_MISMATCH; NO_STACK, STACK_CUT
- * and STACK_BROKEN are the caller's to count. */
-bool stack_capture(struct entrance e, struct walk *w);
+/* The walk of the call stack above an entry point. NULL: no stack could be had. Counts
+ * the fallbacks SLOW_WALK, FRAME_POINTER and WALK_MISMATCH; NO_STACK, STACK_CUT and
+ * STACK_BROKEN are the caller's to count. */
+struct walk *stack_capture(struct entrance e, struct walks *);
 
 /* May a walk be kept? Not if each one is to be made, or checked, by libunwind. */
 bool stack_keeps_walks(void);

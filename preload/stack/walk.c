@@ -14,8 +14,13 @@
  *   realigned                                  after that, the CFA
  *   a signal's                                 after that, RSP
  *   outermost, by a return address of 0        that 0
- * Not kept are walks that libunwind made, that lost their way or were cut, and those that
- * came from one stack to another. */
+ * Not kept are walks that libunwind made, that lost their way or were cut.
+ *
+ * A walk that comes from the stack of a handler to the one that was interrupted belongs
+ * to the former; there RSP may fall, so the search for a frame to join begins anew. Words
+ * that lie in a frame are there as long as that is, on whatever stack; but a frame
+ * pointer may be none, so walks with such frames are not believed when another stack may
+ * have taken the place of theirs. */
 #include "stack/walk.h"
 
 #include "base/count.h"
@@ -44,7 +49,9 @@ struct way {
   uint32_t steps;
   int32_t joined; /* frame */
   uint64_t rsp;   /* of where it ended */
-  bool crossed;   /* to another stack */
+  uint32_t here;  /* steps before it crossed to another stack, if it has */
+  bool crossed;
+  bool guessed; /* by frame pointers */
 };
 
 /* ---- room ---------------------------------------------------------------------- */
@@ -119,11 +126,12 @@ static inline bool is_at(const struct walk_frame *f, uint64_t key, uint64_t rsp,
   return f->rsp == rsp && f->key == key && (!f->needs_rbp || f->rbp == rbp);
 }
 
-void walk_keep(struct walk *w, uint32_t epoch, uint32_t site,
+void walk_keep(struct walks *all, uint32_t epoch, uint32_t site,
                struct ul_counter *counter) {
+  const struct walk *w = all->now;
   if (!epoch || !w->depth || w->joinable < w->depth) return;
   const struct walk_frame *f = &w->frames[w->depth - 1];
-  w->kept = (struct walk_kept){
+  all->kept = (struct walk_kept){
       .key = f->key,
       .rbp = f->rbp,
       .first = w->words,
@@ -134,7 +142,7 @@ void walk_keep(struct walk *w, uint32_t epoch, uint32_t site,
       .needs_rbp = f->needs_rbp,
   };
   atomic_signal_fence(memory_order_release);
-  w->kept.rsp = f->rsp;
+  all->kept.rsp = f->rsp;
 }
 
 /* ---- appending ----------------------------------------------------------------- */
@@ -310,7 +318,8 @@ static enum outcome go(struct walk *w, struct span *s, struct walk_state from,
         outcome = JOINED;
         break;
       }
-      kept = w->frames + changed - 1;
+      known = (uint32_t)changed;
+      kept = w->frames + known - 1;
     }
     rule r = rule_find(&table, key);
     if (UNLIKELY(step == end)) {
@@ -337,8 +346,13 @@ static enum outcome go(struct walk *w, struct span *s, struct walk_state from,
         struct walk_state f = {key, rsp, rbp};
         uint32_t span = spans.current;
         outcome = step_other(s, &f, r);
-        way->crossed |= spans.current != span;
         if (outcome != NEXT) break;
+        way->guessed |= r == RULE_BARE;
+        if (spans.current != span && !way->crossed) {
+          way->crossed = true;
+          way->here = (uint32_t)(step - w->steps);
+          kept = w->frames + (known < w->beyond ? known : w->beyond) - 1;
+        }
         key = f.key;
         rsp = f.rsp;
         rbp = f.rbp;
@@ -361,6 +375,22 @@ static enum outcome go(struct walk *w, struct span *s, struct walk_state from,
   return outcome;
 }
 
+/* Frames without states. */
+static bool set(struct walk *w, const uint64_t *ips, uint32_t depth, uint32_t end) {
+  walk_forget(w);
+  while (w->size < depth)
+    if (!grow(w)) return false;
+  w->end = end;
+  uint64_t hash = hash_of_end(end);
+  for (uint32_t i = 0; i < depth; i++) {
+    uint64_t ip = ips[depth - 1 - i];
+    hash = hash_mix(hash, ip);
+    w->frames[i] = (struct walk_frame){.key = ip, .hash = hash};
+  }
+  w->depth = depth;
+  return true;
+}
+
 /* All registers a caller may rely on, here and now. The steps' memory serves for the
  * addresses. */
 static __attribute__((noinline)) void by_libunwind(struct walk *w, uint64_t cfa) {
@@ -378,22 +408,7 @@ static __attribute__((noinline)) void by_libunwind(struct walk *w, uint64_t cfa)
   errno = saved_errno;
   for (uint32_t i = 0; i < depth; i++)
     fallback(UL_FB_SLOW_WALK);
-  walk_set(w, (uint64_t *)w->steps, end == UL_NODE_CUT ? WALK_CUT_DEPTH : depth, end);
-}
-
-bool walk_set(struct walk *w, const uint64_t *ips, uint32_t depth, uint32_t end) {
-  walk_forget(w);
-  while (w->size < depth)
-    if (!grow(w)) return false;
-  w->end = end;
-  uint64_t hash = hash_of_end(end);
-  for (uint32_t i = 0; i < depth; i++) {
-    uint64_t ip = ips[depth - 1 - i];
-    hash = hash_mix(hash, ip);
-    w->frames[i] = (struct walk_frame){.key = ip, .hash = hash};
-  }
-  w->depth = depth;
-  return true;
+  set(w, (uint64_t *)w->steps, end == UL_NODE_CUT ? WALK_CUT_DEPTH : depth, end);
 }
 
 static uint32_t at_most_cut(uint32_t frames) {
@@ -409,12 +424,17 @@ static void cut_joined(struct walk *w, struct way way) {
     ips[n] = rule_address(w->steps[n].state.key);
   for (int32_t i = way.joined; n < WALK_CUT_DEPTH && i >= 0; i--)
     ips[n++] = walk_ip(&w->frames[i]);
-  walk_set(w, ips, n, UL_NODE_CUT);
+  set(w, ips, n, UL_NODE_CUT);
 }
 
 /* For the next walk to join. */
 static void keep(struct walk *w, struct way way) {
-  w->joinable = way.crossed ? 0 : w->depth;
+  w->joinable = w->depth;
+  if (way.crossed)
+    w->beyond = w->depth - way.here;
+  else if (w->beyond > (uint32_t)way.joined + 1)
+    w->beyond = 0;
+  w->guessed |= way.guessed;
 }
 
 static void join(struct walk *w, struct way way) {
@@ -472,18 +492,39 @@ static void finish(struct walk *w, struct span *s, enum outcome outcome, struct 
   }
 }
 
-void walk_by_rule(struct walk *w, struct walk_state from) {
-  if (UNLIKELY(!w->size) && !grow(w)) return;
-  w->kept.rsp = 0;
-  atomic_signal_fence(memory_order_seq_cst);
-  if (w->kept.changed)
-    w->unchanged = (uint32_t)changed_by(w, (int32_t)w->depth - 1, w->kept.changed);
-  struct span s = spans.of[spans.current];
-  struct way way = {0};
-  bool elsewhere = !span_holds(&s, from.rsp);
-  if (UNLIKELY(elsewhere)) span_enter(&s, from.rsp);
-  if (UNLIKELY(elsewhere || w->generation != module_generation())) walk_forget(w);
+static struct walk *make(struct walks *all) {
+  uint64_t signals;
+  os_hold_signals(&signals);
+  all->now = all->all = meta_alloc(SPANS * sizeof *all->all);
+  os_release_signals(signals);
+  return all->all;
+}
+
+/* That of the stack on which `from` lies. */
+static struct walk *find(struct walks *all, struct span *s, struct walk_state from) {
+  bool elsewhere = !span_holds(s, from.rsp);
+  bool known = LIKELY(!elsewhere) || span_enter(s, from.rsp);
+  struct walk *w = all->now = &all->all[spans.current];
+  if (UNLIKELY(!known || (elsewhere && w->guessed) ||
+               w->generation != module_generation()))
+    walk_forget(w);
   w->generation = module_generation();
+  return w;
+}
+
+struct walk *walk_by_rule(struct walks *all, struct walk_state from) {
+  if (UNLIKELY(!all->all) && !make(all)) return NULL;
+  all->kept.rsp = 0;
+  atomic_signal_fence(memory_order_seq_cst);
+  struct walk *w = all->now;
+  if (all->kept.changed)
+    w->unchanged = (uint32_t)changed_by(w, (int32_t)w->depth - 1, all->kept.changed);
+  all->kept.changed = NULL;
+  struct span s = spans.of[spans.current];
+  w = find(all, &s, from);
+  if (UNLIKELY(!w->size) && !grow(w)) return NULL;
+  struct way way = {0};
+  uint32_t began = spans.current;
   uint64_t deep = w->deep;
   bool is_deep = from.rsp <= deep;
   enum outcome outcome = go(w, &s, from, is_deep ? WALK_CUT_DEPTH : WALK_DEPTH_MAX, &way);
@@ -492,7 +533,14 @@ void walk_by_rule(struct walk *w, struct walk_state from) {
   else
     finish(w, &s, outcome, way);
   w->unchanged = UINT32_MAX;
-  w->kept.changed = NULL;
   if (UNLIKELY(w->end == UL_NODE_CUT)) w->deep = is_deep ? deep : from.rsp;
-  spans.of[spans.current] = s;
+  span_leave(&s, began);
+  return w;
+}
+
+struct walk *walk_along(struct walks *all, const uint64_t *ips, uint32_t depth,
+                        uint32_t end) {
+  if (!all->all && !make(all)) return NULL;
+  all->kept.rsp = 0;
+  return set(all->now, ips, depth, end) ? all->now : NULL;
 }

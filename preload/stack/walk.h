@@ -10,14 +10,18 @@
  * that changed ends the attempt; the walk goes on by rule and may join further out.
  *
  * Frames lie outermost first, so that what joins stays where it is, and carry what the
- * stack up to them is known by. One walk for each heap, used by its owner. */
+ * stack up to them is known by. One walk for each of the stacks (span.h) that the heap's
+ * owner has walked on last: coroutines in turn find theirs again, and a handler on its
+ * own stack does not disturb the one of whom it has interrupted. */
 #ifndef ULLAGE_WALK_H
 #define ULLAGE_WALK_H
 
 #include "heap/types.h"
 #include "stack/rule.h"
+#include "stack/span.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /* Frames, at most. Of a deeper stack only the innermost WALK_CUT_DEPTH are told. */
@@ -50,14 +54,16 @@ struct walk_kept {
   const struct walk_word *changed;
 };
 
+/* Of the stack on which it begins. */
 struct walk {
-  struct walk_kept kept;
   struct walk_frame *frames; /* outermost first */
   uint32_t depth;
   uint32_t end; /* UL_NODE_ROOT, _CUT or _BROKEN */
   /* The rest is walk.c's. */
   uint32_t joinable;  /* frames, from the outermost, of which state and words are known */
   uint32_t unchanged; /* of these, as far as walk_is_same() has seen: while it walks */
+  uint32_t beyond;    /* of these, on the stacks that a handler on this one interrupted */
+  bool guessed;       /* some were found by frame pointers */
   uint32_t size;      /* room */
   uint64_t deep; /* from here inwards (RSP) the stack is deeper than WALK_DEPTH_MAX */
   uint64_t generation;     /* of modules */
@@ -69,16 +75,41 @@ static inline uint64_t walk_ip(const struct walk_frame *f) {
   return rule_address(f->key);
 }
 
-/* From the frame that continues at `ip`. w->depth is 0 if there is no memory. Errno is
- * kept; meta_alloc is called. */
+/* A heap's. */
+struct walks {
+  struct walk_kept kept; /* of `now` */
+  struct walk *now;      /* the last one; NULL until there is one */
+  struct walk *all;      /* one for each of spans.of */
+};
+
 struct walk_state {
   uint64_t key, rsp, rbp;
 };
-void walk_by_rule(struct walk *w, struct walk_state from);
 
-/* Keep it whole, if it can be, as the owner's `site` and `counter`, until the next walk
- * begins. `epoch` was that of the process before this one began. */
-void walk_keep(struct walk *w, uint32_t epoch, uint32_t site, struct ul_counter *counter);
+/* From the frame that continues at `key`. NULL if there is no memory. Errno is kept;
+ * meta_alloc is called. */
+struct walk *walk_by_rule(struct walks *, struct walk_state from);
+
+/* The walk along these return addresses, innermost first. */
+struct walk *walk_along(struct walks *, const uint64_t *ips, uint32_t depth,
+                        uint32_t end);
+
+/* Keep the last one whole, if it can be, as the owner's `site` and `counter`, until the
+ * next walk begins. `epoch` was that of the process before this one began. */
+void walk_keep(struct walks *, uint32_t epoch, uint32_t site, struct ul_counter *counter);
+
+static inline void walk_forget(struct walk *w) {
+  w->depth = w->joinable = w->beyond = 0;
+  w->guessed = false;
+  w->deep = 0;
+}
+/* All: another thread, or one of them was left half done. */
+static inline void walk_forget_all(struct walks *all) {
+  all->kept.rsp = 0;
+  all->kept.changed = NULL;
+  for (unsigned i = 0; all->all && i < SPANS; i++)
+    walk_forget(&all->all[i]);
+}
 
 static inline bool walk_word_holds(const struct walk_word *w) {
   return *(const uint64_t *)w->at == w->is;
@@ -107,15 +138,5 @@ static inline bool walk_is_same(struct walk_kept *k, struct walk_state from,
   if (LIKELY(end == k->first)) return true;
   k->changed = end;
   return false;
-}
-
-/* Make it the walk along these return addresses, innermost first. */
-bool walk_set(struct walk *w, const uint64_t *ips, uint32_t depth, uint32_t end);
-
-/* Nothing is kept any more: another thread, or modules have gone. */
-static inline void walk_forget(struct walk *w) {
-  w->kept.rsp = 0;
-  w->depth = w->joinable = 0;
-  w->deep = 0;
 }
 #endif

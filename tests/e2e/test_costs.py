@@ -55,6 +55,18 @@ def test_instructions_a_new_frame(tmp_path):
     assert (many - few) / 20 < 110
 
 
+@pytest.mark.short
+@needs_valgrind
+@pytest.mark.parametrize("way", ["coroutines 2", "coroutines 8", "handler"])
+def test_instructions_a_pair_on_stacks_in_turn(tmp_path, way):
+    """With the way from one to the next. Each stack's walk is kept meanwhile."""
+    mode, *more = way.split()
+    many, few = (instructions(tmp_path, "turns_linked", mode, n, *more)
+                 for n in (12_000, 2_000))
+    print(f"a pair, {way}: {(many - few) / 10_000:.0f}")
+    assert (many - few) / 10_000 < 1500
+
+
 @needs_valgrind
 def test_a_thread_among_many_costs_what_one_among_few_does(tmp_path):
     """Nothing that a thread does looks at all the others. (valgrind has no mremap that

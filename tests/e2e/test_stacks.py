@@ -81,3 +81,15 @@ def test_callers_that_differ_only_further_out(recorder, way, unwind):
         through = [s for s in sites
                    if any(f.get("function") == f"{caller}_by_{way}" for f in s["stack"])]
         assert sum(s["allocations"] for s in through) == 20000, caller
+
+
+@pytest.mark.short
+@pytest.mark.parametrize("way", ["coroutines 3000 2", "coroutines 3000 7", "coroutines 3000 13",
+                                 "moved 1000", "signals 2000", "own_stack 2000", "jumps 2000",
+                                 "bare 2000", "realigned 2000", "vfork 50", "timer 100000"])
+def test_hostile_stacks(recorder, way):
+    """Each walk, joined with the one before, is compared with libunwind's."""
+    r = recorder.same(program("hostile"), *way.split())
+    assert (r.status, r.stdout) == (0, b"done\n")
+    fallbacks = Recording(recorder.file).fallbacks
+    assert (fallbacks["WALK_MISMATCH"], fallbacks["STACK_BROKEN"]) == (0, 0)

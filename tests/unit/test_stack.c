@@ -40,15 +40,15 @@ static _Thread_local uint64_t ips[WALK_DEPTH_MAX], hash;
 static _Thread_local uint32_t depth, end, limit = 256;
 static _Atomic uint64_t walks;
 
-static _Thread_local struct walk walk;
+static _Thread_local struct walks kept_walks;
 
-/* The last walk, innermost first, no more than `limit` frames of it. */
-static void tell(void) {
-  depth = walk.depth < limit ? walk.depth : limit;
-  end = depth < walk.depth ? UL_NODE_CUT : walk.end;
-  hash = walk.frames[walk.depth - 1].hash;
+/* A walk, innermost first, no more than `limit` frames of it. */
+static void tell(const struct walk *w) {
+  depth = w->depth < limit ? w->depth : limit;
+  end = depth < w->depth ? UL_NODE_CUT : w->end;
+  hash = w->frames[w->depth - 1].hash;
   for (uint32_t i = 0; i < depth; i++)
-    ips[i] = walk_ip(&walk.frames[walk.depth - 1 - i]);
+    ips[i] = walk_ip(&w->frames[w->depth - 1 - i]);
 }
 
 static struct entrance here(const uint64_t *frame) {
@@ -60,7 +60,8 @@ static NOINLINE void entry(void) {
   if (thread_state.busy) return;
   thread_state.busy++;
   depth = 0;
-  if (stack_capture(here(__builtin_frame_address(0)), &walk)) tell();
+  const struct walk *w = stack_capture(here(__builtin_frame_address(0)), &kept_walks);
+  if (w) tell(w);
   thread_state.busy--;
   walks++;
 }
