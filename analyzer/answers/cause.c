@@ -254,12 +254,12 @@ static uint64_t times_of(uint64_t a, uint64_t b) {
   uint64_t n = gcd(a, b);
   if (least / n <= RATIO_MOST) return n;
   uint64_t off = most > ratio * least ? most - ratio * least : ratio * least - most;
-  return off * 100 <= most ? least : 0;
+  return off * 50 <= most ? least : 0;
 }
 
 /* If all of a cause's stacks that matter have such counts: how often was it done? */
 static void count_calls(struct search *s, size_t cause) {
-  enum { SHARE = 100, STACKS = 16 };
+  enum { SHARE = 100, STACKS = 64 };
   struct cause *c = &s->causes->at[cause];
   uint64_t calls = 0, rest = 0;
   if (c->stacks < 2 || c->stacks > STACKS) return;
@@ -308,6 +308,100 @@ static bool refine(struct search *s, size_t cause) {
   return true;
 }
 
+/* ---- equal counts under one function ------------------------------------------- */
+
+static uint64_t count_of(const struct cause *c) {
+  return c->times ? c->times : c->of.blocks;
+}
+
+/* Where all that `from` has goes to. */
+static void merge(struct search *s, size_t to, size_t from) {
+  struct causes *c = s->causes;
+  c->at[to].of.blocks += c->at[from].of.blocks;
+  c->at[to].of.bytes += c->at[from].of.bytes;
+  c->at[to].stacks += c->at[from].stacks;
+  c->at[from] = (struct cause){.site = UINT32_MAX};
+  for (size_t i = 0; i < s->measure->count; i++)
+    if (c->of_site[i] == from) c->of_site[i] = (uint32_t)to;
+}
+
+static void move_out(struct search *s, struct cause *c, size_t depth, uint32_t function) {
+  c->function = function;
+  c->depth = depth;
+  c->retention = retention(s, function);
+}
+
+/* Do the two come from doing one thing, in that function? */
+static bool are_equal(struct search *s, const struct cause *a, const struct cause *b,
+                      uint32_t function) {
+  const struct function_call *stack;
+  if (!b->stacks || !times_of(count_of(a), count_of(b))) return false;
+  size_t n = functions_stack(s->functions, b->site, &stack);
+  return is_in(stack, n, function);
+}
+
+static uint64_t bytes_of_equals(struct search *s, size_t a, uint32_t function,
+                                size_t *others) {
+  const struct causes *c = s->causes;
+  uint64_t bytes = c->at[a].of.bytes;
+  *others = 0;
+  for (size_t b = 0; b < c->count && b < LOOKED_AT; b++) {
+    if (b == a || !are_equal(s, &c->at[a], &c->at[b], function)) continue;
+    bytes += c->at[b].of.bytes;
+    ++*others;
+  }
+  return bytes;
+}
+
+/* The innermost function that nearly all others of equal count go through, too, and
+ * hardly anything else does. SIZE_MAX: there is none. */
+static size_t common_doer(struct search *s, size_t a, struct function_call *calls,
+                          size_t n) {
+  enum { PER_CENT = 100, NEARLY_ALL = 90 };
+  const struct cause *c = &s->causes->at[a];
+  size_t best = SIZE_MAX, others;
+  uint64_t most = 0;
+  for (size_t i = n; i-- > c->depth;) {
+    uint32_t function = calls[i].function;
+    if (functions_kind(s->functions, function) != FUNCTION_OWN ||
+        retention(s, function) < NEARLY * c->retention)
+      continue;
+    uint64_t bytes = bytes_of_equals(s, a, function, &others);
+    if (!others || bytes < s->through[function].bytes / PER_CENT * NEARLY_ALL ||
+        bytes < most / PER_CENT * NEARLY_ALL)
+      continue;
+    best = i;
+    if (bytes > most) most = bytes;
+  }
+  return best;
+}
+
+static bool join_equal(struct search *s) {
+  struct causes *c = s->causes;
+  for (size_t a = 0; a < c->count && a < LOOKED_AT; a++) {
+    const struct function_call *stack;
+    if (!c->at[a].stacks) continue;
+    size_t n = functions_stack(s->functions, c->at[a].site, &stack);
+    struct function_call *calls = malloc((n + 1) * sizeof *calls);
+    if (!calls) return false;
+    memcpy(calls, stack, n * sizeof *calls);
+    size_t doer = common_doer(s, a, calls, n);
+    uint32_t function = doer != SIZE_MAX ? calls[doer].function : 0;
+    free(calls);
+    if (doer == SIZE_MAX) continue;
+    uint64_t count = count_of(&c->at[a]);
+    for (size_t b = 0; b < c->count && b < LOOKED_AT; b++)
+      if (b != a && are_equal(s, &c->at[a], &c->at[b], function)) {
+        if (count_of(&c->at[b]) < count) count = count_of(&c->at[b]);
+        merge(s, a, b);
+      }
+    move_out(s, &c->at[a], doer, function);
+    c->at[a].times = count;
+    c->at[a].each = (c->at[a].of.blocks + count / 2) / count;
+  }
+  return true;
+}
+
 /* ---- what is dragged along ----------------------------------------------------- */
 
 /* The cause that drags along nearly all of b; its index, or b. */
@@ -348,20 +442,11 @@ static size_t meeting(struct search *s, const struct cause *a, const struct caus
 
 static void join(struct search *s, size_t a, size_t b) {
   const struct function_call *stack;
-  struct causes *c = s->causes;
-  struct cause *to = &c->at[a], *from = &c->at[b];
-  size_t depth = meeting(s, to, from);
-  to->of.blocks += from->of.blocks;
-  to->of.bytes += from->of.bytes;
-  to->stacks += from->stacks;
-  *from = (struct cause){.site = UINT32_MAX};
-  for (size_t i = 0; i < s->measure->count; i++)
-    if (c->of_site[i] == b) c->of_site[i] = (uint32_t)a;
+  size_t depth = meeting(s, &s->causes->at[a], &s->causes->at[b]);
+  merge(s, a, b);
   if (depth == SIZE_MAX) return;
-  functions_stack(s->functions, to->site, &stack);
-  to->function = stack[depth].function;
-  to->depth = depth;
-  to->retention = retention(s, to->function);
+  functions_stack(s->functions, s->causes->at[a].site, &stack);
+  move_out(s, &s->causes->at[a], depth, stack[depth].function);
 }
 
 static bool join_dragged(struct search *s) {
@@ -374,6 +459,17 @@ static bool join_dragged(struct search *s) {
   }
   free(dragged);
   return true;
+}
+
+/* Who was moved out may be where another is. */
+static void join_same(struct search *s) {
+  struct causes *c = s->causes;
+  for (size_t a = 0; a < c->count && a < LOOKED_AT; a++)
+    for (size_t b = a + 1; b < c->count && b < LOOKED_AT; b++)
+      if (c->at[a].stacks && c->at[b].stacks && c->at[a].function == c->at[b].function) {
+        bool larger = c->at[b].of.bytes > c->at[a].of.bytes;
+        merge(s, larger ? b : a, larger ? a : b);
+      }
 }
 
 /* ---- all of it ----------------------------------------------------------------- */
@@ -391,7 +487,9 @@ static bool find(struct search *s) {
   if (!join_dragged(s) || !sort(s)) return false;
   for (size_t i = 0; i < s->causes->count && i < LOOKED_AT; i++)
     count_calls(s, i);
-  return true;
+  if (!join_equal(s)) return false;
+  join_same(s);
+  return sort(s);
 }
 
 struct causes *causes_load(struct functions *f, const struct sites *sites,

@@ -38,7 +38,7 @@ struct cause {
   struct ul_amount of; /* the finding's */
   size_t stacks;
   double retention; /* 0..1: of what went through the function */
-  uint64_t times; /* 0, or so often `each` blocks of its stacks were made */
+  uint64_t times;   /* 0, or so often `each` blocks of its stacks were made */
   uint64_t each;
 };
 struct causes {

@@ -125,14 +125,15 @@ static struct trend judge_by(const struct series *s, const double *clock, const 
 /* From work to seconds: the moment, and the slope from then on. */
 static void to_seconds(const struct series *s, const double *y,
                        struct trend_point *points, struct trend *t) {
-  size_t first = 0, n = 0;
-  while (first + 1 < s->moments && s->work[first] < t->at)
-    first++;
-  for (size_t m = first; m < s->moments; m++)
+  size_t at = 0, n = 0;
+  while (at + 1 < s->moments && s->work[at] < t->at)
+    at++;
+  bool freed = t->reason == TREND_FREED; /* from then on */
+  for (size_t m = freed ? 0 : at; m < (freed ? at : s->moments); m++)
     points[n++] = (struct trend_point){s->seconds[m], y[m]};
   double slope = trend_slope(points, n);
   if (t->slope == 0 || (slope > 0) == (t->slope > 0)) t->slope = slope;
-  t->at = s->seconds[first];
+  t->at = s->seconds[at];
 }
 
 static size_t moment_of(const struct series *s, double seconds) {

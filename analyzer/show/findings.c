@@ -40,9 +40,12 @@ __attribute__((format(printf, 2, 3))) static void add(struct line *l, const char
 }
 
 static void add_amount(struct line *l, const struct finding *f, uint64_t live,
-                       const struct view_options *o) {
+                       uint64_t peak, const struct view_options *o) {
   add(l, "%s", text_size(o, f->of.bytes));
-  if (live && f->of.bytes <= live) add(l, " (%s)", text_percent(f->of.bytes, live));
+  if (f->of.bytes <= live)
+    add(l, " (%s)", text_percent(f->of.bytes, live));
+  else if (f->of.bytes <= peak)
+    add(l, " (%s of the peak)", text_percent(f->of.bytes, peak));
   if (f->rate >= 1) add(l, ", %s/s", text_size(o, (uint64_t)f->rate));
 }
 
@@ -65,7 +68,7 @@ static void print_finding(const struct recording *r, const struct findings *all,
   const struct finding *f = &all->at[i];
   struct line first = {"", 0}, second = {"", 0};
   add(&first, "  %zu %-6s ", i + 1, kinds[f->kind]);
-  add_amount(&first, f, live, o);
+  add_amount(&first, f, live, timeline_peak_bytes(r), o);
   add(&first, ": %s", causes_function(all->functions, cause_of(f)));
   add(&second, "           ");
   add_blocks(&second, r, f);

@@ -11,6 +11,7 @@ CAUSES = {  # mode: (function, blocks, bytes)
     "wrapper": ("handler_7", 500, 500 * 300),
     "callers": ("session_new", 5000, 5000 * 120),
     "recursion": ("parse_list", 2000, 2000 * 80),
+    "counts": ("compile", 1200, 300 * (700 + 20 + 21 + 24)),
     "pointer": ("importer", 200, 200 * 900),
 }
 
