@@ -483,7 +483,8 @@ enum ul_evidence { UL_EVIDENCE_NONE, UL_EVIDENCE_PAGEMAP, UL_EVIDENCE_MINCORE };
     "programs started without ullage: 32-bit, another libc, a sanitizer, valgrind, or "  \
     "under a filter of system calls")                                                    \
   X(CALLER_UNKNOWN, "ends at which ullage's own frames were scanned, too")               \
-  X(RULES_FULL, "frames of which the rule was learned anew: no memory to keep it")
+  X(RULES_FULL, "frames of which the rule was learned anew: no memory to keep it")         \
+  X(STACKS_MANY, "call stacks told by their innermost frames: there are too many of them")
 
 enum ul_fallback {
 #define X(name, text) UL_FB_##name,

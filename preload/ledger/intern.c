@@ -94,6 +94,7 @@ static bool is_empty(uint32_t slot) {
 struct wish {
   uint64_t word, hash;
   uint32_t mine; /* a number to enter it under; 0: none yet */
+  bool look;     /* only whether it is there */
 };
 
 static bool has(const struct intern *t, uint32_t slot, const struct wish *w) {
@@ -121,7 +122,7 @@ static uint32_t enter(struct intern *t, struct wish *w) {
     for (unsigned i = 0; i < SLOTS; i++) {
       uint32_t slot = atomic_load_explicit(&line[i], memory_order_acquire);
       while (is_empty(slot)) {
-        if (slot != empty_at(depth_in(entry)) || probe >= PROBES) return 0;
+        if (w->look || slot != empty_at(depth_in(entry)) || probe >= PROBES) return 0;
         if (!w->mine && !take_number(t, w, false)) return 0;
         if (atomic_compare_exchange_strong_explicit(
                 &line[i], &slot, tag_of(w->hash) | w->mine, memory_order_acq_rel,
@@ -260,6 +261,11 @@ static __attribute__((noinline)) uint32_t enter_slowly(struct intern *t, struct 
   uint32_t n = enter_locked(t, w);
   lock_give_masked(&lock, signals);
   return n;
+}
+
+uint32_t intern_find(struct intern *t, uint64_t word) {
+  struct wish w = {.word = word, .hash = hash_of(word), .look = true};
+  return enter(t, &w);
 }
 
 uint32_t intern(struct intern *t, uint64_t word) {

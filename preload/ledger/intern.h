@@ -20,6 +20,8 @@ struct intern {
 /* The number of `word`, which is not 0; 0 when there is no room for it. It is larger than
  * all numbers that were known when it was first asked for. Any thread. */
 uint32_t intern(struct intern *, uint64_t word);
+/* The number that it has; 0: none, or its page is being shared out. */
+uint32_t intern_find(struct intern *, uint64_t word);
 
 /* From now on all words are new; the numbers that there are stay. Only one thread. */
 void intern_begin_anew(struct intern *);

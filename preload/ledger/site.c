@@ -20,7 +20,7 @@
 
 #include <string.h>
 
-uint32_t site_depth_limit = WALK_DEPTH_MAX;
+uint32_t site_depth_limit = WALK_DEPTH_MAX, site_stacks_limit = UL_SITES_MAX;
 
 static struct intern codes = {.table = UL_CODES, .most = INTERN_MOST};
 static struct intern nodes = {.table = UL_NODES, .most = INTERN_MOST};
@@ -54,10 +54,13 @@ static void remember(struct site_memory *m, uint64_t hash, uint32_t site) {
 
 /* ---- the trie ------------------------------------------------------------------ */
 
-/* 0: there is no room. */
-static uint32_t below(struct intern *t, uint32_t parent, const struct walk_frame *f) {
-  uint32_t code = intern(&codes, module_code(walk_ip(f)));
-  return code ? intern(t, (uint64_t)code << 32 | parent) : 0;
+/* intern() or intern_find(). 0: there is no room, or it is not there. */
+typedef uint32_t get(struct intern *, uint64_t word);
+
+static inline uint32_t below(get *number, struct intern *t, uint32_t parent,
+                             const struct walk_frame *f) {
+  uint32_t code = number(&codes, module_code(walk_ip(f)));
+  return code ? number(t, (uint64_t)code << 32 | parent) : 0;
 }
 
 /* The part of a walk that is interned: all of it, or its innermost frames. */
@@ -76,22 +79,42 @@ static uint32_t first_without_node(const struct part *p) {
   return i;
 }
 
-static uint32_t intern_part(const struct part *p) {
+static inline uint32_t site_of(get *number, const struct part *p) {
   struct walk_frame *frames = p->walk->frames;
   uint32_t i = first_without_node(p), leaf = p->walk->depth - 1;
   uint32_t node = i > p->from ? frames[i - 1].node : p->end;
   for (; i < leaf; i++) {
-    node = below(&nodes, node, &frames[i]);
+    node = below(number, &nodes, node, &frames[i]);
     if (!node) return 0;
     if (p->from == 0) frames[i].node = node;
   }
-  return below(&sites, node, &frames[leaf]);
+  return below(number, &sites, node, &frames[leaf]);
+}
+
+static uint32_t innermost(const struct part *p, uint32_t frames) {
+  uint32_t depth = p->walk->depth;
+  if (depth - p->from <= frames) return site_of(intern, p);
+  struct part inner = {p->walk, depth - frames, UL_NODE_CUT, 0};
+  return site_of(intern, &inner);
+}
+
+/* There are as many stacks as shall be told whole. Of others the innermost frames are,
+ * and when a quarter as many more have come of that, one: then there are as many sites at
+ * most as places in the code. */
+static __attribute__((noinline)) uint32_t site_in_crowd(const struct part *p) {
+  enum { FEW = 8 };
+  uint32_t site = site_of(intern_find, p);
+  if (site) return site;
+  fallback(UL_FB_STACKS_MANY);
+  bool crammed = table_count(UL_SITES) >= site_stacks_limit + site_stacks_limit / 4;
+  return innermost(p, crammed ? 1 : FEW);
 }
 
 static uint32_t find(struct site_memory *m, const struct part *p) {
   uint32_t site = recall(m, p->hash);
   if (LIKELY(site)) return site;
-  site = intern_part(p);
+  site = LIKELY(table_count(UL_SITES) < site_stacks_limit) ? site_of(intern, p)
+                                                           : site_in_crowd(p);
   if (UNLIKELY(!site)) {
     fallback(UL_FB_SITES_FULL);
     return UL_SITE_OVERFLOW;

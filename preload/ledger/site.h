@@ -10,8 +10,8 @@
 
 #include <stdint.h>
 
-extern uint32_t
-    site_depth_limit; /* innermost frames told of a stack; 1..WALK_DEPTH_MAX */
+/* Innermost frames told of a stack, 1..WALK_DEPTH_MAX; and stacks that are told whole. */
+extern uint32_t site_depth_limit, site_stacks_limit;
 
 /* The site of the allocation by who entered there; never UL_SITE_NONE. h: the calling
  * thread's heap. No lock of ours held. Keeps errno. */

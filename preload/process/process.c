@@ -611,6 +611,7 @@ static void at_exit(int status, void *unused) {
 
 static void start_recording(void) {
   recording->depth_limit = site_depth_limit = settings.depth;
+  site_stacks_limit = settings.stacks;
   snapshot_begin(&(struct snapshot_wishes){
       .interval_ms = settings.snapshot_ms,
       .check = settings.check,

@@ -158,6 +158,7 @@ void settings_read(void) {
   settings.check = yes("ULLAGE_CHECK", CHECK);
   settings.writes = yes("ULLAGE_WRITES", false);
   settings.depth = (unsigned)number("ULLAGE_DEPTH", 1, WALK_DEPTH_MAX, WALK_DEPTH_MAX);
+  settings.stacks = (unsigned)number("ULLAGE_STACKS", 100, UL_SITES_MAX / 2, 4 << 20);
   settings.heuristics = heuristics();
   settings.children_max = (unsigned)number("ULLAGE_CHILDREN_MAX", 0, 1000000, 100);
   settings.snapshot_ms = number("ULLAGE_SNAPSHOT_MS", 1, 3600000, 10);

@@ -12,7 +12,7 @@ struct settings {
                           that they have in common */
   int main_pid;        /* whose recording is `file`; 0: nobody said */
   bool record, children, scan, check, writes;
-  unsigned depth;
+  unsigned depth, stacks;
   unsigned heuristics;   /* bit 1 << enum ul_heuristic for each that counts */
   unsigned children_max; /* recordings that children may leave */
   unsigned mode;         /* permissions of what is written */

@@ -271,6 +271,21 @@ def test_depth_is_configurable(recorder):
     assert 190 <= len(frames) <= 200
 
 
+def test_too_many_stacks_are_told_in_part(recorder):
+    """Nothing is missing, and those that were met before stay whole."""
+    recorder.run(program("sites"), "20000", "40000", "40", env={"ULLAGE_STACKS": "1000"})
+    report = recorder.answer("report", "--all")
+    assert report["heap"]["live_blocks"] >= 40000
+    ours = [s for s in report["sites"] if s["live_blocks"] and s["live_bytes"] == 40 * s["live_blocks"]]
+    assert sum(s["live_blocks"] for s in ours) == 40000
+    assert 38_000 <= report["fallbacks"]["STACKS_MANY"] <= 40_000
+    assert 1000 < len(ours) < 1000 + 250 + 50
+    whole = [s for s in ours if s["live_blocks"] == 2 and s["stack"][-1]["function"] == "_start"]
+    assert 950 < len(whole) <= 1000
+    recorder.run(program("sites"), "500", "1000", "40", env={"ULLAGE_STACKS": "1000"})
+    assert "STACKS_MANY" not in recorder.answer("report", "--all").get("fallbacks", {})
+
+
 def test_inlined_functions_are_named(recorder):
     recorder.run(program("inlined"))
     leak = recorder.answer("leaks")["leaks"][0]
