@@ -1,5 +1,7 @@
 #include "answers/children.h"
 
+#include "read/recording.h"
+
 #include <ctype.h>
 #include <dirent.h>
 #include <fcntl.h>
@@ -148,4 +150,22 @@ void children_free(struct children *children) {
 /* Each that was worth a recording is counted, those beyond the limit as well. */
 uint64_t children_beyond(const struct children *c, uint64_t worth) {
   return c->folded && worth > c->count ? worth - c->count : 0;
+}
+
+struct children_loss children_lost(const struct children *children) {
+  struct children_loss all = {0, 0, 0};
+  char error[256];
+  for (size_t i = 0; i < children->count; i++) {
+    struct recording *r = recording_open(children->files[i], error, sizeof error);
+    if (!r) continue;
+    const struct ul_scan *scan = &recording_header(r)->scan;
+    uint64_t blocks = scan->totals[UL_DEFINITE].blocks;
+    if (scan->state == UL_SCAN_DONE && blocks) {
+      all.processes++;
+      all.blocks += blocks + scan->totals[UL_INDIRECT].blocks;
+      all.bytes += scan->totals[UL_DEFINITE].bytes + scan->totals[UL_INDIRECT].bytes;
+    }
+    recording_close(r);
+  }
+  return all;
 }

@@ -30,6 +30,14 @@ void children_free(struct children *);
  * number: what the files of children and of earlier programs are called. */
 bool children_is_name(const char *name, const char *base);
 
+/* What those with recordings have definitely lost, with what it drags along; `processes`
+ * that did. A recording that cannot be read, or has no scan, adds nothing. */
+struct children_loss {
+  uint64_t blocks, bytes;
+  size_t processes;
+};
+struct children_loss children_lost(const struct children *);
+
 /* Of the folded ones, how many are only because the limit was reached. `worth` is what
  * the main recording counts: header.children_kept. */
 uint64_t children_beyond(const struct children *, uint64_t worth);

@@ -584,7 +584,17 @@ static void say_summary(struct recording *r) {
   free(text);
 }
 
+static void say_lost(const struct children *children) {
+  struct view_options view = {.out = NULL};
+  struct children_loss lost = children_lost(children);
+  if (lost.processes)
+    say("  children definitely lost: %s in %s, in %s", text_size(&view, lost.bytes),
+        text_plural(lost.blocks, "block", "blocks"),
+        text_plural(lost.processes, "process", "processes"));
+}
+
 static void say_children(const struct children *children, const char *path) {
+  if (children) say_lost(children);
   if (children && children->count)
     say("beside it: %s of children and earlier programs",
         text_plural(children->count, "recording", "recordings"));

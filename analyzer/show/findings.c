@@ -1,4 +1,5 @@
 /* findings.c - what to change in the program, two lines each. */
+#include "answers/children.h"
 #include "answers/finding.h"
 #include "names/function.h"
 #include "read/timeline.h"
@@ -8,6 +9,7 @@
 
 #include <stdarg.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define TOP_TEXT 5u
 #define TOP_JSON 100u
@@ -39,73 +41,225 @@ __attribute__((format(printf, 2, 3))) static void add(struct line *l, const char
   if (n > 0) l->n += (size_t)n < sizeof l->s - l->n ? (size_t)n : sizeof l->s - l->n - 1;
 }
 
-static void add_amount(struct line *l, const struct finding *f, uint64_t live,
-                       uint64_t peak, const struct view_options *o) {
-  add(l, "%s", text_size(o, f->of.bytes));
-  if (f->of.bytes <= live)
-    add(l, " (%s)", text_percent(f->of.bytes, live));
-  else if (f->of.bytes <= peak)
-    add(l, " (%s of the peak)", text_percent(f->of.bytes, peak));
-  if (f->rate >= 1) add(l, ", %s/s", text_size(o, (uint64_t)f->rate));
+/* ---- of all processes ---------------------------------------------------------- */
+
+/* A finding in words, or the same one of several processes. */
+struct told {
+  struct finding finding; /* sums over the processes; its causes are gone */
+  struct cause cause;
+  unsigned processes;
+  int pid; /* of the first one */
+  char *program, *function, *callers;
+  uint64_t live, peak,
+      since_ms; /* of the first one; since its start, UINT64_MAX: unknown */
+  bool from_start;
+};
+struct tale {
+  struct told *at;
+  size_t count, room;
+};
+
+static const char *program_of(const struct recording *r) {
+  const char *path = recording_argument(r, 0);
+  if (!path || !*path) path = recording_text(r, recording_header(r)->program);
+  const char *slash = strrchr(path, '/');
+  return slash ? slash + 1 : path;
 }
 
-static void add_blocks(struct line *l, const struct recording *r,
-                       const struct finding *f) {
-  const struct cause *c = cause_of(f);
+static void told_free(struct told *t) {
+  free(t->program);
+  free(t->function);
+  free(t->callers);
+}
+
+static struct told *same(const struct tale *tale, const struct told *wanted) {
+  for (size_t i = 0; i < tale->count; i++) {
+    struct told *t = &tale->at[i];
+    if (t->finding.kind == wanted->finding.kind && !strcmp(t->program, wanted->program) &&
+        !strcmp(t->function, wanted->function) && !strcmp(t->callers, wanted->callers))
+      return t;
+  }
+  return NULL;
+}
+
+/* Takes what it points to. */
+static void tell(struct tale *tale, struct told t) {
+  struct told *known = t.program && t.function && t.callers ? same(tale, &t) : NULL;
+  if (known) {
+    known->processes++;
+    known->finding.of.blocks += t.finding.of.blocks;
+    known->finding.of.bytes += t.finding.of.bytes;
+    known->finding.rate += t.finding.rate;
+    known->cause.times = 0;
+    known->live += t.live;
+    known->peak += t.peak;
+  } else if (t.program && t.function && t.callers) {
+    if (tale->count == tale->room) {
+      size_t room = tale->room ? tale->room * 2 : 64;
+      struct told *more = realloc(tale->at, room * sizeof *more);
+      if (!more) return told_free(&t);
+      tale->at = more;
+      tale->room = room;
+    }
+    tale->at[tale->count++] = t;
+    return;
+  }
+  told_free(&t);
+}
+
+static void tell_findings(struct tale *tale, const struct recording *r,
+                          struct symbols *symbols, const struct sites *sites,
+                          size_t columns) {
+  struct findings *all = findings_load(r, symbols, sites);
   uint64_t run = since_start(r, recording_duration_ms(r));
-  add(l, "%s", text_plural(f->of.blocks, "block", "blocks"));
+  for (size_t i = 0; all && i < all->count; i++) {
+    const struct finding *f = &all->at[i];
+    const struct cause *c = cause_of(f);
+    bool known = f->since_ms != UINT64_MAX;
+    tell(tale,
+         (struct told){.finding = *f,
+                       .cause = *c,
+                       .processes = 1,
+                       .pid = recording_header(r)->pid,
+                       .program = strdup(program_of(r)),
+                       .function = strdup(causes_function(all->functions, c)),
+                       .callers = strdup(
+                           causes_callers(all->functions, f->causes, f->cause, columns)),
+                       .live = sites->bytes,
+                       .peak = timeline_peak_bytes(r),
+                       .since_ms = known ? since_start(r, f->since_ms) : UINT64_MAX,
+                       .from_start = !known || since_start(r, f->since_ms) * 20 <= run});
+  }
+  findings_free(all);
+}
+
+/* Of a child that holds or held something. */
+typedef void visit(void *what, const struct recording *r, struct symbols *symbols,
+                   const struct sites *sites);
+static void each_child(const struct recording *r, visit *look, void *what) {
+  enum { LITTLE = 16 << 10 };
+  struct children *children = children_find(recording_path(r));
+  char error[256];
+  for (size_t i = 0; children && i < children->count; i++) {
+    struct recording *child = recording_open(children->files[i], error, sizeof error);
+    bool lost = child && recording_header(child)->scan.totals[UL_DEFINITE].blocks;
+    if (child && (lost || timeline_peak_bytes(child) >= LITTLE)) {
+      struct symbols *symbols = symbols_new(child, NULL);
+      struct sites *sites = symbols ? sites_load(child) : NULL;
+      if (sites) look(what, child, symbols, sites);
+      sites_free(sites);
+      symbols_free(symbols);
+    }
+    recording_close(child);
+  }
+  children_free(children);
+}
+
+struct telling {
+  struct tale *tale;
+  size_t columns;
+};
+static void tell_child(void *what, const struct recording *r, struct symbols *symbols,
+                       const struct sites *sites) {
+  struct telling *t = what;
+  tell_findings(t->tale, r, symbols, sites, t->columns);
+}
+
+static int by_gain(const void *a, const void *b) {
+  const struct told *x = a, *y = b;
+  if (x->finding.of.bytes != y->finding.of.bytes)
+    return x->finding.of.bytes > y->finding.of.bytes ? -1 : 1;
+  return x->pid - y->pid;
+}
+
+/* ---- text ---------------------------------------------------------------------- */
+
+static void add_amount(struct line *l, const struct told *t,
+                       const struct view_options *o) {
+  uint64_t bytes = t->finding.of.bytes;
+  add(l, "%s", text_size(o, bytes));
+  if (bytes <= t->live)
+    add(l, " (%s)", text_percent(bytes, t->live));
+  else if (bytes <= t->peak)
+    add(l, " (%s of the peak)", text_percent(bytes, t->peak));
+  if (t->finding.rate >= 1) add(l, ", %s/s", text_size(o, (uint64_t)t->finding.rate));
+}
+
+static void add_blocks(struct line *l, const struct told *t) {
+  const struct cause *c = &t->cause;
+  add(l, "%s", text_plural(t->finding.of.blocks, "block", "blocks"));
   if (c->times)
     add(l, ", %s times %s", text_count(c->times), text_count(c->each));
   else if (c->stacks > 1)
     add(l, " of %s stacks", text_count(c->stacks));
-  if (f->since_ms != UINT64_MAX && since_start(r, f->since_ms) * 20 > run)
-    add(l, ", since %s", text_time(since_start(r, f->since_ms)));
+  if (!t->from_start) add(l, ", since %s", text_time(t->since_ms));
   add(l, " ");
 }
 
-static void print_finding(const struct recording *r, const struct findings *all, size_t i,
-                          uint64_t live, const struct view_options *o) {
-  const struct finding *f = &all->at[i];
+/* Where not all is of the process whose recording it is. */
+static void add_process(struct line *l, const struct told *t, bool several) {
+  if (t->processes > 1)
+    add(l, " in %u processes of %s", t->processes, text_escaped(t->program));
+  else if (several)
+    add(l, " in %s, process %d", text_escaped(t->program), t->pid);
+}
+
+static void print_told(const struct told *t, size_t number, bool several,
+                       const struct view_options *o) {
   struct line first = {"", 0}, second = {"", 0};
-  add(&first, "  %zu %-6s ", i + 1, kinds[f->kind]);
-  add_amount(&first, f, live, timeline_peak_bytes(r), o);
-  add(&first, ": %s", causes_function(all->functions, cause_of(f)));
+  add(&first, "  %zu %-6s ", number, kinds[t->finding.kind]);
+  add_amount(&first, t, o);
+  add(&first, ": %s", t->function);
+  add_process(&first, t, several);
   add(&second, "           ");
-  add_blocks(&second, r, f);
-  size_t columns = o->columns ? o->columns : TEXT_COLUMNS;
-  if (second.n < columns)
-    add(&second, "%s",
-        causes_callers(all->functions, f->causes, f->cause, columns - second.n));
-  fprintf(o->out, "%s%s%s\n%s\n", text_on(o, TEXT_STRONG), first.s, text_off(o),
-          second.s);
+  add_blocks(&second, t);
+  fprintf(o->out, "%s%s%s\n%s%s\n", text_on(o, TEXT_STRONG), first.s, text_off(o),
+          second.s, t->callers);
 }
 
 /* What is worth a line: not what is nothing beside the first. */
-static size_t worth(const struct findings *all, const struct view_options *o) {
+static size_t worth(const struct tale *tale, const struct view_options *o) {
   size_t most = o->top ? o->top : o->all ? SIZE_MAX : TOP_TEXT, n = 0;
-  while (n < all->count && n < most &&
-         (o->all || o->top || all->at[n].of.bytes >= all->at[0].of.bytes / 100))
+  while (n < tale->count && n < most &&
+         (o->all || o->top ||
+          tale->at[n].finding.of.bytes >= tale->at[0].finding.of.bytes / 100))
     n++;
   return n;
 }
 
+static void print_rest(const struct tale *tale, size_t first,
+                       const struct view_options *o) {
+  struct ul_amount rest = {0, 0};
+  for (size_t i = first; i < tale->count; i++) {
+    rest.blocks += tale->at[i].finding.of.blocks;
+    rest.bytes += tale->at[i].finding.of.bytes;
+  }
+  if (tale->count > first)
+    fprintf(o->out, "    and %zu more, %s in %s (--all)\n", tale->count - first,
+            text_size(o, rest.bytes), text_plural(rest.blocks, "block", "blocks"));
+}
+
 void findings_print(const struct recording *r, const struct sites *sites,
                     const struct view_options *o) {
-  struct findings *all = findings_load(r, o->symbols, sites);
-  if (!all) return;
-  size_t most = worth(all, o);
-  if (most) fputc('\n', o->out);
-  for (size_t i = 0; i < most; i++)
-    print_finding(r, all, i, sites->bytes, o);
-  struct ul_amount rest = {0, 0};
-  for (size_t i = most; i < all->count; i++) {
-    rest.blocks += all->at[i].of.blocks;
-    rest.bytes += all->at[i].of.bytes;
-  }
-  if (all->count > most)
-    fprintf(o->out, "    and %zu more, %s in %s (--all)\n", all->count - most,
-            text_size(o, rest.bytes), text_plural(rest.blocks, "block", "blocks"));
-  findings_free(all);
+  enum { BEFORE_CALLERS = 50 };
+  struct tale tale = {0};
+  size_t width = o->columns ? o->columns : TEXT_COLUMNS;
+  size_t columns = width > 2 * BEFORE_CALLERS ? width - BEFORE_CALLERS : width / 2;
+  int pid = recording_header(r)->pid;
+  tell_findings(&tale, r, o->symbols, sites, columns);
+  each_child(r, tell_child, &(struct telling){&tale, columns});
+  if (tale.count) qsort(tale.at, tale.count, sizeof *tale.at, by_gain);
+  bool several = false;
+  for (size_t i = 0; i < tale.count; i++)
+    several = several || tale.at[i].pid != pid;
+  size_t shown = worth(&tale, o);
+  if (shown) fputc('\n', o->out);
+  for (size_t i = 0; i < shown; i++)
+    print_told(&tale.at[i], i + 1, several, o);
+  print_rest(&tale, shown, o);
+  for (size_t i = 0; i < tale.count; i++)
+    told_free(&tale.at[i]);
+  free(tale.at);
 }
 
 /* ---- JSON ---------------------------------------------------------------------- */
@@ -126,6 +280,8 @@ static json_t *finding_object(const struct recording *r, const struct findings *
   uint64_t code = causes_code(all->functions, c);
   json_t *object = json_object();
   json_put(object, "kind", json_text(kinds[f->kind]));
+  json_put(object, "pid", json_integer(recording_header(r)->pid));
+  json_put(object, "program", json_text(program_of(r)));
   json_put(object, "bytes", json_bytes(f->of.bytes));
   json_put(object, "blocks", json_bytes(f->of.blocks));
   json_put(object, "frame",
@@ -143,13 +299,23 @@ static json_t *finding_object(const struct recording *r, const struct findings *
   return object;
 }
 
+struct collecting {
+  json_t *array;
+  size_t most;
+};
+static void collect_findings(void *what, const struct recording *r,
+                             struct symbols *symbols, const struct sites *sites) {
+  struct collecting *c = what;
+  struct findings *all = findings_load(r, symbols, sites);
+  for (size_t i = 0; all && i < all->count && json_array_size(c->array) < c->most; i++)
+    json_array_append_new(c->array, finding_object(r, all, &all->at[i]));
+  findings_free(all);
+}
+
 json_t *findings_array(const struct recording *r, const struct sites *sites,
                        const struct view_options *o) {
-  struct findings *all = findings_load(r, o->symbols, sites);
-  size_t most = o->top ? o->top : o->all ? SIZE_MAX : TOP_JSON;
-  json_t *array = json_array();
-  for (size_t i = 0; all && i < all->count && i < most; i++)
-    json_array_append_new(array, finding_object(r, all, &all->at[i]));
-  findings_free(all);
-  return array;
+  struct collecting c = {json_array(), o->top ? o->top : o->all ? SIZE_MAX : TOP_JSON};
+  collect_findings(&c, r, o->symbols, sites);
+  each_child(r, collect_findings, &c);
+  return c.array;
 }

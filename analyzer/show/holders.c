@@ -9,16 +9,16 @@ static void print_holder(const struct holders *h, const struct holder *it, uint6
   const struct cause *c = &h->causes->at[it->cause];
   size_t columns = o->columns ? o->columns : TEXT_COLUMNS;
   struct text_long line;
-  int n = snprintf(line.s, sizeof line.s, "  %10s %6s %10s %13s %7s  %s ",
+  int n = snprintf(line.s, sizeof line.s, "  %10s %6s %10s %13s %7s  %s",
                    text_size(o, it->at_peak.bytes), text_percent(it->at_peak.bytes, peak),
                    text_size(o, it->live.bytes), text_count(it->allocations),
                    text_percent(it->temporary, it->allocations),
                    causes_short(h->functions, c));
   size_t used = n > 0 ? (size_t)n : 0;
-  fprintf(o->out, "%s%s\n", line.s,
-          used < columns
-              ? causes_callers(h->functions, h->causes, it->cause, columns - used)
-              : "");
+  const char *callers = used + 1 < columns ? causes_callers(h->functions, h->causes,
+                                                            it->cause, columns - used - 1)
+                                           : "";
+  fprintf(o->out, "%s%s%s\n", line.s, *callers ? " " : "", callers);
 }
 
 void holders_print(const struct recording *r, const struct sites *sites, uint64_t peak,

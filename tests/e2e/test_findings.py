@@ -1,5 +1,6 @@
 """Findings: one function is to blame, and the page names it first."""
 
+import re
 import shutil
 
 import pytest
@@ -9,7 +10,7 @@ from harness import program, tool
 CAUSES = {  # mode: (function, blocks, bytes)
     "cache": ("cache_insert", 4096, 4096 * 64 + 2048),
     "wrapper": ("handler_7", 500, 500 * 300),
-    "callers": ("session_new", 5000, 5000 * 120),
+    "callers": ("session_new", 5000, 5000 * 300),
     "recursion": ("parse_list", 2000, 2000 * 80),
     "counts": ("compile", 1200, 300 * (700 + 20 + 21 + 24)),
     "pointer": ("importer", 200, 200 * 900),
@@ -93,3 +94,17 @@ def test_page_fits(recorder, name):
     page = recorder.text("report").splitlines()
     assert len(page) <= 60, len(page)
     assert max(len(line) for line in page) <= 100, [l for l in page if len(l) > 100]
+
+
+@pytest.mark.short
+def test_children_are_part_of_the_answer(recorder):
+    """Three children leak by one function, their parent hardly anything."""
+    result = recorder.run(program("causes"), "children")
+    assert result.status == 0
+    assert re.search(r"children definitely lost: 1\.\d MiB in 6,000 blocks, in 3 processes",
+                     result.said), result.said
+    found = [f for f in recorder.answer("report")["findings"] if f["kind"] == "leak"]
+    assert [(f["frame"]["function"], f["blocks"]) for f in found] == [("session_new", 2000)] * 3
+    assert len({f["pid"] for f in found}) == 3
+    first = next(l for l in recorder.text("report").splitlines() if l.startswith("  1 "))
+    assert "session_new" in first and "in 3 processes of causes" in first

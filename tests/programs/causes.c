@@ -6,6 +6,7 @@
  *   callers    one function with 500 callers
  *   recursion  two functions call each other, to any depth, and one of them keeps
  *   counts     what is made of four blocks, by three functions, is lost whole
+ *   children   three children lose, each by the same function
  *   two        two functions lose, each its own
  *   growing    the insert again, but what it keeps can be reached: growth, of 4,096
  * stacks filled     it keeps no more after a fifth of the work pointer    called by way
@@ -17,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define NOINLINE __attribute__((noinline))
@@ -75,7 +77,8 @@ static void next(unsigned depth, unsigned path) {
   }
 STEP(0)
 STEP(1)
-STEP(2) STEP(3) STEP(4) STEP(5) STEP(6) STEP(7) STEP(8) STEP(9) STEP(10) STEP(11) STEP(12)
+STEP(2)
+STEP(3) STEP(4) STEP(5) STEP(6) STEP(7) STEP(8) STEP(9) STEP(10) STEP(11) STEP(12)
     STEP(13) STEP(14) STEP(15) static step *const steps[16] = {
         step_0, step_1, step_2,  step_3,  step_4,  step_5,  step_6,  step_7,
         step_8, step_9, step_10, step_11, step_12, step_13, step_14, step_15};
@@ -112,8 +115,9 @@ static void filled(void) {
 #define TWENTY(X)                                                                        \
   X(0)                                                                                   \
   X(1)                                                                                   \
-  X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14) X(15) X(16)      \
-      X(17) X(18) X(19)
+  X(2)                                                                                   \
+  X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14) X(15) X(16) X(17)     \
+      X(18) X(19)
 TWENTY(HANDLER)
 
 static void wrapper(void) {
@@ -126,15 +130,16 @@ static void wrapper(void) {
 /* ---- five hundred callers ------------------------------------------------------ */
 
 NOINLINE static void session_new(void) {
-  lose(malloc(120));
+  lose(malloc(300));
   KEEP_FRAME;
 }
 #define HUNDREDS(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9)
 #define TEN(h, t)                                                                        \
   ONE(h, t, 0)                                                                           \
   ONE(h, t, 1)                                                                           \
-  ONE(h, t, 2) ONE(h, t, 3) ONE(h, t, 4) ONE(h, t, 5) ONE(h, t, 6) ONE(h, t, 7)          \
-      ONE(h, t, 8) ONE(h, t, 9)
+  ONE(h, t, 2)                                                                           \
+  ONE(h, t, 3) ONE(h, t, 4) ONE(h, t, 5) ONE(h, t, 6) ONE(h, t, 7) ONE(h, t, 8)          \
+      ONE(h, t, 9)
 #define HUNDRED(h)                                                                       \
   TEN(h, 0)                                                                              \
   TEN(h, 1)                                                                              \
@@ -147,7 +152,8 @@ NOINLINE static void session_new(void) {
   }
 HUNDRED(0)
 HUNDRED(1)
-HUNDRED(2) HUNDRED(3) HUNDRED(4)
+HUNDRED(2)
+HUNDRED(3) HUNDRED(4)
 #undef ONE
 
     static void callers(void) {
@@ -155,6 +161,17 @@ HUNDRED(2) HUNDRED(3) HUNDRED(4)
   for (int i = 0; i < 10; i++) {
     HUNDRED(0) HUNDRED(1) HUNDRED(2) HUNDRED(3) HUNDRED(4)
   }
+}
+
+static void children(void) {
+  for (int child = 0; child < 3; child++)
+    if (fork() == 0) {
+      for (int i = 0; i < 2000; i++)
+        session_new();
+      exit(0);
+    }
+  while (wait(NULL) > 0)
+    ;
 }
 
 /* ---- recursion ----------------------------------------------------------------- */
@@ -251,7 +268,8 @@ int main(int argc, char *argv[]) {
     void (*run)(void);
   } modes[] = {{"cache", cache},     {"growing", growing}, {"filled", filled},
                {"wrapper", wrapper}, {"callers", callers}, {"recursion", recursion},
-               {"counts", counts},   {"two", two},         {"pointer", pointer}};
+               {"counts", counts},   {"two", two},         {"children", children},
+               {"pointer", pointer}};
   for (size_t i = 0; i < sizeof modes / sizeof *modes; i++)
     if (argc == 2 && strcmp(argv[1], modes[i].name) == 0) {
       modes[i].run();
