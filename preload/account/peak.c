@@ -24,11 +24,13 @@
  * moment reports once too often, or one step late. What is reported is exact: each
  * exchange of it adds the difference to what it was.
  *
- * The cost. Pictures may take 1/COST_SHARE of the time. When they have taken more, the
- * mark rises with the fourth power of the excess, and small falls on the way up are no
- * ends of a peak: so a program that climbs over hundreds of small falls through a million
- * call sites pays little more than that share. The highest sum without a picture is in
- * the header (missed_bytes).
+ * The cost. Pictures may take 1/COST_SHARE of the processor time. When they have taken e times
+ * that, a peak has to be e^2 times as much above the last picture as before; and the less
+ * it is above, the deeper must be the fall: the product of both, in parts of 1/RISE, has
+ * to be e^5. Small falls on the way up are then no end of a peak, but what is much higher
+ * is taken at once. So a program that climbs over hundreds of falls through 10^5 call
+ * sites pays little more than the share, and its last picture is still near the peak. The
+ * highest sum without a picture is in the header (missed_bytes).
  *
  * Who falls while another takes the picture waits for it: else the others had freed what
  * is to be seen before the walk comes to it. */
@@ -96,19 +98,18 @@ static int64_t report(struct book *b, int64_t live) {
 
 /* ---- pictures ------------------------------------------------------------------ */
 
-/* How often the share has been used up. */
+/* How many times the share has been used up. */
 static double excess(void) {
-  uint64_t since = recording->forked ? recording->forked_ms : 0;
-  double elapsed = (double)(recording_ms() - since) * 1e6;
   double spent = (double)atomic_load_explicit(&spent_ns, memory_order_relaxed);
-  return spent / (elapsed / COST_SHARE + COST_FREE_NS);
+  return spent / ((double)os_process_ns() / COST_SHARE + COST_FREE_NS);
 }
 
 static bool is_worth_it(int64_t top, int64_t after) {
   double e = excess();
   if (e <= 1) return true;
   double above = (double)(top - get(&pictured)) * RISE / (double)get(&pictured);
-  return above > e * e * e * e && after < top - top / RISE;
+  double below = (double)(top - after) * RISE / (double)top;
+  return above > e * e && above * below > e * e * e * e * e;
 }
 
 static void note_missed(int64_t top) {

@@ -28,11 +28,16 @@ static size_t codes;
 static uint32_t path[DEPTH_MAX], entering[DEPTH_MAX];
 static unsigned depth;
 
+/* Chains lead all over the table. */
 static const struct ul_node *node_at(uint32_t i) {
-  return table_at(UL_NODES, i);
+  enum { RUNS = 256, NEXT_TO_EACH_OTHER = 1024 };
+  static struct table_run runs[RUNS];
+  struct table_run *run = &runs[i / NEXT_TO_EACH_OTHER % RUNS];
+  return table_in(run, UL_NODES, i, sizeof(struct ul_node));
 }
 static const struct ul_site *site_at(uint32_t i) {
-  return table_at(UL_SITES, i);
+  static struct table_run run;
+  return table_in(&run, UL_SITES, i, sizeof(struct ul_site));
 }
 
 /* ---- memory -------------------------------------------------------------------- */

@@ -202,7 +202,8 @@ static uint32_t parent_of(const struct ul_site *site) {
 }
 
 static void hand_over_site(uint32_t i, int64_t least) {
-  const struct ul_site *site = table_at(UL_SITES, i);
+  static struct table_run run;
+  const struct ul_site *site = table_in(&run, UL_SITES, i, sizeof *site);
   const struct sum *sum = site_sum(i);
   uint32_t parent = parent_of(site);
   struct node_sums *to = node_sum(parent);
@@ -217,7 +218,8 @@ static void hand_over_site(uint32_t i, int64_t least) {
 }
 
 static void hand_over_node(uint32_t i, int64_t least) {
-  const struct ul_node *node = table_at(UL_NODES, i);
+  static struct table_run run;
+  const struct ul_node *node = table_in(&run, UL_NODES, i, sizeof *node);
   const struct node_sums *sums = node_sum(i);
   bool outermost = i < UL_NODE_RESERVED;
   if (sums->rest.bytes >= least || (outermost && (sums->rest.bytes || sums->rest.blocks)))

@@ -210,9 +210,8 @@ void snapshot_begin(const struct snapshot_wishes *wanted) {
 }
 
 /* Somebody else may be taking one. For the final one there is no later moment. A peak
- * would be gone, too: who is about to free waits, if he can, and sees whether it has been
- * taken meanwhile. */
-static bool take_turn(enum ul_snapshot_kind kind) {
+ * would be gone, too: who is about to free waits, if he can. */
+static bool take_lock(enum ul_snapshot_kind kind) {
   if (lock_try(&lock)) return true;
   if (kind == UL_SNAPSHOT_TIMED) return false;
   if (kind == UL_SNAPSHOT_PEAK && thread_state.locks) {
@@ -220,7 +219,13 @@ static bool take_turn(enum ul_snapshot_kind kind) {
     return false;
   }
   lock_take(&lock);
-  if (kind == UL_SNAPSHOT_FINAL || peak_is_due()) return true;
+  return true;
+}
+
+/* The same peak may have been taken meanwhile. */
+static bool take_turn(enum ul_snapshot_kind kind) {
+  if (!take_lock(kind)) return false;
+  if (kind != UL_SNAPSHOT_PEAK || peak_is_due()) return true;
   lock_give(&lock);
   return false;
 }

@@ -175,12 +175,23 @@ void table_abandon(void) {
 
 /* ---- elements ------------------------------------------------------------------ */
 
-void *table_at(enum ul_table table, uint64_t i) {
-  uint64_t byte = i * shapes[table].element_bytes;
+static const struct piece *piece_of(enum ul_table table, uint64_t byte) {
   unsigned n = __atomic_load_n(&piece_count[table], __ATOMIC_ACQUIRE) - 1;
   while (n > 0 && byte < pieces[table][n].first)
     n--; /* most of a table is in its last pieces */
-  return pieces[table][n].at + (byte - pieces[table][n].first);
+  return &pieces[table][n];
+}
+
+void *table_at(enum ul_table table, uint64_t i) {
+  uint64_t byte = i * shapes[table].element_bytes;
+  const struct piece *p = piece_of(table, byte);
+  return p->at + (byte - p->first);
+}
+
+struct table_run table_run(enum ul_table table, uint64_t i) {
+  uint64_t size = shapes[table].element_bytes;
+  const struct piece *p = piece_of(table, i * size);
+  return (struct table_run){p->first / size, (p->first + p->bytes) / size, p->at};
 }
 
 uint64_t table_count(enum ul_table table) {

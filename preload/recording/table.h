@@ -24,6 +24,18 @@ void table_abandon(void);
 
 /* Address of element i. Any thread, no lock. */
 void *table_at(enum ul_table table, uint64_t i);
+/* The elements from `first` up to `end` that lie side by side, i among them. Who goes
+ * through a table asks once for each such run. */
+struct table_run {
+  uint64_t first, end;
+  char *at;
+};
+struct table_run table_run(enum ul_table table, uint64_t i);
+static inline void *table_in(struct table_run *run, enum ul_table table, uint64_t i,
+                             size_t element_bytes) {
+  if (i < run->first || i >= run->end) *run = table_run(table, i);
+  return run->at + (i - run->first) * element_bytes;
+}
 /* Append `n` elements, zero but for what the caller writes, side by side; the index of
  * the first, or TABLE_NONE when the recording cannot grow (it then stops, with the reason
  * in the header). They count at once (table_head.count): all-zero is valid in every
