@@ -75,6 +75,8 @@ enum ul_table {
   UL_LEAKS,     /* struct ul_leak: what the scan at exit found */
   UL_MAPPINGS,  /* struct ul_mapping: the address space at exit */
   UL_CARRIES,   /* struct ul_carry: what counters have no room for */
+  UL_VERDICT_WORDS, /* uint64_t: of each entry in UL_ENTRIES, the scan's verdict */
+  UL_DRAGS,         /* struct ul_drag: which lost sites drag which along */
   UL_TABLES
 };
 
@@ -218,7 +220,8 @@ struct ul_large {
   uint64_t resident_bytes; /* see header.residency */
   uint64_t resident_end;   /* bytes up to the end of the last resident page */
   uint64_t written_bytes;  /* see header.writes */
-  uint64_t reserved;
+  uint32_t verdict;        /* enum ul_verdict; see UL_FEATURE_VERDICTS */
+  uint32_t reserved;
 }; /* 64 bytes */
 
 /* Ledger entry: one word for a live block, 0 for anything else.
@@ -377,6 +380,21 @@ struct ul_leak {
   uint64_t reserved;
 }; /* 64 bytes */
 
+/* Indirect blocks of one site that leaders of another (or the same) lead to: all of them,
+ * but that each counts for one leader only. Both 0: those that found no row. */
+struct ul_drag {
+  uint32_t leader, dragged; /* sites */
+  uint64_t blocks, bytes;
+}; /* 24 bytes */
+
+/* The verdict of the live block with entry i: two bits of word i / UL_WORD_VERDICTS of
+ * UL_VERDICT_WORDS, the lowest first; the verdict - 1. After a scan that is partial, all
+ * but UL_REACHABLE stands for UL_NO_VERDICT. */
+#define UL_WORD_VERDICTS 32u
+static inline uint32_t ul_verdict_shift(uint64_t entry) {
+  return (uint32_t)(entry % UL_WORD_VERDICTS) * 2;
+}
+
 enum ul_scan_state {
   UL_SCAN_NONE,    /* not asked for, or the process did not get there */
   UL_SCAN_RUNNING, /* also what a crash of the scan leaves behind */
@@ -445,6 +463,7 @@ enum ul_stop { /* why the recording stops before the program */
  * for is there. Bits that a reader does not know are ignored. */
 enum ul_feature {
   UL_FEATURE_INHERITED = 1 << 0, /* a forked child: inherited_sites and the like */
+  UL_FEATURE_VERDICTS = 1 << 1,  /* of each block; and UL_DRAGS */
 };
 
 enum ul_evidence { UL_EVIDENCE_NONE, UL_EVIDENCE_PAGEMAP, UL_EVIDENCE_MINCORE };
@@ -595,6 +614,7 @@ _Static_assert(sizeof(struct ul_arena) == 1024, "arena");
 _Static_assert(sizeof(struct ul_large) == 64, "large");
 _Static_assert(sizeof(struct ul_snapshot) == 256, "snapshot");
 _Static_assert(sizeof(struct ul_leak) == 64, "leak");
+_Static_assert(sizeof(struct ul_drag) == 24, "drag");
 _Static_assert(sizeof(struct ul_mapping) == 64, "mapping");
 _Static_assert(sizeof(struct ul_misuse) == 32, "misuse");
 #endif

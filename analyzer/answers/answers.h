@@ -51,6 +51,12 @@ struct ul_amount leaks_of_main(const struct recording *r);
 /* Lost in a forked child, allocated by its parent: in no verdict. */
 struct ul_amount leaks_inherited(const struct recording *r);
 struct ul_amount leaks_rescued(const struct recording *r, enum ul_heuristic by);
+/* Whom lost blocks drag along. NULL: no memory. */
+struct drags *drags_load(const struct recording *r);
+void drags_free(struct drags *d);
+/* The sites of those that a leader's site drags, most bytes first. */
+const struct ul_drag *const *drags_of(const struct drags *d, uint32_t leader,
+                                      size_t *count);
 /* How old what was born then was at the scan, milliseconds. */
 uint64_t leaks_age_ms(const struct recording *r, uint32_t birth);
 /* The verdict that matters most; UL_NO_VERDICT: nothing is lost. */

@@ -51,3 +51,50 @@ enum ul_verdict leaks_worst(const struct recording *r) {
   if (scan->totals[UL_DEFINITE].blocks) return UL_DEFINITE;
   return scan->totals[UL_POSSIBLE].blocks ? UL_POSSIBLE : UL_NO_VERDICT;
 }
+
+/* ---- whom they drag along ------------------------------------------------------ */
+
+struct drags {
+  size_t count;
+  const struct ul_drag *list[]; /* by leader, then by bytes */
+};
+
+static int by_leader(const void *a, const void *b) {
+  const struct ul_drag *x = *(const struct ul_drag *const *)a;
+  const struct ul_drag *y = *(const struct ul_drag *const *)b;
+  if (x->leader != y->leader) return x->leader < y->leader ? -1 : 1;
+  if (x->bytes != y->bytes) return x->bytes > y->bytes ? -1 : 1;
+  return x < y ? -1 : x > y;
+}
+
+struct drags *drags_load(const struct recording *r) {
+  bool known = recording_header(r)->features & UL_FEATURE_VERDICTS;
+  size_t count = known ? recording_count(r, UL_DRAGS) : 0;
+  struct drags *d = calloc(1, sizeof *d + count * sizeof *d->list);
+  for (size_t i = 0; d && i < count; i++) {
+    const struct ul_drag *drag = recording_drag(r, i);
+    if (drag->blocks) d->list[d->count++] = drag;
+  }
+  if (d && d->count) qsort(d->list, d->count, sizeof *d->list, by_leader);
+  return d;
+}
+
+void drags_free(struct drags *d) {
+  free(d);
+}
+
+const struct ul_drag *const *drags_of(const struct drags *d, uint32_t leader,
+                                      size_t *count) {
+  size_t low = 0, high = d->count;
+  while (low < high) {
+    size_t middle = (low + high) / 2;
+    if (d->list[middle]->leader < leader)
+      low = middle + 1;
+    else
+      high = middle;
+  }
+  *count = 0;
+  while (low + *count < d->count && d->list[low + *count]->leader == leader)
+    ++*count;
+  return d->list + low;
+}

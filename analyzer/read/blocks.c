@@ -15,10 +15,17 @@ void blocks_each_in_pool(const struct recording *r, const struct ul_arena *arena
                                .usable = usable,
                                .requested = requested,
                                .entry = e,
+                               .verdict = recording_verdict(r, pool->entry + i),
                                .arena = arena,
                                .pool = pool},
           context);
   }
+}
+
+static enum ul_verdict verdict_of_large(const struct recording *r,
+                                        const struct ul_large *l) {
+  bool known = recording_header(r)->features & UL_FEATURE_VERDICTS;
+  return known ? (enum ul_verdict)l->verdict : UL_NO_VERDICT;
 }
 
 static void each_large(const struct recording *r, blocks_visit *visit, void *context) {
@@ -29,6 +36,7 @@ static void each_large(const struct recording *r, blocks_visit *visit, void *con
                                  .usable = l->mapped_bytes,
                                  .requested = l->requested_bytes,
                                  .entry = l->entry,
+                                 .verdict = verdict_of_large(r, l),
                                  .large = l},
             context);
 }

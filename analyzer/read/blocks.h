@@ -9,6 +9,7 @@ struct live_block {
   uint64_t address;
   uint64_t usable, requested;   /* bytes */
   uint64_t entry;               /* ul_entry_site() ... */
+  enum ul_verdict verdict;      /* UL_NO_VERDICT: not known */
   const struct ul_arena *arena; /* NULL: large */
   const struct ul_pool *pool;
   const struct ul_large *large; /* NULL: in a pool */

@@ -137,8 +137,8 @@ static bool check_carries(struct recording *r) {
     struct ul_carry *c = part_at(r, UL_CARRIES, i);
     if (!c->site) continue;
     if (c->heap < r->tables[UL_HEAPS].count && site_exists(r, c->site)) continue;
-    if (!part_damaged(r, "carry %" PRIu64 " counts for heap %" PRIu32 ", site %" PRIu32, i,
-                      c->heap, c->site))
+    if (!part_damaged(r, "carry %" PRIu64 " counts for heap %" PRIu32 ", site %" PRIu32,
+                      i, c->heap, c->site))
       return false;
     *c = (struct ul_carry){0};
   }
@@ -176,6 +176,18 @@ static bool check_leaks(struct recording *r) {
                       l->verdict, l->site))
       return false;
     memset(l, 0, sizeof *l);
+  }
+  return true;
+}
+
+static bool check_drags(struct recording *r) {
+  for (uint64_t i = 0; i < r->tables[UL_DRAGS].count; i++) {
+    struct ul_drag *d = part_at(r, UL_DRAGS, i);
+    if (site_exists(r, d->leader) && site_exists(r, d->dragged)) continue;
+    if (!part_damaged(r, "drag %" PRIu64 " is of the sites %" PRIu32 " and %" PRIu32, i,
+                      d->leader, d->dragged))
+      return false;
+    memset(d, 0, sizeof *d);
   }
   return true;
 }
@@ -267,6 +279,7 @@ static bool large_possible(const struct recording *r, const struct ul_large *l) 
          l->mapped_bytes <= UINT64_MAX - l->base &&
          l->requested_bytes <= l->mapped_bytes && l->resident_bytes <= l->mapped_bytes &&
          l->resident_end <= l->mapped_bytes && l->written_bytes <= l->mapped_bytes &&
+         l->verdict < UL_VERDICTS &&
          (l->entry == 0 || entry_possible(r, l->entry, UL_SLACK_MAX));
 }
 
@@ -370,7 +383,7 @@ static bool check_overlaps(struct recording *r) {
 
 bool part_check(struct recording *r) {
   return check_header_texts(r) && check_modules(r) && check_codes(r) && check_nodes(r) &&
-         check_sites(r) && check_chunks(r) && check_carries(r) && check_snapshots(r) && check_leaks(r) &&
-         check_misuses(r) && check_mappings(r) && check_arenas(r) && check_larges(r) &&
-         check_overlaps(r);
+         check_sites(r) && check_chunks(r) && check_carries(r) && check_snapshots(r) &&
+         check_leaks(r) && check_drags(r) && check_misuses(r) && check_mappings(r) &&
+         check_arenas(r) && check_larges(r) && check_overlaps(r);
 }

@@ -5,8 +5,8 @@
  * all tables that refer to it, each time with a fresh copy of the directory:
  *
  *   snapshots -> rows ---------\
- *   leaks, chunks, larges ------+-> sites -> nodes -> codes -> modules -> text
- *   arenas -> entries ---------/            mappings, header --> text
+ *   leaks, drags, chunks, larges +-> sites -> nodes -> codes -> modules -> text
+ *   verdicts, arenas -> entries /            mappings, header --> text
  *   chunks -> counters, heaps
  *
  * Every reference then points into what we have, unless the writer was between two
@@ -46,13 +46,15 @@ const struct part_layout part_layout[UL_TABLES] = {
     [UL_HEAPS] = {"heaps", sizeof(struct ul_heap_record)},
     [UL_LEAKS] = {"leaks", sizeof(struct ul_leak)},
     [UL_MAPPINGS] = {"mappings", sizeof(struct ul_mapping)},
+    [UL_VERDICT_WORDS] = {"verdict words", sizeof(uint64_t)},
+    [UL_DRAGS] = {"drags", sizeof(struct ul_drag)},
 };
 
 /* Referring tables before the tables they refer to. */
 static const enum ul_table reading_order[UL_TABLES] = {
-    UL_SNAPSHOTS, UL_ROWS,    UL_LEAKS,    UL_CARRIES, UL_CHUNKS, UL_COUNTERS,
-    UL_HEAPS,     UL_ARENAS,  UL_LARGES,   UL_ENTRIES, UL_SITES,  UL_NODES,
-    UL_CODES,     UL_MODULES, UL_MAPPINGS, UL_TEXT};
+    UL_SNAPSHOTS, UL_ROWS,  UL_LEAKS,         UL_DRAGS,   UL_CARRIES,  UL_CHUNKS,
+    UL_COUNTERS,  UL_HEAPS, UL_VERDICT_WORDS, UL_ARENAS,  UL_LARGES,   UL_ENTRIES,
+    UL_SITES,     UL_NODES, UL_CODES,         UL_MODULES, UL_MAPPINGS, UL_TEXT};
 
 /* ---- errors -------------------------------------------------------------------- */
 

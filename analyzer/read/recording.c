@@ -61,6 +61,10 @@ const struct ul_leak *recording_leak(const struct recording *r, uint64_t i) {
   return recording_at(r, UL_LEAKS, i);
 }
 
+const struct ul_drag *recording_drag(const struct recording *r, uint64_t i) {
+  return recording_at(r, UL_DRAGS, i);
+}
+
 const struct ul_mapping *recording_mapping(const struct recording *r, uint64_t i) {
   return recording_at(r, UL_MAPPINGS, i);
 }
@@ -68,6 +72,14 @@ const struct ul_mapping *recording_mapping(const struct recording *r, uint64_t i
 uint64_t recording_entry(const struct recording *r, uint64_t i) {
   const uint64_t *e = recording_at(r, UL_ENTRIES, i);
   return e ? *e : 0;
+}
+
+enum ul_verdict recording_verdict(const struct recording *r, uint64_t entry) {
+  const uint64_t *word = recording_at(r, UL_VERDICT_WORDS, entry / UL_WORD_VERDICTS);
+  if (!(r->header.features & UL_FEATURE_VERDICTS) || !word) return UL_NO_VERDICT;
+  enum ul_verdict verdict = (*word >> ul_verdict_shift(entry) & 3) + 1;
+  bool known = r->header.scan.state == UL_SCAN_DONE || verdict == UL_REACHABLE;
+  return known ? verdict : UL_NO_VERDICT;
 }
 
 const char *recording_text(const struct recording *r, uint32_t offset) {

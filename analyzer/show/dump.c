@@ -110,12 +110,15 @@ static void name(struct dump *d, const char *key, const char *const *names, size
 /* ---- names --------------------------------------------------------------------- */
 
 static const char *const table_names[UL_TABLES] = {
-    [UL_TEXT] = "text",         [UL_MODULES] = "modules",     [UL_CODES] = "codes",
-    [UL_NODES] = "nodes",       [UL_SITES] = "sites",         [UL_CHUNKS] = "chunks",
-    [UL_COUNTERS] = "counters", [UL_ARENAS] = "arenas",       [UL_ENTRIES] = "entries",
-    [UL_LARGES] = "larges",     [UL_SNAPSHOTS] = "snapshots", [UL_ROWS] = "rows",
-    [UL_HEAPS] = "heaps",       [UL_LEAKS] = "leaks",         [UL_MAPPINGS] = "mappings",
-    [UL_CARRIES] = "carries"};
+    [UL_TEXT] = "text",           [UL_MODULES] = "modules",
+    [UL_CODES] = "codes",         [UL_NODES] = "nodes",
+    [UL_SITES] = "sites",         [UL_CHUNKS] = "chunks",
+    [UL_COUNTERS] = "counters",   [UL_ARENAS] = "arenas",
+    [UL_ENTRIES] = "entries",     [UL_LARGES] = "larges",
+    [UL_SNAPSHOTS] = "snapshots", [UL_ROWS] = "rows",
+    [UL_HEAPS] = "heaps",         [UL_LEAKS] = "leaks",
+    [UL_MAPPINGS] = "mappings",   [UL_VERDICT_WORDS] = "verdict_words",
+    [UL_DRAGS] = "drags",         [UL_CARRIES] = "carries"};
 static const char *const states[] = {"running", "exited", "signaled", "execed",
                                      "aborted"};
 static const char *const ends[] = {"running",  "killed", "exited",
@@ -447,6 +450,7 @@ static void dump_block(const struct live_block *b, void *context) {
   number(d, "site", ul_entry_site(b->entry));
   number(d, "birth_ms", ul_birth_ms(ul_entry_birth(b->entry)));
   NAME(d, "family", families, ul_entry_family(b->entry));
+  if (b->verdict) NAME(d, "verdict", verdicts, b->verdict);
   end(d);
 }
 
@@ -580,6 +584,19 @@ static void dump_leaks(struct dump *d) {
   }
 }
 
+static void dump_drags(struct dump *d) {
+  const struct ul_drag *drag;
+  for (uint64_t i = 0; (drag = recording_drag(d->r, i)); i++) {
+    if (!drag->blocks) continue;
+    begin(d, "drag");
+    number(d, "leader", drag->leader);
+    number(d, "dragged", drag->dragged);
+    number(d, "blocks", drag->blocks);
+    number(d, "bytes", drag->bytes);
+    end(d);
+  }
+}
+
 static void dump_mappings(struct dump *d) {
   const struct ul_mapping *m;
   for (uint64_t i = 0; (m = recording_mapping(d->r, i)); i++) {
@@ -618,6 +635,7 @@ int dump_main(struct recording *r, const struct view_options *o) {
   dump_snapshots(&d);
   dump_scan(&d);
   dump_leaks(&d);
+  dump_drags(&d);
   dump_mappings(&d);
   if (d.json) fputs("\n ]\n}\n", d.f);
   return text_finish(o);

@@ -11,6 +11,8 @@
 
 #define TOP_TEXT 20u
 #define TOP_JSON 1000u
+#define DRAGS_TEXT 3u
+#define DRAGS_JSON 100u
 
 static const char *const names[UL_VERDICTS] = {"unknown", "definite", "indirect",
                                                "possible", "reachable"};
@@ -96,13 +98,30 @@ static json_t *amount(uint64_t bytes, uint64_t blocks) {
   return object;
 }
 
-static json_t *leak_object(const struct recording *r, const struct ul_leak *leak) {
+/* Their stacks are those of what is indirectly lost. */
+static json_t *drags_array(const struct drags *d, const struct ul_leak *leak,
+                           const struct view_options *o) {
+  json_t *array = json_array();
+  size_t n = 0, most = o->all ? SIZE_MAX : DRAGS_JSON;
+  const struct ul_drag *const *list =
+      leak->verdict == UL_DEFINITE ? drags_of(d, leak->site, &n) : NULL;
+  for (size_t i = 0; i < n && i < most; i++) {
+    json_t *object = amount(list[i]->bytes, list[i]->blocks);
+    json_put(object, "site", json_bytes(list[i]->dragged));
+    json_array_append_new(array, object);
+  }
+  return array;
+}
+
+static json_t *leak_object(const struct recording *r, const struct ul_leak *leak,
+                           const struct drags *d, const struct view_options *o) {
   json_t *object = amount(leak->bytes, leak->blocks);
   char address[24];
   snprintf(address, sizeof address, "0x%llx", (unsigned long long)leak->example);
   json_put(object, "verdict", json_text(names[leak->verdict]));
   json_put(object, "indirect_bytes", json_bytes(leak->indirect_bytes));
   json_put(object, "indirect_blocks", json_bytes(leak->indirect_blocks));
+  json_put(object, "drags", drags_array(d, leak, o));
   json_put(object, "oldest_seconds", json_seconds(leaks_age_ms(r, leak->oldest_birth)));
   json_put(object, "newest_seconds", json_seconds(leaks_age_ms(r, leak->newest_birth)));
   json_put(object, "example", json_text(address));
@@ -114,7 +133,8 @@ static bool is_wanted(const struct view_options *o, enum ul_verdict verdict) {
   return verdict == UL_NO_VERDICT || wanted(o) & 1u << verdict;
 }
 
-static void write_leaks(struct json_stream *j, const struct recording *r) {
+static void write_leaks(struct json_stream *j, const struct recording *r,
+                        const struct drags *d) {
   const struct view_options *o = j->o;
   size_t most = o->top ? o->top : o->all ? SIZE_MAX : TOP_JSON;
   for (size_t v = 0; v < VERDICTS; v++) {
@@ -122,7 +142,7 @@ static void write_leaks(struct json_stream *j, const struct recording *r) {
     size_t n;
     const struct ul_leak **list = leaks_of(r, order[v], &n);
     for (size_t i = 0; i < n && i < most; i++)
-      json_site(j, leak_object(r, list[i]), list[i]->site);
+      json_site(j, leak_object(r, list[i], d, o), list[i]->site);
     free(list);
   }
 }
@@ -154,7 +174,7 @@ static json_t *scan_object(const struct recording *r) {
 }
 
 static int print_json(const struct recording *r, const struct sites *s,
-                      const struct view_options *o) {
+                      const struct drags *d, const struct view_options *o) {
   const struct ul_scan *scan = &recording_header(r)->scan;
   json_t *totals = json_object(), *rescued = json_object();
   for (int v = UL_NO_VERDICT; v < UL_VERDICTS; v++)
@@ -173,7 +193,7 @@ static int print_json(const struct recording *r, const struct sites *s,
   json_member(&j, "of_main", amount(of_main.bytes, of_main.blocks));
   json_member(&j, "inherited", amount(inherited.bytes, inherited.blocks));
   json_list(&j, "leaks");
-  write_leaks(&j, r);
+  write_leaks(&j, r, d);
   json_list_end(&j);
   if (!leaks_known(r)) {
     json_list(&j, "still_live");
@@ -202,15 +222,32 @@ static void print_leak(const struct recording *r, const struct ul_leak *leak, si
   text_stack(o, leak->site);
 }
 
+/* Whom the blocks of a leader drag along. */
+static void print_drags(const struct drags *d, const struct ul_leak *leak,
+                        const struct view_options *o) {
+  size_t n, most = o->all ? SIZE_MAX : DRAGS_TEXT;
+  const struct ul_drag *const *list = drags_of(d, leak->site, &n);
+  for (size_t i = 0; i < n && i < most; i++) {
+    const char *whom = list[i]->dragged ? text_guilty(o, list[i]->dragged) : "others";
+    fprintf(o->out, "         drags %s in %s%s%s\n", text_size(o, list[i]->bytes),
+            text_plural(list[i]->blocks, "block", "blocks"), *whom ? " of " : "", whom);
+  }
+  if (n > most)
+    fprintf(o->out, "         and of %s more (--all)\n",
+            text_plural(n - most, "call site", "call sites"));
+}
+
 static void print_verdict(const struct recording *r, enum ul_verdict verdict,
-                          const struct view_options *o) {
+                          const struct drags *d, const struct view_options *o) {
   size_t n, most = o->top ? o->top : o->all ? SIZE_MAX : TOP_TEXT;
   const struct ul_leak **list = leaks_of(r, verdict, &n);
   if (n)
     text_heading(o, titles[verdict], "  %s%s", meanings[verdict],
                  n > most ? " (more: --all)" : "");
-  for (size_t i = 0; i < n && i < most; i++)
+  for (size_t i = 0; i < n && i < most; i++) {
     print_leak(r, list[i], i + 1, o);
+    if (verdict == UL_DEFINITE) print_drags(d, list[i], o);
+  }
   free(list);
 }
 
@@ -318,18 +355,18 @@ static void print_live(const struct recording *r, const struct sites *s,
 }
 
 static int print_text(const struct recording *r, const struct sites *s,
-                      const struct view_options *o) {
+                      const struct drags *d, const struct view_options *o) {
   const struct ul_scan *scan = &recording_header(r)->scan;
   if (leaks_known(r)) {
     print_first_line(r, o);
     fprintf(o->out, "\n\n");
     print_totals(r, o);
     for (size_t v = 0; v < VERDICTS; v++)
-      if (is_wanted(o, order[v])) print_verdict(r, order[v], o);
+      if (is_wanted(o, order[v])) print_verdict(r, order[v], d, o);
     print_scan(scan, o);
   } else if (scan->state == UL_SCAN_PARTIAL) {
     fprintf(o->out, "what leaks is not known: %s\n", why_not_scanned(r));
-    print_verdict(r, UL_NO_VERDICT, o);
+    print_verdict(r, UL_NO_VERDICT, d, o);
     print_scan(scan, o);
   } else {
     fprintf(o->out, "what leaks is not known: %s\n", why_not_scanned(r));
@@ -351,11 +388,13 @@ void leaks_brief(struct recording *r, const struct view_options *o) {
 int leaks_main(struct recording *r, const struct view_options *o) {
   /* What still lives is told where it is not known what of it is lost. */
   struct sites *s = leaks_known(r) ? NULL : sites_load(r);
-  if (!s && !leaks_known(r)) {
+  struct drags *d = drags_load(r);
+  int status = 1;
+  if (!d || (!s && !leaks_known(r)))
     fprintf(stderr, "ullage: out of memory\n");
-    return 1;
-  }
-  int status = o->json ? print_json(r, s, o) : print_text(r, s, o);
+  else
+    status = o->json ? print_json(r, s, d, o) : print_text(r, s, d, o);
+  drags_free(d);
   sites_free(s);
   return status;
 }

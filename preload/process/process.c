@@ -596,6 +596,7 @@ void process_resume(void) {
   if (recording_stopped()) return;
   recording->state = UL_STATE_RUNNING;
   recording->end_ms = 0;
+  reach_forget();
   recording_reopen();
   fallback(UL_FB_EXEC_FAILED);
   process_phase = PHASE_STARTED;

@@ -78,8 +78,8 @@ static struct {
   bool cut; /* it was enough, and something is left undone */
   uint64_t looked;
   struct ul_amount of_main;
-  mark_leader *tell;
-  uint64_t led_blocks, led_bytes; /* what the current leader drags along */
+  mark_led *tell;
+  struct found leader; /* whose turn it is */
 } marking;
 
 /* ---- the work list ------------------------------------------------------------- */
@@ -526,8 +526,7 @@ static bool is_lost(uint8_t state) {
 static void meet_lost(const struct found *f, uintptr_t offset) {
   (void)offset;
   if (found_state(f) != SEEN || from_stale_word()) return;
-  marking.led_blocks++;
-  marking.led_bytes += found_requested(f);
+  marking.tell(&marking.leader, f);
   mark(f, INDIRECT);
 }
 
@@ -535,12 +534,10 @@ static void choose_leaders(uint64_t candidates) {
   meet = meet_lost;
   visited = is_lost;
   while (candidates--) {
-    struct found f;
-    if (!census_at(lost.blocks[candidates], &f) || found_state(&f) != SEEN) continue;
-    marking.led_blocks = marking.led_bytes = 0;
-    mark(&f, DEFINITE);
+    struct found *f = &marking.leader;
+    if (!census_at(lost.blocks[candidates], f) || found_state(f) != SEEN) continue;
+    mark(f, DEFINITE);
     drain();
-    marking.tell(&f, marking.led_blocks, marking.led_bytes);
   }
 }
 
@@ -552,7 +549,7 @@ static bool step_lost(void) {
 
 /* ---- all of it ----------------------------------------------------------------- */
 
-bool mark_blocks(const struct mark_from *from, mark_leader *tell, uint64_t *root_bytes,
+bool mark_blocks(const struct mark_from *from, mark_led *tell, uint64_t *root_bytes,
                  bool *stacks_known) {
   marking.from = *from;
   marking.heap = census_extent();

@@ -25,16 +25,14 @@ enum mark_extent {
   MARK_LOST,    /* all of it, but not all leaders: what may be led is definite, too */
   MARK_ALL
 };
-/* A leader: a definite block, and what it drags along: how many indirect blocks that no
- * leader told before it leads to, and what was requested of them, in bytes. */
-typedef void mark_leader(const struct found *f, uint64_t blocks, uint64_t bytes);
+/* A leader, a definite block, drags along f, which no leader told before it leads to. */
+typedef void mark_led(const struct found *leader, const struct found *f);
 
-/* Mark all blocks, telling each leader meanwhile. *root_bytes: what was scanned as roots;
- * *stacks_known: as roots_each says.
- * Pages that cannot be read must read as zeros by now, or by the caller's handler of the
- * fault. false: no memory, and there are no verdicts. (Too little for the work list alone
- * is no error: it takes longer.) */
-bool mark_blocks(const struct mark_from *from, mark_leader *tell, uint64_t *root_bytes,
+/* Mark all blocks, telling who drags whom along meanwhile. *root_bytes: what was scanned
+ * as roots; *stacks_known: as roots_each says. Pages that cannot be read must read as
+ * zeros by now, or by the caller's handler of the fault. false: no memory, and there are
+ * no verdicts. (Too little for the work list alone is no error: it takes longer.) */
+bool mark_blocks(const struct mark_from *from, mark_led *tell, uint64_t *root_bytes,
                  bool *stacks_known);
 
 /* What of the definite and indirect blocks main's own frame held. */

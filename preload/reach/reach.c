@@ -17,6 +17,7 @@
 #include "base/os_thread.h"
 #include "base/say.h"
 #include "reach/census.h"
+#include "reach/drag.h"
 #include "reach/mark.h"
 #include "reach/roots.h"
 #include "reach/scratch.h"
@@ -44,6 +45,11 @@ struct result {
   enum mark_extent extent;
   int pagemap; /* of the copy; < 0: none. The original closes it, even if the copy dies */
   struct ul_amount of_main, inherited_lost;
+  /* Verdicts, as in UL_VERDICT_WORDS, and of each element of UL_LARGES. */
+  size_t entries, larges;
+  uint64_t *of_entries;
+  uint8_t *of_larges;
+  struct drags drags;
   uint32_t rows_used, rows_capacity;
   struct ul_leak rows[];
 };
@@ -94,11 +100,23 @@ static struct ul_leak *row_for(uint32_t site, enum ul_verdict verdict) {
 }
 
 /* A leader of the parent's is told of by the parent. */
-static void tell_leader(const struct found *f, uint64_t blocks, uint64_t bytes) {
-  if (ul_is_inherited(recording, ul_entry_site(found_entry(f)))) return;
-  struct ul_leak *row = row_for(ul_entry_site(found_entry(f)), UL_DEFINITE);
-  row->indirect_blocks += blocks;
-  row->indirect_bytes += bytes;
+static void tell_led(const struct found *leader, const struct found *f) {
+  uint32_t site = ul_entry_site(found_entry(leader));
+  if (ul_is_inherited(recording, site)) return;
+  struct ul_leak *row = row_for(site, UL_DEFINITE);
+  row->indirect_blocks++;
+  row->indirect_bytes += found_requested(f);
+  drag_add(&scan.result->drags, site, ul_entry_site(found_entry(f)), found_requested(f));
+}
+
+/* For the reader of the ledger. */
+static void note_verdict(const struct found *f, enum ul_verdict verdict) {
+  struct result *r = scan.result;
+  if (f->number >= r->entries)
+    r->of_larges[f->number - r->entries] = (uint8_t)verdict;
+  else if (verdict)
+    r->of_entries[f->number / UL_WORD_VERDICTS] |= (uint64_t)(verdict - 1)
+                                                   << ul_verdict_shift(f->number);
 }
 
 static void tell_inherited(const struct found *f, enum ul_verdict verdict) {
@@ -110,8 +128,9 @@ static void tell_inherited(const struct found *f, enum ul_verdict verdict) {
 /* Of the program's blocks: our own libraries' are roots. */
 static void tell(const struct found *f) {
   uint32_t site = ul_entry_site(found_entry(f));
-  if (site == UL_SITE_ULLAGE) return;
   enum ul_verdict verdict = mark_verdict(f);
+  note_verdict(f, verdict);
+  if (site == UL_SITE_ULLAGE) return;
   if (ul_is_inherited(recording, site)) return tell_inherited(f, verdict);
   struct ul_scan *s = &scan.result->scan;
   struct ul_leak *row = row_for(site, verdict);
@@ -191,7 +210,7 @@ static _Noreturn void run_scan(void) {
   scan.from.enough = &scan.result->enough;
   scan.from.looked = &scan.result->looked;
   struct result *r = scan.result;
-  if (!mark_blocks(&scan.from, tell_leader, &r->scan.root_bytes, &r->stacks_known))
+  if (!mark_blocks(&scan.from, tell_led, &r->scan.root_bytes, &r->stacks_known))
     give_up(ENOMEM);
   r->extent = mark_extent();
   if (r->extent == MARK_ALL) r->of_main = mark_of_main();
@@ -207,17 +226,27 @@ static void fail(int error) {
   recording->scan.state = UL_SCAN_FAILED;
 }
 
-/* Address space for all rows there can be; the pages come as they are used. */
+static size_t verdict_words(size_t entries) {
+  return (entries + UL_WORD_VERDICTS - 1) / UL_WORD_VERDICTS;
+}
+
+/* Address space for all that there can be; the pages come as they are used. */
 static int map_result(uint32_t sites) {
-  size_t rows = (size_t)sites * UL_VERDICTS;
-  job.bytes = os_whole_pages(sizeof *job.result + rows * sizeof(struct ul_leak));
+  size_t entries = table_count(UL_ENTRIES), larges = table_count(UL_LARGES);
+  size_t rows = (size_t)sites * UL_VERDICTS, words = verdict_words(entries);
+  job.bytes = os_whole_pages(sizeof *job.result + rows * sizeof(struct ul_leak) +
+                             words * sizeof(uint64_t) + larges);
   void *p;
   int error = os_map_shared(&p, job.bytes);
   if (error) return error;
-  job.result = p;
-  job.result->rows_capacity = (uint32_t)rows;
-  job.result->pagemap = -1;
-  job.result->enough = reach_limit_s == 0;
+  struct result *r = job.result = p;
+  r->rows_capacity = (uint32_t)rows;
+  r->entries = entries;
+  r->larges = larges;
+  r->of_entries = (uint64_t *)(r->rows + rows);
+  r->of_larges = (uint8_t *)(r->of_entries + words);
+  r->pagemap = -1;
+  r->enough = reach_limit_s == 0;
   return 0;
 }
 
@@ -321,6 +350,7 @@ static int begin(const struct thread_set *threads, const struct caller *ending,
   uint32_t sites = (uint32_t)table_count(UL_SITES);
   if (sites < UL_SITE_RESERVED) sites = UL_SITE_RESERVED;
   job.begun_ns = os_monotonic_ns();
+  reach_forget();
   recording->scan = (struct ul_scan){
       .state = UL_SCAN_RUNNING,
       .at_ms = recording_ms(),
@@ -376,6 +406,25 @@ static void store_of_main(const struct ul_amount *of_main) {
   if (h) h->of_main = *of_main;
 }
 
+/* Without room for them they are not there, and that is said by their bit. */
+static void store_verdicts(const struct result *r) {
+  size_t words = verdict_words(r->entries), pairs = drag_rows(&r->drags, NULL);
+  struct ul_drag *rows = table_replace_rows(UL_DRAGS, pairs);
+  if ((!rows && pairs) || !table_extend(UL_VERDICT_WORDS, words)) return;
+  drag_rows(&r->drags, rows);
+  for (size_t i = 0; i < words; i++)
+    *(uint64_t *)table_at(UL_VERDICT_WORDS, i) = r->of_entries[i];
+  for (size_t i = 0; i < r->larges; i++)
+    ((struct ul_large *)table_at(UL_LARGES, i))->verdict = r->of_larges[i];
+  __atomic_fetch_or(&recording->features, UL_FEATURE_VERDICTS, __ATOMIC_RELEASE);
+}
+
+/* They are not of now any more. */
+void reach_forget(void) {
+  __atomic_fetch_and(&recording->features, ~(uint64_t)UL_FEATURE_VERDICTS,
+                     __ATOMIC_RELAXED);
+}
+
 static void store_results(void) {
   const struct result *r = job.result;
   struct ul_leak *rows = table_replace_rows(UL_LEAKS, r->rows_used);
@@ -391,6 +440,7 @@ static void store_results(void) {
   store_of_main(&r->of_main);
   recording->inherited_lost = r->inherited_lost;
   if (!r->stacks_known) fallback(UL_FB_STACKS_UNKNOWN);
+  store_verdicts(r);
   s->took_us = (os_monotonic_ns() - job.begun_ns) / 1000;
   s->leaders_unknown = r->extent == MARK_LOST;
   __atomic_store_n(&s->state, r->extent == MARK_REACHED ? UL_SCAN_PARTIAL : UL_SCAN_DONE,

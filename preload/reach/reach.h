@@ -31,4 +31,6 @@ int reach_begin(const struct thread_set *threads, const struct caller *ending,
 /* Wait for the scan and store its results (table_append: no lock of the table held).
  * Harmless with 0. Keeps errno. */
 void reach_end(int child);
+/* The process goes on after all: its blocks have no verdicts. */
+void reach_forget(void);
 #endif

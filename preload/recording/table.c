@@ -51,6 +51,8 @@ static const struct shape {
     [UL_HEAPS] = {sizeof(struct ul_heap_record), WINDOW_GRAIN, false},
     [UL_LEAKS] = {sizeof(struct ul_leak), WINDOW_GRAIN, false},
     [UL_MAPPINGS] = {sizeof(struct ul_mapping), WINDOW_GRAIN, false},
+    [UL_VERDICT_WORDS] = {sizeof(uint64_t), WINDOW_GRAIN, false},
+    [UL_DRAGS] = {sizeof(struct ul_drag), WINDOW_GRAIN, false},
 };
 
 struct ul_header *recording;

@@ -26,6 +26,8 @@ class Format:
         for body in re.findall(r"enum \w+ \{(.*?)\}", text, flags=re.S):
             for i, name in enumerate(re.findall(r"(UL_\w+)(?=\s*(?:[,\n}]|$))", body)):
                 self.constants[name] = i
+            for name, bit in re.findall(r"(UL_FEATURE_\w+) = 1 << (\d+)", body):
+                self.constants[name] = 1 << int(bit)
         self.tables = re.findall(r"UL_(\w+)", re.search(
             r"enum ul_table \{(.*?)\}", text, flags=re.S).group(1))[:-1]
         fallbacks = text[text.index("#define UL_FALLBACKS(X)"):text.index("enum ul_fallback")]
@@ -131,6 +133,52 @@ class Recording:
                 yield kind, which, number(), number()
         assert at == len(data)
 
+    def verdicts(self):
+        """Blocks and requested bytes by verdict, counted block by block."""
+        totals = [[0, 0] for _ in range(5)]
+        own = FORMAT.constants["UL_SITE_ULLAGE"]
+        entries = memoryview(self.table("ENTRIES")).cast("Q")
+        words = memoryview(self.table("VERDICT_WORDS")).cast("Q")
+
+        def count(entry, requested, verdict):
+            if entry & 0xffffff != own:
+                totals[verdict][0] += 1
+                totals[verdict][1] += requested
+        for a in self.elements("ARENAS", "ul_arena"):
+            for p in a["pools"] if a["base"] else []:
+                size = self.header["class_bytes"][p["class"]]
+                blocks = p["units"] * 16384 // size if size else int(p["units"] > 0)
+                for i in range(p["entry"], p["entry"] + blocks):
+                    e = entries[i]
+                    if e:
+                        count(e, size - (e >> 48 & 0x1fff) if size else entries[i + 1],
+                              (words[i // 32] >> i % 32 * 2 & 3) + 1)
+        for l in self.elements("LARGES", "ul_large"):
+            if l["base"] and l["entry"]:
+                count(l["entry"], l["requested_bytes"], l["verdict"])
+        return totals
+
+    def problems_of_verdicts(self):
+        """Those of single blocks and of pairs of sites add up to the scan's totals."""
+        kept = self.header["features"] & FORMAT.constants["UL_FEATURE_VERDICTS"]
+        exited = self.header["state"] == FORMAT.constants["UL_STATE_EXITED"]
+        done = self.scan["state"] == FORMAT.constants["UL_SCAN_DONE"]
+        if (not done or not exited or self.scan["threads_unstopped"] or self.header["forked"]
+                or self.header["table"][FORMAT.tables.index("ENTRIES")]["count"] > 200_000):
+            return
+        if not kept:
+            yield "no verdict of each block"
+            return
+        totals = [[t["blocks"], t["bytes"]] for t in self.scan["totals"]]
+        if self.verdicts() != totals:
+            yield f"verdicts of blocks {self.verdicts()} and in all {totals}"
+        dragged = [0, 0]
+        for d in self.elements("DRAGS", "ul_drag"):
+            dragged[0] += d["blocks"]
+            dragged[1] += d["bytes"]
+        if dragged != totals[FORMAT.constants["UL_INDIRECT"]]:
+            yield f"dragged along: {dragged}, of {totals}"
+
     def problems(self):
         """The accounting identity at every snapshot; the fallbacks that are bugs."""
         found = []
@@ -162,6 +210,7 @@ class Recording:
                 if held != s["live_" + what]:
                     found.append(f"snapshot at {s['ms']} ms: {s['live_' + what]} live {what}, "
                                  f"in rows {held}")
+        found += self.problems_of_verdicts()
         if self.fallbacks["WALK_MISMATCH"]:
             found.append(f"{self.fallbacks['WALK_MISMATCH']} stacks differ from libunwind's")
         return found

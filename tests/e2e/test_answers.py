@@ -45,6 +45,11 @@ def test_leaks_of_each_verdict(recorder, binary):
     assert blamed(ranked[0], "leak_large", "leaks.c", marked_line("leaks.c", "leak_large"))
     chain = find(ranked, "chain_block")
     assert chain[0]["indirect_bytes"] == 180 * 64 and chain[0]["indirect_blocks"] == 180
+    dragged, = chain[0]["drags"]
+    assert (dragged["bytes"], dragged["blocks"]) == (180 * 64, 180)
+    assert any(l["site"] == dragged["site"] for l in answer["leaks"]
+               if l["verdict"] == "indirect")
+    assert "drags 11.2 KiB in 180 blocks of " in recorder.text("leaks")
 
 
 @pytest.mark.short

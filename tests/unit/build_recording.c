@@ -21,7 +21,9 @@ static const uint32_t element_bytes[UL_TABLES] = {
     [UL_HEAPS] = sizeof(struct ul_heap_record),
     [UL_LEAKS] = sizeof(struct ul_leak),
     [UL_MAPPINGS] = sizeof(struct ul_mapping),
-    [UL_CARRIES] = sizeof(struct ul_carry)};
+    [UL_CARRIES] = sizeof(struct ul_carry),
+    [UL_VERDICT_WORDS] = sizeof(uint64_t),
+    [UL_DRAGS] = sizeof(struct ul_drag)};
 
 static void *grown(void *data, size_t bytes) {
   void *more = realloc(data, bytes ? bytes : 1);

@@ -44,7 +44,7 @@
 #define NOINLINE __attribute__((noinline))
 
 enum { PAGE = 4096, SITES = 64, MAPPINGS = 20000, ROWS = 512, TEXT = 1 << 20 };
-enum { ROOT_WORDS = 4096 };
+enum { ROOT_WORDS = 4096, VERDICT_WORDS = 1 << 16, LARGES = 16, DRAGS = 64 };
 
 /* ---- the recording's tables ---------------------------------------------------- */
 
@@ -56,6 +56,9 @@ static uint64_t codes[8];
 static struct ul_leak leaks[ROWS];
 static struct ul_mapping mappings[MAPPINGS];
 static char text[TEXT];
+static struct ul_large large_records[LARGES];
+static uint64_t verdict_words[VERDICT_WORDS];
+static struct ul_drag drags[DRAGS];
 
 static const struct {
   void *at;
@@ -68,6 +71,9 @@ static const struct {
     [UL_NODES] = {nodes, sizeof *nodes, 8},
     [UL_LEAKS] = {leaks, sizeof *leaks, ROWS},
     [UL_MAPPINGS] = {mappings, sizeof *mappings, MAPPINGS},
+    [UL_LARGES] = {large_records, sizeof *large_records, LARGES},
+    [UL_VERDICT_WORDS] = {verdict_words, sizeof *verdict_words, VERDICT_WORDS},
+    [UL_DRAGS] = {drags, sizeof *drags, DRAGS},
 };
 
 void *table_at(enum ul_table t, uint64_t i) {
@@ -95,6 +101,11 @@ void *table_replace_rows(enum ul_table t, size_t n) {
   if (n > *count) *count = n;
   return n ? tables[t].at : NULL;
 }
+bool table_extend(enum ul_table t, uint64_t n) {
+  if (n > tables[t].capacity) return false;
+  if (n > header.table[t].count) header.table[t].count = n;
+  return true;
+}
 struct ul_header *table_header_rest(void) {
   return &header;
 }
@@ -109,7 +120,7 @@ void fallback(enum ul_fallback which) {
 
 /* ---- a heap by hand ------------------------------------------------------------ */
 
-enum { BLOCKS = 4096, ARENAS = 4096, LARGES = 16 };
+enum { BLOCKS = 4096, ARENAS = 4096 };
 
 static struct arena *arenas[ARENAS];
 static struct large *larges[LARGES];
@@ -119,6 +130,7 @@ static struct pool *current[UL_CLASSES]; /* where the next block of a class come
 static struct {
   char *start;
   uint64_t *entry;
+  uint32_t number; /* in UL_ENTRIES */
 } blocks[BLOCKS];
 static int block_count;
 static uintptr_t *roots;
@@ -195,7 +207,9 @@ static NOINLINE char *small_block(size_t bytes, uint32_t site) {
 static NOINLINE int block(size_t bytes, uint32_t site) {
   char *start = small_block(bytes, site);
   struct pool *p = current[class_of(bytes ? bytes : 1)];
-  return remember(start, &p->entries[(start - p->base) / p->size]);
+  uint32_t i = (uint32_t)(start - p->base) / p->size;
+  blocks[block_count].number = p->entry + i;
+  return remember(start, &p->entries[i]);
 }
 
 static NOINLINE int span(size_t bytes, uint32_t site) {
@@ -204,6 +218,7 @@ static NOINLINE int span(size_t bytes, uint32_t site) {
   p->entries[0] = ul_entry(site, birth, 0, UL_FAMILY_MALLOC);
   p->entries[1] = bytes;
   p->virgin = p->end;
+  blocks[block_count].number = p->entry;
   return remember(p->base, p->entries);
 }
 
@@ -212,8 +227,8 @@ static NOINLINE int large(size_t bytes, uint32_t site) {
   l->mapped = (bytes + PAGE - 1) & ~(size_t)(PAGE - 1);
   l->base = os_map(l->mapped, UL_ARENA_BYTES, OS_LARGE);
   l->in_use = true;
-  l->record = meta_alloc(sizeof *l->record);
-  l->record_index = (uint32_t)header.table[UL_LARGES].count++;
+  l->record_index = table_append(UL_LARGES, 1);
+  l->record = table_at(UL_LARGES, l->record_index);
   l->record->base = (uintptr_t)l->base;
   l->record->requested_bytes = bytes;
   l->record->entry = ul_entry(site, birth, 0, UL_FAMILY_MALLOC);
@@ -643,6 +658,54 @@ static void test_a_few_dangling_pointers_prove_nothing(void **state) {
   scan();
   expect(A, UL_DEFINITE, 20, 800);
   expect(B, UL_INDIRECT, 13, 520);
+}
+
+static enum ul_verdict verdict_of(int b) {
+  uint64_t word = verdict_words[blocks[b].number / UL_WORD_VERDICTS];
+  return (word >> ul_verdict_shift(blocks[b].number) & 3) + 1;
+}
+
+static void test_verdict_of_each_block(void **state) {
+  (void)state;
+  int held[100], lost[100];
+  for (int i = 0; i < 100; i++) {
+    held[i] = block(32, A);
+    root(i, held[i], 0);
+    lost[i] = block(32, A);
+    if (i % 2) point(lost[i - 1], 8, lost[i], 0);
+  }
+  int s = span(100000, B), l = large(3 << 20, B);
+  root(100, s, 8);
+  scan();
+  assert_true(header.features & UL_FEATURE_VERDICTS);
+  for (int i = 0; i < 100; i++) {
+    assert_int_equal(verdict_of(held[i]), UL_REACHABLE);
+    assert_int_equal(verdict_of(lost[i]), i % 2 ? UL_INDIRECT : UL_DEFINITE);
+  }
+  assert_int_equal(verdict_of(s), UL_POSSIBLE);
+  assert_int_equal(large_records[0].verdict, UL_DEFINITE);
+  assert_ptr_equal(large_records[0].base, blocks[l].start);
+}
+
+static const struct ul_drag *drag(uint32_t leader, uint32_t dragged) {
+  for (uint64_t i = 0; i < header.table[UL_DRAGS].count; i++)
+    if (drags[i].leader == leader && drags[i].dragged == dragged) return &drags[i];
+  return NULL;
+}
+
+static void test_who_drags_whom(void **state) {
+  (void)state;
+  for (int i = 0; i < 3; i++) {
+    int a = block(32, A), b = block(48, B), c = block(64, C);
+    point(a, 8, b, 0);
+    point(b, 8, c, 0);
+  }
+  point(block(32, D), 0, block(64, C), 0);
+  scan();
+  assert_int_equal(header.table[UL_DRAGS].count, 3);
+  assert_int_equal(drag(A, B)->blocks, 3);
+  assert_int_equal(drag(A, C)->bytes, 3 * 64);
+  assert_int_equal(drag(D, C)->bytes, 64);
 }
 
 /* A limit that is over at once: of nobody is said that he is lost. */
@@ -1523,6 +1586,8 @@ int main(void) {
       TEST(test_ages),
       TEST(test_stale_words_lead_nobody),
       TEST(test_a_few_dangling_pointers_prove_nothing),
+      TEST(test_verdict_of_each_block),
+      TEST(test_who_drags_whom),
       TEST(test_limit),
       TEST(test_stdstring),
       TEST(test_length64),
