@@ -103,7 +103,7 @@ static bool has(const struct intern *t, uint32_t slot, const struct wish *w) {
 
 static bool take_number(const struct intern *t, struct wish *w, bool locked) {
   if (table_count(t->table) >= t->most) return false;
-  uint32_t n = locked ? table_append(t->table, 1) : table_next(t->table);
+  uint32_t n = locked ? table_append(t->table, 1) : table_next(t->table, 1);
   if (n >= t->most) return false;
   w->mine = n;
   __atomic_store_n(word_at(t, n), w->word, __ATOMIC_RELAXED);

@@ -40,11 +40,13 @@ static bool chunks_grow(struct book *b, uint32_t need) {
   return true;
 }
 
-static struct ul_counter *chunk_append(const struct book *b, uint32_t c) {
-  uint32_t counters = table_append(UL_COUNTERS, UL_CHUNK_SITES);
+/* `counters`: taken already, or TABLE_NONE. */
+static struct ul_counter *chunk_append(const struct book *b, uint32_t c,
+                                       uint32_t counters) {
+  if (counters == TABLE_NONE) counters = table_append(UL_COUNTERS, UL_CHUNK_SITES);
   uint32_t chunk = counters == TABLE_NONE ? TABLE_NONE : counters / UL_CHUNK_SITES;
-  if (chunk == TABLE_NONE || !recording_chunk(chunk, b->index, c * UL_CHUNK_SITES))
-    return NULL;
+  if (chunk == TABLE_NONE || !table_extend(UL_CHUNKS, (uint64_t)chunk + 1)) return NULL;
+  recording_chunk(chunk, b->index, c * UL_CHUNK_SITES);
   return table_at(UL_COUNTERS, counters);
 }
 
@@ -56,20 +58,39 @@ static struct ul_counter *uncounted(void) {
   return &nowhere;
 }
 
-static struct ul_counter *counter_make(struct book *b, uint32_t site) {
-  uint32_t c = site / UL_CHUNK_SITES;
-  if (c >= b->chunks_size && !chunks_grow(b, c)) return NULL;
-  if (!b->chunks[c]) b->chunks[c] = chunk_append(b, c);
-  return b->chunks[c] ? b->chunks[c] + site % UL_CHUNK_SITES : NULL;
+static bool counters_make(struct book *b, uint32_t c, uint32_t counters) {
+  if (c >= b->chunks_size && !chunks_grow(b, c)) return false;
+  if (!b->chunks[c]) b->chunks[c] = chunk_append(b, c, counters);
+  return b->chunks[c] != NULL;
 }
 
-/* No handler may leave by longjmp while the locks of tables and memory are held. */
+/* Where there is room already. What a handler makes meanwhile counts all the same: a
+ * site's totals are the sums over all chunks. */
+static bool counters_make_quickly(struct book *b, uint32_t c, uint32_t *counters) {
+  if (c >= b->chunks_size) return false;
+  *counters = table_next(UL_COUNTERS, UL_CHUNK_SITES);
+  if (*counters == TABLE_NONE) return false;
+  uint32_t chunk = *counters / UL_CHUNK_SITES;
+  while (table_count(UL_CHUNKS) <= chunk)
+    if (table_next(UL_CHUNKS, 1) == TABLE_NONE) return false;
+  recording_chunk(chunk, b->index, c * UL_CHUNK_SITES);
+  b->chunks[c] = table_at(UL_COUNTERS, *counters);
+  return true;
+}
+
+/* No handler may leave by longjmp while the locks of tables and memory are held: that
+ * takes two system calls. */
 struct ul_counter *ledger_counter_slow(struct heap *h, uint32_t site) {
-  uint64_t signals;
-  os_hold_signals(&signals);
-  struct ul_counter *c = counter_make(book_of(h), site);
-  os_release_signals(signals);
-  return c ? c : uncounted();
+  struct book *b = book_of(h);
+  uint32_t c = site / UL_CHUNK_SITES, counters = TABLE_NONE;
+  bool done = counters_make_quickly(b, c, &counters);
+  if (!done) {
+    uint64_t signals;
+    os_hold_signals(&signals);
+    done = counters_make(b, c, counters);
+    os_release_signals(signals);
+  }
+  return done ? b->chunks[c] + site % UL_CHUNK_SITES : uncounted();
 }
 
 /* ---- carries ------------------------------------------------------------------- */

@@ -272,12 +272,10 @@ void recording_heap_quarantined(uint32_t index) {
   if (r) r->state = UL_HEAP_QUARANTINED;
 }
 
-bool recording_chunk(uint32_t chunk, uint32_t heap, uint32_t first_site) {
-  if (!table_extend(UL_CHUNKS, (uint64_t)chunk + 1)) return false;
+void recording_chunk(uint32_t chunk, uint32_t heap, uint32_t first_site) {
   struct ul_chunk *c = table_at(UL_CHUNKS, chunk);
   c->first_site = first_site;
   c->heap = heap;
-  return true;
 }
 
 /* ---- fork ---------------------------------------------------------------------- */

@@ -48,7 +48,8 @@ uint32_t
 recording_heap_new(int tid); /* its index in UL_HEAPS; 0 also when there is no room */
 void recording_heap_owner(uint32_t index, int tid);
 void recording_heap_quarantined(uint32_t index);
-bool recording_chunk(uint32_t chunk, uint32_t heap, uint32_t first_site);
+/* A chunk that is there counts for these from now on. */
+void recording_chunk(uint32_t chunk, uint32_t heap, uint32_t first_site);
 
 /* Around fork, under the table lock. Copy what a child that records will need, if it is
  * not too much (COPY_MAX in recording.c; else it is counted, CHILD_UNRECORDED): the

@@ -220,13 +220,14 @@ static bool append_locked(enum ul_table table, uint64_t *first, uint64_t n) {
   return true;
 }
 
-uint32_t table_next(enum ul_table table) {
-  uint64_t n = table_count(table);
+uint32_t table_next(enum ul_table table, uint32_t n) {
   if (!recording_may_grow()) return TABLE_NONE;
-  for (; n < atomic_load_explicit(&room[table], memory_order_acquire);
-       n = table_count(table))
-    if (count_on(table, n, n + 1)) return (uint32_t)n;
-  return TABLE_NONE;
+  for (;;) {
+    uint64_t first = table_count(table);
+    if (first + n > atomic_load_explicit(&room[table], memory_order_acquire))
+      return TABLE_NONE;
+    if (count_on(table, first, first + n)) return (uint32_t)first;
+  }
 }
 
 uint32_t table_append(enum ul_table table, uint32_t n) {

@@ -117,7 +117,7 @@ def on_disk(file):
     return os.stat(file).st_blocks * 512
 
 
-@pytest.mark.parametrize("stacks,blocks,most", [(14003, 100_000, 2_600_000), (100, 1_000_000, 10_500_000)])
+@pytest.mark.parametrize("stacks,blocks,most", [(14003, 100_000, 1_800_000), (100, 1_000_000, 9_000_000)])
 def test_bytes_of_a_recording(recorder, stacks, blocks, most):
     r = recorder.run(program("sites"), str(stacks), str(blocks), "40", env={"ULLAGE_SCAN": "no"})
     assert r.stdout == b"done\n"

@@ -32,8 +32,9 @@ uint64_t table_count(enum ul_table table) {
   return count;
 }
 
-uint32_t table_next(enum ul_table table) {
+uint32_t table_next(enum ul_table table, uint32_t one) {
   (void)table;
+  assert_int_equal(one, 1);
   uint64_t n = count;
   do
     if (n >= room) return TABLE_NONE;
@@ -45,7 +46,7 @@ uint32_t table_append(enum ul_table table, uint32_t n) {
   assert_int_equal(n, 1);
   appended++;
   if (count >= room) room = count + STEP < limit ? count + STEP : limit;
-  return table_next(table);
+  return table_next(table, 1);
 }
 
 static struct intern table;
