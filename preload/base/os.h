@@ -162,6 +162,10 @@ int os_map_again(void **at, const void *page, size_t bytes);
 /* Let the file have room for what is mapped there: a write into it cannot fail any more.
  * -ENOSPC: it cannot have. */
 int os_back(void *at, size_t bytes);
+/* Hints: of memory that will soon be written, all of it, and that may as well have huge
+ * pages. */
+void os_populate(void *p, size_t bytes);
+void os_prefer_huge(void *p, size_t bytes);
 /* os_map'ed memory became something else (a file's): it counts no longer. */
 void os_uncount(size_t bytes, enum os_use use);
 /* Zeroed private memory in place of what is there. */

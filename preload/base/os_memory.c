@@ -198,6 +198,14 @@ int os_back(void *at, size_t bytes) {
   return error ? -ENOSPC : 0;
 }
 
+void os_populate(void *p, size_t bytes) {
+  os_call(SYS_madvise, p, bytes, MADV_POPULATE_WRITE);
+}
+
+void os_prefer_huge(void *p, size_t bytes) {
+  os_call(SYS_madvise, p, bytes, MADV_HUGEPAGE);
+}
+
 void os_unmap_file(void *p, size_t bytes) {
   unmap_raw(p, bytes);
 }

@@ -213,6 +213,12 @@ static void copy_used(unsigned i, char *to) {
     memcpy(to + offset, windows[i].at + offset, bytes);
 }
 
+static void populate_used(unsigned i, char *at) {
+  size_t offset, bytes, after = 0;
+  for (; (bytes = next_used(i, &offset, after)); after = offset + bytes)
+    os_populate(at + offset, os_whole_pages(bytes));
+}
+
 static int back_used(unsigned i, char *at) {
   size_t offset, bytes, after = 0;
   int error = 0;
@@ -267,11 +273,17 @@ static size_t mapped(void) {
   return bytes;
 }
 
-/* Laid out as the windows are, one after the other: what is not used is never touched. */
+/* Laid out as the windows are, one after the other: what is not used is not written. Page
+ * faults are most of what it costs, here and in the fork, so it has huge pages, if it can
+ * have them, and is populated by runs. */
 bool window_copy(void) {
-  copied_bytes = mapped();
-  char *to = copied = os_map(copied_bytes, OS_PAGE, OS_TOOL);
+  enum { HUGE = 2 << 20 };
+  bool large = mapped() >= HUGE;
+  copied_bytes = large ? (mapped() + HUGE - 1) & ~(size_t)(HUGE - 1) : mapped();
+  char *to = copied = os_map(copied_bytes, large ? HUGE : OS_PAGE, OS_TOOL);
+  if (to && large) os_prefer_huge(to, copied_bytes);
   for (unsigned i = 0; to && i < count; i++) {
+    populate_used(i, to);
     copy_used(i, to);
     to += windows[i].bytes;
   }
@@ -298,6 +310,8 @@ int window_become_copy(void) {
   }
   in_file = false;
   if (!error && !copied) error = -ENODATA;
+  if (from && from < copied + copied_bytes)
+    os_unmap(from, (size_t)(copied + copied_bytes - from), OS_TOOL);
   copied = NULL;
   return error;
 }
