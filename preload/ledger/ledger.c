@@ -223,6 +223,29 @@ struct ul_amount ledger_allocated(bool (*at)(uint32_t site)) {
   return sum;
 }
 
+static struct ul_amount freed(bool (*at)(uint32_t site)) {
+  struct ul_amount sum = {0};
+  for (uint64_t i = 0; i < table_count(UL_COUNTERS); i++) {
+    const struct ul_chunk *chunk = table_at(UL_CHUNKS, i / UL_CHUNK_SITES);
+    const struct ul_counter *c = table_at(UL_COUNTERS, i);
+    if (!at(chunk->first_site + (uint32_t)(i % UL_CHUNK_SITES))) continue;
+    sum.blocks += c->frees;
+    sum.bytes += c->freed_bytes;
+  }
+  for (uint64_t i = 0; i < table_count(UL_CARRIES); i++) {
+    const struct ul_carry *c = table_at(UL_CARRIES, i);
+    if (!at(c->site)) continue;
+    sum.blocks += (uint64_t)c->frees << UL_CARRY_BITS;
+    sum.bytes += (uint64_t)c->freed_bytes << UL_CARRY_BITS;
+  }
+  return sum;
+}
+
+struct ul_amount ledger_live(bool (*at)(uint32_t site)) {
+  struct ul_amount in = ledger_allocated(at), out = freed(at);
+  return (struct ul_amount){in.blocks - out.blocks, in.bytes - out.bytes};
+}
+
 /* ---- entries ------------------------------------------------------------------- */
 
 void ledger_write_wide(struct spot s, uint64_t *slot, size_t requested, uint64_t entry) {

@@ -41,8 +41,10 @@ static inline bool ledger_covers(struct spot s) {
 }
 /* In a forked child: counters begin with what is live. */
 void ledger_forget_history(void);
-/* What all heaps have allocated at the sites for which `at` is true. */
+/* What all heaps have allocated at the sites for which `at` is true, and what of it is
+ * live. */
 struct ul_amount ledger_allocated(bool (*at)(uint32_t site));
+struct ul_amount ledger_live(bool (*at)(uint32_t site));
 /* Aborts with a line if the ledger of h's pools says more than the heap. Under the arena
  * lock, by h's thread. */
 void ledger_check(struct heap *h);

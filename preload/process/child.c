@@ -19,7 +19,7 @@ enum { TELL_PEAK = 4 << 20, TELL_LOST = 16 << 10, TELL_MS = 1000 };
 
 /* ---- the line ------------------------------------------------------------------ */
 
-/* The program's own. */
+/* Not of others. */
 static uint64_t largest_live(int kind) {
   uint64_t most = 0;
   for (uint64_t i = 0; i < table_count(UL_SNAPSHOTS); i++) {
@@ -31,23 +31,39 @@ static uint64_t largest_live(int kind) {
   return most;
 }
 
+static uint64_t most_of_others(void) {
+  uint64_t most = 0;
+  for (uint64_t i = 0; i < table_count(UL_SNAPSHOTS); i++) {
+    const struct ul_snapshot *s = table_at(UL_SNAPSHOTS, i);
+    if (s->kind != UL_SNAPSHOT_FREE && s->other_bytes > most) most = s->other_bytes;
+  }
+  return most;
+}
+
 static uint64_t peak(void) {
   uint64_t seen = largest_live(-1), missed = recording->missed_bytes;
-  return seen > missed ? seen : missed;
+  return missed > seen + most_of_others() ? missed - most_of_others() : seen;
 }
 
 static bool is_mine(uint32_t site) {
   return site != UL_SITE_ULLAGE && !ul_is_inherited(recording, site);
 }
 
-static uint64_t lived_ms(void) {
-  return recording->end_ms - recording->forked_ms;
+static bool lived_for(uint64_t end_ms) {
+  return end_ms - recording->forked_ms >= TELL_MS;
+}
+
+bool child_has_nothing_to_tell(void) {
+  if (recording_stopped() || misuse_any() || peak() >= TELL_PEAK ||
+      lived_for(recording_ms()))
+    return false;
+  return ledger_live(is_mine).bytes < TELL_LOST;
 }
 
 bool child_has_something_to_tell(void) {
   if (recording->state == UL_STATE_ABORTED || recording_stopped()) return true;
   if (misuse_any()) return true;
-  return peak() >= TELL_PEAK || lived_ms() >= TELL_MS ||
+  return peak() >= TELL_PEAK || lived_for(recording->end_ms) ||
          recording->scan.totals[UL_DEFINITE].bytes >= TELL_LOST;
 }
 
@@ -90,7 +106,7 @@ bool child_fold(void) {
   text_put(&line, kinds[recording->state]);
   text_put(&line, "\t");
   put_field(&line, (uint64_t)(uint32_t)recording->status);
-  put_field(&line, lived_ms());
+  put_field(&line, recording->end_ms - recording->forked_ms);
   put_field(&line, ledger_allocated(is_mine).blocks);
   put_field(&line, peak());
   if (recording->scan.state == UL_SCAN_DONE)

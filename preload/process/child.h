@@ -8,6 +8,9 @@
 
 /* Enough memory, time or leaks for a report of its own? */
 bool child_has_something_to_tell(void);
+/* The same before the last words, as things are: nothing that they could add to, so that a
+ * process with one thread may do without most of them. */
+bool child_has_nothing_to_tell(void);
 /* Is there memory enough for the scan to change the answer? */
 bool child_might_have_leaks_to_tell(void);
 /* May one more child leave a recording? Counts it if so, in the main process's header; a

@@ -229,6 +229,7 @@ static void inherit(void) {
 /* The child's history begins here. */
 static void forget_history(void) {
   memset(recording->fallbacks, 0, sizeof recording->fallbacks);
+  recording->missed_bytes = recording->missed_ms = 0;
   memset(&recording->scan, 0, sizeof recording->scan);
   for (unsigned i = 0; i < UL_MISUSES * UL_MISUSE_SITES; i++)
     if (recording->misuses[i].site) recording->misuses[i] = (struct ul_misuse){0};
@@ -481,26 +482,32 @@ static void describe_address_space(void) {
   arena_unlock();
 }
 
-static void tell_all(bool scanned) {
+static void tell_all(bool scans) {
   describe_address_space();
-  if (settings.scan && !scanned) scan();
+  if (scans) scan();
 }
 
 /* A child that is not the main process: is a recording of it worth its file? Decided as
  * cheaply as can be, for a build has thousands of them. Nor is what it lost unknown when
  * there are recordings enough. */
-static void finish_child(void) {
+static void finish_child(bool scans) {
   bool tell = child_has_something_to_tell(), keep = tell && child_may_keep();
-  bool scanned = !keep && settings.scan && child_might_have_leaks_to_tell();
+  bool scanned = scans && !keep && child_might_have_leaks_to_tell();
   if (scanned) scan();
   if (scanned && !tell) keep = child_has_something_to_tell() && child_may_keep();
   if (keep) {
     /* For the scan the others are stopped. */
-    settle(settings.scan || has_one_thread(), true);
-    if (!recording_stopped()) tell_all(scanned);
+    settle(scans || has_one_thread(), true);
+    if (!recording_stopped()) tell_all(scans && !scanned);
   } else if (child_fold()) {
     recording_discard();
   }
+}
+
+static bool is_idle_child(enum ul_state state) {
+  bool is_main = recording_in_file() && file_is_main();
+  return !is_main && state != UL_STATE_ABORTED && child_has_nothing_to_tell() &&
+         has_one_thread();
 }
 
 struct end {
@@ -521,7 +528,8 @@ static bool find_caller(const struct end *end) {
 static void finish(void *argument) {
   const struct end *end = argument;
   bool passes_on = end->state == UL_STATE_EXECED && unsettled();
-  if (settings.scan && !passes_on) {
+  bool scans = settings.scan && !passes_on && !is_idle_child(end->state);
+  if (scans) {
     if (!find_caller(end)) fallback(UL_FB_CALLER_UNKNOWN);
     stop_others(end->by_exit);
   }
@@ -532,9 +540,9 @@ static void finish(void *argument) {
   recording->state = end->state;
   bool has_file = recording_in_file() && !recording_stopped();
   if (has_file && file_is_main())
-    tell_all(false);
+    tell_all(scans);
   else if ((has_file || unsettled()) && !passes_on)
-    finish_child();
+    finish_child(scans);
   stop_recording(end->state);
   if (recording_in_file()) recording_close();
   file_say_bound();

@@ -93,7 +93,7 @@ def test_system_calls_of_a_small_process(tmp_path):
     child, _ = system_calls(tmp_path, tool("true"))
     print(f"native {native}, the main process {main}, one that leaves a line {child}")
     assert sleeps == 0
-    assert child - native < 250 and main - native < 360
+    assert child - native < 220 and main - native < 360
 
 
 @pytest.mark.short
