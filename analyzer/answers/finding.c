@@ -132,11 +132,13 @@ static void add_rates(const struct growth *g, struct findings *f,
   }
 }
 
-/* Only what grows stays: sites by themselves, or the function with what is too small. */
+/* Only what grows stays: sites by themselves, or the function with what is too small; and
+ * what matters beside the peak: `growth` has the rest. */
 static void keep_growing(const struct recording *r, const struct sites *sites,
                          struct findings *f, size_t first) {
-  enum { LOOKED_AT = 16 };
+  enum { LOOKED_AT = 16, SHARE = 100 };
   size_t kept = first;
+  uint64_t least = timeline_peak_bytes(r) / SHARE;
   for (size_t i = first; i < f->count; i++) {
     struct finding found = f->at[i];
     struct ul_amount by_sites = found.grown;
@@ -145,7 +147,7 @@ static void keep_growing(const struct recording *r, const struct sites *sites,
       by_sites = found.of;
     else
       found.of = by_sites;
-    if (by_sites.bytes) f->at[kept++] = found;
+    if (by_sites.bytes > least) f->at[kept++] = found;
   }
   f->count = kept;
 }

@@ -187,8 +187,11 @@ static void add_amount(struct line *l, const struct told *t,
 
 static void add_blocks(struct line *l, const struct told *t) {
   const struct cause *c = &t->cause;
-  add(l, "%s", text_plural(t->finding.of.blocks, "block", "blocks"));
-  if (c->times)
+  if (t->finding.of.blocks)
+    add(l, "%s", text_plural(t->finding.of.blocks, "block", "blocks"));
+  else
+    add(l, "blocks that are made larger,");
+  if (c->times && c->each > 1)
     add(l, ", %s times %s", text_count(c->times), text_count(c->each));
   else if (c->stacks > 1)
     add(l, " of %s stacks", text_count(c->stacks));
