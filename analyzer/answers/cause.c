@@ -510,17 +510,23 @@ struct causes *causes_load(struct functions *f, const struct sites *sites,
 }
 
 size_t causes_common(struct functions *f, const struct causes *c, size_t cause,
-                     uint64_t *codes, size_t max) {
+                     const struct frame **frames, size_t max) {
   size_t n, kept = 0;
   struct function_call *calls = common_calls(f, c, cause, &n);
   for (size_t i = 0; calls && i < n; i++) {
     if (calls[i].function == c->at[cause].function && kept == 0) continue;
     if (functions_kind(f, calls[i].function) == FUNCTION_RUNTIME) continue;
-    if (kept < max) codes[kept] = calls[i].code;
+    if (kept < max) frames[kept] = calls[i].frame;
     kept++;
   }
   free(calls);
   return kept;
+}
+
+const struct frame *causes_frame(struct functions *f, const struct cause *c) {
+  const struct function_call *stack;
+  size_t n = functions_stack(f, c->site, &stack);
+  return c->depth < n ? stack[c->depth].frame : NULL;
 }
 
 void causes_free(struct causes *c) {

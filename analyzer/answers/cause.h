@@ -55,5 +55,7 @@ void causes_free(struct causes *);
 /* The callers that all of a cause's stacks have, innermost first, without those of the
  * runtime: where each calls, at most `max` of them; how many there are. */
 size_t causes_common(struct functions *f, const struct causes *c, size_t cause,
-                     uint64_t *codes, size_t max);
+                     const struct frame **frames, size_t max);
+/* Where the cause's function allocates, or calls what does; NULL: there is no stack. */
+const struct frame *causes_frame(struct functions *f, const struct cause *c);
 #endif

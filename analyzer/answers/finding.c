@@ -76,7 +76,7 @@ static bool function_grows(const struct recording *r, const struct sites *sites,
   bool *codes = calloc(count + 1, sizeof *codes);
   uint32_t function = found->causes->at[found->cause].function;
   for (size_t i = 1; codes && i < count; i++)
-    codes[i] = functions_of(f->functions, recording_code(r, i)) == function;
+    codes[i] = functions_at(f->functions, recording_code(r, i), function);
   bool known = codes && growth_of_codes(r, sites, codes, &grown);
   free(codes);
   if (!known || grown.trend.verdict != TREND_GROWING) return false;
@@ -84,6 +84,17 @@ static bool function_grows(const struct recording *r, const struct sites *sites,
   found->since_ms = (uint64_t)(grown.trend.at * 1000);
   if (grown.added_bytes < found->of.bytes) found->of.bytes = grown.added_bytes;
   return true;
+}
+
+/* What is lost is a leak, and not growth as well. */
+static void take_lost(const struct recording *r, struct ul_amount *amount) {
+  const struct ul_leak *leak;
+  for (uint64_t i = 0; (leak = recording_leak(r, i)); i++) {
+    struct ul_amount *a = &amount[leak->site];
+    if (!leaks_known(r) || !is_lost(leak)) continue;
+    a->bytes -= leak->bytes < a->bytes ? leak->bytes : a->bytes;
+    a->blocks -= leak->blocks < a->blocks ? leak->blocks : a->blocks;
+  }
 }
 
 static bool find_growing(const struct recording *r, const struct growth *g,
@@ -97,10 +108,11 @@ static bool find_growing(const struct recording *r, const struct growth *g,
     if (s->trend.verdict == TREND_STEADY || s->trend.verdict == TREND_SHRINKING)
       amount[s->site] = (struct ul_amount){0, 0};
   }
+  take_lost(r, amount);
   f->growing =
       causes_load(f->functions, sites,
                   &(struct cause_measure){.amount = amount, .count = sites->count});
-  free(amount);
+  f->grown = amount;
   return f->growing;
 }
 
@@ -116,6 +128,16 @@ static void add_causes(struct findings *f, enum finding_kind kind,
                                          .since_ms = UINT64_MAX};
 }
 
+/* A leak grows by those of its sites that do. */
+static void add_rates_of_leaks(const struct growth *g, struct findings *f) {
+  for (size_t i = 0; i < g->count; i++) {
+    const struct growth_site *s = &g->sites[i];
+    uint32_t leak = f->lost->of_site[s->site];
+    if (s->trend.verdict == TREND_GROWING && leak != UINT32_MAX)
+      f->at[leak].rate += s->trend.slope;
+  }
+}
+
 /* From the sites that grow by themselves. */
 static void add_rates(const struct growth *g, struct findings *f,
                       struct finding *growing) {
@@ -126,8 +148,8 @@ static void add_rates(const struct growth *g, struct findings *f,
     struct finding *found = &growing[f->growing->of_site[s->site]];
     uint64_t since = s->trend.reason == TREND_RISES ? (uint64_t)(s->trend.at * 1000) : 0;
     found->rate += s->trend.slope;
-    found->grown.blocks += s->added.blocks;
-    found->grown.bytes += s->added.bytes;
+    found->grown.blocks += f->grown[s->site].blocks;
+    found->grown.bytes += f->grown[s->site].bytes;
     if (since < found->since_ms) found->since_ms = since;
   }
 }
@@ -152,35 +174,6 @@ static void keep_growing(const struct recording *r, const struct sites *sites,
   f->count = kept;
 }
 
-/* Where the leak is the growth, or most of it. */
-static bool is_of_leak(const struct findings *f, const struct finding *growth,
-                       struct finding **leak) {
-  const struct cause *grows = &growth->causes->at[growth->cause];
-  for (size_t i = 0; f->lost && i < f->lost->count; i++) {
-    const struct cause *leaks = &f->lost->at[i];
-    bool same = leaks->function == grows->function ||
-                f->lost->of_site[grows->site] == i ||
-                f->growing->of_site[leaks->site] == growth->cause;
-    if (!same || leaks->of.bytes < growth->of.bytes / 2) continue;
-    *leak = &f->at[i];
-    return true;
-  }
-  return false;
-}
-
-static void say_once(struct findings *f) {
-  size_t kept = 0;
-  struct finding *leak;
-  for (size_t i = 0; i < f->count; i++) {
-    struct finding found = f->at[i];
-    if (found.kind == FINDING_GROWTH && is_of_leak(f, &found, &leak))
-      leak->rate += found.rate;
-    else
-      f->at[kept++] = found;
-  }
-  f->count = kept;
-}
-
 static int by_gain(const void *a, const void *b) {
   const struct finding *x = a, *y = b;
   if (x->of.bytes != y->of.bytes) return x->of.bytes > y->of.bytes ? -1 : 1;
@@ -195,10 +188,10 @@ static bool collect(const struct recording *r, const struct growth *g,
   add_causes(f, FINDING_LEAK, f->lost);
   add_causes(f, FINDING_GROWTH, f->growing);
   if (f->lost) add_births(r, f);
+  if (f->lost) add_rates_of_leaks(g, f);
   size_t first = f->lost ? f->lost->count : 0;
   add_rates(g, f, f->at + first);
   keep_growing(r, sites, f, first);
-  say_once(f);
   if (f->count) qsort(f->at, f->count, sizeof *f->at, by_gain);
   return true;
 }
@@ -221,6 +214,7 @@ void findings_free(struct findings *f) {
   causes_free(f->lost);
   causes_free(f->growing);
   functions_free(f->functions);
+  free(f->grown);
   free(f->at);
   free(f);
 }

@@ -1,7 +1,7 @@
 /* finding.h - what to change in the program: causes, the largest gain first.
  *
  * What is lost is a leak, whether it grows or not; what grows and is not lost is growth.
- * One cause is one finding: where it leaks and grows, the leak says that it grows. */
+ */
 #ifndef ULLAGE_FINDING_H
 #define ULLAGE_FINDING_H
 
@@ -24,6 +24,7 @@ struct findings {
   size_t count;
   struct functions *functions;
   struct causes *lost, *growing; /* NULL: nothing known */
+  struct ul_amount *grown;       /* by site: what has been added, and is not lost */
 };
 /* NULL: no memory. */
 struct findings *findings_load(const struct recording *r, struct symbols *symbols,

@@ -9,19 +9,22 @@
 
 struct function {
   struct {
-    uint64_t start;  /* in the module; the return address if that is not known */
+    uint64_t mark;   /* hash of name and file, the start, or the return address */
     uint32_t module; /* canonical */
-    uint32_t unknown_start;
+    uint32_t what;   /* is the mark */
   } key;
-  uint64_t code; /* one of its return addresses */
+  const struct frame *frame; /* at one of its places */
   uint32_t number;
   int kind; /* enum function_kind; -1: not asked for so far */
   UT_hash_handle hh;
 };
+enum { BY_NAME, BY_START, BY_ADDRESS };
 
+/* What is at a return address, innermost first. */
 struct place {
   uint64_t code;
-  struct function_call call;
+  struct function_call *calls;
+  size_t count;
   UT_hash_handle hh;
 };
 
@@ -33,8 +36,9 @@ struct functions {
   uint32_t room;
   struct place *places;
   uint64_t *codes; /* of a stack */
-  struct function_call *calls;
   size_t depth;
+  struct function_call *calls; /* likewise */
+  size_t calls_room;
 };
 
 /* ---- modules ------------------------------------------------------------------- */
@@ -62,14 +66,34 @@ static bool number_modules(struct functions *f) {
 
 /* ---- functions ----------------------------------------------------------------- */
 
-static struct function *function_of(struct functions *f, uint64_t code) {
+/* FNV-1a, 64 bits. */
+static uint64_t hash_text(uint64_t hash, const char *text) {
+  for (; *text; text++)
+    hash = (hash ^ (unsigned char)*text) * 0x100000001b3;
+  return (hash ^ 0xff) * 0x100000001b3;
+}
+
+static void set_key(struct functions *f, uint64_t code, const struct frame *frame,
+                    struct function *to) {
+  to->key.module = ul_code_module(code);
+  if (to->key.module == UL_NO_MODULE) return;
+  to->key.module = f->canonical[to->key.module];
+  if (frame->function && frame->file) {
+    to->key.what = BY_NAME;
+    to->key.mark = hash_text(hash_text(0xcbf29ce484222325, frame->function), frame->file);
+    return;
+  }
+  bool known = frame->start || frame_function_start(f->symbols, code, &to->key.mark);
+  if (frame->start) to->key.mark = frame->start;
+  to->key.what = known ? BY_START : BY_ADDRESS;
+  if (!known) to->key.mark = ul_code_offset(code);
+}
+
+static struct function *function_of(struct functions *f, uint64_t code,
+                                    const struct frame *frame) {
   struct function *known, wanted;
   memset(&wanted, 0, sizeof wanted); /* padding is hashed, too */
-  wanted.key.module = ul_code_module(code);
-  if (wanted.key.module != UL_NO_MODULE) {
-    wanted.key.module = f->canonical[wanted.key.module];
-    wanted.key.unknown_start = !frame_function_start(f->symbols, code, &wanted.key.start);
-  }
+  set_key(f, code, frame, &wanted);
   HASH_FIND(hh, f->by_key, &wanted.key, sizeof wanted.key, known);
   if (known) return known;
   uint32_t number = functions_count(f);
@@ -83,7 +107,7 @@ static struct function *function_of(struct functions *f, uint64_t code) {
   struct function *made = malloc(sizeof *made);
   if (!made) return NULL;
   *made = wanted;
-  made->code = code;
+  made->frame = frame;
   made->number = number;
   made->kind = -1;
   f->by_number[number] = made;
@@ -91,22 +115,38 @@ static struct function *function_of(struct functions *f, uint64_t code) {
   return made;
 }
 
-static const struct function_call *call_at(struct functions *f, uint64_t code) {
-  struct place *p;
-  HASH_FIND(hh, f->places, &code, sizeof code, p);
-  if (p) return &p->call;
-  struct function *function = function_of(f, code);
-  if (!function || !(p = malloc(sizeof *p))) return NULL;
-  p->code = code;
-  p->call =
-      (struct function_call){code, function->number, frame_by_pointer(f->symbols, code)};
-  HASH_ADD(hh, f->places, code, sizeof code, p);
-  return &p->call;
+static bool fill_place(struct functions *f, struct place *p) {
+  const struct frame *frames;
+  size_t n = frame_places(f->symbols, p->code, &frames);
+  p->calls = calloc(n, sizeof *p->calls);
+  for (size_t i = 0; p->calls && i < n; i++) {
+    struct function *function = function_of(f, p->code, &frames[i]);
+    if (!function) return false;
+    p->calls[p->count++] = (struct function_call){&frames[i], function->number,
+                                                  i == 0 && frames[i].by_pointer};
+  }
+  return p->calls;
 }
 
-uint32_t functions_of(struct functions *f, uint64_t code) {
-  const struct function_call *call = call_at(f, code);
-  return call ? call->function : UINT32_MAX;
+static const struct place *place_at(struct functions *f, uint64_t code) {
+  struct place *p;
+  HASH_FIND(hh, f->places, &code, sizeof code, p);
+  if (p || !(p = calloc(1, sizeof *p))) return p;
+  p->code = code;
+  if (!fill_place(f, p)) {
+    free(p->calls);
+    free(p);
+    return NULL;
+  }
+  HASH_ADD(hh, f->places, code, sizeof code, p);
+  return p;
+}
+
+bool functions_at(struct functions *f, uint64_t code, uint32_t function) {
+  const struct place *p = place_at(f, code);
+  for (size_t i = 0; p && i < p->count; i++)
+    if (p->calls[i].function == function) return true;
+  return false;
 }
 
 uint32_t functions_count(const struct functions *f) {
@@ -117,13 +157,22 @@ uint32_t functions_count(const struct functions *f) {
 
 static bool make_room(struct functions *f, size_t depth) {
   if (depth <= f->depth) return true;
-  free(f->codes);
-  free(f->calls);
-  f->depth = 0;
-  f->codes = malloc(depth * sizeof *f->codes);
-  f->calls = malloc(depth * sizeof *f->calls);
-  if (!f->codes || !f->calls) return false;
+  uint64_t *codes = realloc(f->codes, depth * sizeof *codes);
+  if (!codes) return false;
+  f->codes = codes;
   f->depth = depth;
+  return true;
+}
+
+static bool push(struct functions *f, size_t n, const struct function_call *call) {
+  if (n == f->calls_room) {
+    size_t room = f->calls_room ? f->calls_room * 2 : 64;
+    struct function_call *more = realloc(f->calls, room * sizeof *more);
+    if (!more) return false;
+    f->calls = more;
+    f->calls_room = room;
+  }
+  f->calls[n] = *call;
   return true;
 }
 
@@ -144,15 +193,19 @@ static size_t without_start(struct functions *f, size_t n) {
 size_t functions_stack(struct functions *f, uint32_t site,
                        const struct function_call **out) {
   size_t depth = recording_stack(f->recording, site, NULL, 0, NULL), n = 0;
+  bool start = false;
   *out = NULL;
   if (!depth || !make_room(f, depth)) return 0;
   recording_stack(f->recording, site, f->codes, depth, NULL);
-  for (size_t i = 0; i < depth; i++) {
-    const struct function_call *call = call_at(f, f->codes[i]);
-    if (!call) return 0;
-    enum function_kind kind = functions_kind(f, call->function);
-    if (kind != FUNCTION_ULLAGE) f->calls[n++] = *call;
-    if (kind == FUNCTION_START) break;
+  for (size_t i = 0; i < depth && !start; i++) {
+    const struct place *p = place_at(f, f->codes[i]);
+    if (!p) return 0;
+    for (size_t k = 0; k < p->count && !start; k++) {
+      enum function_kind kind = functions_kind(f, p->calls[k].function);
+      if (kind == FUNCTION_ULLAGE) continue;
+      if (!push(f, n++, &p->calls[k])) return 0;
+      start = kind == FUNCTION_START;
+    }
   }
   *out = f->calls;
   return without_start(f, n);
@@ -161,17 +214,7 @@ size_t functions_stack(struct functions *f, uint32_t site,
 /* ---- one function -------------------------------------------------------------- */
 
 const struct frame *functions_frame(struct functions *f, uint32_t function) {
-  const struct frame *frames;
-  size_t n = frame_places(f->symbols, f->by_number[function]->code, &frames);
-  return &frames[n - 1];
-}
-
-const struct frame *functions_place(struct functions *f, uint64_t code) {
-  const struct frame *frames;
-  size_t n = frame_places(f->symbols, code, &frames), i = 0;
-  while (i + 1 < n && !blame_is_own(&frames[i]))
-    i++;
-  return &frames[i];
+  return f->by_number[function]->frame;
 }
 
 static enum function_kind kind_of(const struct frame *frame) {
@@ -210,6 +253,7 @@ void functions_free(struct functions *f) {
   if (!f) return;
   HASH_ITER(hh, f->places, place, after) {
     HASH_DEL(f->places, place);
+    free(place->calls);
     free(place);
   }
   HASH_ITER(hh, f->by_key, function, next) {

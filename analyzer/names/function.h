@@ -1,10 +1,10 @@
 /* function.h - the functions of a recording's stacks, numbered.
  *
- * A function is known by its module (two loads of one file are one) and where it begins,
- * which a stripped file says, too; one whose beginning is not known, by the return
- * address; all code without a module (of a JIT compiler) is one function. Inlined
- * functions are part of the one they were inlined into. Nothing is named that is not
- * asked for, so that a million stacks cost a look each. */
+ * A function is known by its module (two loads of one file are one), and by its name and
+ * source file, so that its inlined copies are the same function; without debug
+ * information by where it begins, which a stripped file says, too; where not even that is
+ * known, by the return address. All code without a module (of a JIT compiler) is one
+ * function. */
 #ifndef ULLAGE_FUNCTION_H
 #define ULLAGE_FUNCTION_H
 
@@ -14,9 +14,9 @@ struct functions;
 
 /* A step of a stack. */
 struct function_call {
-  uint64_t code;     /* where the function calls the next inner one */
-  uint32_t function; /* from 0 */
-  bool by_pointer;   /* it called the next inner one by way of a pointer */
+  const struct frame *frame; /* where it calls the next inner one; the symbols' */
+  uint32_t function;         /* from 0 */
+  bool by_pointer;           /* it calls by way of a pointer */
 };
 
 enum function_kind {
@@ -33,18 +33,15 @@ void functions_free(struct functions *);
 /* So far. */
 uint32_t functions_count(const struct functions *);
 
-/* The functions of a site's stack, innermost first, up to main; 0: it has no stack. *out
- * is good until the next call. */
+/* The functions of a site's stack, inlined ones included, innermost first, up to main; 0:
+ * it has no stack. *out is good until the next call. */
 size_t functions_stack(struct functions *, uint32_t site,
                        const struct function_call **out);
-/* The function of a return address; UINT32_MAX: no memory. */
-uint32_t functions_of(struct functions *, uint64_t code);
+/* Is the function one of those at a return address? */
+bool functions_at(struct functions *, uint64_t code, uint32_t function);
 enum function_kind functions_kind(struct functions *, uint32_t function);
 /* Index in UL_MODULES, the first of a file's; UL_NO_MODULE. */
 uint32_t functions_module(const struct functions *, uint32_t function);
-/* What a reader is shown of a step: of the functions inlined there the innermost that is
- * not of the standard library, or the function itself. */
-const struct frame *functions_place(struct functions *, uint64_t code);
 /* The function itself, at one of its return addresses. */
 const struct frame *functions_frame(struct functions *, uint32_t function);
 #endif

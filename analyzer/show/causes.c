@@ -18,17 +18,10 @@ static const char *short_text(struct text_long *to, const struct frame *frame) {
   return place_text(to, &brief);
 }
 
-uint64_t causes_code(struct functions *f, const struct cause *c) {
-  const struct function_call *stack;
-  size_t n = functions_stack(f, c->site, &stack);
-  return c->depth < n ? stack[c->depth].code : 0;
-}
-
 const char *causes_function_in(struct text_long *to, struct functions *f,
                                const struct cause *c) {
-  uint64_t code = causes_code(f, c);
-  if (!code) return "(no call stack)";
-  const struct frame *frame = functions_place(f, code);
+  const struct frame *frame = causes_frame(f, c);
+  if (!frame) return "(no call stack)";
   snprintf(to->s, sizeof to->s, "%s%s", place_text(TEXT_LONG, frame),
            frame->function || !frame->module ? "" : " (no name)");
   return to->s;
@@ -36,20 +29,20 @@ const char *causes_function_in(struct text_long *to, struct functions *f,
 
 const char *causes_short_in(struct text_long *to, struct functions *f,
                             const struct cause *c) {
-  uint64_t code = causes_code(f, c);
-  return code ? short_text(to, functions_place(f, code)) : "(no call stack)";
+  const struct frame *frame = causes_frame(f, c);
+  return frame ? short_text(to, frame) : "(no call stack)";
 }
 
 const char *causes_callers_in(struct text_long *to, struct functions *f,
                               const struct causes *c, size_t cause, size_t columns) {
-  uint64_t codes[CALLERS_MOST];
-  size_t n = causes_common(f, c, cause, codes, CALLERS_MOST), used = 0;
+  const struct frame *frames[CALLERS_MOST];
+  size_t n = causes_common(f, c, cause, frames, CALLERS_MOST), used = 0;
   const char *last = "";
   if (n > CALLERS_MOST) n = CALLERS_MOST;
-  if (n > 1) last = short_text(TEXT_LONG, functions_place(f, codes[n - 1]));
+  if (n > 1) last = short_text(TEXT_LONG, frames[n - 1]);
   to->s[0] = 0;
   for (size_t i = 0; i < n; i++) {
-    const char *next = short_text(TEXT_LONG, functions_place(f, codes[i]));
+    const char *next = short_text(TEXT_LONG, frames[i]);
     size_t behind = i + 1 == n ? 0 : strlen(" < ") + strlen(last);
     if (i + 2 < n) behind += strlen(" < ...");
     bool fits = used + strlen(i ? " < " : "< ") + strlen(next) + behind <= columns;

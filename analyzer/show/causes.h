@@ -19,6 +19,4 @@ const char *causes_callers_in(struct text_long *to, struct functions *f,
                               const struct causes *c, size_t cause, size_t columns);
 #define causes_callers(f, c, cause, columns)                                             \
   causes_callers_in(TEXT_LONG, f, c, cause, columns)
-/* Where the cause's function allocates, or calls what does; 0: it has no stack. */
-uint64_t causes_code(struct functions *f, const struct cause *c);
 #endif

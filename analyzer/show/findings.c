@@ -269,26 +269,25 @@ void findings_print(const struct recording *r, const struct sites *sites,
 
 static json_t *callers_array(const struct findings *all, const struct finding *f) {
   enum { MOST = 64 };
-  uint64_t codes[MOST];
+  const struct frame *frames[MOST];
   json_t *array = json_array();
-  size_t n = causes_common(all->functions, f->causes, f->cause, codes, MOST);
+  size_t n = causes_common(all->functions, f->causes, f->cause, frames, MOST);
   for (size_t i = 0; i < n && i < MOST; i++)
-    json_array_append_new(array, json_frame(functions_place(all->functions, codes[i])));
+    json_array_append_new(array, json_frame(frames[i]));
   return array;
 }
 
 static json_t *finding_object(const struct recording *r, const struct findings *all,
                               const struct finding *f) {
   const struct cause *c = cause_of(f);
-  uint64_t code = causes_code(all->functions, c);
+  const struct frame *frame = causes_frame(all->functions, c);
   json_t *object = json_object();
   json_put(object, "kind", json_text(kinds[f->kind]));
   json_put(object, "pid", json_integer(recording_header(r)->pid));
   json_put(object, "program", json_text(program_of(r)));
   json_put(object, "bytes", json_bytes(f->of.bytes));
   json_put(object, "blocks", json_bytes(f->of.blocks));
-  json_put(object, "frame",
-           code ? json_frame(functions_place(all->functions, code)) : json_null());
+  json_put(object, "frame", frame ? json_frame(frame) : json_null());
   json_put(object, "callers", callers_array(all, f));
   json_put(object, "stacks", json_bytes(c->stacks));
   json_put(object, "site", json_bytes(c->site));

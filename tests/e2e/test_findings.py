@@ -56,6 +56,15 @@ def test_two_causes_are_two_findings(recorder):
 
 
 @pytest.mark.short
+@pytest.mark.parametrize("binary", ["causes", "causes_O2"])
+def test_inlined_functions_are_functions(recorder, binary):
+    assert recorder.run(program(binary), "inlined").status == 0
+    found = recorder.answer("report")["findings"]
+    assert [(f["frame"]["function"], f["blocks"]) for f in found if f["kind"] == "leak"] == [
+        ("inlined_texts", 300), ("inlined_numbers", 28)]
+
+
+@pytest.mark.short
 def test_findings_add_up_to_what_is_lost(recorder):
     assert recorder.run(program("leaks")).status == 0
     report, leaks = recorder.answer("report", "--all"), recorder.answer("leaks", "--all")

@@ -6,6 +6,7 @@
  *   callers    one function with 500 callers
  *   recursion  two functions call each other, to any depth, and one of them keeps
  *   counts     what is made of four blocks, by three functions, is lost whole
+ *   inlined    the same, but the compiler has put both into their caller
  *   children   three children lose, each by the same function
  *   two        two functions lose, each its own
  *   growing    the insert again, but what it keeps can be reached: growth, of 4,096
@@ -78,8 +79,9 @@ static void next(unsigned depth, unsigned path) {
 STEP(0)
 STEP(1)
 STEP(2)
-STEP(3) STEP(4) STEP(5) STEP(6) STEP(7) STEP(8) STEP(9) STEP(10) STEP(11) STEP(12)
-    STEP(13) STEP(14) STEP(15) static step *const steps[16] = {
+STEP(3)
+STEP(4) STEP(5) STEP(6) STEP(7) STEP(8) STEP(9) STEP(10) STEP(11) STEP(12) STEP(13)
+    STEP(14) STEP(15) static step *const steps[16] = {
         step_0, step_1, step_2,  step_3,  step_4,  step_5,  step_6,  step_7,
         step_8, step_9, step_10, step_11, step_12, step_13, step_14, step_15};
 
@@ -116,8 +118,9 @@ static void filled(void) {
   X(0)                                                                                   \
   X(1)                                                                                   \
   X(2)                                                                                   \
-  X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14) X(15) X(16) X(17)     \
-      X(18) X(19)
+  X(3)                                                                                   \
+  X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14) X(15) X(16) X(17) X(18)    \
+      X(19)
 TWENTY(HANDLER)
 
 static void wrapper(void) {
@@ -138,8 +141,8 @@ NOINLINE static void session_new(void) {
   ONE(h, t, 0)                                                                           \
   ONE(h, t, 1)                                                                           \
   ONE(h, t, 2)                                                                           \
-  ONE(h, t, 3) ONE(h, t, 4) ONE(h, t, 5) ONE(h, t, 6) ONE(h, t, 7) ONE(h, t, 8)          \
-      ONE(h, t, 9)
+  ONE(h, t, 3)                                                                           \
+  ONE(h, t, 4) ONE(h, t, 5) ONE(h, t, 6) ONE(h, t, 7) ONE(h, t, 8) ONE(h, t, 9)
 #define HUNDRED(h)                                                                       \
   TEN(h, 0)                                                                              \
   TEN(h, 1)                                                                              \
@@ -153,7 +156,8 @@ NOINLINE static void session_new(void) {
 HUNDRED(0)
 HUNDRED(1)
 HUNDRED(2)
-HUNDRED(3) HUNDRED(4)
+HUNDRED(3)
+HUNDRED(4)
 #undef ONE
 
     static void callers(void) {
@@ -241,6 +245,20 @@ static void two(void) {
   }
 }
 
+#define INLINE static inline __attribute__((always_inline))
+INLINE void inlined_texts(void) {
+  lose(malloc(1000));
+}
+INLINE void inlined_numbers(void) {
+  lose(malloc(100));
+}
+NOINLINE static void inlined(void) {
+  for (int i = 0; i < 300; i++) {
+    inlined_texts();
+    if (i % 11 == 0) inlined_numbers();
+  }
+}
+
 /* ---- by pointer ---------------------------------------------------------------- */
 
 NOINLINE static void importer(void) {
@@ -266,10 +284,10 @@ int main(int argc, char *argv[]) {
   static const struct {
     const char *name;
     void (*run)(void);
-  } modes[] = {{"cache", cache},     {"growing", growing}, {"filled", filled},
-               {"wrapper", wrapper}, {"callers", callers}, {"recursion", recursion},
-               {"counts", counts},   {"two", two},         {"children", children},
-               {"pointer", pointer}};
+  } modes[] = {{"cache", cache},       {"growing", growing}, {"filled", filled},
+               {"wrapper", wrapper},   {"callers", callers}, {"recursion", recursion},
+               {"counts", counts},     {"two", two},         {"inlined", inlined},
+               {"children", children}, {"pointer", pointer}};
   for (size_t i = 0; i < sizeof modes / sizeof *modes; i++)
     if (argc == 2 && strcmp(argv[1], modes[i].name) == 0) {
       modes[i].run();
