@@ -1,6 +1,6 @@
 #include "heap/retain.h"
 
-enum { WINDOW = 1024 }; /* additions and takings */
+enum { WINDOW = 8192 }; /* additions and takings */
 
 static uint64_t kept, extra;
 static uint64_t regretted; /* given back and fetched again since extra was raised */
@@ -27,7 +27,7 @@ static void count_event(void) {
 
 static void learn_from_regret(void) {
   if (regretted < (RETAIN_BASE + extra) / 4) return;
-  uint64_t at_once = regretted <= RETAIN_MOST / 4 ? extra + regretted : 0;
+  uint64_t at_once = regretted <= RETAIN_MOST / 4 ? extra + regretted + regretted / 4 : 0;
   extra = extra ? extra * 2 : RETAIN_BASE;
   if (extra < at_once) extra = at_once;
   if (extra > RETAIN_MOST) extra = RETAIN_MOST;

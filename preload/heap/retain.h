@@ -11,10 +11,11 @@
  * garbage collector) needs soon what it has just given back: when a good part of what
  * may stay (a quarter) was given back and fetched again, then the next time that
  * something is to go extra is doubled instead, from RETAIN_BASE up to RETAIN_MOST
- * (raised by all of it at once if that is no more than a quarter of RETAIN_MOST); what
- * lay unused over a whole window of work is taken off it again, by halves. Work, not
- * time, is the clock: the heap asks for no time, and an idle program keeps what its last
- * rounds needed.
+ * (raised by all of it, and a quarter, at once if that is no more than a quarter of
+ * RETAIN_MOST); what lay unused over a whole window of work is taken off it again, by
+ * halves. A window is long, or what a program has free by chance, more and less in turn,
+ * would be given back whenever it is more. Work, not time, is the clock: the heap asks
+ * for no time, and an idle program keeps what its last rounds needed.
  *
  * All in bytes, all under the arena lock. */
 #ifndef ULLAGE_RETAIN_H
@@ -23,7 +24,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define RETAIN_BASE (UINT64_C(3) << 20)
+#define RETAIN_BASE (UINT64_C(4) << 20)
 #define RETAIN_MOST (UINT64_C(64) << 20)
 
 uint64_t retain_limit(uint64_t used);
