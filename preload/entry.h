@@ -73,14 +73,18 @@ void *entry_allocate_at(struct heap *h, size_t size, size_t align, enum ul_famil
                         enum entry_zero zero, uint32_t site);
 /* The same, of at most UL_MEDIUM_MAX bytes, when the counter is, too: the fast way. */
 void *entry_allocate_again(struct heap *h, size_t size, enum ul_family family,
-                           enum entry_zero zero, struct site_again again);
+                           struct site_again again);
+void *entry_zeroed_again(struct heap *h, size_t size, enum ul_family family,
+                         struct site_again again);
 
 INLINE void *entry_allocate_small(size_t size, enum ul_family family,
                                   enum entry_zero zero, struct entrance e) {
   struct heap *h = thread_state.heap;
   if (LIKELY(h && size <= UL_MEDIUM_MAX)) {
     struct site_again again = site_again(h, e);
-    if (LIKELY(again.counter)) return entry_allocate_again(h, size, family, zero, again);
+    if (LIKELY(again.counter))
+      return zero == ZEROED ? entry_zeroed_again(h, size, family, again)
+                            : entry_allocate_again(h, size, family, again);
   }
   return entry_allocate(size, 0, family, zero, e);
 }

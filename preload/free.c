@@ -67,16 +67,34 @@ static __attribute__((noinline)) void release(void *p, struct entrance e) {
 
 /* ---- the fast way (entry.h) ----------------------------------------------------- */
 
-/* A block that has left the ledger, but for what ledger_count_life() does. */
-struct left {
-  struct ul_counter *counter; /* NULL: nothing is to be done */
-  uint64_t entry;
-  bool temporary;
-};
+/* Its address is computed once, not for each field. */
+INLINE struct pool *in_register(struct pool *p) {
+  __asm__("" : "+r"(p));
+  return p;
+}
+
+INLINE bool put_back(struct heap *h, struct pool *pool, void *p) {
+  uint32_t inside;
+  if (UNLIKELY(pool->heap != h || pool_is_full(pool) ||
+               (pool->live == 1 && !pool_is_spare(h, pool)) ||
+               !heap_try_enter(h, &inside)))
+    return false;
+  pool_push(pool, p);
+  heap_leave(h, inside);
+  return true;
+}
+
+/* c: what its lifetime is to be counted in; or NULL. */
+static __attribute__((noinline)) void put(struct heap *h, struct pool *pool, hidden block,
+                                          struct ul_counter *c, uint64_t entry,
+                                          bool temporary) {
+  if (c) ledger_count_life(h, c, entry, temporary);
+  void *p = reveal(block);
+  if (UNLIKELY(!put_back(h, pool, p))) heap_put_any(h, (struct spot){pool, NULL}, p);
+}
 
 /* false: not so, and nothing is done. */
-INLINE bool leave_ledger(struct heap *h, struct pool *pool, uint32_t index, void *p,
-                         struct left *l) {
+INLINE bool free_recorded(struct heap *h, struct pool *pool, uint32_t index, void *p) {
   if (UNLIKELY(!pool->entries)) return false;
   uint64_t *at = pool->entries + index, entry = *at;
   struct ledger_line was = {entry, pool->size - ul_entry_slack(entry), pool->size};
@@ -86,44 +104,29 @@ INLINE bool leave_ledger(struct heap *h, struct pool *pool, uint32_t index, void
   bool temporary = ledger_forget_recent(h, p);
   ledger_count_out(h, c, &was, temporary);
   if (!temporary || UNLIKELY(ledger_is_heavy_out(c)))
-    *l = (struct left){c, entry, temporary};
+    put(h, pool, hide(p), c, entry, temporary);
+  else if (UNLIKELY(!put_back(h, pool, p)))
+    put(h, pool, hide(p), NULL, 0, true);
   return true;
 }
 
-static __attribute__((noinline)) void put_slowly(struct heap *h, struct pool *pool,
-                                                 hidden block, struct ul_counter *c,
-                                                 uint64_t entry, bool temporary) {
-  if (c) ledger_count_life(h, c, entry, temporary);
-  heap_put_any(h, (struct spot){pool, NULL}, reveal(block));
-}
-
-INLINE void put(struct heap *h, struct pool *pool, void *p, struct left l) {
-  uint32_t inside;
-  if (UNLIKELY(pool->heap != h || pool_is_full(pool) ||
-               (pool->live == 1 && !pool_is_spare(h, pool)) ||
-               !heap_try_enter(h, &inside))) {
-    put_slowly(h, pool, hide(p), l.counter, l.entry, l.temporary);
-    return;
-  }
-  pool_push(pool, p);
-  heap_leave(h, inside);
-  if (l.counter) ledger_count_life(h, l.counter, l.entry, l.temporary);
+INLINE bool free_only(struct heap *h, struct pool *pool, void *p) {
+  if (UNLIKELY(!process_guard->alive)) return false;
+  if (UNLIKELY(!put_back(h, pool, p))) put(h, pool, hide(p), NULL, 0, true);
+  return true;
 }
 
 void entry_free(void *p) {
   if (UNLIKELY(!p)) return;
   map_slot slot = map_lookup(p);
   struct heap *h = thread_state.heap;
-  if (LIKELY(slot && !map_is_large(slot) && h)) {
-    struct pool *pool = arena_pool(map_arena(slot), p);
+  if (LIKELY(slot) && LIKELY(!map_is_large(slot)) && LIKELY(h != NULL)) {
+    struct pool *pool = in_register(arena_pool(map_arena(slot), p));
     uint32_t index = pool_index(pool, p);
-    struct left l = {NULL, 0, false};
-    if (LIKELY(pool_starts_block(pool, p, index) && pool->class != UL_SPAN) &&
-        LIKELY(process_recording() ? leave_ledger(h, pool, index, p, &l)
-                                   : process_guard->alive)) {
-      put(h, pool, p, l);
+    if (LIKELY(pool_starts_block(pool, p, index)) && LIKELY(pool->class != UL_SPAN) &&
+        LIKELY(process_recording() ? free_recorded(h, pool, index, p)
+                                   : free_only(h, pool, p)))
       return;
-    }
   }
   release(p, HERE);
 }

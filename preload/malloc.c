@@ -83,10 +83,8 @@ static __attribute__((noinline)) void *settle(struct heap *h, struct pool *p,
   return reveal(block);
 }
 
-__attribute__((noinline)) void *entry_allocate_again(struct heap *h, size_t size,
-                                                     enum ul_family family,
-                                                     enum entry_zero zero,
-                                                     struct site_again again) {
+INLINE void *allocate_again(struct heap *h, size_t size, enum ul_family family,
+                            enum entry_zero zero, struct site_again again) {
   uint64_t ms = recording_ms();
   struct pool *p = h->used[class_of(size | !size)];
   uint32_t inside;
@@ -101,6 +99,17 @@ __attribute__((noinline)) void *entry_allocate_again(struct heap *h, size_t size
   else
     heap_leave(h, inside);
   return zero == ZEROED && !zeroed ? memset(block, 0, size) : block;
+}
+
+__attribute__((noinline)) void *entry_allocate_again(struct heap *h, size_t size,
+                                                     enum ul_family family,
+                                                     struct site_again again) {
+  return allocate_again(h, size, family, AS_IT_IS, again);
+}
+__attribute__((noinline)) void *entry_zeroed_again(struct heap *h, size_t size,
+                                                   enum ul_family family,
+                                                   struct site_again again) {
+  return allocate_again(h, size, family, ZEROED, again);
 }
 
 /* ---- malloc and its kin --------------------------------------------------------- */

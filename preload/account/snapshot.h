@@ -9,7 +9,8 @@
 #include "format.h"
 #include "ledger/book.h"
 
-extern _Atomic uint64_t snapshot_due_ms; /* when the next timed one is */
+extern _Atomic uint64_t snapshot_due_ms /* when the next timed one is */
+    __attribute__((visibility("hidden")));
 
 struct snapshot_wishes {
   uint64_t interval_ms; /* between timed ones, at least */

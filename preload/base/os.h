@@ -195,7 +195,7 @@ bool os_barrier_all_threads(void);
 
 /* CLOCK_MONOTONIC_COARSE, some ms. */
 typedef int os_clock_reader(clockid_t clock, struct timespec *t);
-extern os_clock_reader *os_clock;
+extern os_clock_reader *os_clock __attribute__((visibility("hidden")));
 static inline uint64_t os_ms(void) {
   struct timespec t;
   __atomic_load_n(&os_clock, __ATOMIC_RELAXED)(CLOCK_MONOTONIC_COARSE, &t);

@@ -11,7 +11,9 @@ struct process_guard {
   uint32_t alive; /* 0: this is a child that nobody has told us of */
   uint32_t epoch; /* 0: nothing is recorded; else, allocations go to the ledger */
 };
-extern struct process_guard *process_guard;
+/* Hidden, as all that the fast way reads: or else its address is loaded first, for it might
+ * be another object's. */
+extern struct process_guard *process_guard __attribute__((visibility("hidden")));
 
 /* No two epochs have the same number. What is remembered of stacks from one to the next
  * event holds as long as this stays: so one comparison tells that we record, as before,

@@ -8,7 +8,8 @@
 
 enum { MAP_SHIFT = 20, MAP_LEAF_BITS = 14, MAP_ROOT_BITS = 13 };
 
-extern _Atomic(_Atomic(map_slot) *) map_root[1 << MAP_ROOT_BITS];
+extern _Atomic(_Atomic(map_slot) *) map_root[1 << MAP_ROOT_BITS]
+    __attribute__((visibility("hidden")));
 
 static inline map_slot map_lookup(const void *p) {
   uintptr_t i = (uintptr_t)p >> MAP_SHIFT;

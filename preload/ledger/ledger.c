@@ -166,17 +166,12 @@ void ledger_count_wide_out(struct heap *h, struct ul_counter *c,
   ledger_count_life(h, c, was->entry, temporary);
 }
 
-void ledger_count_life(struct heap *h, struct ul_counter *c, uint64_t entry,
-                       bool temporary) {
+void ledger_carry_life(struct heap *h, struct ul_counter *c, uint64_t entry,
+                       uint64_t life) {
   uint32_t site = ul_entry_site(entry);
-  uint64_t now = temporary ? 0 : recording_ms(),
-           born = ul_birth_ms(ul_entry_birth(entry));
-  uint64_t life = now > born ? now - born : 0;
-  c->lifetime_ms += (uint32_t)life & LEDGER_LOW;
   struct ul_carry more = {.lifetime_ms = high_of(life)};
-  if (UNLIKELY(more.lifetime_ms)) carry(book_of(h)->index, site, &more);
-  if (UNLIKELY(ledger_is_heavy_out(c) || ledger_is_heavy(c->lifetime_ms)))
-    ledger_relieve(h, site, c);
+  if (more.lifetime_ms) carry(book_of(h)->index, site, &more);
+  ledger_relieve(h, site, c);
 }
 
 /* One heap's share may be negative. */

@@ -86,8 +86,18 @@ static inline void ledger_count_out(struct heap *h, struct ul_counter *c,
 /* After ledger_count_out(): the block's lifetime is added, and what has got heavy is
  * carried. The lifetime of temporary blocks is not counted, for it would cost a look at
  * the clock. */
-void ledger_count_life(struct heap *h, struct ul_counter *c, uint64_t entry,
-                       bool temporary);
+void ledger_carry_life(struct heap *h, struct ul_counter *c, uint64_t entry,
+                       uint64_t life);
+static inline void ledger_count_life(struct heap *h, struct ul_counter *c, uint64_t entry,
+                                     bool temporary) {
+  uint64_t now = temporary ? 0 : recording_ms(),
+           born = ul_birth_ms(ul_entry_birth(entry));
+  uint64_t life = now > born ? now - born : 0;
+  c->lifetime_ms += (uint32_t)life & LEDGER_LOW;
+  if (UNLIKELY(life >> UL_CARRY_BITS || ledger_is_heavy_out(c) ||
+               ledger_is_heavy(c->lifetime_ms)))
+    ledger_carry_life(h, c, entry, life);
+}
 
 /* ---- entries ------------------------------------------------------------------- */
 

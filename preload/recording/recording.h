@@ -38,12 +38,13 @@ void recording_reopen(void);
 bool recording_may_grow(void);
 
 /* Milliseconds since the start of the recording. */
-extern uint64_t recording_start_ms; /* by os_ms */
+extern uint64_t recording_start_ms /* by os_ms */
+    __attribute__((visibility("hidden")));
 static inline uint64_t recording_ms(void) {
   return os_ms() - recording_start_ms;
 }
 
-/* Heaps and their counters. */
+/* Heaps. */
 uint32_t
 recording_heap_new(int tid); /* its index in UL_HEAPS; 0 also when there is no room */
 void recording_heap_owner(uint32_t index, int tid);
