@@ -93,9 +93,9 @@ struct ul_segment {
   uint32_t reserved;
 };
 
-/* A loaded object. Kept after dlclose: stacks recorded before still need it. One that comes
- * back is the same, wherever it is loaded then. Address a of the process is a - bias in the
- * object's own file. */
+/* A loaded object. Kept after dlclose: stacks recorded before still need it. One that
+ * comes back is the same, wherever it is loaded then. Address a of the process is a -
+ * bias in the object's own file. */
 struct ul_module {
   uint64_t bias;        /* this and its span: as it was loaded last */
   uint64_t start, end;  /* span of its PT_LOAD segments */
@@ -168,12 +168,12 @@ struct ul_counter {
   uint32_t frees, freed_bytes;
   uint32_t temporary;   /* freed within 3 further allocations of the thread */
   uint32_t lifetime_ms; /* summed over the freed blocks, but temporary ones */
-}; /* 24 bytes */
+};                      /* 24 bytes */
 
 /* A number of a counter that has reached 2^UL_CARRY_BITS goes down by so much, and one up
- * here: the whole is counter + carry * 2^UL_CARRY_BITS. At most one for each heap and site.
- * Between the two stores a reader finds it too small by that. In a forked child, where
- * counters begin with what is live, carries may be negative. */
+ * here: the whole is counter + carry * 2^UL_CARRY_BITS. At most one for each heap and
+ * site. Between the two stores a reader finds it too small by that. In a forked child,
+ * where counters begin with what is live, carries may be negative. */
 #define UL_CARRY_BITS 31
 struct ul_carry {
   uint32_t heap; /* index in UL_HEAPS */
@@ -288,7 +288,7 @@ enum ul_snapshot_kind {
   UL_SNAPSHOT_FINAL  /* at exit */
 };
 
-enum ul_row_kind { UL_ROW_SITE, UL_ROW_NODE, UL_ROW_CODE, UL_ROW_KINDS };
+enum ul_row_kind { UL_ROW_SITE, UL_ROW_NODE, UL_ROW_CODE, UL_ROW_WASTE, UL_ROW_KINDS };
 
 /* The accounting identity, all at one moment:
  *   mapped = arena + large + cached
@@ -304,6 +304,7 @@ struct ul_snapshot {
   uint64_t row; /* first byte of its rows in UL_ROWS */
   uint32_t row_bytes;
   uint32_t rows[UL_ROW_KINDS];
+  uint8_t least_log2[UL_ROW_KINDS]; /* what has a row has 2^this bytes or more */
   uint64_t live_bytes, live_blocks;
   uint64_t allocations, allocated_bytes; /* frees = allocations - live_blocks */
   uint64_t rss_bytes;                    /* 0: could not be read */
@@ -311,14 +312,15 @@ struct ul_snapshot {
   uint64_t pool_bytes, empty_bytes;
   uint64_t small_requested, small_slack, free_bytes, tail_bytes;
   uint64_t large_requested, large_slack;
-  uint64_t least_bytes[UL_ROW_KINDS]; /* of what has a row */
-  uint64_t tool_bytes;                /* private memory of ullage itself, mapped */
+  uint64_t tool_bytes; /* private memory of ullage itself, mapped */
   uint64_t recording_bytes;
   uint32_t arenas, larges;
   /* Of live_*, allocations and allocated_bytes: not this process's doing, but that of
    * ullage's libraries (UL_SITE_ULLAGE), or of its parent before the fork. */
   uint64_t other_bytes, other_blocks;
   uint64_t other_allocations, other_allocated_bytes;
+  uint64_t waste_bytes; /* of the heap: resident, as far as that is known, but not live */
+  uint64_t reserved;
 }; /* 256 bytes */
 
 /* Rows: who holds what was live then. First those of sites, then of nodes, then of codes,
@@ -330,26 +332,33 @@ struct ul_snapshot {
  *
  * each in groups of 7 bits, the lowest first, with bit 7 set in all but the last.
  *
- * A site that holds less than least_bytes[UL_ROW_SITE] has no row: what it holds is
- * handed to its parent node. A node to which less than least_bytes[UL_ROW_NODE] was
- * handed hands it to its own parent; the reserved nodes keep what comes to them. So the
- * rows of sites and nodes add up to live_bytes - other_bytes and live_blocks - other_blocks.
+ * A site that holds less than the least has no row: what it holds is handed to its parent
+ * node. A node to which less than the least of nodes was handed hands it to its own
+ * parent; the reserved nodes keep what comes to them. So the rows of sites and nodes add
+ * up to live_bytes - other_bytes and live_blocks - other_blocks.
  *
- * A code's row is what lives at all sites in whose stacks it is, once or more often, if
- * that is least_bytes[UL_ROW_CODE] or more.
+ * A code's row is what lives at all sites in whose stacks it is, once or more often.
  *
- * least_bytes are powers of two, not above live_bytes / UL_ROWS_COARSEST (or 1), nor less
- * than half of live_bytes / UL_ROWS_FINEST. */
+ * A row of waste is of a site, and has other numbers: bytes of free blocks in pools,
+ * which the blocks of the site keep from going back (a pool's are shared by its live
+ * blocks, in equal parts), and bytes of slack. Few snapshots have such rows: peaks, and
+ * the one of most waste; what is missing to free_bytes and the slacks is in no row.
+ *
+ * The least are powers of two: of sites, nodes and codes not above live_bytes /
+ * UL_ROWS_COARSEST (or 1), nor less than half of live_bytes / UL_ROWS_FINEST. */
 #define UL_ROWS_COARSEST 1024u
 #define UL_ROWS_FINEST 16384u
+static inline uint64_t ul_row_least(const struct ul_snapshot *s, enum ul_row_kind kind) {
+  return UINT64_C(1) << (s->least_log2[kind] & 63);
+}
 
 /* ---- the scan at exit ---------------------------------------------------------- */
 
 enum ul_verdict {
   UL_NO_VERDICT, /* not known */
-  UL_DEFINITE, /* nothing points to it (a cycle has one such leader) */
-  UL_INDIRECT, /* reached only from definitely lost blocks */
-  UL_POSSIBLE, /* reached only through pointers into the middle of blocks */
+  UL_DEFINITE,   /* nothing points to it (a cycle has one such leader) */
+  UL_INDIRECT,   /* reached only from definitely lost blocks */
+  UL_POSSIBLE,   /* reached only through pointers into the middle of blocks */
   UL_REACHABLE,
   UL_VERDICTS
 };
@@ -502,8 +511,9 @@ enum ul_evidence { UL_EVIDENCE_NONE, UL_EVIDENCE_PAGEMAP, UL_EVIDENCE_MINCORE };
     "programs started without ullage: 32-bit, another libc, a sanitizer, valgrind, or "  \
     "under a filter of system calls")                                                    \
   X(CALLER_UNKNOWN, "ends at which ullage's own frames were scanned, too")               \
-  X(RULES_FULL, "frames of which the rule was learned anew: no memory to keep it")         \
-  X(STACKS_MANY, "call stacks told by their innermost frames: there are too many of them")
+  X(RULES_FULL, "frames of which the rule was learned anew: no memory to keep it")       \
+  X(STACKS_MANY, "call stacks told by their innermost frames: there are too many of "    \
+                 "them")
 
 enum ul_fallback {
 #define X(name, text) UL_FB_##name,
@@ -583,7 +593,7 @@ struct ul_header {
    * is live there was allocated before the fork, and counts as allocated once. A stack on
    * which both have allocated is two sites. Blocks without a stack are the child's. */
   uint32_t inherited_sites;
-  uint32_t reserved;
+  uint32_t waste_slot; /* in UL_SNAPSHOTS: the one of most waste; UINT32_MAX: none */
   struct ul_amount inherited;      /* live at the fork */
   struct ul_amount inherited_lost; /* of it, at the scan: in no verdict */
   struct ul_table_head table[32];
@@ -600,8 +610,7 @@ struct ul_header {
 };
 
 static inline int ul_is_inherited(const struct ul_header *h, uint32_t site) {
-  return site < h->inherited_sites &&
-         (site >= UL_SITE_RESERVED || site == UL_SITE_EARLY);
+  return site < h->inherited_sites && (site >= UL_SITE_RESERVED || site == UL_SITE_EARLY);
 }
 
 _Static_assert(sizeof(struct ul_header) <= UL_HEADER_BYTES, "header");

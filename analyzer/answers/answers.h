@@ -27,8 +27,8 @@ struct growth {
 struct growth *growth_load(const struct recording *r);
 void growth_free(struct growth *g);
 /* The same of all stacks together that lead through one of these return addresses (by
- * index in UL_CODES), so that a function is judged whose stacks are too small each. false:
- * no memory. */
+ * index in UL_CODES), so that a function is judged whose stacks are too small each.
+ * false: no memory. */
 struct sites;
 struct growth_codes {
   struct trend trend;
@@ -89,7 +89,22 @@ struct unused_site {
   uint64_t tail;      /* of it, behind the last resident page of a large block */
   uint64_t unwritten; /* resident, older than writes_ms, not written since */
 };
+/* The same when most of the heap was resident but not live, as far as snapshots go. Which
+ * pages were resident is not known for then: all free blocks that were ever in use count
+ * as pinned. */
+struct unused_then {
+  uint32_t site;
+  uint64_t pinned, slack;
+};
+struct unused_moment {
+  const struct ul_snapshot *at; /* NULL: there is none */
+  uint64_t waste_bytes;         /* resident but not live */
+  uint64_t free_bytes, slack;   /* of all sites together */
+  struct unused_then *sites;    /* most first; the least are not told */
+  size_t count;
+};
 struct unused {
+  struct unused_moment most; /* when there was most waste */
   struct unused_site *sites; /* most unused first */
   size_t count;
   struct unused_site total;     /* the sums over the sites */
@@ -100,6 +115,11 @@ struct unused {
 };
 struct unused *unused_load(const struct recording *r);
 void unused_free(struct unused *u);
+/* Of memory retained but not used, how much is left at the end; and was it much more
+ * once?
+ */
+uint64_t unused_at_end(const struct unused *u);
+bool unused_was_worse(const struct unused *u);
 /* pinned + slack + untouched: what a site is sorted by. */
 uint64_t unused_sum(const struct unused_site *s);
 

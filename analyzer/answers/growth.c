@@ -318,7 +318,7 @@ bool growth_of_codes(const struct recording *r, const struct sites *sites,
     struct row row;
     while (rows_next(&rows, &row))
       if (row.kind == UL_ROW_CODE && codes[row.number]) y[m] += (double)row.bytes;
-    uint64_t least = s.timeline.at[m]->least_bytes[UL_ROW_CODE];
+    uint64_t least = ul_row_least(s.timeline.at[m], UL_ROW_CODE);
     if (y[m] == 0 && least > level) level = least;
   }
   for (size_t m = 0; good && m < s.moments; m++)

@@ -14,6 +14,7 @@
  * Each arena is visited twice: to count, then to charge. */
 #include "answers/answers.h"
 #include "read/blocks.h"
+#include "read/rows.h"
 
 #include <stdlib.h>
 
@@ -226,6 +227,42 @@ static void finish(struct unused *u, size_t sites) {
   qsort(u->sites, u->count, sizeof *u->sites, compare);
 }
 
+/* ---- the moment of most waste --------------------------------------------------- */
+
+static int by_waste(const void *a, const void *b) {
+  const struct unused_then *x = a, *y = b;
+  uint64_t sx = x->pinned + x->slack, sy = y->pinned + y->slack;
+  if (sx != sy) return sx > sy ? -1 : 1;
+  return x->site < y->site ? -1 : x->site > y->site;
+}
+
+static bool load_moment(const struct recording *r, struct unused_moment *m) {
+  const struct ul_snapshot *s = recording_snapshot(r, recording_header(r)->waste_slot);
+  if (!s || s->kind == UL_SNAPSHOT_FREE || !s->rows[UL_ROW_WASTE]) return true;
+  m->sites = calloc(s->rows[UL_ROW_WASTE], sizeof *m->sites);
+  if (!m->sites) return false;
+  m->at = s;
+  m->waste_bytes = s->waste_bytes;
+  m->free_bytes = s->free_bytes;
+  m->slack = s->small_slack + s->large_slack;
+  struct rows rows = rows_of(r, s);
+  struct row row;
+  while (rows_next(&rows, &row))
+    if (row.kind == UL_ROW_WASTE)
+      m->sites[m->count++] = (struct unused_then){row.number, row.blocks, row.bytes};
+  qsort(m->sites, m->count, sizeof *m->sites, by_waste);
+  return true;
+}
+
+uint64_t unused_at_end(const struct unused *u) {
+  return u->total.pinned_pool + u->total.pinned_arena + u->unpinned_bytes +
+         u->total.slack;
+}
+
+bool unused_was_worse(const struct unused *u) {
+  return u->most.at && u->most.waste_bytes / 2 > unused_at_end(u);
+}
+
 struct unused *unused_load(const struct recording *r) {
   struct unused *u = calloc(1, sizeof *u);
   size_t sites = recording_count(r, UL_SITES);
@@ -242,11 +279,14 @@ struct unused *unused_load(const struct recording *r) {
   for (uint64_t i = 0; (a = recording_arena(r, i)); i++)
     if (a->base) each_arena(&l, a);
   finish(u, sites);
-  return u;
+  if (load_moment(r, &u->most)) return u;
+  unused_free(u);
+  return NULL;
 }
 
 void unused_free(struct unused *u) {
   if (!u) return;
+  free(u->most.sites);
   free(u->sites);
   free(u);
 }

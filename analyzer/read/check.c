@@ -37,9 +37,13 @@ static bool check_header_texts(struct recording *r) {
     }
     offset += strlen(r->tables[UL_TEXT].data + offset) + 1;
   }
-  if (h->peak_slot != UINT32_MAX && h->peak_slot >= r->tables[UL_SNAPSHOTS].count) {
-    if (!part_damaged(r, "the peak is in snapshot %" PRIu32, h->peak_slot)) return false;
-    h->peak_slot = UINT32_MAX;
+  uint32_t *slots[] = {&h->peak_slot, &h->waste_slot};
+  for (size_t i = 0; i < sizeof slots / sizeof *slots; i++) {
+    if (*slots[i] == UINT32_MAX || *slots[i] < r->tables[UL_SNAPSHOTS].count) continue;
+    if (!part_damaged(r, "the %s is in snapshot %" PRIu32,
+                      i ? "moment of most waste" : "peak", *slots[i]))
+      return false;
+    *slots[i] = UINT32_MAX;
   }
   return true;
 }

@@ -4,7 +4,8 @@
 
 #include <string.h>
 
-static const enum ul_table tables[UL_ROW_KINDS] = {UL_SITES, UL_NODES, UL_CODES};
+static const enum ul_table tables[UL_ROW_KINDS] = {UL_SITES, UL_NODES, UL_CODES,
+                                                   UL_SITES};
 
 struct rows rows_of(const struct recording *r, const struct ul_snapshot *s) {
   struct rows rows = {0};

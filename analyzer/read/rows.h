@@ -6,8 +6,8 @@
 
 struct row {
   enum ul_row_kind kind;
-  uint32_t number; /* of the site, node or code */
-  uint64_t blocks, bytes;
+  uint32_t number;        /* of the site, node or code */
+  uint64_t blocks, bytes; /* of waste: pinned, slack */
 };
 
 /* Where one who reads them is. */
@@ -17,7 +17,8 @@ struct rows {
   struct row last;
 };
 struct rows rows_of(const struct recording *r, const struct ul_snapshot *s);
-/* Those of sites, of nodes, of codes, each by number. false: there are no more. */
+/* Those of sites, of nodes, of codes, of waste, each by number. false: there are no more.
+ */
 bool rows_next(struct rows *rows, struct row *row);
 /* Do its rows exist, name what exists, and fill their bytes? (Of opened recordings all
  * do.) */

@@ -66,6 +66,14 @@ const struct ul_snapshot *timeline_last(const struct recording *r) {
   return best;
 }
 
+const struct ul_snapshot *timeline_worse(const struct recording *r) {
+  const struct ul_snapshot *last = timeline_last(r);
+  const struct ul_snapshot *most = recording_snapshot(r, recording_header(r)->waste_slot);
+  bool worse = most && last && most->kind != UL_SNAPSHOT_FREE &&
+               most->waste_bytes / 2 > last->waste_bytes;
+  return worse ? most : NULL;
+}
+
 struct timeline timeline_load(const struct recording *r, bool peaks) {
   struct timeline t = {0};
   const struct ul_snapshot *s;
@@ -88,7 +96,7 @@ uint64_t timeline_unseen(const struct recording *r, const struct ul_snapshot *s)
   if (!s->row_bytes) return timeline_live_bytes(s);
   while (rows_next(&rows, &row))
     if (row.kind == UL_ROW_NODE) handed_up += row.bytes;
-  uint64_t least = s->least_bytes[UL_ROW_SITE];
+  uint64_t least = ul_row_least(s, UL_ROW_SITE);
   return handed_up < least ? handed_up : least - 1;
 }
 

@@ -12,6 +12,8 @@ const struct ul_snapshot *timeline_peak(const struct recording *r);
 /* The most live bytes there were. More than that snapshot's where one at the very peak
  * would have cost too much (header.missed_bytes). */
 uint64_t timeline_peak_bytes(const struct recording *r);
+/* The one of most waste, if that was more than twice the last one's; NULL: it was not. */
+const struct ul_snapshot *timeline_worse(const struct recording *r);
 /* The newest; NULL if there are none. */
 const struct ul_snapshot *timeline_last(const struct recording *r);
 

@@ -209,6 +209,7 @@ static void dump_end(struct dump *d) {
   number(d, "peak_slot", h->peak_slot);
   number(d, "missed_bytes", h->missed_bytes);
   number(d, "missed_ms", h->missed_ms);
+  number(d, "waste_slot", h->waste_slot);
   end(d);
 }
 
@@ -506,22 +507,25 @@ static void dump_snapshot(struct dump *d, uint64_t i, const struct ul_snapshot *
   number(d, "site_rows", s->rows[UL_ROW_SITE]);
   number(d, "node_rows", s->rows[UL_ROW_NODE]);
   number(d, "code_rows", s->rows[UL_ROW_CODE]);
-  number(d, "least_site_bytes", s->least_bytes[UL_ROW_SITE]);
-  number(d, "least_node_bytes", s->least_bytes[UL_ROW_NODE]);
-  number(d, "least_code_bytes", s->least_bytes[UL_ROW_CODE]);
+  number(d, "waste_rows", s->rows[UL_ROW_WASTE]);
+  number(d, "least_site_bytes", ul_row_least(s, UL_ROW_SITE));
+  number(d, "least_node_bytes", ul_row_least(s, UL_ROW_NODE));
+  number(d, "least_code_bytes", ul_row_least(s, UL_ROW_CODE));
+  number(d, "least_waste_bytes", ul_row_least(s, UL_ROW_WASTE));
+  number(d, "waste_bytes", s->waste_bytes);
   end(d);
 }
 
 static void dump_rows(struct dump *d, uint64_t i, const struct ul_snapshot *s) {
-  static const char *const of[] = {"site", "node", "code"};
+  static const char *const of[] = {"site", "node", "code", "site"};
   struct rows rows = rows_of(d->r, s);
   struct row row;
   while (rows_next(&rows, &row)) {
     begin(d, "row");
     number(d, "snapshot", i);
     number(d, of[row.kind], row.number);
-    number(d, "blocks", row.blocks);
-    number(d, "bytes", row.bytes);
+    number(d, row.kind == UL_ROW_WASTE ? "pinned" : "blocks", row.blocks);
+    number(d, row.kind == UL_ROW_WASTE ? "slack" : "bytes", row.bytes);
     end(d);
   }
 }

@@ -312,6 +312,10 @@ static void print_balance(const struct recording *r, const struct view_options *
   if (rest) print_row(o, rest, "rows below 1/100 of it (--all)");
   fprintf(o->out, "  %s= %12s  resident (RSS)%s\n", text_on(o, TEXT_STRONG),
           text_size(o, b.rss_bytes), text_off(o));
+  const struct ul_snapshot *worse = timeline_worse(r);
+  if (worse)
+    fprintf(o->out, "  At %s %s of the heap were resident but not live: ullage unused\n",
+            text_time(since_start(r, worse->ms)), text_size(o, worse->waste_bytes));
 }
 
 /* ---- text: sites --------------------------------------------------------------- */

@@ -1,6 +1,7 @@
 /* unused.c - `ullage unused`: retained, but not used (the model is in waste.c). */
 #include "answers/answers.h"
 #include "read/live.h"
+#include "read/timeline.h"
 #include "show/json.h"
 #include "show/text.h"
 
@@ -8,10 +9,21 @@
 
 #define TOP_TEXT 10u
 #define TOP_JSON 1000u
+#define TOP_THEN 5u
 #define UNPINNED "free, in arenas without any live block"
 
 static uint64_t pinned(const struct unused_site *s) {
   return s->pinned_pool + s->pinned_arena;
+}
+
+static uint64_t since_start(const struct recording *r, const struct unused_moment *m) {
+  uint64_t start = timeline_start_ms(r);
+  return m->at->ms > start ? m->at->ms - start : 0;
+}
+
+static size_t shown_then(const struct unused_moment *m, const struct view_options *o) {
+  size_t most = o->top ? o->top : o->all ? SIZE_MAX : TOP_THEN;
+  return m->count < most ? m->count : most;
 }
 
 static const char *evidence_name(enum ul_evidence e) {
@@ -70,6 +82,29 @@ static json_t *rest_object(const struct unused *u, size_t from) {
   return object;
 }
 
+/* A few of its sites: the end is what most questions are about. */
+static json_t *moment_object(const struct recording *r, const struct unused_moment *m,
+                             const struct view_options *o) {
+  if (!m->at) return json_null();
+  json_t *object = json_object(), *sites = json_array();
+  json_put(object, "seconds", json_seconds(since_start(r, m)));
+  json_put(object, "waste_bytes", json_bytes(m->waste_bytes));
+  json_put(object, "rss_bytes", json_bytes(m->at->rss_bytes));
+  json_put(object, "live_bytes", json_bytes(timeline_live_bytes(m->at)));
+  json_put(object, "free_bytes", json_bytes(m->free_bytes));
+  json_put(object, "slack_bytes", json_bytes(m->slack));
+  for (size_t i = 0; i < shown_then(m, o); i++) {
+    json_t *site = json_object();
+    json_put(site, "pinned_bytes", json_bytes(m->sites[i].pinned));
+    json_put(site, "slack_bytes", json_bytes(m->sites[i].slack));
+    json_put(site, "site", json_bytes(m->sites[i].site));
+    json_put(site, "stack", json_stack(o, m->sites[i].site));
+    json_array_append_new(sites, site);
+  }
+  json_put(object, "sites", sites);
+  return object;
+}
+
 static int print_json(const struct recording *r, const struct unused *u,
                       const struct view_options *o) {
   json_t *evidence = json_object();
@@ -82,6 +117,7 @@ static int print_json(const struct recording *r, const struct unused *u,
   json_begin(&j, o);
   json_member(&j, "totals", totals_object(u));
   json_member(&j, "evidence", evidence);
+  json_member(&j, "most", moment_object(r, &u->most, o));
   json_list(&j, "sites");
   for (size_t i = 0; i < n; i++)
     json_site(&j, site_object(&u->sites[i]), u->sites[i].site);
@@ -146,6 +182,20 @@ static void print_evidence(const struct recording *r, const struct unused *u,
                     "evidence in this recording.\n");
 }
 
+static void print_then(const struct recording *r, const struct unused_moment *m,
+                       const struct view_options *o) {
+  text_heading(o, "AT THE MOMENT OF MOST WASTE", "  %s: %s resident but not live",
+               text_time(since_start(r, m)), text_size(o, m->waste_bytes));
+  print_row(o, m->free_bytes, "free blocks in used pools");
+  print_row(o, m->slack, "slack: usable but not requested");
+  for (size_t i = 0; i < shown_then(m, o); i++) {
+    fprintf(o->out, "\n %3zu   %spin %s%s; slack %s\n", i + 1, text_on(o, TEXT_STRONG),
+            text_size(o, m->sites[i].pinned), text_off(o),
+            text_size(o, m->sites[i].slack));
+    text_stack(o, m->sites[i].site);
+  }
+}
+
 /* Worth a word where it is more than what survivors pin. */
 static void print_unpinned(const struct unused *u, const struct view_options *o) {
   if (u->unpinned_bytes > pinned(&u->total))
@@ -167,6 +217,9 @@ void unused_brief(struct recording *r, const struct view_options *o) {
   if (most && o->symbols)
     fprintf(o->out, "; most: %s by %s", text_size(o, unused_sum(most)),
             text_guilty(o, most->site));
+  if (unused_was_worse(u))
+    fprintf(o->out, "; at %s there were %s", text_time(since_start(r, &u->most)),
+            text_size(o, u->most.waste_bytes));
   fputc('\n', o->out);
   unused_free(u);
 }
@@ -189,6 +242,7 @@ static int print_text(const struct recording *r, const struct unused *u,
                  n < u->count && !o->all ? "; --all shows the rest" : "");
   for (size_t i = 0; i < n; i++)
     print_site(&u->sites[i], i + 1, o);
+  if (unused_was_worse(u) || (o->all && u->most.at)) print_then(r, &u->most, o);
   print_evidence(r, u, o);
   text_hints(o);
   return text_finish(o);

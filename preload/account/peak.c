@@ -24,13 +24,13 @@
  * moment reports once too often, or one step late. What is reported is exact: each
  * exchange of it adds the difference to what it was.
  *
- * The cost. Pictures may take 1/COST_SHARE of the processor time. When they have taken e times
- * that, a peak has to be e^2 times as much above the last picture as before; and the less
- * it is above, the deeper must be the fall: the product of both, in parts of 1/RISE, has
- * to be e^5. Small falls on the way up are then no end of a peak, but what is much higher
- * is taken at once. So a program that climbs over hundreds of falls through 10^5 call
- * sites pays little more than the share, and its last picture is still near the peak. The
- * highest sum without a picture is in the header (missed_bytes).
+ * The cost. Pictures may take 1/COST_SHARE of the processor time. When they have taken e
+ * times that, a peak has to be e^2 times as much above the last picture as before; and
+ * the less it is above, the deeper must be the fall: the product of both, in parts of
+ * 1/RISE, has to be e^5. Small falls on the way up are then no end of a peak, but what is
+ * much higher is taken at once. So a program that climbs over hundreds of falls through
+ * 10^5 call sites pays little more than the share, and its last picture is still near the
+ * peak. The highest sum without a picture is in the header (missed_bytes).
  *
  * Who falls while another takes the picture waits for it: else the others had freed what
  * is to be seen before the walk comes to it. */

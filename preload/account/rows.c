@@ -16,6 +16,7 @@
 #include "account/rows.h"
 
 #include "account/recursion.h"
+#include "account/waste.h"
 #include "base/meta.h"
 #include "recording/recording.h"
 #include "recording/table.h"
@@ -39,7 +40,7 @@ struct array {
   void *at;
   size_t bytes;
 };
-static struct array site_sums, node_sums, code_sums, met, made, text;
+static struct array site_sums, node_sums, code_sums, waste_sums, met, made, text;
 static size_t sites, nodes, codes, rows;
 
 static uint64_t most_blocks; /* live at any snapshot so far */
@@ -67,6 +68,7 @@ void rows_done(void) {
   give(&site_sums);
   give(&node_sums);
   give(&code_sums);
+  give(&waste_sums);
   give(&met);
   give(&made);
   give(&text);
@@ -162,9 +164,10 @@ static unsigned log2_of(uint64_t n) {
   return 63 - (unsigned)__builtin_clzll(n | 1);
 }
 
-/* The least that has a row, so that about `most` of the sums have one. */
-static uint64_t share(const struct ul_snapshot *s, const struct array *sums, size_t n,
-                      size_t most) {
+/* The least that has a row is two to the power of this, so that about `most` of the sums
+ * have one. */
+static uint8_t share(const struct ul_snapshot *s, const struct array *sums, size_t n,
+                     size_t most) {
   size_t bins[LOG2_BINS] = {0}, have = 0;
   const struct sum *sum = sums->at;
   for (size_t i = 1; i < n; i++)
@@ -173,7 +176,7 @@ static uint64_t share(const struct ul_snapshot *s, const struct array *sums, siz
   unsigned coarsest = log2_of(s->live_bytes / UL_ROWS_COARSEST), k = LOG2_BINS;
   while (k > finest && (k > coarsest || have + bins[k - 1] <= most))
     have += bins[--k];
-  return UINT64_C(1) << k;
+  return (uint8_t)k;
 }
 
 /* ---- nodes and codes ----------------------------------------------------------- */
@@ -280,9 +283,10 @@ static uint8_t *put_rows(uint8_t *to, const struct row *row, uint32_t n) {
   return to;
 }
 
-/* Rows of sites and nodes do not overlap; those of codes do. */
+/* Rows of sites and nodes do not overlap, nor those of waste; those of codes do. */
 static bool take_all(const struct ul_snapshot *s) {
-  size_t most = s->live_bytes / s->least_bytes[UL_ROW_SITE] + UL_NODE_RESERVED + codes;
+  size_t most = (s->live_bytes >> s->least_log2[UL_ROW_SITE]) + UL_NODE_RESERVED + codes +
+                2 * UL_ROWS_COARSEST;
   return take(&node_sums, nodes, sizeof(struct node_sums)) &&
          take(&met, nodes / 64, sizeof(uint64_t)) &&
          take(&code_sums, codes, sizeof(struct sum)) &&
@@ -294,19 +298,42 @@ uint64_t rows_room(const struct ul_snapshot *s) {
   return ROOM_LEAST + ROOM_STACK * sites + ROOM_BLOCK * most_blocks;
 }
 
-bool rows_make(struct ul_snapshot *s) {
+/* Of sites, in what their blocks keep; no memory, no rows. */
+static void make_waste_rows(struct ul_snapshot *s) {
+  struct waste *by_site = take(&waste_sums, sites, sizeof *by_site);
+  size_t before = rows;
+  int64_t all = 0;
+  if (!by_site) return;
+  waste_add(by_site, sites);
+  for (size_t i = 1; i < sites; i++)
+    all += by_site[i].pinned + by_site[i].slack;
+  unsigned log2 = log2_of((uint64_t)all / UL_ROWS_COARSEST);
+  for (uint32_t i = 1; i < sites; i++) {
+    struct waste w = by_site[i];
+    if (w.pinned + w.slack >= INT64_C(1) << log2 && !is_of_others(i))
+      add_row(i, &(struct sum){w.pinned, w.slack});
+  }
+  s->least_log2[UL_ROW_WASTE] = (uint8_t)log2;
+  s->rows[UL_ROW_WASTE] = (uint32_t)(rows - before);
+}
+
+static int64_t least(const struct ul_snapshot *s, enum ul_row_kind kind) {
+  return (int64_t)ul_row_least(s, kind);
+}
+
+bool rows_make(struct ul_snapshot *s, bool with_waste) {
   size_t most = rows_room(s) / SNAPSHOTS_WANTED / ROW_BYTES;
   nodes = table_count(UL_NODES);
   codes = table_count(UL_CODES);
   rows = 0;
-  uint64_t *least = s->least_bytes;
-  least[UL_ROW_SITE] = share(s, &site_sums, sites, most);
-  least[UL_ROW_NODE] = UINT64_C(1) << log2_of(s->live_bytes / UL_ROWS_COARSEST);
+  s->least_log2[UL_ROW_SITE] = share(s, &site_sums, sites, most);
+  s->least_log2[UL_ROW_NODE] = (uint8_t)log2_of(s->live_bytes / UL_ROWS_COARSEST);
   if (!take_all(s)) return false;
-  s->rows[UL_ROW_SITE] = site_rows((int64_t)least[UL_ROW_SITE]);
-  s->rows[UL_ROW_NODE] = node_rows((int64_t)least[UL_ROW_NODE]);
-  least[UL_ROW_CODE] = share(s, &code_sums, codes, most);
-  s->rows[UL_ROW_CODE] = code_rows((int64_t)least[UL_ROW_CODE]);
+  s->rows[UL_ROW_SITE] = site_rows(least(s, UL_ROW_SITE));
+  s->rows[UL_ROW_NODE] = node_rows(least(s, UL_ROW_NODE));
+  s->least_log2[UL_ROW_CODE] = share(s, &code_sums, codes, most);
+  s->rows[UL_ROW_CODE] = code_rows(least(s, UL_ROW_CODE));
+  if (with_waste) make_waste_rows(s);
   uint8_t *start = take(&text, rows, ROW_BYTES_MAX), *to = start;
   if (!start) return false;
   const struct row *row = made.at;

@@ -4,7 +4,9 @@
  * run so far, and at least COST_SHARE times as long as the last one took: so their
  * number grows with the logarithm of the run and their cost stays below 1 %.
  *
- * Which are kept: UL_SNAPSHOT_SLOTS, of which the newest peak and the final one.
+ * Which are kept: UL_SNAPSHOT_SLOTS, of which the newest peak, the final one and that of
+ * most waste, which says who keeps it (waste.c): a walk through the ledger, so it has to
+ * be more by 1/WASTE_RISE each time.
  * When all slots are taken, the timed one goes whose neighbours are closest
  * together for its age: old times become sparse, recent ones stay dense.
  *
@@ -31,6 +33,7 @@
 #include <string.h>
 
 enum { COST_SHARE = 200, ELAPSED_SHARE = 256, TRIES = 3 };
+enum { WASTE_RISE = 8, WASTE_LEAST = 1 << 20 };
 
 _Atomic uint64_t snapshot_due_ms = UINT64_MAX;
 static struct snapshot_wishes wishes = {.interval_ms = 10};
@@ -71,6 +74,7 @@ static uint32_t least_missed(uint64_t now) {
   unsigned n = timed_in_order(order);
   double least = 1e300;
   for (unsigned i = 1; i + 1 < n; i++) {
+    if (order[i] == recording->waste_slot) continue;
     double gap = (double)(slot_at(order[i + 1])->ms - slot_at(order[i - 1])->ms);
     double age = (double)(now - slot_at(order[i])->ms) + (double)now / 8 + 1;
     if (gap / age >= least) continue;
@@ -134,6 +138,27 @@ static bool count(struct ul_snapshot *s) {
   return false;
 }
 
+/* What is the heap's and resident, but not live; of the process as a whole the system
+ * says how much is resident. */
+static uint64_t waste_in(const struct ul_snapshot *s) {
+  uint64_t held = s->mapped_bytes;
+  if (s->rss_bytes && s->rss_bytes < held) held = s->rss_bytes;
+  return held > s->live_bytes ? held - s->live_bytes : 0;
+}
+
+static bool is_of_most_waste(const struct ul_snapshot *s) {
+  uint32_t last = recording->waste_slot;
+  uint64_t most = last == UINT32_MAX ? 0 : slot_at(last)->waste_bytes;
+  return s->kind == UL_SNAPSHOT_TIMED && s->waste_bytes >= WASTE_LEAST &&
+         s->waste_bytes > most + most / WASTE_RISE;
+}
+
+static bool wants_waste(const struct ul_snapshot *s) {
+  uint64_t unused = s->free_bytes + s->small_slack + s->large_slack;
+  if (s->kind == UL_SNAPSHOT_PEAK) return unused >= s->live_bytes / WASTE_RISE;
+  return is_of_most_waste(s);
+}
+
 /* Where more is live than there is room for, a second look may be luckier. */
 static void fill(struct ul_snapshot *slot, enum ul_snapshot_kind kind, uint64_t now) {
   struct ul_snapshot s;
@@ -144,7 +169,8 @@ static void fill(struct ul_snapshot *slot, enum ul_snapshot_kind kind, uint64_t 
     fits = account_take(&s);
   }
   s.rss_bytes = residency_rss();
-  if (!counted || !rows_make(&s) || !place_rows(&s, slot)) say_bare(&s);
+  s.waste_bytes = waste_in(&s);
+  if (!counted || !rows_make(&s, wants_waste(&s)) || !place_rows(&s, slot)) say_bare(&s);
   rows_done();
   *slot = s;
 }
@@ -193,6 +219,7 @@ static void take_locked(struct heap *h, enum ul_snapshot_kind kind) {
   slot->kind = UL_SNAPSHOT_FREE;
   fill(slot, kind, now);
   sequence(slot);
+  if (is_of_most_waste(slot) && slot->rows[UL_ROW_WASTE]) recording->waste_slot = i;
   uint64_t cost_ns = os_thread_ns() - begin;
   if (kind == UL_SNAPSHOT_PEAK) {
     if (recording->peak_slot != UINT32_MAX) drop(slot_at(recording->peak_slot));
@@ -243,7 +270,7 @@ void snapshot_take(struct heap *h, enum ul_snapshot_kind kind) {
 void snapshot_reset(void) {
   for (uint32_t i = 0; i < slots(); i++)
     memset(slot_at(i), 0, sizeof(struct ul_snapshot));
-  recording->peak_slot = UINT32_MAX;
+  recording->peak_slot = recording->waste_slot = UINT32_MAX;
   rows_reset();
   peak_reset();
 }

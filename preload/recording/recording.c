@@ -35,7 +35,7 @@ static void describe_geometry(struct ul_header *h, uint32_t (*class_bytes)(unsig
   h->arena_bytes = UL_ARENA_BYTES;
   h->unit_bytes = UL_UNIT_BYTES;
   h->classes = UL_CLASSES;
-  h->peak_slot = UINT32_MAX;
+  h->peak_slot = h->waste_slot = UINT32_MAX;
   for (unsigned c = 1; c < UL_CLASSES; c++)
     h->class_bytes[c] = class_bytes(c);
 }

@@ -161,6 +161,21 @@ def test_unused(recorder):
     assert near(survivor["sole_pinned_bytes"], waste(result)["pinned"][1], 0.02)
 
 
+def test_waste_before_the_end_is_remembered(recorder):
+    result = recorder.run(program("waste"), "before", strict=False)
+    (_, function, size), = [line.split() for line in result.text().splitlines()]
+    answer = recorder.answer("unused")
+    assert answer["totals"]["pinned_bytes"] < 1 << 20
+    most = answer["most"]
+    assert most["waste_bytes"] > int(size)
+    assert most["live_bytes"] < most["rss_bytes"] / 4
+    top = most["sites"][0]
+    assert blamed(top, function, "waste.c", marked_line("waste.c", function))
+    assert near(top["pinned_bytes"], int(size), 0.05)
+    assert "AT THE MOMENT OF MOST WASTE" in recorder.text("unused")
+    assert "of the heap were resident but not live" in recorder.text("report")
+
+
 @pytest.mark.short
 @pytest.mark.parametrize("mode", ["spike", "never", "churn", "large", "across", "many", "crowd"])
 def test_peak(recorder, mode):
@@ -200,7 +215,7 @@ def test_what_no_stack_holds_is_in_the_rows_of_functions(recorder):
         assert by_code[codes[int(offset)]] == int(size)
     assert len(rows) < 2048
     sites = [size for kind, _, _, size in rows if kind == 0]
-    assert min(sites) >= final["least_bytes"][0] > 64
+    assert min(sites) >= 1 << final["least_log2"][0] > 64
 
 
 def test_peak_of_a_child_is_its_own(recorder):

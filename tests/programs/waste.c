@@ -1,4 +1,5 @@
 /* waste.c - memory that is retained and not used, from known functions.
+ *   waste before    120 MB are pinned for a while, then all is freed
  * Prints "what function bytes". */
 #include "common.h"
 #include <malloc.h>
@@ -46,7 +47,35 @@ static NOINLINE void untouched(void) {
   printf("untouched untouched %d\n", 9 << 20);
 }
 
-int main(void) {
+enum { OLD = 120000, LONG_MS = 300 };
+static void *olds[OLD];
+static NOINLINE void *old_survivor(void) {
+  return malloc(1000); /* MARK old_survivor */
+}
+static NOINLINE void *old_transient(void) {
+  return malloc(1000);
+}
+static NOINLINE void pin_before(void) {
+  for (int i = 0; i < OLD; i++) {
+    olds[i] = i % 16 ? old_transient() : old_survivor();
+    memset(olds[i], 1, 1000);
+  }
+  for (int i = 0; i < OLD; i++)
+    if (i % 16) free(olds[i]);
+  for (int ms = 0; ms < LONG_MS; ms += 10) { /* who allocates now and then is measured */
+    sleep_ms(10);
+    free(keep(malloc(100)));
+  }
+  for (int i = 0; i < OLD; i += 16)
+    free(olds[i]);
+  printf("before old_survivor %d\n", OLD / 16 * 15 * 1000);
+}
+
+int main(int argc, char **argv) {
+  if (argc > 1 && !strcmp(argv[1], "before")) {
+    pin_before();
+    return 0;
+  }
   pin();
   slack();
   untouched();

@@ -69,7 +69,7 @@ static void describe_program(struct build *b) {
   h->state = UL_STATE_EXITED;
   h->end_ms = 10000;
   h->depth_limit = 64;
-  h->peak_slot = UINT32_MAX;
+  h->peak_slot = h->waste_slot = UINT32_MAX;
 }
 
 struct build *build_new(void) {
@@ -224,7 +224,6 @@ uint32_t build_snapshot(struct build *b, enum ul_snapshot_kind kind, uint64_t ms
                            .kind = kind,
                            .ms = ms,
                            .row = b->tables[UL_ROWS].count,
-                           .least_bytes = {1, 1, 1},
                            .live_bytes = live_bytes,
                            .live_blocks = 1,
                            .rss_bytes = rss_bytes,

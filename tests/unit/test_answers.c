@@ -173,7 +173,7 @@ static void rows_left_out_are_not_zeros(void **state) {
   uint32_t small = build_site(b, (uint64_t[]){0x401000, 0});
   for (uint32_t i = 0; i < 40; i++) {
     uint32_t slot = build_snapshot(b, UL_SNAPSHOT_TIMED, i * 100, 1 << 24, 1 << 25);
-    ((struct ul_snapshot *)build_at(b, UL_SNAPSHOTS, slot))->least_bytes[0] = 1024;
+    ((struct ul_snapshot *)build_at(b, UL_SNAPSHOTS, slot))->least_log2[0] = 10;
     if (i % 2)
       build_row(b, small, 1, 1030);
     else

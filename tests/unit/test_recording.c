@@ -162,6 +162,9 @@ static void headers_are_checked(void **state) {
   b->header.command_count = 0;
   b->header.peak_slot = 20;
   assert_refused(b, "peak");
+  b->header.peak_slot = UINT32_MAX;
+  b->header.waste_slot = 20;
+  assert_refused(b, "most waste");
   build_free(b);
 }
 
@@ -225,6 +228,7 @@ static void elements_are_checked(void **state) {
   REFUSE(UL_SNAPSHOTS, 3, struct ul_snapshot, row_bytes, 5, "snapshot 3");
   REFUSE(UL_SNAPSHOTS, 3, struct ul_snapshot, rows[UL_ROW_SITE], 3, "snapshot 3");
   REFUSE(UL_SNAPSHOTS, 3, struct ul_snapshot, rows[UL_ROW_NODE], 1, "snapshot 3");
+  REFUSE(UL_SNAPSHOTS, 3, struct ul_snapshot, rows[UL_ROW_WASTE], 1, "snapshot 3");
   REFUSE(
       UL_ROWS, 0, struct { uint8_t number; }, number, 99, "snapshot 0");
   REFUSE(
