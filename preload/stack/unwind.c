@@ -25,21 +25,24 @@ struct memory {
   const struct unwind_registers *registers; /* NULL: a made-up frame */
   uint64_t ip;                              /* of the made-up frame */
   bool informed;                            /* unwind information was found */
-  struct module_unwind module;              /* of the frame asked about last */
-  uint64_t readable[PAGES];                 /* pages, by the low bits of their number */
+  /* What is readable around the unwind table of the module asked about last: words begin
+   * below table + room. */
+  uint64_t table, room;
+  uint64_t readable[PAGES]; /* pages, by the low bits of their number */
 };
 
 static uint64_t *known_page(struct memory *m, uint64_t page) {
   return &m->readable[page / OS_PAGE % PAGES];
 }
 
+static bool read_table(const struct memory *m, uint64_t address, uint64_t *value) {
+  if (address - m->table >= m->room) return false;
+  memcpy(value, (const void *)address, 8);
+  return true;
+}
+
 static bool read_word(struct memory *m, uint64_t address, uint64_t *value) {
   uint64_t page = address & PAGE_MASK;
-  uint64_t bytes = m->module.table_end - m->module.table_start;
-  if (bytes >= 8 && address - m->module.table_start <= bytes - 8) {
-    memcpy(value, (const void *)address, 8);
-    return true;
-  }
   if (page == 0) return false;
   uint64_t *known = known_page(m, page);
   uint64_t last = (address + 7) & PAGE_MASK;
@@ -129,7 +132,9 @@ static int find_proc_info(unw_addr_space_t as, unw_word_t ip, unw_proc_info_t *i
   struct memory *m = arg;
   struct module_unwind at;
   if (!module_find(ip, &at) || !at.eh_frame_hdr) return -UNW_ENOINFO;
-  m->module = at; /* its code is on the stack, so it stays mapped */
+  uint64_t bytes = at.table_end - at.table_start;
+  m->table = at.table_start; /* its code is on the stack, so it stays mapped */
+  m->room = bytes >= 8 ? bytes - 7 : 0;
   const struct eh_frame_hdr *h = (const void *)at.eh_frame_hdr;
   if (h->version != 1 || h->eh_frame_encoding != PCREL_SDATA4 ||
       h->count_encoding != UDATA4 || h->table_encoding != DATAREL_SDATA4)
@@ -159,15 +164,17 @@ static int no_dynamic_info(unw_addr_space_t as, unw_word_t *address, void *arg) 
 static int access_mem(unw_addr_space_t as, unw_word_t address, unw_word_t *value,
                       int writing, void *arg) {
   struct memory *m = arg;
+  uint64_t word;
   (void)as;
   if (writing) return -UNW_EINVAL;
-  if (!m->registers && is_fake(address)) {
+  if (read_table(m, address, &word))
+    *value = word;
+  else if (!m->registers && is_fake(address))
     *value = fake_word(address);
-    return 0;
-  }
-  uint64_t word;
-  if (!read_word(m, address, &word)) return -UNW_EINVAL;
-  *value = word;
+  else if (read_word(m, address, &word))
+    *value = word;
+  else
+    return -UNW_EINVAL;
   return 0;
 }
 

@@ -12,8 +12,9 @@ from harness import PRELOAD, ULLAGE, execute, program, tool
 FEW, MANY = 10_000, 60_000
 
 
-def instructions(directory, name, *arguments, record="yes"):
+def instructions(directory, name, *arguments, record="yes", only=()):
     r = execute(["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null",
+                 *(f"--toggle-collect={function}" for function in only),
                  program(name), *map(str, arguments)],
                 env={"ULLAGE_FILE": str(directory / "r.ull"), "ULLAGE_RECORD": record,
                      "ULLAGE_SCAN": "no", "ULLAGE_SNAPSHOT_MS": "3600000"})
@@ -53,6 +54,16 @@ def test_instructions_a_new_frame(tmp_path):
     few, many = a_pair(tmp_path, 4, fresh=3), a_pair(tmp_path, 4, fresh=23)
     print(f"a pair with 3 new frames: {few:.0f}, a new frame: {(many - few) / 20:.1f}")
     assert (many - few) / 20 < 110
+
+
+@pytest.mark.short
+@needs_valgrind
+def test_instructions_to_learn_a_rule(tmp_path):
+    """Only what learning its rule from libunwind costs."""
+    few = instructions(tmp_path, "places_linked", only=["rule_learn"])
+    many = instructions(tmp_path, "places_linked", "more", only=["rule_learn"])
+    print(f"a rule: {(many - few) / 64:.0f}")
+    assert 100 < (many - few) / 64 < 7500
 
 
 @pytest.mark.short
