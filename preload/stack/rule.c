@@ -201,11 +201,14 @@ rule rule_learn(uint64_t ip) {
   return r;
 }
 
+/* Rules lie in the order of their addresses, modulo the size, but for a probe or two:
+ * those of a range are in as many slots, and what of these is taken without a gap. */
 static void forget_in(struct rule_table *t, uint64_t start, uint64_t end) {
-  for (uint64_t i = 0; i <= t->mask; i++) {
-    struct rule_slot *slot = &t->slots[i];
-    uint64_t ip = rule_address(atomic_load_explicit(&slot->ip, memory_order_relaxed));
-    if (ip - start >= end - start || !atomic_load(&slot->rule)) continue;
+  for (uint64_t n = 0; n <= t->mask; n++) {
+    struct rule_slot *slot = &t->slots[(rule_home(t, start) + n) & t->mask];
+    uint64_t key = atomic_load_explicit(&slot->ip, memory_order_relaxed);
+    if (key == 0 && n >= end - start) return;
+    if (rule_address(key) - start >= end - start || !atomic_load(&slot->rule)) continue;
     atomic_store_explicit(&slot->rule, 0, memory_order_relaxed);
     known--;
   }

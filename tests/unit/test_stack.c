@@ -231,6 +231,10 @@ static void test_a_million_rules(void **state) {
   recurse(3, entry);
   assert_whole();
   before = rule_count() - ADDRESSES;
+  rule_forget(code + 5000, code + 6000);
+  assert_int_equal(rule_count(), before + ADDRESSES - 1000);
+  for (uint64_t i = 4900; i < 6100; i++)
+    assert_int_equal(!rule_find(rule_current(), code + i), i >= 5000 && i < 6000);
   rule_forget(code, code + ADDRESSES);
   assert_int_equal(rule_count(), before);
   assert_int_equal(stub_fallbacks(UL_FB_RULES_FULL), 0);
