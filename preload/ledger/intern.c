@@ -4,7 +4,8 @@
  * lines of 16 slots; which line a word begins at, and a tag of it, are other bits of the
  * hash.
  *
- *     slot    31..27 tag    26..0 number; 0: empty, and the tag is the page's depth
+ *     slot    tag (of at least 5 bits)    number: `bits` bits; 0: empty, and the tag is
+ * the page's depth
  *
  * A page's depth is how many bits of their hashes its words have in common. Words are
  * entered at the first empty slot from their line on, and slots never become empty again
@@ -31,9 +32,7 @@
 #include <stdatomic.h>
 
 enum { SLOTS = 16, LINES = 16, PROBES = 4 };
-enum { NUMBER_BITS = 27, DEPTH_MAX = 28 };
-#define NUMBER ((1u << NUMBER_BITS) - 1)
-#define FROZEN (31u << NUMBER_BITS)
+enum { DEPTH_MAX = 28 };
 
 struct page {
   _Alignas(64) _Atomic uint32_t slots[LINES][SLOTS];
@@ -57,12 +56,12 @@ static uint64_t place_of(uint64_t hash, unsigned bits) {
   return hash >> 1 >> (63 - bits);
 }
 
-static uint32_t tag_of(uint64_t hash) {
-  return (uint32_t)hash << NUMBER_BITS;
+static uint32_t tag_of(const struct intern *t, uint64_t hash) {
+  return (uint32_t)hash << t->bits;
 }
 
 static unsigned line_of(uint64_t hash, unsigned probe) {
-  return ((unsigned)(hash >> 5) + probe) % LINES;
+  return ((unsigned)(hash >> 16) + probe) % LINES;
 }
 
 static uint64_t *word_at(const struct intern *t, uint32_t number) {
@@ -73,8 +72,16 @@ static uint64_t word_of(const struct intern *t, uint32_t number) {
   return __atomic_load_n(word_at(t, number), __ATOMIC_RELAXED);
 }
 
-static uint32_t empty_at(unsigned depth) {
-  return depth << NUMBER_BITS;
+static uint32_t empty_at(const struct intern *t, unsigned depth) {
+  return depth << t->bits;
+}
+
+static uint32_t frozen(const struct intern *t) {
+  return UINT32_MAX << t->bits;
+}
+
+static uint32_t number_in(const struct intern *t, uint32_t slot) {
+  return slot & ~frozen(t);
 }
 
 static struct page *page_in(uint64_t entry) {
@@ -85,8 +92,8 @@ static unsigned depth_in(uint64_t entry) {
   return entry & 63;
 }
 
-static bool is_empty(uint32_t slot) {
-  return !(slot & NUMBER);
+static bool is_empty(const struct intern *t, uint32_t slot) {
+  return !number_in(t, slot);
 }
 
 /* ---- entering ------------------------------------------------------------------ */
@@ -98,13 +105,15 @@ struct wish {
 };
 
 static bool has(const struct intern *t, uint32_t slot, const struct wish *w) {
-  return !((slot ^ tag_of(w->hash)) & ~NUMBER) && word_of(t, slot & NUMBER) == w->word;
+  return !((slot ^ tag_of(t, w->hash)) & frozen(t)) &&
+         word_of(t, number_in(t, slot)) == w->word;
 }
 
 static bool take_number(const struct intern *t, struct wish *w, bool locked) {
-  if (table_count(t->table) >= t->most) return false;
+  uint32_t end = 1u << t->bits;
+  if (table_count(t->table) >= end) return false;
   uint32_t n = locked ? table_append(t->table, 1) : table_next(t->table, 1);
-  if (n >= t->most) return false;
+  if (n >= end) return false;
   w->mine = n;
   __atomic_store_n(word_at(t, n), w->word, __ATOMIC_RELAXED);
   return true;
@@ -121,15 +130,15 @@ static uint32_t enter(struct intern *t, struct wish *w) {
     _Atomic uint32_t *line = page_in(entry)->slots[line_of(w->hash, probe)];
     for (unsigned i = 0; i < SLOTS; i++) {
       uint32_t slot = atomic_load_explicit(&line[i], memory_order_acquire);
-      while (is_empty(slot)) {
-        if (w->look || slot != empty_at(depth_in(entry)) || probe >= PROBES) return 0;
+      while (is_empty(t, slot)) {
+        if (w->look || slot != empty_at(t, depth_in(entry)) || probe >= PROBES) return 0;
         if (!w->mine && !take_number(t, w, false)) return 0;
         if (atomic_compare_exchange_strong_explicit(
-                &line[i], &slot, tag_of(w->hash) | w->mine, memory_order_acq_rel,
+                &line[i], &slot, tag_of(t, w->hash) | w->mine, memory_order_acq_rel,
                 memory_order_acquire))
           return w->mine;
       }
-      if (has(t, slot, w)) return slot & NUMBER;
+      if (has(t, slot, w)) return number_in(t, slot);
     }
   }
   return 0;
@@ -143,7 +152,7 @@ static void fill(struct page *p, uint32_t slot) {
 }
 
 /* Pages come from pieces of memory that are a quarter of all before, within bounds. */
-static struct page *page_new(unsigned depth) {
+static struct page *page_new(const struct intern *t, unsigned depth) {
   enum { LEAST = 64 << 10, MOST = 4 << 20 };
   static struct page *next, *end;
   static size_t all;
@@ -156,16 +165,17 @@ static struct page *page_new(unsigned depth) {
     next = piece;
     end = piece + bytes / sizeof *piece;
   }
-  fill(next, empty_at(depth));
+  fill(next, empty_at(t, depth));
   return next++;
 }
 
-static void enter_again(struct page *p, uint32_t number, uint64_t hash) {
+static void enter_again(const struct intern *t, struct page *p, uint32_t number,
+                        uint64_t hash) {
   for (unsigned probe = 0;; probe++) {
     _Atomic uint32_t *line = p->slots[line_of(hash, probe)];
     for (unsigned i = 0; i < SLOTS; i++) {
-      if (!is_empty(atomic_load_explicit(&line[i], memory_order_relaxed))) continue;
-      atomic_store_explicit(&line[i], tag_of(hash) | number, memory_order_release);
+      if (!is_empty(t, atomic_load_explicit(&line[i], memory_order_relaxed))) continue;
+      atomic_store_explicit(&line[i], tag_of(t, hash) | number, memory_order_release);
       return;
     }
   }
@@ -179,7 +189,7 @@ static struct intern_directory *directory_new(unsigned bits) {
 
 static bool begin(struct intern *t) {
   struct intern_directory *d = directory_new(0);
-  struct page *p = page_new(0);
+  struct page *p = page_new(t, 0);
   if (!d || !p) return false;
   d->pages[0] = (uint64_t)p;
   atomic_store_explicit(&t->directory, d, memory_order_release);
@@ -198,12 +208,12 @@ static struct intern_directory *doubled(struct intern *t, struct intern_director
 }
 
 /* Nothing is entered into it any more; its slots. */
-static const uint32_t *freeze(struct page *p) {
+static const uint32_t *freeze(const struct intern *t, struct page *p) {
   static uint32_t slots[LINES * SLOTS];
   for (unsigned i = 0; i < LINES * SLOTS; i++) {
     _Atomic uint32_t *at = &p->slots[i / SLOTS][i % SLOTS];
     uint32_t slot = atomic_load_explicit(at, memory_order_acquire);
-    while (is_empty(slot) && !atomic_compare_exchange_strong(at, &slot, FROZEN)) {
+    while (is_empty(t, slot) && !atomic_compare_exchange_strong(at, &slot, frozen(t))) {
     }
     slots[i] = slot;
   }
@@ -213,13 +223,13 @@ static const uint32_t *freeze(struct page *p) {
 static void share_out(const struct intern *t, uint64_t entry, struct page *upper) {
   unsigned depth = depth_in(entry);
   struct page *lower = page_in(entry);
-  const uint32_t *slots = freeze(lower);
-  fill(lower, empty_at(depth + 1));
+  const uint32_t *slots = freeze(t, lower);
+  fill(lower, empty_at(t, depth + 1));
   for (unsigned i = 0; i < LINES * SLOTS; i++) {
-    if (is_empty(slots[i])) continue;
-    uint32_t number = slots[i] & NUMBER;
+    if (is_empty(t, slots[i])) continue;
+    uint32_t number = number_in(t, slots[i]);
     uint64_t hash = hash_of(word_of(t, number));
-    enter_again(place_of(hash, depth + 1) & 1 ? upper : lower, number, hash);
+    enter_again(t, place_of(hash, depth + 1) & 1 ? upper : lower, number, hash);
   }
 }
 
@@ -240,7 +250,7 @@ static bool split(struct intern *t, uint64_t hash) {
   uint64_t entry = d->pages[place_of(hash, d->bits)];
   if (depth_in(entry) == DEPTH_MAX) return false;
   if (depth_in(entry) == d->bits && !(d = doubled(t, d))) return false;
-  struct page *upper = page_new(depth_in(entry) + 1);
+  struct page *upper = page_new(t, depth_in(entry) + 1);
   if (!upper) return false;
   share_out(t, entry, upper);
   lead_to(d, place_of(hash, d->bits), entry, upper);

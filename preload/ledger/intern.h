@@ -12,10 +12,9 @@
 struct intern_directory;
 struct intern {
   enum ul_table table;
-  uint32_t most; /* numbers; at most INTERN_MOST */
+  unsigned bits; /* of a number, at most 27: there are fewer than 2^bits */
   struct intern_directory *_Atomic directory;
 };
-#define INTERN_MOST ((1u << 27) - 1)
 
 /* The number of `word`, which is not 0; 0 when there is no room for it. It is larger than
  * all numbers that were known when it was first asked for. Any thread. */

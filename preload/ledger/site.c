@@ -22,9 +22,10 @@
 
 uint32_t site_depth_limit = WALK_DEPTH_MAX, site_stacks_limit = UL_SITES_MAX;
 
-static struct intern codes = {.table = UL_CODES, .most = INTERN_MOST};
-static struct intern nodes = {.table = UL_NODES, .most = INTERN_MOST};
-static struct intern sites = {.table = UL_SITES, .most = UL_SITES_MAX};
+static struct intern codes = {.table = UL_CODES, .bits = 26};
+static struct intern nodes = {.table = UL_NODES, .bits = 27};
+static struct intern sites = {.table = UL_SITES, .bits = 24};
+_Static_assert(UL_SITES_MAX == 1 << 24, "as many bits as an entry has");
 
 /* ---- what a heap remembers ----------------------------------------------------- */
 

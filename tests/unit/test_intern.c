@@ -58,7 +58,7 @@ static int start(void **state) {
   room = 1;
   limit = ROOM;
   appended = 0;
-  table = (struct intern){.table = UL_NODES, .most = INTERN_MOST};
+  table = (struct intern){.table = UL_NODES, .bits = 27};
   return 0;
 }
 
@@ -107,10 +107,12 @@ static void what_finds_no_room_has_no_number(void **state) {
 
 static void no_more_than_so_many(void **state) {
   (void)state;
-  table.most = 100;
+  table.bits = 7;
   for (uint64_t i = 0; i < 300; i++)
-    assert_int_equal(intern(&table, trie_word(i)), i < 99 ? i + 1 : 0);
-  assert_int_equal(count, 100);
+    assert_int_equal(intern(&table, trie_word(i)), i < 127 ? i + 1 : 0);
+  assert_int_equal(count, 128);
+  for (uint64_t i = 0; i < 300; i++)
+    assert_int_equal(intern_find(&table, trie_word(i)), i < 127 ? i + 1 : 0);
 }
 
 /* ---- together ------------------------------------------------------------------ */
