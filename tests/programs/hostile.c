@@ -150,7 +150,7 @@ static void handle(int number, void (*f)(int), int flags) {
 /* From two places of one frame. */
 static NOINLINE void signal_myself(void) {
   long result, thread = gettid();
-  if (turn % 2)
+  if (turn / 2 % 2)
     __asm__ volatile("syscall; nop"
                      : "=a"(result)
                      : "0"(SYS_tkill), "D"(thread), "S"(SIGUSR1)
@@ -166,7 +166,7 @@ static NOINLINE void signal_myself(void) {
 /* So far in that the words of the stack as it was then remain, when the next signal comes
  * further out. */
 static NOINLINE void signal_myself_further_in(void) {
-  char far[2000];
+  char far[48 * 1024];
   USE(far);
   signal_myself();
   USE(far);
@@ -177,7 +177,7 @@ static NOINLINE void interrupted(long depth) {
   if (depth > 0)
     interrupted(depth - 1);
   else
-    ways[turn / 2 % 2]();
+    ways[(turn + 1) / 2 % 2]();
   allocate(depth);
 }
 
@@ -321,7 +321,7 @@ static NOINLINE void shifted(size_t bytes) {
   static void (*const ways[])(void) = {lower, upper};
   char *shift = alloca(bytes);
   USE(shift);
-  for (int i = 0; i < 4; i++)
+  for (volatile int i = 0; i < 4; i++)
     ways[i % 2]();
 }
 
