@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from harness import PRELOAD, ULLAGE, execute, program, tool
+from harness import BUILD, PRELOAD, ULLAGE, execute, program, tool
 
 FEW, MANY = 10_000, 60_000
 
@@ -22,6 +22,31 @@ def instructions(directory, name, *arguments, record="yes", only=()):
         pytest.skip("valgrind cannot read what this compiler writes")
     assert r.status == 0
     return int(re.search(rb"Collected : (\d+)", r.stderr)[1])
+
+
+def busy_functions(directory, pairs, record):
+    """(object file of ullage, function) of what takes an instruction a pair or more."""
+    out = directory / "callgrind.out"
+    r = execute(["valgrind", "--tool=callgrind", "--compress-strings=no",
+                 f"--callgrind-out-file={out}", program("pairs_linked"), str(pairs), "4"],
+                env={"ULLAGE_FILE": str(directory / "r.ull"), "ULLAGE_RECORD": record,
+                     "ULLAGE_SCAN": "no", "ULLAGE_SNAPSHOT_MS": "3600000"})
+    assert r.status == 0
+    cost, function, of_call = {}, None, False
+    for line in out.read_text().splitlines():
+        if line.startswith("fn="):
+            function = line[3:]
+        elif line.startswith("calls="):
+            of_call = True
+        elif re.match(r"[+*\d-]\S* \d+$", line):
+            if not of_call:
+                cost[function] = cost.get(function, 0) + int(line.split()[1])
+            of_call = False
+    objects = sorted((BUILD / "preload" / "libullage.so.p").glob("*.o"))
+    for line in execute(["nm", "-A", "-P", "--defined-only", *objects]).text().splitlines():
+        path, symbol = line.split(maxsplit=2)[:2]
+        if cost.get(symbol, 0) >= pairs:
+            yield path.rpartition("/")[2].split(".")[0], symbol
 
 
 def a_pair(directory, depth, fresh=0, record="yes"):
@@ -45,6 +70,17 @@ def test_instructions_a_pair(tmp_path):
     assert off + 100 < shallow < 390  # it did record
     assert off < 205
     assert (deep - shallow) / 40 < 5
+
+
+@needs_valgrind
+def test_without_a_recording_nothing_of_the_profiler_runs(tmp_path):
+    """Entry points and the heap, for each pair, and nobody else."""
+    recorded = set(busy_functions(tmp_path, MANY, "yes"))
+    off = set(busy_functions(tmp_path, MANY, "no"))
+    assert ("free", "free") in off, off
+    assert recorded - off
+    assert not {(name, f) for name, f in off
+                if name not in ("malloc", "free") and not name.startswith("heap_")}
 
 
 @pytest.mark.short
