@@ -473,6 +473,7 @@ enum ul_stop { /* why the recording stops before the program */
 enum ul_feature {
   UL_FEATURE_INHERITED = 1 << 0, /* a forked child: inherited_sites and the like */
   UL_FEATURE_VERDICTS = 1 << 1,  /* of each block; and UL_DRAGS */
+  UL_FEATURE_LIMITS = 1 << 2,    /* limits */
 };
 
 enum ul_evidence { UL_EVIDENCE_NONE, UL_EVIDENCE_PAGEMAP, UL_EVIDENCE_MINCORE };
@@ -541,6 +542,12 @@ struct ul_misuse {
   uint64_t ms;
 }; /* 32 bytes */
 
+/* Bytes that the process may have, by its control group, by RLIMIT_AS and RLIMIT_DATA,
+ * and that there are; UINT64_MAX: no limit. */
+struct ul_limits {
+  uint64_t group, address_space, data, machine;
+};
+
 struct ul_header {
   char magic[8];
   uint32_t version;
@@ -596,6 +603,10 @@ struct ul_header {
   uint32_t waste_slot; /* in UL_SNAPSHOTS: the one of most waste; UINT32_MAX: none */
   struct ul_amount inherited;      /* live at the fork */
   struct ul_amount inherited_lost; /* of it, at the scan: in no verdict */
+  uint64_t ppid_start;             /* as pid_start; 0: not known */
+  struct ul_limits limits;         /* UL_FEATURE_LIMITS */
+  uint32_t programs_before;        /* that were executed in this process, and recorded */
+  uint32_t reserved;
   struct ul_table_head table[32];
   uint64_t fallbacks[UL_FB_SLOTS];
   struct ul_scan scan;

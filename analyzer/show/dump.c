@@ -179,6 +179,12 @@ static void dump_program(struct dump *d) {
   number(d, "inherited_blocks", h->inherited.blocks);
   number(d, "inherited_lost_bytes", h->inherited_lost.bytes);
   number(d, "inherited_lost_blocks", h->inherited_lost.blocks);
+  number(d, "ppid_start", h->ppid_start);
+  number(d, "programs_before", h->programs_before);
+  number(d, "limit_group", h->limits.group);
+  number(d, "limit_address_space", h->limits.address_space);
+  number(d, "limit_data", h->limits.data);
+  number(d, "machine_bytes", h->limits.machine);
   number(d, "depth_limit", h->depth_limit);
   end(d);
   for (uint32_t i = 0; (argument = recording_argument(d->r, i)); i++) {

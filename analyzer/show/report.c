@@ -77,6 +77,20 @@ static json_t *exit_object(const struct recording *r) {
   return object;
 }
 
+static json_t *limit(uint64_t bytes) {
+  return bytes == UINT64_MAX ? json_null() : json_bytes(bytes);
+}
+
+static json_t *limits_object(const struct ul_header *h) {
+  if (!(h->features & UL_FEATURE_LIMITS)) return json_null();
+  json_t *object = json_object();
+  json_put(object, "group_bytes", limit(h->limits.group));
+  json_put(object, "address_space_bytes", limit(h->limits.address_space));
+  json_put(object, "data_bytes", limit(h->limits.data));
+  json_put(object, "machine_bytes", limit(h->limits.machine));
+  return object;
+}
+
 static json_t *program_object(const struct recording *r) {
   const struct ul_header *h = recording_header(r);
   json_t *object = json_object(), *command = json_array();
@@ -88,7 +102,11 @@ static json_t *program_object(const struct recording *r) {
   json_put(object, "directory", json_text(recording_text(r, h->directory)));
   json_put(object, "pid", json_integer(h->pid));
   json_put(object, "ppid", json_integer(h->ppid));
+  json_put(object, "pid_start", json_bytes(h->pid_start));
+  json_put(object, "ppid_start", h->ppid_start ? json_bytes(h->ppid_start) : json_null());
   json_put(object, "forked", json_boolean(h->forked));
+  json_put(object, "programs_before", json_bytes(h->programs_before));
+  json_put(object, "limits", limits_object(h));
   json_put(object, "seconds", json_seconds(run_ms(r)));
   json_put(object, "started", json_real((double)h->start_real_ns / 1e9));
   json_put(object, "exit", exit_object(r));
@@ -268,12 +286,33 @@ static void print_deepbind(const struct recording *r, const struct view_options 
             text_plural(n, "object was", "objects were"));
 }
 
+/* Only what there is a limit of. */
+static void print_limits(const struct ul_header *h, const struct view_options *o) {
+  const struct {
+    uint64_t bytes;
+    const char *of;
+  } limits[] = {{h->limits.group, "for its control group"},
+                {h->limits.address_space, "of address space"},
+                {h->limits.data, "of data"},
+                {h->limits.machine, "in the machine"}};
+  bool any = false;
+  if (!(h->features & UL_FEATURE_LIMITS)) return;
+  for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
+    if (limits[i].bytes == UINT64_MAX) continue;
+    fprintf(o->out, "%s%s %s", any ? ", " : "  limits       ",
+            text_size(o, limits[i].bytes), limits[i].of);
+    any = true;
+  }
+  if (any) fputc('\n', o->out);
+}
+
 static void print_totals(const struct recording *r, const struct sites *s,
                          const struct view_options *o) {
   const struct ul_header *h = recording_header(r);
   fprintf(o->out, "\n  command      %s\n", text_command(r, COMMAND_BYTES));
   fprintf(o->out, "  process      %" PRId32 "%s\n", h->pid,
           h->forked ? ", forked without exec" : "");
+  print_limits(h, o);
   fprintf(o->out, "  recording    %s (%s)\n", text_escaped(recording_path(r)),
           text_size(o, recording_file_bytes(r)));
   fprintf(o->out, "  allocations  %s of %s, %s frees, %s temporary (%s)\n",

@@ -44,18 +44,21 @@ static bool name_numbered(char to[PATH_MAX], const char *path, const char *mark,
  * exec? `ullage run` has made way for its own: what cannot be read is of another user
  * that we were. */
 static bool is_ours(const char *path) {
-  struct ul_header header;
+  struct ul_header header = {0};
   int fd = os_open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
   if (fd < 0) return fd == -EACCES && settings.main_pid;
   ssize_t n = os_read_all(fd, &header, sizeof header, 0);
   os_close(fd);
-  return n == sizeof header && !memcmp(header.magic, UL_MAGIC, sizeof header.magic) &&
-         header.pid == recording->pid && header.pid_start == recording->pid_start;
+  bool ours = n == sizeof header &&
+              !memcmp(header.magic, UL_MAGIC, sizeof header.magic) &&
+              header.pid == recording->pid && header.pid_start == recording->pid_start;
+  if (ours) recording->programs_before = header.programs_before + 1;
+  return ours;
 }
 
 /* The first of path.1, path.2, ... that is not there. */
-static bool free_name(const char *path, char *result) {
-  for (unsigned i = 1; i < NAME_TRIES; i++) {
+static bool free_name(const char *path, unsigned most, char *result) {
+  for (unsigned i = 1; i <= most; i++) {
     if (!name_numbered(result, path, ".", i, "")) return false;
     if (os_access(result, F_OK) != 0) return true;
   }
@@ -65,9 +68,11 @@ static bool free_name(const char *path, char *result) {
 static int open_at(const char *path) {
   int error = recording_open(path, settings.mode);
   if (error != -EEXIST || !is_ours(path)) return error;
+  /* A program that executes itself again and again leaves no more than children may. */
   char earlier[PATH_MAX];
-  if (!free_name(path, earlier) || os_rename(path, earlier) != 0) return -EEXIST;
-  return recording_open(path, settings.mode);
+  error = free_name(path, settings.children_max, earlier) ? os_rename(path, earlier)
+                                                          : os_unlink(path);
+  return error ? -EEXIST : recording_open(path, settings.mode);
 }
 
 static int open_as_child(void) {
@@ -75,7 +80,7 @@ static int open_as_child(void) {
   if (!name_numbered(path, settings.file, ".", (unsigned)recording->pid, ""))
     return -ENAMETOOLONG;
   int error = open_at(path);
-  if (error == -EEXIST && free_name(path, other))
+  if (error == -EEXIST && free_name(path, NAME_TRIES, other))
     error = recording_open(other, settings.mode);
   return error;
 }

@@ -25,6 +25,7 @@
  * not there (quarantined), and what they had on their stacks. */
 #include "process/process.h"
 
+#include "account/limits.h"
 #include "account/residency.h"
 #include "account/snapshot.h"
 #include "base/lock.h"
@@ -498,6 +499,7 @@ static void finish_child(bool scans) {
   if (keep) {
     /* For the scan the others are stopped. */
     settle(scans || has_one_thread(), true);
+    limits_note();
     if (!recording_stopped()) tell_all(scans && !scanned);
   } else if (child_fold()) {
     recording_discard();
@@ -629,6 +631,7 @@ static void start_recording(void) {
   struct busy_before before = busy_enter(BUSY_LOADING);
   stack_start();
   busy_leave(before);
+  if (file_is_main()) limits_note(); /* before they are met */
   on_exit(at_exit, NULL);
   process_snapshot(heap_mine()); /* where everything begins */
 }

@@ -49,10 +49,14 @@ bool recording_begin(uint32_t (*class_bytes)(unsigned)) {
   return true;
 }
 
-/* Field 22 of /proc/self/stat; the second field may hold blanks and parentheses. */
-static uint64_t process_start(void) {
-  char line[1024];
-  if (os_slurp("/proc/self/stat", line, sizeof line) <= 0) return 0;
+/* Field 22 of /proc/PID/stat; the second field may hold blanks and parentheses. */
+static uint64_t process_start(int pid) {
+  char line[1024], room[32];
+  struct text name = TEXT_IN(room);
+  text_put(&name, "/proc/");
+  text_put_number(&name, (unsigned)pid);
+  text_put(&name, "/stat");
+  if (os_slurp(room, line, sizeof line) <= 0) return 0;
   const char *p = strrchr(line, ')');
   for (int field = 2; p && field < 22; field++)
     p = strchr(p + 1, ' ');
@@ -80,9 +84,11 @@ static void identify_command(void) {
 }
 
 void recording_identify(void) {
+  int before = recording->pid, parent = os_parent();
+  recording->ppid_start = parent == before ? recording->pid_start : process_start(parent);
+  recording->ppid = parent;
   recording->pid = os_pid();
-  recording->ppid = os_parent();
-  recording->pid_start = process_start();
+  recording->pid_start = process_start(recording->pid);
   if (recording->command_count) return; /* a fork: the same program */
   recording->program = text_of_link("/proc/self/exe");
   recording->directory = text_of_link("/proc/self/cwd");

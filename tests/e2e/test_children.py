@@ -1,5 +1,7 @@
 """A forked child is what it did since the fork."""
 
+import resource
+
 import pytest
 
 from harness import find, marked_line, program
@@ -70,3 +72,43 @@ def test_what_children_lost_is_known_of_all(recorder):
     lines = folded(recorder)
     assert [int(lost) for _, _, lost in lines] == [99 * 1024] * 4
     assert all(5 << 20 <= int(peak) < 6 << 20 for _, peak, _ in lines)
+
+
+@pytest.mark.short
+def test_recordings_make_a_tree(recorder):
+    """Who is whose child is in the files alone."""
+    recorder.run("/bin/sh", "-c", f"{program('heirs')} work 1; exit 0", strict=False)
+    sh, = [Recording(p).header for p in recorder.recordings() if p == recorder.file]
+    others = [Recording(p).header for p in recorder.children()]
+    child, = [h for h in others if h["inherited_sites"]]
+    parent, = [h for h in others if not h["inherited_sites"]] or [None]
+    assert (child["forked"], child["programs_before"]) == (1, 0)
+    assert child["ppid_start"] > 0
+    if parent:
+        assert (child["ppid"], child["ppid_start"]) == (parent["pid"], parent["pid_start"])
+        assert (parent["ppid"], parent["ppid_start"]) == (sh["pid"], sh["pid_start"])
+
+
+@pytest.mark.short
+def test_program_that_executes_itself_leaves_few_recordings(recorder):
+    """heirs, after a chain of ten shells."""
+    shells = 'n=$1; [ $n = 0 ] && exec "$2" idle 0; exec /bin/sh -c "$0" "$0" $((n - 1)) "$2"'
+    env = {"ULLAGE_CHILDREN_MAX": "3"}
+    r = recorder.run("/bin/sh", "-c", shells, shells, "10", program("heirs"), env=env, strict=False)
+    assert r.status == 0
+    assert len(recorder.children()) == 3
+    assert recorder.answer("report")["program"]["programs_before"] == 11
+
+
+@pytest.mark.short
+def test_limits_are_in_the_recording(recorder):
+    limit = 8 << 30
+    recorder.run(program("heirs"), "idle", "0", strict=False,
+                 preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit)))
+    limits = recorder.answer("report")["program"]["limits"]
+    assert limits["address_space_bytes"] == limit
+    assert limits["data_bytes"] is None
+    with open("/proc/meminfo", encoding="ascii") as f:
+        assert limits["machine_bytes"] == int(f.readline().split()[1]) << 10
+    assert limits["group_bytes"] is None or limits["group_bytes"] > 1 << 20
+    assert "8.0 GiB of address space" in recorder.text("report")
