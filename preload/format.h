@@ -224,18 +224,21 @@ struct ul_large {
   uint32_t reserved;
 }; /* 64 bytes */
 
-/* Ledger entry: one word for a live block, 0 for anything else.
+/* Ledger entry: one word for each block that can be live.
  *
  *     63..61 family   60..48 slack   47..24 birth   23..0 site
+ *
+ * Bit 63 says that one lives. If none does, site and birth are those of the block that
+ * was here last, or 0: not known.
  *
  * slack = usable - requested bytes, at most UL_SLACK_MAX by the choice of classes
  * (class.h) and by realloc; birth is a 24-bit float of milliseconds: exact below
  * 2^19 ms (8.7 minutes), later a relative precision of 2^-18. Births compare
  * as the times they stand for. */
 #define UL_SLACK_MAX 0x1fffu
+#define UL_ENTRY_LIVE (UINT64_C(1) << 63)
 enum ul_family {
-  UL_FAMILY_NONE,
-  UL_FAMILY_MALLOC,
+  UL_FAMILY_MALLOC = 4,
   UL_FAMILY_NEW,
   UL_FAMILY_NEW_ARRAY,
   UL_FAMILY_ALIGNED
@@ -245,6 +248,9 @@ static inline uint64_t ul_entry(uint32_t site, uint32_t birth, uint32_t slack,
                                 enum ul_family family) {
   return (uint64_t)site | (uint64_t)birth << 24 | (uint64_t)slack << 48 |
          (uint64_t)family << 61;
+}
+static inline int ul_entry_is_live(uint64_t e) {
+  return (e & UL_ENTRY_LIVE) != 0;
 }
 static inline uint32_t ul_entry_site(uint64_t e) {
   return e & 0xffffff;
@@ -535,8 +541,8 @@ enum ul_misuse_kind {
 };
 #define UL_MISUSE_SITES 8
 struct ul_misuse {
-  uint32_t site; /* of the call; 0: this place is not in use */
-  uint32_t reserved;
+  uint32_t site;      /* of the call; 0: this place is not in use */
+  uint32_t allocated; /* site of the first block; 0: not known */
   uint64_t count;
   uint64_t address; /* of the first */
   uint64_t ms;

@@ -27,7 +27,7 @@ __attribute__((noinline)) bool entry_unrecord(struct heap *h, struct spot s, voi
 static __attribute__((noinline, cold)) void misused(enum ul_misuse_kind kind,
                                                     const void *p, struct entrance e) {
   struct heap *h = entry_heap();
-  if (h) misuse_note(kind, p, entry_site(h, e));
+  if (h) misuse_note(kind, p, entry_site(h, e), ledger_origin(p));
 }
 
 /* Where there is no mapping the next allocator has nothing either. */
@@ -99,8 +99,9 @@ INLINE bool free_recorded(struct heap *h, struct pool *pool, uint32_t index, voi
   uint64_t *at = pool->entries + index, entry = *at;
   struct ledger_line was = {entry, pool->size - ul_entry_slack(entry), pool->size};
   struct ul_counter *c = ledger_counter_known(h, ul_entry_site(entry));
-  if (UNLIKELY(!entry || !c || snapshot_falls(h, was.requested))) return false;
-  *at = 0;
+  if (UNLIKELY(!ul_entry_is_live(entry) || !c || snapshot_falls(h, was.requested)))
+    return false;
+  ledger_end_life(at);
   bool temporary = ledger_forget_recent(h, p);
   ledger_count_out(h, c, &was, temporary);
   if (!temporary || UNLIKELY(ledger_is_heavy_out(c)))
@@ -215,7 +216,7 @@ static void *reallocate(hidden block, size_t size, struct entrance e) {
   }
   uint32_t site = entry_site(h, e);
   if (UNLIKELY(is_freed(s, reveal(block)))) {
-    misuse_note(UL_RESIZED_AFTER_FREE, reveal(block), site);
+    misuse_note(UL_RESIZED_AFTER_FREE, reveal(block), site, ledger_origin(reveal(block)));
     return copy(h, s, block, size, site);
   }
   enum heap_resizing how = heap_resizing(s, size);

@@ -199,7 +199,7 @@ static bool check_drags(struct recording *r) {
 static bool check_misuses(struct recording *r) {
   for (int i = 0; i < UL_MISUSES * UL_MISUSE_SITES; i++) {
     struct ul_misuse *m = &r->header.misuses[i];
-    if (site_exists(r, m->site) || m->site == UL_SITE_NONE) continue;
+    if (site_exists(r, m->site) && site_exists(r, m->allocated)) continue;
     if (!part_damaged(r, "misuse %d was at site %" PRIu32, i, m->site)) return false;
     *m = (struct ul_misuse){0};
   }
@@ -223,8 +223,7 @@ static bool check_mappings(struct recording *r) {
 
 static bool entry_possible(const struct recording *r, uint64_t e, uint64_t usable) {
   uint32_t site = ul_entry_site(e);
-  return site != UL_SITE_NONE && site_exists(r, site) &&
-         ul_entry_family(e) <= UL_FAMILY_ALIGNED && ul_entry_slack(e) <= usable;
+  return site != UL_SITE_NONE && site_exists(r, site) && ul_entry_slack(e) <= usable;
 }
 
 static bool check_entries(struct recording *r, uint64_t arena, unsigned unit,
@@ -232,6 +231,7 @@ static bool check_entries(struct recording *r, uint64_t arena, unsigned unit,
   uint64_t *e = part_at(r, UL_ENTRIES, p->entry);
   uint64_t usable = recording_block_bytes(r, p), blocks = recording_pool_blocks(r, p);
   for (uint64_t i = 0; i < blocks; i++) {
+    if (!ul_entry_is_live(e[i])) e[i] = 0; /* of which block it was is not asked for */
     if (e[i] == 0) continue;
     bool good = entry_possible(r, e[i], usable);
     if (p->class == UL_SPAN) good = good && e[1] <= usable;
@@ -290,6 +290,7 @@ static bool large_possible(const struct recording *r, const struct ul_large *l) 
 static bool check_larges(struct recording *r) {
   for (uint64_t i = 0; i < r->tables[UL_LARGES].count; i++) {
     struct ul_large *l = part_at(r, UL_LARGES, i);
+    if (!ul_entry_is_live(l->entry)) l->entry = 0;
     if (l->base == 0 || large_possible(r, l)) continue;
     if (!part_damaged(r,
                       "large block %" PRIu64 " at %" PRIx64 " (%" PRIu64

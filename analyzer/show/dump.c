@@ -126,7 +126,7 @@ static const char *const ends[] = {"running",  "killed", "exited",
 static const char *const stops[] = {"none", "no_space", "reopen", "full", "memory"};
 static const char *const evidences[] = {"none", "pagemap", "mincore"};
 static const char *const heap_states[] = {"owned", "quarantined"};
-static const char *const families[] = {"none", "malloc", "new", "new[]", "aligned"};
+static const char *const families[] = {"malloc", "new", "new[]", "aligned"};
 static const char *const kinds[] = {"free", "timed", "peak", "final"};
 static const char *const verdicts[] = {"none", "definite", "indirect", "possible",
                                        "reachable"};
@@ -456,7 +456,7 @@ static void dump_block(const struct live_block *b, void *context) {
   number(d, "usable", b->usable);
   number(d, "site", ul_entry_site(b->entry));
   number(d, "birth_ms", ul_birth_ms(ul_entry_birth(b->entry)));
-  NAME(d, "family", families, ul_entry_family(b->entry));
+  NAME(d, "family", families, ul_entry_family(b->entry) - UL_FAMILY_MALLOC);
   if (b->verdict) NAME(d, "verdict", verdicts, b->verdict);
   end(d);
 }

@@ -25,6 +25,8 @@ json_t *misuses_array(const struct recording *r, const struct view_options *o) {
       json_put(object, "seconds", json_seconds(place->ms));
       json_put(object, "site", json_bytes(place->site));
       json_put(object, "stack", json_stack(o, place->site));
+      json_put(object, "allocated_site", json_bytes(place->allocated));
+      json_put(object, "allocated_stack", json_stack(o, place->allocated));
       json_array_append_new(array, object);
     }
   }
@@ -52,6 +54,10 @@ void misuses_print(const struct recording *r, const struct view_options *o) {
       fprintf(o->out, "\n %3zu   %s%s%s\n", i + 1, text_on(o, TEXT_STRONG),
               text_plural(m.places[i]->count, "block", "blocks"), text_off(o));
       text_stack(o, m.places[i]->site);
+      if (!m.places[i]->allocated) continue;
+      fprintf(o->out, "       %s allocated\n",
+              m.places[i]->count > 1 ? "the first was" : "was");
+      text_stack(o, m.places[i]->allocated);
     }
   }
 }

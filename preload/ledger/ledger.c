@@ -262,16 +262,41 @@ void ledger_renew(struct heap *h, const struct ledger_line *was, hidden old,
   ledger_count_wide_in(h, c, site, requested, ledger_usable(s));
 }
 
+static const uint64_t *entry_around(const void *p) {
+  map_slot slot = map_lookup(p);
+  if (!slot) return NULL;
+  if (map_is_large(slot)) {
+    const struct large *l = map_large(slot);
+    return l->record ? &l->record->entry : NULL;
+  }
+  const struct pool *pool = arena_pool(map_arena(slot), p);
+  uint32_t index = pool->heap && pool->entries ? pool_index(pool, p) : UINT32_MAX;
+  return index < pool->end / (pool->size | !pool->size) ? pool->entries + index : NULL;
+}
+
+/* Under the lock no pool is opened or closed. */
+uint32_t ledger_origin(const void *p) {
+  uint64_t signals;
+  os_hold_signals(&signals);
+  arena_lock();
+  const uint64_t *entry = entry_around(p);
+  uint32_t site = entry ? ul_entry_site(*entry) : UL_SITE_NONE;
+  arena_unlock();
+  os_release_signals(signals);
+  return site;
+}
+
 static uint32_t entries_in(const struct pool *p) {
   uint32_t n = 0;
   for (uint32_t i = 0; i < p->end / p->size; i++)
-    n += p->entries[i] != 0;
+    n += ul_entry_is_live(p->entries[i]);
   return n;
 }
 
 static void check_pool(const struct pool *p) {
   for (const struct block *b = p->free; b; b = b->next)
-    invariant(!p->entries[pool_index(p, b)], "free block has no ledger entry");
+    invariant(!ul_entry_is_live(p->entries[pool_index(p, b)]),
+              "free block has no ledger entry");
   invariant(entries_in(p) <= p->live, "ledger entries <= live blocks");
 }
 

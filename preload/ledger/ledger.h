@@ -36,6 +36,9 @@ void ledger_renew(struct heap *h, const struct ledger_line *was, hidden old,
                   struct spot s, hidden block, size_t requested, uint32_t site,
                   enum ul_family family, uint64_t ms);
 
+/* Where the block at or around an address was allocated, or the one that was there last;
+ * UL_SITE_NONE: not known. Takes the arena lock. */
+uint32_t ledger_origin(const void *p);
 /* Could the block have an entry? */
 static inline bool ledger_covers(struct spot s) {
   return s.large ? s.large->record != NULL : s.pool->entries != NULL;

@@ -131,6 +131,12 @@ static inline size_t ledger_requested(struct spot s, uint64_t entry) {
   return s.pool->size - ul_entry_slack(entry);
 }
 
+/* Of the entry only the family goes, and the slack: whoever frees the block again is told
+ * where it came from. */
+static inline void ledger_end_life(uint64_t *slot) {
+  ((uint8_t *)slot)[sizeof *slot - 1] = 0;
+}
+
 /* ---- the two events ------------------------------------------------------------ */
 
 static inline void ledger_enter(struct heap *h, struct spot s, hidden block,
@@ -158,7 +164,7 @@ static inline void ledger_enter_pool(struct heap *h, struct pool *p, void *block
 static inline struct ledger_line ledger_line(struct spot s, const void *block) {
   const uint64_t *slot = ledger_slot(s, block);
   struct ledger_line line = {.usable = ledger_usable(s)};
-  if (UNLIKELY(!slot || !*slot)) return line;
+  if (UNLIKELY(!slot || !ul_entry_is_live(*slot))) return line;
   line.entry = *slot;
   line.requested = ledger_requested(s, line.entry);
   return line;
@@ -166,7 +172,7 @@ static inline struct ledger_line ledger_line(struct spot s, const void *block) {
 
 static inline void ledger_clear(struct heap *h, struct spot s, void *block,
                                 const struct ledger_line *was) {
-  *ledger_slot(s, block) = 0;
+  ledger_end_life(ledger_slot(s, block));
   if (UNLIKELY(s.large)) s.large->requested = 0;
   struct ul_counter *c = ledger_counter(h, ul_entry_site(was->entry));
   ledger_count_wide_out(h, c, was, ledger_forget_recent(h, block));

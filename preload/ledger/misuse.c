@@ -11,13 +11,15 @@ static bool claim(struct ul_misuse *m, uint32_t site) {
          found == site;
 }
 
-static void note(struct ul_misuse *places, const void *p, uint32_t site) {
+static void note(struct ul_misuse *places, const void *p, uint32_t site,
+                 uint32_t allocated) {
   for (unsigned i = 0; i < UL_MISUSE_SITES; i++) {
     struct ul_misuse *m = &places[i];
     if (!claim(m, site)) continue;
     if (__atomic_fetch_add(&m->count, 1, __ATOMIC_RELAXED)) return;
     m->address = (uint64_t)(uintptr_t)p;
     m->ms = recording_ms();
+    m->allocated = allocated;
     return;
   }
 }
@@ -35,8 +37,9 @@ bool misuse_any(void) {
   return false;
 }
 
-void misuse_note(enum ul_misuse_kind kind, const void *p, uint32_t site) {
+void misuse_note(enum ul_misuse_kind kind, const void *p, uint32_t site,
+                 uint32_t allocated) {
   fallback(counts[kind]);
   struct ul_header *h = site != UL_SITE_NONE ? table_header_rest() : NULL;
-  if (h) note(h->misuses + kind * UL_MISUSE_SITES, p, site);
+  if (h) note(h->misuses + kind * UL_MISUSE_SITES, p, site, allocated);
 }

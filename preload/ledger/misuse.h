@@ -7,9 +7,11 @@
 
 #include <stdbool.h>
 
-/* Count one. `site` is where it was called (site.h), or UL_SITE_NONE: not recorded. Any
- * thread, no lock. */
-void misuse_note(enum ul_misuse_kind kind, const void *p, uint32_t site);
+/* Count one. `site` is where it was called (site.h), or UL_SITE_NONE: not recorded;
+ * `allocated` where the block was allocated, or UL_SITE_NONE: not known. Any thread, no
+ * lock. */
+void misuse_note(enum ul_misuse_kind kind, const void *p, uint32_t site,
+                 uint32_t allocated);
 /* Has there been any, in this process? */
 bool misuse_any(void);
 #endif

@@ -110,7 +110,7 @@ static const uint64_t *settle(const uint64_t *strip, size_t words) {
 static void note_live(size_t first, const uint64_t *entries, uint32_t n) {
   struct found f = {.number = first};
   for (uint32_t i = 0; i < n; i++, f.number++)
-    if (entries[i]) {
+    if (ul_entry_is_live(entries[i])) {
       found_set_state(&f, CENSUS_LIVE);
       census.live++;
     }

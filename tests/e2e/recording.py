@@ -150,11 +150,11 @@ class Recording:
                 blocks = p["units"] * 16384 // size if size else int(p["units"] > 0)
                 for i in range(p["entry"], p["entry"] + blocks):
                     e = entries[i]
-                    if e:
+                    if e >> 63:
                         count(e, size - (e >> 48 & 0x1fff) if size else entries[i + 1],
                               (words[i // 32] >> i % 32 * 2 & 3) + 1)
         for l in self.elements("LARGES", "ul_large"):
-            if l["base"] and l["entry"]:
+            if l["base"] and l["entry"] >> 63:
                 count(l["entry"], l["requested_bytes"], l["verdict"])
         return totals
 

@@ -248,11 +248,11 @@ static void elements_are_checked(void **state) {
   REFUSE(UL_LARGES, 0, struct ul_large, base, 1, "large block 0");
   REFUSE(UL_LARGES, 0, struct ul_large, mapped_bytes, 4096, "large block 0");
   REFUSE(UL_LARGES, 0, struct ul_large, base, BUILD_HEAP, "overlap");
-  REFUSE(UL_LARGES, 0, struct ul_large, entry, 99, "large block 0");
+  REFUSE(UL_LARGES, 0, struct ul_large, entry, 99 | 1ull << 63, "large block 0");
   REFUSE(
-      UL_ENTRIES, 0, struct { uint64_t e; }, e, 99, "entry 0");
+      UL_ENTRIES, 0, struct { uint64_t e; }, e, 99 | 1ull << 63, "entry 0");
   REFUSE(
-      UL_ENTRIES, 0, struct { uint64_t e; }, e, 6 | 7ull << 61, "entry 0");
+      UL_ENTRIES, 0, struct { uint64_t e; }, e, 6 | 0x1fffull << 48 | 1ull << 63, "entry 0");
 #undef REFUSE
 }
 
@@ -262,7 +262,7 @@ static void running_recordings_are_forgiven(void **state) {
   struct build *b = build_example();
   b->header.state = UL_STATE_RUNNING;
   b->header.end_ms = 0;
-  *(uint64_t *)build_at(b, UL_ENTRIES, 0) = 99;
+  *(uint64_t *)build_at(b, UL_ENTRIES, 0) = 99 | UL_ENTRY_LIVE;
   ((struct ul_arena *)build_at(b, UL_ARENAS, 0))->pools[1].units = 60;
   ((struct ul_snapshot *)build_at(b, UL_SNAPSHOTS, 3))->sequence = 3;
   struct recording *r = open_built(b, 1);
@@ -287,7 +287,7 @@ static void threads_at_the_end_are_forgiven(void **state) {
     if (!r) fail_msg("%s", message);
     assert_int_equal(recording_unsettled(r), i);
     recording_close(r);
-    *(uint64_t *)build_at(b, UL_ENTRIES, i * 3) = 99;
+    *(uint64_t *)build_at(b, UL_ENTRIES, i * 3) = 99 | UL_ENTRY_LIVE;
   }
   assert_refused(b, "entry 6");
   build_free(b);
