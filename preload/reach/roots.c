@@ -126,14 +126,17 @@ static size_t count_lines(const char *text, const char *end) {
 }
 
 /* The text stays mapped: it is in the map it shows. */
-bool roots_load(void) {
+bool roots_load(const void *result, size_t result_bytes) {
   size_t bytes, mapped_bytes;
   const char *text = mapping_text("/proc/thread-self/maps", &bytes, &mapped_bytes);
   if (!text || bytes == 0) return false;
   const char *end = text + bytes;
   size_t need = count_lines(text, end) * sizeof *regions;
   regions = os_map(os_whole_pages(need), OS_PAGE, OS_TOOL);
-  if (!regions || !mapping_ours(&ours)) return false;
+  uintptr_t start = (uintptr_t)result;
+  if (!regions || !mapping_ours(&ours) ||
+      !mapping_ours_add(&ours, start, start + result_bytes))
+    return false;
   region_count = 0;
   loader_start = loader_end = 0;
   struct mapped m;

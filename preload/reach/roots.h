@@ -16,10 +16,10 @@ struct region {
   bool read, write, execute, shared, file, stack;
 };
 
-/* Only in the scan's own process: module state, not for threads.
- * false: /proc/self/maps cannot be read, or no memory: there are no roots and
- * so no verdicts. */
-bool roots_load(void);
+/* Only in the scan's own process: module state, not for threads. `result`: what it shares
+ * with the program, and is no root, though it may be full of addresses. false:
+ * /proc/self/maps cannot be read, or no memory: there are no roots and so no verdicts. */
+bool roots_load(const void *result, size_t result_bytes);
 /* The mapping around an address, or NULL. */
 const struct region *roots_region(uintptr_t address);
 /* The loader's own mappings: blocks allocated by code in there are dynamic TLS and the

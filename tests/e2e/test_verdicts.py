@@ -150,3 +150,11 @@ def test_limit_of_the_scan(recorder):
     recorder.run(program("leaks"), options=["--scan-limit=1000"])
     assert recorder.answer("leaks")["scan"]["limit_seconds"] == 1000
     assert recorder.run(program("leaks"), options=["--scan-limit=x"]).status == 2
+
+
+def test_what_the_scan_knows_is_no_root(recorder):
+    """The copy's result lies beside the first arena in half of the runs, and points to its
+    own end."""
+    for _ in range(12):
+        assert recorder.run(program("causes_O2"), "callers", strict=False).status == 0
+        assert recorder.answer("leaks")["totals"]["definite"]["blocks"] == 5000
