@@ -218,6 +218,17 @@ def test_what_no_stack_holds_is_in_the_rows_of_functions(recorder):
     assert min(sites) >= 1 << final["least_log2"][0] > 64
 
 
+def test_rows_of_all_snapshots_have_a_bound(recorder):
+    """With as many snapshots as time allows."""
+    recorder.run(program("rows"), "renew", "600000", strict=False, options=["--scan=no"],
+                 env={"ULLAGE_SNAPSHOT_MS": "1"})
+    recording = Recording(recorder.file)
+    count = {name: recording.header["table"][i]["count"]
+             for i, name in enumerate(FORMAT.tables)}
+    assert count["SITES"] >= 14_000 and count["ROWS"] > 0
+    assert count["ROWS"] <= 16 * count["SITES"] + 4 * 100_100 + (64 << 10)
+
+
 def test_peak_of_a_child_is_its_own(recorder):
     recorder.run(program("peak"), "fork", env={"ULLAGE_SNAPSHOT_MS": "3600000"})
     child, = recorder.answer("report")["children"]["recordings"]

@@ -1,6 +1,7 @@
 /* rows.c - memory that no single stack holds much of.
  *   scatter   16,384 stacks with a block of 64 bytes each
  *   nest      50 calls deep in itself, a block of 1 MB
+ *   rows renew N   100,000 blocks from 14,000 stacks, N of them renewed at random; no more
  * Prints for each "NAME OFFSET BYTES": OFFSET is the return address, in the program's own
  * file, of the call that leads there: in scatter(), and within nest(). */
 #include "common.h"
@@ -39,13 +40,29 @@ static NOINLINE void *nest(int depth) {
   return malloc(1000000);
 }
 
+enum { KEPT = 100000, FEWER = 14000 };
+static NOINLINE void renew(long times) {
+  static void *kept[KEPT];
+  unsigned random = 1;
+  for (long i = 0; i < times; i++) {
+    random = random * 1103515245 + 12345;
+    unsigned which = i < KEPT ? (unsigned)i : (random >> 8) % KEPT;
+    free(kept[which]);
+    kept[which] = enter((random >> 4) % FEWER);
+  }
+}
+
 static int find_base(struct dl_phdr_info *info, size_t bytes, void *unused) {
   (void)bytes, (void)unused;
   base = info->dlpi_addr;
   return 1; /* the program is the first */
 }
 
-int main(void) {
+int main(int argc, char **argv) {
+  if (argc > 2 && !strcmp(argv[1], "renew")) {
+    renew(atol(argv[2]));
+    return 0;
+  }
   setvbuf(stdout, NULL, _IONBF, 0);
   dl_iterate_phdr(find_base, NULL);
   scatter();
