@@ -175,4 +175,5 @@ void peak_reset(void) {
   set(&highest, 0);
   set(&reach, 0);
   atomic_store(&spent_ns, 0);
+  recording->missed_bytes = recording->missed_ms = 0;
 }
