@@ -255,9 +255,7 @@ static void print_stop(const struct recording *r, const struct view_options *o) 
       [UL_STOP_REOPEN] = "the file could not be opened again",
       [UL_STOP_FULL] = "a limit of the format was reached",
       [UL_STOP_MEMORY] = "there was no memory for ullage itself",
-      [UL_STOP_BOUND] =
-          "it and the recordings beside it have all the room that they may have "
-          "(ULLAGE_DISK)"};
+      [UL_STOP_BOUND] = "all that recordings may take is taken (ULLAGE_DISK)"};
   const struct ul_header *h = recording_header(r);
   if (h->stop == UL_STOP_NONE && h->tree_kib >> 31)
     fprintf(o->out, "  %sSome children are not recorded%s: %s\n", text_on(o, TEXT_BAD),

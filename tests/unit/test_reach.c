@@ -222,10 +222,22 @@ static NOINLINE int span(size_t bytes, uint32_t site) {
   return remember(p->base, p->entries);
 }
 
+/* In old memory there are words of which only the lower half was written since, with some
+ * number: where the lower half of an address is as small, they point there (seen once in
+ * 600 runs with 3 MiB). The next mapping lies below. */
+static void *map_where_no_number_leads(size_t bytes) {
+  const uint32_t small = 64 << 20;
+  for (;;) {
+    char *p = os_map(bytes, UL_ARENA_BYTES, OS_LARGE);
+    if ((uint32_t)(uintptr_t)p >= small && (uint32_t)(uintptr_t)(p + bytes) >= small)
+      return p;
+  }
+}
+
 static NOINLINE int large(size_t bytes, uint32_t site) {
   struct large *l = meta_alloc(sizeof *l);
   l->mapped = (bytes + PAGE - 1) & ~(size_t)(PAGE - 1);
-  l->base = os_map(l->mapped, UL_ARENA_BYTES, OS_LARGE);
+  l->base = map_where_no_number_leads(l->mapped);
   l->in_use = true;
   l->record_index = table_append(UL_LARGES, 1);
   l->record = table_at(UL_LARGES, l->record_index);
