@@ -187,11 +187,12 @@ uint32_t site_capture(struct heap *h, struct entrance e) {
   return site;
 }
 
-/* Codes and nodes are the same as before. */
+/* Codes and nodes are the same as before. The fork may have been in a handler that
+ * interrupted a capture, so the walks stay as they are. */
 void site_begin_anew(struct heap *h) {
   intern_begin_anew(&sites);
   if (!h) return;
   struct book *b = book_of(h);
   if (b->memory) memset(b->memory, 0, sizeof *b->memory);
-  walk_forget_all(&b->walks);
+  walk_forget_sites(&b->walks);
 }

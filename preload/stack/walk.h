@@ -103,10 +103,20 @@ static inline void walk_forget(struct walk *w) {
   w->guessed = false;
   w->deep = 0;
 }
-/* All: another thread, or one of them was left half done. */
-static inline void walk_forget_all(struct walks *all) {
+static inline void walk_forget_kept(struct walks *all) {
   all->kept.rsp = 0;
   all->kept.changed = NULL;
+}
+/* The caller's sites, and nothing else of them. */
+static inline void walk_forget_sites(struct walks *all) {
+  walk_forget_kept(all);
+  for (unsigned i = 0; all->all && i < SPANS; i++)
+    for (uint32_t k = 0; k < all->all[i].depth; k++)
+      all->all[i].frames[k].site = 0;
+}
+/* All: another thread, or one of them was left half done. */
+static inline void walk_forget_all(struct walks *all) {
+  walk_forget_kept(all);
   for (unsigned i = 0; all->all && i < SPANS; i++)
     walk_forget(&all->all[i]);
 }
