@@ -138,7 +138,7 @@ bool mapping_pages(int fd, uintptr_t start, size_t pages, uint64_t *bits) {
 
 static bool range_add(struct range_list *list, uintptr_t start, uintptr_t end,
                       enum range_owner owner) {
-  start &= ~(uintptr_t)(OS_PAGE - 1);
+  start = os_page_of(start);
   end = os_whole_pages(end);
   if (start >= end) return true;
   if (list->count == list->capacity) {

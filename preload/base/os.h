@@ -76,6 +76,11 @@ enum os_use { OS_ARENA, OS_LARGE, OS_TOOL, OS_USES };
 
 enum { OS_PAGE = 4096 };
 
+/* Where the page begins that the address lies in. */
+static inline uintptr_t os_page_of(uintptr_t address) {
+  return address & ~(uintptr_t)(OS_PAGE - 1);
+}
+
 static inline size_t os_whole_pages(size_t bytes) {
   return (bytes + OS_PAGE - 1) & ~(size_t)(OS_PAGE - 1);
 }

@@ -86,7 +86,7 @@ int os_discard(void *p, size_t bytes) {
 /* An advice that changes nothing, by a call that malloc makes anyway: a filter of system
  * calls lets it through. */
 bool os_is_mapped(const void *p) {
-  uintptr_t page = (uintptr_t)p & ~(uintptr_t)(OS_PAGE - 1);
+  uintptr_t page = os_page_of((uintptr_t)p);
   return os_call(SYS_madvise, page, OS_PAGE, MADV_WILLNEED) != -ENOMEM;
 }
 

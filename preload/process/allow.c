@@ -154,7 +154,7 @@ static bool allows(const struct sock_fprog *filter, uint32_t number) {
 static bool readable(const void *p, size_t bytes) {
   uintptr_t last = (uintptr_t)p + bytes - 1;
   for (uintptr_t at = (uintptr_t)p & ~(uintptr_t)7; at <= last;
-       at = (at | (OS_PAGE - 1)) + 1)
+       at = os_page_of(at) + OS_PAGE)
     if (!os_readable(at)) return false;
   return true;
 }

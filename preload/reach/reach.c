@@ -161,7 +161,7 @@ static void unreadable(int sig, siginfo_t *info, void *context) {
   const greg_t *state = ((const ucontext_t *)context)->uc_mcontext.gregs;
   if (state[REG_TRAPNO] != PAGE_FAULT || state[REG_ERR] & (STORE | FETCH))
     give_up(EFAULT);
-  uintptr_t page = (uintptr_t)info->si_addr & ~(uintptr_t)(OS_PAGE - 1);
+  uintptr_t page = os_page_of((uintptr_t)info->si_addr);
   const struct region *r = roots_region(page);
   uintptr_t end = page + OS_PAGE;
   if (sig == SIGSEGV && r && !r->read) end = r->end;

@@ -182,7 +182,7 @@ static bool worth_a_look(const struct region *r, uint64_t bits) {
 }
 
 static uintptr_t page_end(uintptr_t address, uintptr_t end) {
-  uintptr_t next = (address | (OS_PAGE - 1)) + 1;
+  uintptr_t next = os_page_of(address) + OS_PAGE;
   return next < end ? next : end;
 }
 
@@ -202,9 +202,9 @@ static void scan_touched(const struct region *r, uintptr_t start, uintptr_t end,
                          int pagemap, scan_function *scan) {
   uint64_t bits[BATCH];
   while (start < end) {
-    uintptr_t base = start & ~(uintptr_t)(OS_PAGE - 1);
+    uintptr_t base = os_page_of(start);
     uintptr_t stop = end - base > BATCH * OS_PAGE ? base + BATCH * OS_PAGE : end;
-    size_t pages = (stop - base + OS_PAGE - 1) / OS_PAGE;
+    size_t pages = os_whole_pages(stop - base) / OS_PAGE;
     if (mapping_pages(pagemap, base, pages, bits))
       scan_batch(r, bits, start, stop, scan);
     else
@@ -235,7 +235,7 @@ static uintptr_t scan_sparse(const struct region *r, uintptr_t start, uintptr_t 
                               .any_of = IS_PRESENT | IS_SWAPPED,
                               .wanted = IS_PRESENT | IS_SWAPPED | IS_FILE};
   while (start < end) {
-    request.start = start & ~(uintptr_t)(OS_PAGE - 1);
+    request.start = os_page_of(start);
     int n = os_ioctl(pagemap, PAGEMAP_SCAN_REQUEST, &request);
     if (n < 0 || request.walk_end <= request.start) break;
     for (int i = 0; i < n; i++) {

@@ -114,7 +114,7 @@ static void choose_length(int fd) {
   struct os_room room = {.longest = UINT64_MAX};
   bool known = os_room(fd, &room) == 0;
   longest = lesser(known ? 2 * tree_most(&room) : FIRST_LENGTH, room.longest);
-  longest &= ~(uint64_t)(OS_PAGE - 1);
+  longest = os_page_of(longest);
   length = lesser(longest, room.sparse ? FIRST_LENGTH : FIRST_WITHOUT_HOLES);
 }
 

@@ -51,7 +51,7 @@ static inline uint64_t span_word(uint64_t address) {
 /* What is certain of a stack with frames up to `rsp`: the page of the return address
  * below. At the top of a stack, nothing need be mapped at `rsp` itself. */
 static inline uint64_t span_last_page(uint64_t rsp) {
-  return (rsp - 8) & ~((uint64_t)OS_PAGE - 1);
+  return os_page_of(rsp - 8);
 }
 
 static inline bool span_holds(const struct span *s, uint64_t rsp) {

@@ -14,7 +14,6 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-#define PAGE_MASK (~(uint64_t)(OS_PAGE - 1))
 #define OWN_FRAMES 16u /* at most, below the caller of the entry point */
 
 /* ---- memory -------------------------------------------------------------------- */
@@ -42,10 +41,10 @@ static bool read_table(const struct memory *m, uint64_t address, uint64_t *value
 }
 
 static bool read_word(struct memory *m, uint64_t address, uint64_t *value) {
-  uint64_t page = address & PAGE_MASK;
+  uint64_t page = os_page_of(address);
   if (page == 0) return false;
   uint64_t *known = known_page(m, page);
-  uint64_t last = (address + 7) & PAGE_MASK;
+  uint64_t last = os_page_of(address + 7);
   if (*known != page && !os_readable(address & ~(uint64_t)7)) return false;
   if (last != page && !os_readable(last)) return false;
   *known = page;
@@ -271,7 +270,7 @@ static struct unwind_frame learn(uint64_t ip) {
   unw_cursor_t cursor;
   unw_word_t cfa, caller;
   unw_save_loc_t rbp;
-  *known_page(&m, ip & PAGE_MASK) = ip & PAGE_MASK; /* it runs */
+  *known_page(&m, os_page_of(ip)) = os_page_of(ip); /* it runs */
   if (init_remote(&cursor, space, &m) < 0) return frame;
   if (is_trampoline(&m, ip + 1)) { /* the address before is what its callee returns to */
     frame.kind = UNWIND_SIGNAL;
