@@ -19,6 +19,7 @@
 #include "heap/map.h"
 #include "ledger/ledger.h"
 #include "ledger/misuse.h"
+#include "ledger/sample.h"
 #include "ledger/site.h"
 #include "process/process.h"
 #include "recording/recording.h"
@@ -64,6 +65,29 @@ INLINE uint32_t entry_site(struct heap *h, struct entrance e) {
   return UL_SITE_EARLY;
 }
 
+INLINE bool entry_samples(void) {
+  return UNLIKELY(sample_bytes) && process_recording() && !thread_state.busy;
+}
+
+/* The same for an allocation of that size, which may be one without a stack. */
+INLINE uint32_t entry_site_of(struct heap *h, size_t size, struct entrance e) {
+  if (!entry_samples()) return entry_site(h, e);
+  if (UNLIKELY(sample_is_loader(entrance_ip(e)))) return UL_SITE_LOADER;
+  return sample_passes(h, size) ? sample_site : entry_site(h, e);
+}
+
+/* How an allocation without a stack goes on: as if its site were met again. `counter` is
+ * NULL where entry_site_of() has to say what it is. */
+INLINE struct site_again entry_unsampled(struct heap *h, size_t size, struct entrance e) {
+  struct site_again again = {NULL, sample_site};
+  if (!entry_samples() || UNLIKELY(book_of(h)->sample.left <= size) ||
+      UNLIKELY(sample_is_loader(entrance_ip(e))))
+    return again;
+  again.counter = ledger_counter_known(h, sample_site);
+  if (LIKELY(again.counter)) book_of(h)->sample.left -= size | !size;
+  return again;
+}
+
 enum entry_zero { AS_IT_IS, ZEROED };
 /* Above PTRDIFF_MAX glibc refuses, so that pointer differences stay defined. */
 void *entry_allocate(size_t size, size_t align, enum ul_family family,
@@ -82,6 +106,7 @@ INLINE void *entry_allocate_small(size_t size, enum ul_family family,
   struct heap *h = thread_state.heap;
   if (LIKELY(h && size <= UL_MEDIUM_MAX)) {
     struct site_again again = site_again(h, e);
+    if (UNLIKELY(!again.counter)) again = entry_unsampled(h, size, e);
     if (LIKELY(again.counter))
       return zero == ZEROED ? entry_zeroed_again(h, size, family, again)
                             : entry_allocate_again(h, size, family, again);

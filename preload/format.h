@@ -59,22 +59,22 @@
 /* ---- tables -------------------------------------------------------------------- */
 
 enum ul_table {
-  UL_TEXT,      /* bytes: NUL-terminated strings; offset 0 is "" */
-  UL_MODULES,   /* struct ul_module */
-  UL_CODES,     /* uint64_t: each return address of the call stacks once */
-  UL_NODES,     /* struct ul_node: callers, the trie of call stacks */
-  UL_SITES,     /* struct ul_site: the leaves of that trie */
-  UL_CHUNKS,    /* struct ul_chunk: whose counters, for which sites */
-  UL_COUNTERS,  /* struct ul_counter, UL_CHUNK_SITES for each chunk */
-  UL_ARENAS,    /* struct ul_arena */
-  UL_ENTRIES,   /* uint64_t ledger entries of blocks in pools */
-  UL_LARGES,    /* struct ul_large */
-  UL_SNAPSHOTS, /* struct ul_snapshot, a fixed number of slots */
-  UL_ROWS,      /* bytes: the rows of snapshots */
-  UL_HEAPS,     /* struct ul_heap_record: one for each thread heap */
-  UL_LEAKS,     /* struct ul_leak: what the scan at exit found */
-  UL_MAPPINGS,  /* struct ul_mapping: the address space at exit */
-  UL_CARRIES,   /* struct ul_carry: what counters have no room for */
+  UL_TEXT,          /* bytes: NUL-terminated strings; offset 0 is "" */
+  UL_MODULES,       /* struct ul_module */
+  UL_CODES,         /* uint64_t: each return address of the call stacks once */
+  UL_NODES,         /* struct ul_node: callers, the trie of call stacks */
+  UL_SITES,         /* struct ul_site: the leaves of that trie */
+  UL_CHUNKS,        /* struct ul_chunk: whose counters, for which sites */
+  UL_COUNTERS,      /* struct ul_counter, UL_CHUNK_SITES for each chunk */
+  UL_ARENAS,        /* struct ul_arena */
+  UL_ENTRIES,       /* uint64_t ledger entries of blocks in pools */
+  UL_LARGES,        /* struct ul_large */
+  UL_SNAPSHOTS,     /* struct ul_snapshot, a fixed number of slots */
+  UL_ROWS,          /* bytes: the rows of snapshots */
+  UL_HEAPS,         /* struct ul_heap_record: one for each thread heap */
+  UL_LEAKS,         /* struct ul_leak: what the scan at exit found */
+  UL_MAPPINGS,      /* struct ul_mapping: the address space at exit */
+  UL_CARRIES,       /* struct ul_carry: what counters have no room for */
   UL_VERDICT_WORDS, /* uint64_t: of each entry in UL_ENTRIES, the scan's verdict */
   UL_DRAGS,         /* struct ul_drag: which lost sites drag which along */
   UL_TABLES
@@ -146,7 +146,8 @@ struct ul_node {
 #define UL_SITE_NO_STACK 2u /* no stack could be had */
 #define UL_SITE_ULLAGE 3u   /* allocated on behalf of ullage itself */
 #define UL_SITE_OVERFLOW 4u /* the table of sites is full */
-#define UL_SITE_RESERVED 5u
+#define UL_SITE_LOADER 5u   /* of a sampled recording: allocated by the dynamic loader */
+#define UL_SITE_RESERVED 6u
 #define UL_SITES_MAX (1u << 24)
 struct ul_site {
   uint32_t parent; /* node */
@@ -480,6 +481,7 @@ enum ul_feature {
   UL_FEATURE_INHERITED = 1 << 0, /* a forked child: inherited_sites and the like */
   UL_FEATURE_VERDICTS = 1 << 1,  /* of each block; and UL_DRAGS */
   UL_FEATURE_LIMITS = 1 << 2,    /* limits */
+  UL_FEATURE_SAMPLED = 1 << 3,   /* sample_bytes, sample_site */
 };
 
 enum ul_evidence { UL_EVIDENCE_NONE, UL_EVIDENCE_PAGEMAP, UL_EVIDENCE_MINCORE };
@@ -624,10 +626,13 @@ struct ul_header {
   uint64_t confined_ms;
   struct ul_amount
       of_main; /* lost blocks that only main's frame held, which had called exit */
+  uint64_t sample_bytes; /* a stack was looked up once in so many (weight.h) */
+  uint32_t sample_site;  /* of all blocks whose stack was not */
 };
 
 static inline int ul_is_inherited(const struct ul_header *h, uint32_t site) {
-  return site < h->inherited_sites && (site >= UL_SITE_RESERVED || site == UL_SITE_EARLY);
+  return site < h->inherited_sites &&
+         (site >= UL_SITE_RESERVED || site == UL_SITE_EARLY || site == UL_SITE_LOADER);
 }
 
 _Static_assert(sizeof(struct ul_header) <= UL_HEADER_BYTES, "header");

@@ -214,7 +214,7 @@ static void *reallocate(hidden block, size_t size, struct entrance e) {
     errno = ENOMEM;
     return NULL;
   }
-  uint32_t site = entry_site(h, e);
+  uint32_t site = entry_site_of(h, size, e);
   if (UNLIKELY(is_freed(s, reveal(block)))) {
     misuse_note(UL_RESIZED_AFTER_FREE, reveal(block), site, ledger_origin(reveal(block)));
     return copy(h, s, block, size, site);

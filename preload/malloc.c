@@ -52,7 +52,7 @@ static __attribute__((noinline)) void *allocate(size_t size, size_t align,
     errno = ENOMEM;
     return NULL;
   }
-  return entry_allocate_at(h, size, align, family, zero, entry_site(h, e));
+  return entry_allocate_at(h, size, align, family, zero, entry_site_of(h, size, e));
 }
 
 /* The fast way when nothing is recorded. */

@@ -16,6 +16,7 @@
  * nothing below it is taken for a trend. */
 #include "answers/answers.h"
 #include "answers/sites.h"
+#include "read/estimate.h"
 #include "read/rows.h"
 #include "read/timeline.h"
 
@@ -56,7 +57,8 @@ static void add_rows(const struct recording *r, struct series *s) {
     struct rows rows = rows_of(r, shot);
     struct row row;
     while (rows_next(&rows, &row) && row.kind == UL_ROW_SITE)
-      s->samples[s->count++] = (struct sample){row.number, m, row.blocks, row.bytes};
+      if (!estimate_is_rest(r, row.number))
+        s->samples[s->count++] = (struct sample){row.number, m, row.blocks, row.bytes};
   }
 }
 

@@ -1,14 +1,21 @@
 #include "answers/sites.h"
 
 #include "read/blocks.h"
+#include "read/estimate.h"
 #include "read/rows.h"
 #include "read/timeline.h"
+#include "weight.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 struct loading {
   struct sites *sites;
   uint64_t start, duration;
+  double period; /* of a sampled recording, else 0 */
+  struct estimate {
+    double blocks, bytes;
+  } * estimates; /* of one, by site */
 };
 
 static unsigned generation(const struct loading *l, uint64_t ms) {
@@ -27,6 +34,11 @@ static void add_block(const struct live_block *b, void *context) {
   s->blocks++;
   s->bytes += b->requested;
   s->slack += b->usable - b->requested;
+  if (l->estimates) {
+    double weight = weight_of((double)b->requested, l->period);
+    l->estimates[s->site].blocks += weight;
+    l->estimates[s->site].bytes += weight * (double)b->requested;
+  }
   if (s->of_others && !recording_site_is_own(s->site))
     l->sites->inherited_bytes += b->requested;
   if (s->of_others) return;
@@ -85,6 +97,36 @@ static void add_counters(const struct recording *r, struct sites *s) {
   }
 }
 
+static void scale(uint64_t *n, double weight) {
+  *n = (uint64_t)llround((double)*n * weight);
+}
+
+static void estimate_site(const struct recording *r, const struct estimate *live,
+                          struct site_sum *s) {
+  struct site_count *c = &s->count;
+  struct ul_amount sampled = {c->allocations, c->allocated_bytes};
+  struct ul_amount made = estimate_of(r, s->site, sampled);
+  double weight = sampled.blocks ? (double)made.blocks / (double)sampled.blocks : 1;
+  uint64_t *const counts[] = {&c->allocations, &c->allocated_bytes, &c->frees,
+                              &c->freed_bytes, &c->temporary,       &c->lifetime_ms};
+  for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
+    scale(counts[i], weight);
+  if (s->blocks) scale(&s->slack, live->blocks / (double)s->blocks);
+  s->blocks = (uint64_t)llround(live->blocks);
+  s->bytes = (uint64_t)llround(live->bytes);
+}
+
+/* Where samples are all that is known of the sites, they become what they stand for, and
+ * the blocks without a stack are no site. What was summed up before stays exact. */
+static void estimate(const struct recording *r, const struct estimate *live,
+                     struct sites *s) {
+  for (size_t i = UL_SITE_RESERVED; i < s->count; i++)
+    if (estimate_is_rest(r, (uint32_t)i))
+      s->sum[i] = (struct site_sum){.site = (uint32_t)i};
+    else
+      estimate_site(r, &live[i], &s->sum[i]);
+}
+
 static void add_peak(const struct recording *r, struct sites *s) {
   const struct ul_snapshot *peak = timeline_peak(r);
   if (!peak) return;
@@ -109,12 +151,18 @@ struct sites *sites_load(const struct recording *r) {
     s->sum[i].site = (uint32_t)i;
     s->sum[i].of_others = recording_site_is_others(r, (uint32_t)i);
   }
-  struct loading l = {s, timeline_start_ms(r), 0};
+  struct loading l = {s, timeline_start_ms(r), 0, (double)estimate_sample_bytes(r), NULL};
+  if (l.period > 0 && !(l.estimates = calloc(s->count + 1, sizeof *l.estimates))) {
+    sites_free(s);
+    return NULL;
+  }
   uint64_t end = recording_duration_ms(r);
   l.duration = end > l.start ? end - l.start : 0;
   blocks_each(r, add_block, &l);
   add_counters(r, s);
-  add_peak(r, s);
+  add_peak(r, s); /* its rows are estimates already */
+  if (l.estimates) estimate(r, l.estimates, s);
+  free(l.estimates);
   return s;
 }
 

@@ -14,6 +14,7 @@
  * Each arena is visited twice: to count, then to charge. */
 #include "answers/answers.h"
 #include "read/blocks.h"
+#include "read/estimate.h"
 #include "read/rows.h"
 
 #include <stdlib.h>
@@ -210,8 +211,20 @@ static void add_site(struct unused_site *to, const struct unused_site *s) {
   to->unwritten += s->unwritten;
 }
 
+/* Of a sampled recording: what a site's sampled blocks stand for. */
+static void estimate(const struct recording *r, struct unused_site *s) {
+  struct ul_amount live =
+      estimate_of(r, s->site, (struct ul_amount){s->blocks, s->live_bytes});
+  double weight = (double)live.blocks / (double)s->blocks;
+  uint64_t *const all[] = {&s->blocks,       &s->live_bytes, &s->pinned_pool,
+                           &s->pinned_arena, &s->sole,       &s->slack,
+                           &s->untouched,    &s->tail,       &s->unwritten};
+  for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+    *all[i] = (uint64_t)((double)*all[i] * weight + 0.5);
+}
+
 /* Only the sites with live blocks stay. */
-static void finish(struct unused *u, size_t sites) {
+static void finish(const struct recording *r, struct unused *u, size_t sites) {
   for (size_t i = 0; i < sites; i++) {
     struct unused_site s = u->sites[i];
     if (!s.blocks) continue;
@@ -222,6 +235,8 @@ static void finish(struct unused *u, size_t sites) {
     }
     s.site = (uint32_t)i;
     add_site(&u->total, &s);
+    if (estimate_is_rest(r, (uint32_t)i)) continue;
+    if (estimate_sample_bytes(r)) estimate(r, &s);
     u->sites[u->count++] = s;
   }
   qsort(u->sites, u->count, sizeof *u->sites, compare);
@@ -278,7 +293,7 @@ struct unused *unused_load(const struct recording *r) {
   blocks_each(r, block_alone, &l);
   for (uint64_t i = 0; (a = recording_arena(r, i)); i++)
     if (a->base) each_arena(&l, a);
-  finish(u, sites);
+  finish(r, u, sites);
   if (load_moment(r, &u->most)) return u;
   unused_free(u);
   return NULL;

@@ -3,6 +3,7 @@
 #include "command/run.h"
 #include "command/usage.h"
 #include "names/frame.h"
+#include "read/estimate.h"
 #include "read/recording.h"
 #include "show/verbs.h"
 
@@ -39,9 +40,13 @@ static const struct verb verbs[] = {
      "      --depth=N             innermost frames told of each call stack, 1 to 1024\n"
      "                            (default: 1024)\n"
      "      --scan=yes|no         look for leaks at the end (default: yes)\n"
-     "      --scan-limit=SECONDS  after which that ends with what is known (default: 60;\n"
+     "      --sample[=BYTES]      look up one stack in so many bytes of allocations\n"
+     "                            (default: 524288), and estimate the rest\n"
+     "      --scan-limit=SECONDS  after which that ends with what is known (default: "
+     "60;\n"
      "                            0: no limit)\n"
-     "      --heuristics=LIST     pointers into blocks that count: all (default), none, names\n"
+     "      --heuristics=LIST     pointers into blocks that count: all (default), none, "
+     "names\n"
      "      --disk=MIB            what all recordings of the run may have on the disk\n"
      "                            (default: 1024, or a tenth of what is free)\n"
      "      --readers=owner|group|all  who may read them (default: owner)\n"
@@ -51,8 +56,7 @@ static const struct verb verbs[] = {
      "\n"
      "Exit status: the program's; or 1 if ullage failed, 2 for a wrong option, 126 if\n"
      "the program cannot be run or recorded, 127 if it was not found.\n"},
-    {"report", "what to change, and all about a recording on a page",
-     report_main,
+    {"report", "what to change, and all about a recording on a page", report_main,
      "Usage: ullage report [OPTION]... [FILE]\n"
      "\n"
      "What to change: the functions that leak or grow, on a page with totals, memory\n"
@@ -307,13 +311,16 @@ static int answer(struct request *request, const char *path) {
   struct recording *recording = recording_open(path, error, sizeof error);
   if (!recording) return say_failed("%s: %s", path, error);
   struct symbols *symbols = symbols_new(recording, &request->symbols);
-  if (!symbols) {
+  bool raw = request->verb->answer == dump_main;
+  if (!symbols || (!raw && !estimate_leaks(recording))) {
+    symbols_free(symbols);
     recording_close(recording);
     return say_failed("%s: not enough memory", path);
   }
   request->view.out = stdout;
   request->view.symbols = symbols;
   request->view.columns = terminal_columns();
+  request->view.sample_bytes = estimate_sample_bytes(recording);
   int status = request->verb->answer(recording, &request->view);
   if (request->verb->answer == report_main && !request->view.json && !status) {
     children_print(&request->view, path, recording_header(recording)->children_kept);

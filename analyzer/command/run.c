@@ -8,6 +8,7 @@
 #include "command/inspect.h"
 #include "command/signals.h"
 #include "command/usage.h"
+#include "read/estimate.h"
 #include "read/timeline.h"
 #include "show/text.h"
 #include "show/verbs.h"
@@ -27,8 +28,10 @@
 
 #define OLD_NAMES 1000 /* earlier recordings of one name that are kept apart */
 #define DEPTH_MAX 1024
-#define SCAN_LIMIT_MAX 1000000   /* seconds */
-#define DISK_MAX (1u << 20)      /* MiB */
+#define SCAN_LIMIT_MAX 1000000 /* seconds */
+#define DISK_MAX (1u << 20)    /* MiB */
+#define SAMPLE_BYTES (512u << 10)
+#define SAMPLE_MAX (1u << 30)
 #define FIRST_BYTES (512u << 10) /* what a recording begins with, and a little more */
 
 enum answer { UNSAID, YES, NO };
@@ -38,6 +41,7 @@ struct run {
   enum answer children, scan, python_malloc;
   unsigned depth, disk;   /* 0: unsaid */
   const char *scan_limit; /* NULL: unsaid */
+  unsigned sample;        /* bytes; 0: unsaid */
   const char *readers;    /* NULL: unsaid */
   const char *heuristics; /* NULL: unsaid */
   bool quiet;
@@ -58,7 +62,8 @@ enum {
   OPTION_HEURISTICS,
   OPTION_PYTHON,
   OPTION_DISK,
-  OPTION_READERS
+  OPTION_READERS,
+  OPTION_SAMPLE
 };
 
 static const struct option options[] = {
@@ -71,6 +76,7 @@ static const struct option options[] = {
     {"python-malloc", required_argument, NULL, OPTION_PYTHON},
     {"disk", required_argument, NULL, OPTION_DISK},
     {"readers", required_argument, NULL, OPTION_READERS},
+    {"sample", optional_argument, NULL, OPTION_SAMPLE},
     {"quiet", no_argument, NULL, 'q'},
     {NULL, 0, NULL, 0}};
 
@@ -123,6 +129,13 @@ static int parse_scan_limit(struct run *run, const char *seconds) {
                    seconds, SCAN_LIMIT_MAX);
 }
 
+static int parse_sample(struct run *run, const char *bytes) {
+  run->sample = SAMPLE_BYTES;
+  if (!bytes || parse_number(bytes, 1, SAMPLE_MAX, &run->sample)) return EXIT_FINE;
+  return say_usage("run", "--sample=%s: a number of bytes from 1 to %u expected", bytes,
+                   SAMPLE_MAX);
+}
+
 static int parse_option(struct run *run, int option, char *argv[]) {
   switch (option) {
   case 'o':
@@ -143,6 +156,8 @@ static int parse_option(struct run *run, int option, char *argv[]) {
     return parse_disk(run, optarg);
   case OPTION_READERS:
     return parse_readers(run, optarg);
+  case OPTION_SAMPLE:
+    return parse_sample(run, optarg);
   case OPTION_PYTHON:
     return parse_answer("python-malloc", &run->python_malloc);
   case OPTION_DEPTH:
@@ -356,6 +371,7 @@ static bool set_environment(const struct run *run) {
          (!run->scan_limit || set("ULLAGE_SCAN_LIMIT", run->scan_limit)) &&
          (!run->heuristics || set("ULLAGE_HEURISTICS", run->heuristics)) &&
          (!run->depth || set_number("ULLAGE_DEPTH", run->depth)) &&
+         (!run->sample || set_number("ULLAGE_SAMPLE", run->sample)) &&
          (!run->disk || set_number("ULLAGE_DISK", run->disk)) &&
          (!run->readers || set("ULLAGE_READERS", run->readers)) &&
          (!run->unrecorded || set("ULLAGE_RECORD", "no"));
@@ -575,9 +591,10 @@ static bool say_allocator(const struct recording *r) {
 static void say_summary(struct recording *r) {
   char *text = NULL, *rest, *line;
   size_t bytes;
-  struct view_options view = {.out = open_memstream(&text, &bytes)};
+  struct view_options view = {.out = open_memstream(&text, &bytes),
+                              .sample_bytes = estimate_sample_bytes(r)};
   if (!view.out) return;
-  report_summary(r, &view);
+  if (estimate_leaks(r)) report_summary(r, &view);
   fclose(view.out);
   for (rest = text; (line = strsep(&rest, "\n"));)
     if (*line) say("%s", line);

@@ -124,7 +124,8 @@ const char *recording_site_note(uint32_t site) {
       [UL_SITE_EARLY] = "(allocated before ullage was up)",
       [UL_SITE_NO_STACK] = "(no call stack could be had)",
       [UL_SITE_ULLAGE] = "(allocated on behalf of ullage)",
-      [UL_SITE_OVERFLOW] = "(the table of call sites was full)"};
+      [UL_SITE_OVERFLOW] = "(the table of call sites was full)",
+      [UL_SITE_LOADER] = "(allocated by the dynamic loader)"};
   return site < UL_SITE_RESERVED ? notes[site] : NULL;
 }
 

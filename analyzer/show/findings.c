@@ -2,6 +2,7 @@
 #include "answers/children.h"
 #include "answers/finding.h"
 #include "names/function.h"
+#include "read/estimate.h"
 #include "read/timeline.h"
 #include "show/causes.h"
 #include "show/json.h"
@@ -145,7 +146,8 @@ static void each_child(const struct recording *r, visit *look, void *what) {
     bool lost = child && recording_header(child)->scan.totals[UL_DEFINITE].blocks;
     if (child && (lost || timeline_peak_bytes(child) >= LITTLE)) {
       struct symbols *symbols = symbols_new(child, NULL);
-      struct sites *sites = symbols ? sites_load(child) : NULL;
+      bool good = symbols && estimate_leaks(child);
+      struct sites *sites = good ? sites_load(child) : NULL;
       if (sites) look(what, child, symbols, sites);
       sites_free(sites);
       symbols_free(symbols);
@@ -177,7 +179,7 @@ static int by_gain(const void *a, const void *b) {
 static void add_amount(struct line *l, const struct told *t,
                        const struct view_options *o) {
   uint64_t bytes = t->finding.of.bytes;
-  add(l, "%s", text_size(o, bytes));
+  add(l, "%s%s", text_size(o, bytes), text_interval(o, bytes, t->finding.of.blocks));
   if (bytes <= t->live)
     add(l, " (%s)", text_percent(bytes, t->live));
   else if (bytes <= t->peak)

@@ -135,6 +135,7 @@ static json_t *site_object(const struct recording *r, const struct growth_site *
   json_put(object, "first_bytes", json_bytes(g->first_bytes));
   json_put(object, "last_bytes", json_bytes(g->last_bytes));
   json_put(object, "live_blocks", json_bytes(g->blocks));
+  json_put(object, "last_interval", json_interval(o, g->last_bytes, g->blocks));
   return object;
 }
 
@@ -165,6 +166,7 @@ static int print_json(const struct recording *r, const struct growth *g,
   struct json_stream j;
   size_t most = o->top ? o->top : o->all ? SIZE_MAX : TOP_JSON;
   json_begin(&j, o);
+  json_member(&j, "sample_bytes", json_bytes(o->sample_bytes));
   json_member(&j, "snapshots", snapshots_array(r));
   json_member(&j, "total", trend_object(r, &g->all, o));
   json_list(&j, "sites");
@@ -212,8 +214,8 @@ static void print_site(const struct recording *r, const struct growth_site *g,
           names[g->trend.verdict]);
   if (g->trend.verdict != TREND_STEADY && g->trend.slope != 0)
     fprintf(o->out, " %s", rate(o, g->trend.slope));
-  fprintf(o->out, "%s: from %s to %s", text_off(o), text_size(o, g->first_bytes),
-          text_size(o, g->last_bytes));
+  fprintf(o->out, "%s: from %s to %s%s", text_off(o), text_size(o, g->first_bytes),
+          text_size(o, g->last_bytes), text_interval(o, g->last_bytes, g->blocks));
   if (g->blocks)
     fprintf(o->out, ", %s from %u of %u parts of the run",
             text_plural(g->blocks, "block", "blocks"), g->generations, SITE_GENERATIONS);
@@ -241,6 +243,7 @@ static int print_text(const struct recording *r, const struct growth *g,
   if (shown < g->count && !o->all)
     fprintf(o->out, "\n%s not shown (--all)\n",
             text_plural(g->count - shown, "call site", "call sites"));
+  text_sampled(o, "\nSampled:");
   text_hints(o);
   return text_finish(o);
 }

@@ -3,6 +3,7 @@
 #include "names/frame.h"
 #include "show/text.h"
 #include "utf8.h"
+#include "weight.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -57,9 +58,18 @@ json_t *json_stack(const struct view_options *o, uint32_t site) {
   size_t n = frame_stack(o->symbols, site, &frames);
   json_t *stack = json_array();
   for (size_t i = 0; i < n; i++)
-    if (!frames[i].hidden || o->all)
-      json_array_append_new(stack, json_frame(&frames[i]));
+    if (!frames[i].hidden || o->all) json_array_append_new(stack, json_frame(&frames[i]));
   return stack;
+}
+
+json_t *json_interval(const struct view_options *o, uint64_t bytes, uint64_t blocks) {
+  if (!o->sample_bytes || !blocks) return NULL;
+  struct weight_bounds b = weight_interval((double)bytes, (double)bytes / (double)blocks,
+                                           (double)o->sample_bytes);
+  json_t *bounds = json_array();
+  json_array_append_new(bounds, json_bytes((uint64_t)b.low));
+  json_array_append_new(bounds, json_bytes((uint64_t)b.high));
+  return bounds;
 }
 
 int json_finish(const struct view_options *o, json_t *root) {

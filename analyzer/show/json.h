@@ -11,8 +11,11 @@ json_t *json_text(const char *s);
 json_t *json_bytes(uint64_t n); /* saturated at 2^63-1 */
 json_t *json_seconds(uint64_t ms);
 struct frame;
-json_t *json_frame(const struct frame *); /* FRAME */
+json_t *json_frame(const struct frame *);                        /* FRAME */
 json_t *json_stack(const struct view_options *o, uint32_t site); /* [FRAME] */
+/* [least, most] bytes, between which an estimate truly lies (text_interval); NULL: it is
+ * none. */
+json_t *json_interval(const struct view_options *o, uint64_t bytes, uint64_t blocks);
 /* What was freed or resized wrongly (docs/json.md). */
 json_t *misuses_array(const struct recording *r, const struct view_options *o);
 /* What to change (docs/json.md); sites are the recording's. */

@@ -119,6 +119,7 @@ static json_t *leak_object(const struct recording *r, const struct ul_leak *leak
   char address[24];
   snprintf(address, sizeof address, "0x%llx", (unsigned long long)leak->example);
   json_put(object, "verdict", json_text(names[leak->verdict]));
+  json_put(object, "interval", json_interval(o, leak->bytes, leak->blocks));
   json_put(object, "indirect_bytes", json_bytes(leak->indirect_bytes));
   json_put(object, "indirect_blocks", json_bytes(leak->indirect_blocks));
   json_put(object, "drags", drags_array(d, leak, o));
@@ -151,8 +152,11 @@ static void write_live(struct json_stream *j, const struct sites *s) {
   const struct view_options *o = j->o;
   size_t n, most = o->top ? o->top : o->all ? SIZE_MAX : TOP_JSON;
   const struct site_sum **list = sites_sorted(s, live_bytes, &n);
-  for (size_t i = 0; i < n && i < most; i++)
-    json_site(j, amount(list[i]->bytes, list[i]->blocks), list[i]->site);
+  for (size_t i = 0; i < n && i < most; i++) {
+    json_t *object = amount(list[i]->bytes, list[i]->blocks);
+    json_put(object, "interval", json_interval(o, list[i]->bytes, list[i]->blocks));
+    json_site(j, object, list[i]->site);
+  }
   free(list);
 }
 
@@ -187,6 +191,7 @@ static int print_json(const struct recording *r, const struct sites *s,
   struct ul_amount inherited = leaks_inherited(r);
   struct json_stream j;
   json_begin(&j, o);
+  json_member(&j, "sample_bytes", json_bytes(o->sample_bytes));
   json_member(&j, "scan", scan_object(r));
   json_member(&j, "totals", totals);
   json_member(&j, "rescued", rescued);
@@ -209,9 +214,9 @@ static void print_leak(const struct recording *r, const struct ul_leak *leak, si
                        const struct view_options *o) {
   uint64_t oldest = leaks_age_ms(r, leak->oldest_birth),
            newest = leaks_age_ms(r, leak->newest_birth);
-  fprintf(o->out, "\n %3zu   %s%s in %s%s", rank, text_on(o, TEXT_STRONG),
+  fprintf(o->out, "\n %3zu   %s%s in %s%s%s", rank, text_on(o, TEXT_STRONG),
           text_size(o, leak->bytes), text_plural(leak->blocks, "block", "blocks"),
-          text_off(o));
+          text_off(o), text_interval(o, leak->bytes, leak->blocks));
   if (leak->indirect_blocks)
     fprintf(o->out, ", dragging along %s in %s", text_size(o, leak->indirect_bytes),
             text_count(leak->indirect_blocks));
@@ -346,9 +351,9 @@ static void print_live(const struct recording *r, const struct sites *s,
                  "freed so far%s",
                  n > most ? " (more: --all)" : "");
   for (size_t i = 0; i < n && i < most; i++) {
-    fprintf(o->out, "\n %3zu   %s%s in %s%s\n", i + 1, text_on(o, TEXT_STRONG),
+    fprintf(o->out, "\n %3zu   %s%s in %s%s%s\n", i + 1, text_on(o, TEXT_STRONG),
             text_size(o, list[i]->bytes), text_plural(list[i]->blocks, "block", "blocks"),
-            text_off(o));
+            text_interval(o, list[i]->bytes, list[i]->blocks), text_off(o));
     text_stack(o, list[i]->site);
   }
   free(list);
@@ -372,6 +377,7 @@ static int print_text(const struct recording *r, const struct sites *s,
     fprintf(o->out, "what leaks is not known: %s\n", why_not_scanned(r));
     print_live(r, s, o);
   }
+  text_sampled(o, "\nSampled:");
   text_hints(o);
   return text_finish(o);
 }

@@ -148,6 +148,10 @@ static json_t *site_object(const struct site_sum *s, const struct view_options *
   json_put(object, "site", json_bytes(s->site));
   json_put(object, "live_bytes", json_bytes(s->bytes));
   json_put(object, "live_blocks", json_bytes(s->blocks));
+  json_put(object, "live_interval", json_interval(o, s->bytes, s->blocks));
+  json_put(object, "peak_interval", json_interval(o, s->peak_bytes, s->peak_blocks));
+  json_put(object, "allocated_interval",
+           json_interval(o, s->count.allocated_bytes, s->count.allocations));
   json_put(object, "peak_bytes", json_bytes(s->peak_bytes));
   json_put(object, "peak_blocks", json_bytes(s->peak_blocks));
   json_put(object, "allocations", json_bytes(s->count.allocations));
@@ -204,6 +208,7 @@ static int print_json(const struct recording *r, const struct sites *s,
   json_t *root = json_object();
   json_put(root, "program", program_object(r));
   json_put(root, "heap", heap_object(r, s));
+  json_put(root, "sample_bytes", json_bytes(o->sample_bytes));
   json_put(root, "rss_bytes", json_bytes(b.rss_bytes));
   json_put(root, "findings", findings_array(r, s, o));
   json_put(root, "balance", balance_array(&b));
@@ -243,6 +248,7 @@ static void print_misuses(const struct recording *r, const struct view_options *
 
 static void print_answers(struct recording *r, const struct view_options *o) {
   fputc('\n', o->out);
+  text_sampled(o, "  sampled ");
   print_misuses(r, o);
   growth_brief(r, o);
   leaks_brief(r, o);
@@ -366,15 +372,17 @@ struct ranking {
 
 static void line_live(const struct site_sum *s, const struct sites *all,
                       const struct view_options *o) {
-  fprintf(o->out, "%s in %s (%s)", text_size(o, s->bytes),
-          text_plural(s->blocks, "block", "blocks"), text_percent(s->bytes, all->bytes));
+  fprintf(o->out, "%s in %s (%s)%s", text_size(o, s->bytes),
+          text_plural(s->blocks, "block", "blocks"), text_percent(s->bytes, all->bytes),
+          text_interval(o, s->bytes, s->blocks));
 }
 
 static void line_peak(const struct site_sum *s, const struct sites *all,
                       const struct view_options *o) {
   (void)all;
-  fprintf(o->out, "%s in %s", text_size(o, s->peak_bytes),
-          text_plural(s->peak_blocks, "block", "blocks"));
+  fprintf(o->out, "%s in %s%s", text_size(o, s->peak_bytes),
+          text_plural(s->peak_blocks, "block", "blocks"),
+          text_interval(o, s->peak_bytes, s->peak_blocks));
 }
 
 static void line_count(const struct site_sum *s, const struct sites *all,

@@ -1,5 +1,6 @@
 #include "show/text.h"
 #include "utf8.h"
+#include "weight.h"
 
 #include "names/frame.h"
 
@@ -251,6 +252,23 @@ static void wrap(const struct view_options *o, const char *before, const char *s
     fprintf(o->out, "%-*s%.*s\n", (int)indent, start, (int)n, s);
     s += n + (s[n] == ' ');
   }
+}
+
+const char *text_interval_in(struct text_short *to, const struct view_options *o,
+                             uint64_t bytes, uint64_t blocks) {
+  if (!o->sample_bytes || !blocks) return "";
+  struct weight_bounds b = weight_interval((double)bytes, (double)bytes / (double)blocks,
+                                           (double)o->sample_bytes);
+  snprintf(to->s, sizeof to->s, " (95 %%: %s to %s)", text_size(o, (uint64_t)b.low),
+           text_size(o, (uint64_t)b.high));
+  return to->s;
+}
+
+void text_sampled(const struct view_options *o, const char *lead) {
+  if (o->sample_bytes)
+    fprintf(o->out,
+            "%s one stack in %s: what call sites have is estimated, totals are exact\n",
+            lead, text_size(o, o->sample_bytes));
 }
 
 void text_hints(const struct view_options *o) {

@@ -44,6 +44,14 @@ const char *text_escaped_in(struct text_long *to, const char *s);
 /* Lines, each cut at the width of the page (escape sequences take no room). */
 void text_fit(const struct view_options *o, const char *lines);
 
+/* Of a sampled recording: " (95 %: 1.2 MiB to 3.4 MiB)", between which what blocks of a
+ * site or of several were estimated to be truly lies; else "". */
+const char *text_interval_in(struct text_short *to, const struct view_options *o,
+                             uint64_t bytes, uint64_t blocks);
+#define text_interval(o, bytes, blocks) text_interval_in(TEXT_SHORT, o, bytes, blocks)
+/* ... and a line that says that it is one, after `lead`. */
+void text_sampled(const struct view_options *o, const char *lead);
+
 enum text_style { TEXT_PLAIN, TEXT_STRONG, TEXT_FAINT, TEXT_BAD, TEXT_GOOD };
 /* Escape sequences around what follows; "" without color. */
 const char *text_on(const struct view_options *o, enum text_style style);

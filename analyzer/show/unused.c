@@ -115,6 +115,7 @@ static int print_json(const struct recording *r, const struct unused *u,
   json_put(evidence, "written_since_seconds",
            json_seconds(recording_header(r)->writes_ms));
   json_begin(&j, o);
+  json_member(&j, "sample_bytes", json_bytes(o->sample_bytes));
   json_member(&j, "totals", totals_object(u));
   json_member(&j, "evidence", evidence);
   json_member(&j, "most", moment_object(r, &u->most, o));
@@ -132,7 +133,8 @@ static void print_site(const struct unused_site *s, size_t rank,
                        const struct view_options *o) {
   fprintf(o->out, "\n %3zu   %s%s", rank, text_on(o, TEXT_STRONG),
           text_plural(s->blocks, "block", "blocks"));
-  fprintf(o->out, " of %s%s", text_size(o, s->live_bytes), text_off(o));
+  fprintf(o->out, " of %s%s%s", text_size(o, s->live_bytes), text_off(o),
+          text_interval(o, s->live_bytes, s->blocks));
   if (pinned(s))
     fprintf(o->out, "; pin %s (%s alone)", text_size(o, pinned(s)),
             text_size(o, s->sole));
@@ -244,6 +246,7 @@ static int print_text(const struct recording *r, const struct unused *u,
     print_site(&u->sites[i], i + 1, o);
   if (unused_was_worse(u) || (o->all && u->most.at)) print_then(r, &u->most, o);
   print_evidence(r, u, o);
+  text_sampled(o, "\nSampled:");
   text_hints(o);
   return text_finish(o);
 }

@@ -17,12 +17,13 @@ struct view_options {
   FILE *out;
   struct symbols *symbols; /* of this recording; what frame_stack() wants */
   bool json;
-  bool bytes;       /* exact sizes instead of KiB, MiB */
-  bool color;       /* the caller has looked at the terminal and NO_COLOR */
-  bool all;         /* every site, every verdict, hidden frames too */
-  unsigned top;     /* sites to show; 0: the verb's own default */
-  unsigned show;    /* leaks: bit 1 << enum ul_verdict for each wanted; 0: default */
-  unsigned columns; /* width of the output; 0: 100 */
+  bool bytes;            /* exact sizes instead of KiB, MiB */
+  bool color;            /* the caller has looked at the terminal and NO_COLOR */
+  bool all;              /* every site, every verdict, hidden frames too */
+  unsigned top;          /* sites to show; 0: the verb's own default */
+  unsigned show;         /* leaks: bit 1 << enum ul_verdict for each wanted; 0: default */
+  uint64_t sample_bytes; /* of this recording (estimate.h) */
+  unsigned columns;      /* width of the output; 0: 100 */
 };
 
 int report_main(struct recording *r, const struct view_options *options);

@@ -20,6 +20,7 @@
 #include "base/meta.h"
 #include "recording/recording.h"
 #include "recording/table.h"
+#include "weight.h"
 
 #include <string.h>
 
@@ -136,6 +137,39 @@ static void settle(struct sum *s) {
   if (s->bytes < 0) s->bytes = 0;
 }
 
+/* A sum of sampled blocks becomes what they stand for, by their mean size. */
+static void estimate(struct sum *s, double sample_bytes) {
+  double weight =
+      s->blocks > 0 ? weight_of((double)s->bytes / (double)s->blocks, sample_bytes) : 1;
+  s->blocks = (int64_t)((double)s->blocks * weight + 0.5);
+  s->bytes = (int64_t)((double)s->bytes * weight + 0.5);
+}
+
+static void cut(int64_t *part, int64_t all, int64_t most) {
+  if (all > most) *part = (int64_t)((double)*part * ((double)most / (double)all));
+}
+
+/* What lives is known exactly, so the estimates together are no more than that; what they
+ * leave is the unsampled blocks'. */
+static void estimate_all(double sample_bytes) {
+  uint32_t first = recording->sample_site;
+  if (first < UL_SITE_RESERVED || first >= sites) return;
+  struct sum *rest = site_sum(first), have = *rest, all = {0}, given = {0};
+  for (size_t i = UL_SITE_RESERVED; i < sites; i++) {
+    if (i == first || is_of_others(i)) continue;
+    add(&have, site_sum(i));
+    estimate(site_sum(i), sample_bytes);
+    add(&all, site_sum(i));
+  }
+  for (size_t i = UL_SITE_RESERVED; i < sites; i++) {
+    if (i == first || is_of_others(i)) continue;
+    cut(&site_sum(i)->blocks, all.blocks, have.blocks);
+    cut(&site_sum(i)->bytes, all.bytes, have.bytes);
+    add(&given, site_sum(i));
+  }
+  *rest = (struct sum){have.blocks - given.blocks, have.bytes - given.bytes};
+}
+
 bool rows_count(struct ul_snapshot *s) {
   sites = table_count(UL_SITES);
   if (!take(&site_sums, sites, sizeof(struct sum))) return false;
@@ -155,6 +189,7 @@ bool rows_count(struct ul_snapshot *s) {
   s->live_bytes = (uint64_t)live.bytes;
   s->other_blocks = (uint64_t)others.blocks;
   s->other_bytes = (uint64_t)others.bytes;
+  if (recording->sample_bytes) estimate_all((double)recording->sample_bytes);
   return true;
 }
 
@@ -333,7 +368,7 @@ bool rows_make(struct ul_snapshot *s, bool with_waste) {
   s->rows[UL_ROW_NODE] = node_rows(least(s, UL_ROW_NODE));
   s->least_log2[UL_ROW_CODE] = share(s, &code_sums, codes, most);
   s->rows[UL_ROW_CODE] = code_rows(least(s, UL_ROW_CODE));
-  if (with_waste) make_waste_rows(s);
+  if (with_waste && !recording->sample_bytes) make_waste_rows(s); /* few would have one */
   uint8_t *start = take(&text, rows, ROW_BYTES_MAX), *to = start;
   if (!start) return false;
   const struct row *row = made.at;

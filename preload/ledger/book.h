@@ -23,9 +23,13 @@ struct book {
   uint32_t chunks_size;
   uint32_t recent_next;
   void *recent[RECENT_BLOCKS]; /* the last blocks allocated: temporary if freed now */
-  struct walks walks;          /* its owner's last ones */
-  struct site_memory *memory;  /* of stacks (site.c); NULL until there are some */
-  uint32_t index;              /* in UL_HEAPS */
+  struct sample {
+    uint64_t left;            /* bytes to the next point; 0: none was drawn yet */
+    uint64_t random;          /* state */
+  } sample;                   /* sample.h */
+  struct walks walks;         /* its owner's last ones */
+  struct site_memory *memory; /* of stacks (site.c); NULL until there are some */
+  uint32_t index;             /* in UL_HEAPS */
 };
 
 static inline struct book *book_of(struct heap *h) {

@@ -14,6 +14,7 @@
 #include "base/thread.h"
 #include "ledger/intern.h"
 #include "ledger/ledger.h"
+#include "ledger/sample.h"
 #include "stack/hash.h"
 #include "stack/module.h"
 #include "stack/stack.h"
@@ -157,7 +158,7 @@ static uint32_t capture(struct heap *h, struct entrance e) {
     fallback(w->end == UL_NODE_CUT ? UL_FB_STACK_CUT : UL_FB_STACK_BROKEN);
   struct walk_frame *leaf = &w->frames[w->depth - 1];
   if (!leaf->site) leaf->site = find(memory, &(struct part){w, 0, w->end, leaf->hash});
-  if (stack_keeps_walks())
+  if (stack_keeps_walks() && !sample_bytes)
     walk_keep(all, epoch, leaf->site, ledger_counter(h, leaf->site));
   return leaf->site;
 }

@@ -39,6 +39,7 @@
 #include "heap/large.h"
 #include "ledger/intern.h"
 #include "ledger/ledger.h"
+#include "ledger/sample.h"
 #include "ledger/site.h"
 #include "ledger/strip.h"
 #include "process/child.h"
@@ -218,12 +219,20 @@ static bool is_inherited(uint32_t site) {
   return ul_is_inherited(recording, site);
 }
 
+/* The site of this process's blocks whose stack is not looked up. */
+static uint32_t make_sample_site(void) {
+  uint32_t site =
+      table_count(UL_SITES) < UL_SITES_MAX ? table_append(UL_SITES, 1) : TABLE_NONE;
+  return recording->sample_site = site == TABLE_NONE ? UL_SITE_OVERFLOW : site;
+}
+
 /* What is live was allocated by the parent, on sites that are its own. */
 static void inherit(void) {
   recording->inherited_sites = (uint32_t)table_count(UL_SITES);
   recording->features |= UL_FEATURE_INHERITED;
   ledger_forget_history();
   recording->inherited = ledger_allocated(is_inherited);
+  if (sample_bytes) sample_renew(make_sample_site());
   site_begin_anew(thread_state.heap);
 }
 
@@ -620,6 +629,15 @@ static void at_exit(int status, void *unused) {
 
 /* ---- the start ----------------------------------------------------------------- */
 
+static void start_sampling(void) {
+  struct module_unwind loader;
+  if (!settings.sample) return;
+  recording->sample_bytes = settings.sample;
+  recording->features |= UL_FEATURE_SAMPLED;
+  if (module_find(module_loader(), &loader)) sample_set_loader(loader.start, loader.end);
+  sample_begin(settings.sample, settings.sample_seed, make_sample_site());
+}
+
 static void start_recording(void) {
   recording->depth_limit = site_depth_limit = settings.depth;
   site_stacks_limit = settings.stacks;
@@ -630,6 +648,7 @@ static void start_recording(void) {
   });
   struct busy_before before = busy_enter(BUSY_LOADING);
   stack_start();
+  start_sampling();
   busy_leave(before);
   if (file_is_main()) limits_note(); /* before they are met */
   on_exit(at_exit, NULL);

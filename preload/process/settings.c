@@ -164,6 +164,8 @@ void settings_read(void) {
   settings.snapshot_ms = number("ULLAGE_SNAPSHOT_MS", 1, 3600000, 10);
   settings.scan_limit = (unsigned)number("ULLAGE_SCAN_LIMIT", 0, 1000000, 60);
   if (!settings.scan_limit) settings.scan_limit = UINT_MAX;
+  settings.sample = number("ULLAGE_SAMPLE", 0, 1UL << 40, 0);
+  settings.sample_seed = number("ULLAGE_SAMPLE_SEED", 0, ULONG_MAX, 0);
   settings.mode = readers();
   settings.disk = number("ULLAGE_DISK", 0, 1 << 20, 0) << 20;
   settings.faults = variable("ULLAGE_FAIL");

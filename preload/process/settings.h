@@ -19,6 +19,7 @@ struct settings {
   uint64_t disk;         /* bytes that all of a tree may have there; 0: nobody said */
   uint64_t snapshot_ms;
   unsigned scan_limit; /* seconds; UINT_MAX: none */
+  uint64_t sample, sample_seed; /* as sample_begin() has them */
   const char *faults;
 };
 extern struct settings settings;

@@ -328,7 +328,7 @@ static bool find_holders(void) {
   const uint32_t sites = marking.from.sites;
   bool *holds = marking.holds = scratch(sites);
   if (!holds) return false;
-  holds[UL_SITE_EARLY] = holds[UL_SITE_ULLAGE] = true;
+  holds[UL_SITE_EARLY] = holds[UL_SITE_ULLAGE] = holds[UL_SITE_LOADER] = true;
   for (uint32_t i = UL_SITE_RESERVED; i < sites && i < table_count(UL_SITES); i++) {
     const struct ul_site *site = table_at(UL_SITES, i);
     holds[i] =

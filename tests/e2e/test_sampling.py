@@ -1,0 +1,85 @@
+"""One stack in so many bytes: what is exact stays exact, what is estimated says how well."""
+
+import json
+
+import pytest
+
+from harness import ULLAGE, execute, program
+
+MEAN = 65536
+
+
+def answer(file, verb, *options):
+    r = execute([ULLAGE, verb, "--json", *options, file])
+    assert r.status == 0, r.all_stderr
+    return json.loads(r.stdout)
+
+
+def recorded(file, *argv, sample=MEAN, seed=1):
+    r = execute([ULLAGE, "run", "-q", f"--sample={sample}", "-o", file, "--", *argv],
+                env={"ULLAGE_SAMPLE_SEED": str(seed), "ULLAGE_CHECK": "yes",
+                     "ULLAGE_UNWIND": "check"})
+    assert r.status == 0, r.all_stderr
+    return r
+
+
+@pytest.mark.short
+def test_estimates_and_their_intervals(tmp_path):
+    """16 sites of 20,000 blocks each: some 24 samples a site."""
+    file, blocks = tmp_path / "r.ull", 20_000
+    truth = blocks * sum(24 + i % 8 * 16 for i in range(8)) // 8
+    recorded(file, program("micro"), "blocks", str(blocks // 1000))
+    report = answer(file, "report", "--all")
+    assert report["sample_bytes"] == MEAN
+    heap = report["heap"]
+    assert heap["live_blocks"] in (16 * blocks, 16 * blocks + 1)  # and stdout's buffer
+    assert 16 * truth <= heap["live_bytes"] <= 16 * truth + 4096
+    lists = {"report": ("sites", "live_bytes", "live_interval"),
+             "growth": ("sites", "last_bytes", "last_interval"),
+             "leaks": ("leaks", "bytes", "interval")}
+    for verb, (key, name, interval) in lists.items():
+        sites = [s for s in answer(file, verb, "--all")[key]
+                 if s["stack"][0]["function"] == "get" and s[name]]
+        inside = sum(s[interval][0] <= truth <= s[interval][1] for s in sites)
+        total = sum(s[name] for s in sites)
+        print(f"{verb}: {inside} of {len(sites)} intervals hold the truth; "
+              f"together {total / (16 * truth):.2f} of it")
+        assert len(sites) == 16 and inside >= 13
+        assert 0.8 < total / (16 * truth) < 1.2
+    totals = answer(file, "leaks", "--all")["totals"]["reachable"]
+    assert totals == {"blocks": heap["live_blocks"], "bytes": heap["live_bytes"]}
+    unused = answer(file, "unused", "--all")
+    assert unused["totals"]["live_bytes"] == heap["live_bytes"]
+    for verb in ("report", "growth", "leaks", "unused"):
+        text = execute([ULLAGE, verb, file]).text()
+        assert "one stack in 64.0 KiB" in text, text
+
+
+def test_what_is_counted_stays_exact(tmp_path):
+    """The same program with all stacks and with few: but for what call sites have."""
+    exact, sampled = tmp_path / "exact", tmp_path / "sampled"
+    for file, sample in ((exact, 1), (sampled, 4096)):
+        recorded(file, program("leaks"), sample=sample)
+    a, b = (answer(f, "report")["heap"] for f in (exact, sampled))
+    for key in ("live_bytes", "live_blocks", "allocations", "allocated_bytes", "frees"):
+        assert a[key] == b[key], key
+    a, b = (answer(f, "leaks")["totals"] for f in (exact, sampled))
+    assert a == b and a["definite"]["blocks"]
+
+
+@pytest.mark.parametrize("argv", [("threads", "cross", "20000"), ("threads", "fork", "10"),
+                                  ("micro", "mstress", "20"), ("micro", "coroutines", "5")])
+def test_the_program_is_the_same(recorder, argv):
+    r = recorder.same(program(argv[0]), *argv[1:], env={"ULLAGE_SAMPLE": "5000"})
+    assert r.status in (0, 1)
+
+
+def test_blocks_freed_twice_are_found(tmp_path):
+    """Each block is in the ledger, with a stack or without."""
+    found = []
+    for sample in (1, 1 << 30):
+        file = tmp_path / f"r{sample}"
+        recorded(file, program("misuse"), "small", sample=sample)
+        found.append([(m["kind"], m["count"], [f["function"] for f in m["stack"]])
+                      for m in answer(file, "report")["misuses"]])
+    assert found[0] == found[1] and found[0]
