@@ -75,10 +75,11 @@ INLINE struct pool *in_register(struct pool *p) {
 
 INLINE bool put_back(struct heap *h, struct pool *pool, void *p) {
   uint32_t inside;
-  if (UNLIKELY(pool->heap != h || pool_is_full(pool) ||
-               (pool->live == 1 && !pool_is_spare(h, pool)) ||
-               !heap_try_enter(h, &inside)))
+  if (UNLIKELY(pool->heap != h || !heap_try_enter(h, &inside))) return false;
+  if (UNLIKELY(pool_is_full(pool) || (pool->live == 1 && !pool_is_spare(h, pool)))) {
+    heap_leave(h, inside);
     return false;
+  }
   pool_push(pool, p);
   heap_leave(h, inside);
   return true;

@@ -86,10 +86,14 @@ static __attribute__((noinline)) void *settle(struct heap *h, struct pool *p,
 INLINE void *allocate_again(struct heap *h, size_t size, enum ul_family family,
                             enum entry_zero zero, struct site_again again) {
   uint64_t ms = recording_ms();
-  struct pool *p = h->used[class_of(size | !size)];
   uint32_t inside;
-  if (UNLIKELY(!p || !p->entries || !heap_try_enter(h, &inside)))
+  if (UNLIKELY(!heap_try_enter(h, &inside)))
     return entry_allocate_at(h, size, 0, family, zero, again.site);
+  struct pool *p = h->used[class_of(size | !size)]; /* nobody else's, now */
+  if (UNLIKELY(!p || !p->entries)) {
+    heap_leave(h, inside);
+    return entry_allocate_at(h, size, 0, family, zero, again.site);
+  }
   bool zeroed;
   void *block = heap_take_inside(p, &zeroed);
   ledger_enter_pool(h, p, block, size, again.site, again.counter, family, ms);
