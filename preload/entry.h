@@ -5,7 +5,8 @@
  * walked last, the block comes from a pool or goes to one, nothing else is due. It calls
  * nothing but the clock, saves no errno, and looks up the entry, size and site once.
  * Whatever is not so goes on by a jump to the other, which does all of it and is the
- * rule: the fast one does nothing that the other would not do.
+ * rule: the fast one does nothing that the other would not do. An allocation from another
+ * stack joins it again when its site is known.
  *
  * Every entry point is built with a frame pointer and hands on where it was entered: that
  * is where the walk of the stack begins. */
@@ -101,15 +102,19 @@ void *entry_allocate_again(struct heap *h, size_t size, enum ul_family family,
 void *entry_zeroed_again(struct heap *h, size_t size, enum ul_family family,
                          struct site_again again);
 
+INLINE void *entry_allocate_known(struct heap *h, size_t size, enum ul_family family,
+                                  enum entry_zero zero, struct site_again known) {
+  return zero == ZEROED ? entry_zeroed_again(h, size, family, known)
+                        : entry_allocate_again(h, size, family, known);
+}
+
 INLINE void *entry_allocate_small(size_t size, enum ul_family family,
                                   enum entry_zero zero, struct entrance e) {
   struct heap *h = thread_state.heap;
   if (LIKELY(h && size <= UL_MEDIUM_MAX)) {
     struct site_again again = site_again(h, e);
     if (UNLIKELY(!again.counter)) again = entry_unsampled(h, size, e);
-    if (LIKELY(again.counter))
-      return zero == ZEROED ? entry_zeroed_again(h, size, family, again)
-                            : entry_allocate_again(h, size, family, again);
+    if (LIKELY(again.counter)) return entry_allocate_known(h, size, family, zero, again);
   }
   return entry_allocate(size, 0, family, zero, e);
 }

@@ -52,7 +52,13 @@ static __attribute__((noinline)) void *allocate(size_t size, size_t align,
     errno = ENOMEM;
     return NULL;
   }
-  return entry_allocate_at(h, size, align, family, zero, entry_site_of(h, size, e));
+  uint32_t site = entry_site_of(h, size, e);
+  if (LIKELY(size <= UL_MEDIUM_MAX && align <= 16) &&
+      LIKELY(site && process_recording())) {
+    struct site_again known = {ledger_counter_known(h, site), site};
+    if (LIKELY(known.counter)) return entry_allocate_known(h, size, family, zero, known);
+  }
+  return entry_allocate_at(h, size, align, family, zero, site);
 }
 
 /* The fast way when nothing is recorded. */
