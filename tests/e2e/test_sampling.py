@@ -64,7 +64,11 @@ def test_what_is_counted_stays_exact(tmp_path):
     for key in ("live_bytes", "live_blocks", "allocations", "allocated_bytes", "frees"):
         assert a[key] == b[key], key
     a, b = (answer(f, "leaks")["totals"] for f in (exact, sampled))
-    assert a == b and a["definite"]["blocks"]
+    assert a["definite"]["blocks"] > 100
+    for what in ("blocks", "bytes"):
+        assert sum(v[what] for v in a.values()) == sum(v[what] for v in b.values())
+    for verdict in a:  # a number that looks like a pointer may hold a block, in any run
+        assert abs(a[verdict]["blocks"] - b[verdict]["blocks"]) <= 1, (a, b)
 
 
 @pytest.mark.parametrize("argv", [("threads", "cross", "20000"), ("threads", "fork", "10"),
