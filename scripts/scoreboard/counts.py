@@ -32,7 +32,9 @@ class Counter:
         few stacks: under valgrind a recording cannot grow."""
         r = subprocess.run(["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null",
                             self.programs / "pairs_linked", *map(str, arguments)], check=True,
-                           capture_output=True, env=self.environment(record, ULLAGE_SCAN="no"))
+                           capture_output=True, env=self.environment(
+                               "no" if record == "no" else "yes", ULLAGE_SCAN="no",
+                               ULLAGE_SAMPLE="524288" if record == "sampled" else "0"))
         return int(re.search(rb"Collected : (\d+)", r.stderr)[1])
 
     def pair(self, record, *shape):
@@ -67,6 +69,7 @@ def count(build, directory):
         "instructions: a further frame": (deep - shallow) / 40,
         "instructions: a pair, 2 new frames": c.pair("yes", 4, 2),
         "instructions: a pair, 8 new frames": c.pair("yes", 4, 8),
+        "instructions: a pair, sampled": c.pair("sampled", 4, 2),
         "instructions: a pair, recording off": c.pair("no", 4),
     }
     fork = "/bin/true; /bin/true; /bin/true; /bin/true"
