@@ -24,7 +24,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define RETAIN_BASE (UINT64_C(4) << 20)
+#define RETAIN_BASE (UINT64_C(5) << 20)
 #define RETAIN_MOST (UINT64_C(64) << 20)
 
 uint64_t retain_limit(uint64_t used);
