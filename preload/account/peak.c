@@ -24,8 +24,9 @@
  * moment reports once too often, or one step late. What is reported is exact: each
  * exchange of it adds the difference to what it was.
  *
- * The cost. Pictures may take 1/COST_SHARE of the processor time. When they have taken e
- * times that, a peak has to be e^2 times as much above the last picture as before; and
+ * The cost. Pictures may take 1/COST_SHARE of the time, which is that of the
+ * clock: the processor time of a process is a sum over its threads. When they have taken
+ * e times that, a peak has to be e^2 times as much above the last picture as before; and
  * the less it is above, the deeper must be the fall: the product of both, in parts of
  * 1/RISE, has to be e^5. Small falls on the way up are then no end of a peak, but what is
  * much higher is taken at once. So a program that climbs over hundreds of falls through
@@ -100,8 +101,10 @@ static int64_t report(struct book *b, int64_t live) {
 
 /* How many times the share has been used up. */
 static double excess(void) {
+  uint64_t since = recording->forked ? recording->forked_ms : 0;
+  double elapsed = (double)(recording_ms() - since) * 1e6;
   double spent = (double)atomic_load_explicit(&spent_ns, memory_order_relaxed);
-  return spent / ((double)os_process_ns() / COST_SHARE + COST_FREE_NS);
+  return spent / (elapsed / COST_SHARE + COST_FREE_NS);
 }
 
 static bool is_worth_it(int64_t top, int64_t after) {
