@@ -12,12 +12,15 @@
 /* Blocks of causes that are one: fewer may be equal by chance. */
 #define COUNT_LEAST 16u
 #define RATIO_MOST 8u
+/* Who is called by so many functions serves everybody. */
+#define CALLERS 4
 /* Causes that are looked at closer: what a reader would see side by side. */
 #define LOOKED_AT 16u
 
 struct through {
   uint64_t allocated, bytes; /* through the function; of them, the finding's */
   uint32_t stamp;            /* the last stack in which it was seen + 1 */
+  uint32_t callers[CALLERS]; /* + 1: different ones, as many as matter */
 };
 
 struct search {
@@ -45,6 +48,26 @@ static bool make_room(struct search *s) {
   return true;
 }
 
+static void note_caller(struct through *t, uint32_t caller) {
+  for (size_t i = 0; i < CALLERS; i++) {
+    if (t->callers[i] == caller + 1) return;
+    if (t->callers[i]) continue;
+    t->callers[i] = caller + 1;
+    return;
+  }
+}
+
+/* Less goes through `outer`, and `inner` serves others as well: it has many callers, or
+ * two and keeps little of what it is asked for, or two and much more goes through it. */
+static bool serves_others(const struct search *s, uint32_t inner, uint32_t outer) {
+  const struct through *t = &s->through[inner];
+  uint64_t less = s->through[outer].allocated;
+  bool many = t->callers[CALLERS - 1], several = t->callers[1];
+  if (many || (several && t->bytes < t->allocated / 2))
+    return less < t->allocated / 100 * 99;
+  return several && less < t->allocated / 100 * 80;
+}
+
 static bool add_stack(struct search *s, uint32_t site) {
   const struct function_call *stack;
   uint64_t allocated = s->sites->sum[site].count.allocated_bytes;
@@ -54,6 +77,8 @@ static bool add_stack(struct search *s, uint32_t site) {
   if (!make_room(s)) return false;
   for (size_t i = 0; i < n; i++) {
     struct through *t = &s->through[stack[i].function];
+    if (i + 1 < n && stack[i + 1].function != stack[i].function)
+      note_caller(t, stack[i + 1].function);
     if (t->stamp == site + 1) continue;
     t->stamp = site + 1;
     t->allocated += allocated > bytes ? allocated : bytes;
@@ -252,9 +277,9 @@ static uint64_t times_of(uint64_t a, uint64_t b) {
   uint64_t ratio = (most + least / 2) / (least ? least : 1);
   if (least < COUNT_LEAST || ratio > RATIO_MOST) return 0;
   uint64_t n = gcd(a, b);
-  if (least / n <= RATIO_MOST) return n;
+  if (most / n <= RATIO_MOST) return n;
   uint64_t off = most > ratio * least ? most - ratio * least : ratio * least - most;
-  return off * 50 <= most ? least : 0;
+  return off * 100 <= most ? least : 0;
 }
 
 /* If all of a cause's stacks that matter have such counts: how often was it done? */
@@ -280,30 +305,27 @@ static void count_calls(struct search *s, size_t cause) {
 
 /* ---- refinement ---------------------------------------------------------------- */
 
-/* Where all its stacks go through a function that less else goes through, that is the
- * cause: further in, others are served, too. */
+/* Who serves others as well is not the cause if all its stacks go through a function
+ * further out that does not. */
 static bool refine(struct search *s, size_t cause) {
-  enum { PER_CENT = 100 };
   struct cause *c = &s->causes->at[cause];
-  const struct function_call *stack;
   size_t n;
   struct function_call *calls = common_calls(s->functions, s->causes, cause, &n);
   if (!calls) return false;
-  uint32_t best = c->function;
+  uint32_t at = c->function;
   for (size_t i = 0; i < n; i++) {
     uint32_t function = calls[i].function;
-    if (functions_kind(s->functions, function) != FUNCTION_OWN || calls[i].by_pointer)
-      continue;
-    if (s->through[function].allocated <
-        s->through[best].allocated / PER_CENT * (PER_CENT - 1))
-      best = function;
+    if (functions_kind(s->functions, function) == FUNCTION_OWN && !calls[i].by_pointer &&
+        serves_others(s, at, function))
+      at = function;
   }
   free(calls);
-  if (best == c->function) return true;
+  if (at == c->function) return true;
+  const struct function_call *stack;
   n = functions_stack(s->functions, c->site, &stack);
-  c->function = best;
-  c->retention = retention(s, best);
-  while (c->depth < n && stack[c->depth].function != best)
+  c->function = at;
+  c->retention = retention(s, at);
+  while (c->depth < n && stack[c->depth].function != at)
     c->depth++;
   return true;
 }
@@ -333,11 +355,15 @@ static void move_out(struct search *s, struct cause *c, size_t depth, uint32_t f
   c->retention = retention(s, function);
 }
 
-/* Do the two come from doing one thing, in that function? */
+/* Do the two come from doing one thing, in that function? The larger one is a; what is
+ * nothing beside it may have such a count by chance. */
 static bool are_equal(struct search *s, const struct cause *a, const struct cause *b,
                       uint32_t function) {
   const struct function_call *stack;
-  if (!b->stacks || !times_of(count_of(a), count_of(b))) return false;
+  bool matters = b->of.bytes >= a->of.bytes / 50 || b->of.blocks >= a->of.blocks / 4;
+  if (!b->stacks || b->of.bytes > a->of.bytes || !matters ||
+      !times_of(count_of(a), count_of(b)))
+    return false;
   size_t n = functions_stack(s->functions, b->site, &stack);
   return is_in(stack, n, function);
 }
@@ -412,7 +438,7 @@ static size_t leader_of(const struct search *s, size_t b, uint64_t *dragged) {
   const struct causes *c = s->causes;
   memset(dragged, 0, c->count * sizeof *dragged);
   for (size_t i = 0; i < s->measure->drag_count; i++) {
-    const struct cause_drag *d = &s->measure->drags[i];
+    const struct ul_drag *d = &s->measure->drags[i];
     if (c->of_site[d->dragged] == b && c->of_site[d->leader] != UINT32_MAX)
       dragged[c->of_site[d->leader]] += d->bytes;
   }
@@ -443,8 +469,11 @@ static size_t meeting(struct search *s, const struct cause *a, const struct caus
 }
 
 static void join(struct search *s, size_t a, size_t b) {
+  enum { NOTHING = 50 }; /* times as much */
   const struct function_call *stack;
-  size_t depth = meeting(s, &s->causes->at[a], &s->causes->at[b]);
+  const struct cause *to = &s->causes->at[a], *from = &s->causes->at[b];
+  bool matters = from->of.bytes >= to->of.bytes / NOTHING;
+  size_t depth = matters ? meeting(s, to, from) : SIZE_MAX;
   merge(s, a, b);
   if (depth == SIZE_MAX) return;
   functions_stack(s->functions, s->causes->at[a].site, &stack);

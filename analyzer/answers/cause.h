@@ -18,16 +18,11 @@
 #include "answers/sites.h"
 #include "names/function.h"
 
-/* So much of what was allocated at a site is only held by what was at another. */
-struct cause_drag {
-  uint32_t leader, dragged; /* sites */
-  uint64_t bytes;
-};
 /* What is to be explained: by site, `count` of them. */
 struct cause_measure {
   const struct ul_amount *amount; /* blocks, requested bytes */
   size_t count;
-  const struct cause_drag *drags;
+  const struct ul_drag *drags; /* what is only held by what was allocated elsewhere */
   size_t drag_count;
 };
 

@@ -11,20 +11,31 @@ static bool is_lost(const struct ul_leak *leak) {
   return leak->verdict == UL_DEFINITE || leak->verdict == UL_INDIRECT;
 }
 
+/* To be freed. NULL: no memory. */
+static struct ul_drag *drags_of_all(const struct recording *r, size_t *count) {
+  *count = recording_count(r, UL_DRAGS);
+  struct ul_drag *drags = malloc((*count + 1) * sizeof *drags);
+  for (size_t i = 0; drags && i < *count; i++)
+    drags[i] = *(const struct ul_drag *)recording_at(r, UL_DRAGS, i);
+  return drags;
+}
+
 static bool find_lost(const struct recording *r, const struct sites *sites,
                       struct findings *f) {
   const struct ul_leak *leak;
-  struct ul_amount *amount;
+  size_t count;
   if (!leaks_known(r)) return true;
-  if (!(amount = calloc(sites->count + 1, sizeof *amount))) return false;
-  for (uint64_t i = 0; (leak = recording_leak(r, i)); i++) {
+  struct ul_amount *amount = calloc(sites->count + 1, sizeof *amount);
+  struct ul_drag *drags = drags_of_all(r, &count);
+  for (uint64_t i = 0; amount && (leak = recording_leak(r, i)); i++) {
     if (!is_lost(leak)) continue;
     amount[leak->site].blocks += leak->blocks;
     amount[leak->site].bytes += leak->bytes;
   }
-  f->lost = causes_load(f->functions, sites,
-                        &(struct cause_measure){.amount = amount, .count = sites->count});
+  struct cause_measure lost = {amount, sites->count, drags, count};
+  if (amount && drags) f->lost = causes_load(f->functions, sites, &lost);
   free(amount);
+  free(drags);
   return f->lost;
 }
 

@@ -70,6 +70,7 @@ struct trend_kendall trend_kendall(const struct trend_point *points, size_t n) {
  * growth before it. What lives is from the start if the last three quarters of the run
  * added nothing to it; it survives a short run if it is from three 16ths of it. */
 #define SIGNIFICANT 0.01
+#define TREND_PLENTY 16 /* of fewer measurements that rise, chance cannot be told */
 #define TAU 0.4
 #define STOPPED 0.25
 #define PAUSED 0.125
@@ -322,6 +323,8 @@ static struct trend judge(const struct trend_point *points, size_t n) {
     t.reason = mirrored(rising(ceiling, count, &down, &t));
     t.slope = -t.slope;
   }
+  bool rises = t.kendall.tau >= TAU && t.kendall.p >= SIGNIFICANT;
+  if (rises && count < TREND_PLENTY) t.reason = TREND_FEW;
   t.verdict = verdict_for(t.reason);
   return t;
 }

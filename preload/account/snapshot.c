@@ -1,8 +1,10 @@
 /* snapshot.c - see snapshot.h.
  *
- * When: at least wishes.interval_ms after the last one, and at least 1/256 of the
- * run so far, and at least COST_SHARE times as long as the last one took: so their
- * number grows with the logarithm of the run and their cost stays below 1 %.
+ * When: at least wishes.interval_ms after the last one, and at least 1/256 of the run so
+ * far, and at least COST_SHARE times as long as the last one took: so their number grows
+ * with the logarithm of the run and their cost stays below 1 %. A short run would have
+ * too few to tell what grows: of the first ones, FIRST_NS in all, the share is
+ * FIRST_SHARE.
  *
  * Which are kept: UL_SNAPSHOT_SLOTS, of which the newest peak, the final one and that of
  * most waste, which says who keeps it (waste.c): a walk through the ledger, so it has to
@@ -33,6 +35,7 @@
 #include <string.h>
 
 enum { COST_SHARE = 200, ELAPSED_SHARE = 256, TRIES = 3 };
+enum { FIRST_SHARE = 33, FIRST_NS = 25000000 };
 enum { WASTE_RISE = 8, WASTE_LEAST = 1 << 20 };
 
 _Atomic uint64_t snapshot_due_ms = UINT64_MAX;
@@ -178,8 +181,10 @@ static void fill(struct ul_snapshot *slot, enum ul_snapshot_kind kind, uint64_t 
 /* ---- taking one ---------------------------------------------------------------- */
 
 static void schedule(uint64_t now, uint64_t cost_ns) {
-  uint64_t wait = wishes.interval_ms;
-  uint64_t share = now / ELAPSED_SHARE, cost = cost_ns * COST_SHARE / 1000000;
+  static uint64_t spent_ns;
+  spent_ns += cost_ns;
+  uint64_t wait = wishes.interval_ms, share = now / ELAPSED_SHARE;
+  uint64_t cost = cost_ns * (spent_ns < FIRST_NS ? FIRST_SHARE : COST_SHARE) / 1000000;
   if (share > wait) wait = share;
   if (cost > wait) wait = cost;
   atomic_store_explicit(&snapshot_due_ms, now + wait, memory_order_relaxed);

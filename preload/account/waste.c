@@ -21,12 +21,14 @@ static struct waste *waste_of(const struct sharing *s, uint64_t entry) {
   return site < s->sites ? &s->by_site[site] : NULL;
 }
 
+/* 0: of no live block. */
 static uint64_t entry_at(const struct pool *p, uint32_t i) {
-  return __atomic_load_n(&p->entries[i], __ATOMIC_RELAXED);
+  uint64_t entry = __atomic_load_n(&p->entries[i], __ATOMIC_RELAXED);
+  return ul_entry_is_live(entry) ? entry : 0;
 }
 
 static void add_span(const struct sharing *s, const struct pool *p) {
-  uint64_t entry = entry_at(p, 0), requested = entry_at(p, 1);
+  uint64_t entry = entry_at(p, 0), requested = p->entries[1];
   struct waste *w = entry ? waste_of(s, entry) : NULL;
   if (w && requested <= p->size) w->slack += (int64_t)(p->size - requested);
 }
@@ -61,8 +63,9 @@ static void add_arena(const struct sharing *s, struct arena *a) {
 
 static void add_larges(const struct sharing *s) {
   for (const struct large *l = large_first(); l; l = large_next(l)) {
-    struct waste *w =
-        l->record && l->record->entry ? waste_of(s, l->record->entry) : NULL;
+    struct waste *w = l->record && ul_entry_is_live(l->record->entry)
+                          ? waste_of(s, l->record->entry)
+                          : NULL;
     if (w) w->slack += (int64_t)(l->mapped - l->requested);
   }
 }
