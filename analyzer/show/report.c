@@ -277,8 +277,9 @@ static void print_confinement(const struct recording *r, const struct view_optio
   uint64_t ms = recording_header(r)->confined_ms;
   if (ms)
     fprintf(o->out,
-            "  At %s the program forbade itself most system calls (seccomp): since then "
-            "there is no resident size, and no word of its end\n",
+            "  At %s the program confined itself (seccomp): no resident size since, no "
+            "word of "
+            "its end\n",
             text_time(since_start(r, ms)));
 }
 
