@@ -79,7 +79,8 @@ static uint64_t growth_begin_ms(const struct recording *r, const struct growth *
   return ms;
 }
 
-/* Is it a cause of growth, by all that lives through its function? */
+/* Is it a cause of growth, by all that lives through its function, and is most of that
+ * its own? */
 static bool function_grows(const struct recording *r, const struct sites *sites,
                            struct findings *f, struct finding *found) {
   struct growth_codes grown;
@@ -91,6 +92,7 @@ static bool function_grows(const struct recording *r, const struct sites *sites,
   bool known = codes && growth_of_codes(r, sites, codes, &grown);
   free(codes);
   if (!known || grown.trend.verdict != TREND_GROWING) return false;
+  if (found->of.bytes < grown.added_bytes / 2) return false; /* others grow below it */
   found->rate = grown.trend.slope;
   found->since_ms = (uint64_t)(grown.trend.at * 1000);
   if (grown.added_bytes < found->of.bytes) found->of.bytes = grown.added_bytes;
