@@ -26,7 +26,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define OLD_NAMES 1000 /* earlier recordings of one name that are kept apart */
+#define EARLIER_MOST 1000 /* programs of one process */
+#define OLD_KEPT 3        /* earlier recordings of one name */
 #define DEPTH_MAX 1024
 #define SCAN_LIMIT_MAX 1000000 /* seconds */
 #define DISK_MAX (1u << 20)    /* MiB */
@@ -285,26 +286,55 @@ static bool exists(const char *path, const char *suffix) {
 }
 
 /* FILE.old, FILE.old-2, ...: never FILE.old.2, which is a child's name. */
-static bool free_old_name(const char *path, char *old, size_t size) {
-  for (unsigned i = 1; i < OLD_NAMES; i++) {
-    int n = snprintf(old, size, i > 1 ? "%s.old-%u" : "%s.old", path, i);
-    if (n < 0 || (size_t)n >= size) return false;
-    if (!exists(old, "") && !exists(old, ".children")) return true;
-  }
-  return false;
+static bool old_name(const char *path, unsigned number, char *old, size_t size) {
+  int n = snprintf(old, size, number > 1 ? "%s.old-%u" : "%s.old", path, number);
+  return n >= 0 && (size_t)n < size;
 }
 
-static bool move(const char *path, const char *old, const char *suffix) {
-  char from[PATH_MAX + 16], to[PATH_MAX + 16];
+static bool move(const char *path, const char *to, const char *suffix) {
+  char from[PATH_MAX + 16], name[PATH_MAX + 16];
   snprintf(from, sizeof from, "%s%s", path, suffix);
-  snprintf(to, sizeof to, "%s%s", old, suffix);
-  return rename(from, to) == 0 || errno == ENOENT;
+  snprintf(name, sizeof name, "%s%s", to ? to : "", suffix);
+  return (to ? rename(from, name) : unlink(from)) == 0 || errno == ENOENT;
+}
+
+/* A recording, with those of its children; to NULL: it is removed. */
+static bool move_all(const char *path, const char *to) {
+  struct children *children = children_find(path);
+  bool moved = move(path, to, "") && move(path, to, ".children");
+  for (size_t i = 0; children && i < children->count; i++)
+    moved = move(path, to, children->files[i] + strlen(path)) && moved;
+  children_free(children);
+  return moved;
+}
+
+static bool is_free(const char *path) {
+  return !exists(path, "") && !exists(path, ".children");
+}
+
+/* Up to the first free name each earlier recording moves on by one; the oldest goes. What
+ * is no recording is left alone, and in the way. */
+static bool make_old(const char *path) {
+  char from[PATH_MAX], to[PATH_MAX];
+  unsigned last = 1;
+  if (!old_name(path, OLD_KEPT, to, sizeof to)) return false;
+  while (last < OLD_KEPT && old_name(path, last, to, sizeof to) && !is_free(to))
+    last++;
+  old_name(path, last, to, sizeof to);
+  if (exists(to, "") && !is_recording(to)) return false;
+  bool moved = move_all(to, NULL);
+  for (; moved && last > 1; last--) {
+    old_name(path, last - 1, from, sizeof from);
+    old_name(path, last, to, sizeof to);
+    moved = move_all(from, to);
+  }
+  old_name(path, 1, to, sizeof to);
+  return moved && move_all(path, to);
 }
 
 /* An earlier recording of that name is kept, with those of its children. */
 static void make_way(const char *path) {
   struct stat st;
-  char old[PATH_MAX];
   bool there = stat(path, &st) == 0;
   if (there && st.st_size == 0) {
     unlink(path); /* made by mktemp, say */
@@ -312,18 +342,12 @@ static void make_way(const char *path) {
   }
   struct children *children = children_find(path);
   bool related = exists(path, ".children") || (children && children->count);
-  if ((there || related) && !free_old_name(path, old, sizeof old))
-    say_failed("%s is in the way, and no name is free for it", path);
-  else if (there || related) {
-    bool moved = move(path, old, "") && move(path, old, ".children");
-    for (size_t i = 0; children && i < children->count; i++)
-      moved = move(path, old, children->files[i] + strlen(path)) && moved;
-    if (!moved)
-      say_failed("cannot rename earlier recordings of %s: %s", path, strerror(errno));
-    else if (there)
-      say("the earlier %s is now %s", base_name(path), base_name(old));
-  }
   children_free(children);
+  if (!there && !related) return;
+  if (!make_old(path))
+    say_failed("cannot rename earlier recordings of %s: %s", path, strerror(errno));
+  else if (there)
+    say("the earlier %s is now %s.old", base_name(path), base_name(path));
 }
 
 /* ---- the program's start ------------------------------------------------------- */
@@ -506,7 +530,7 @@ static bool move_aside(const char *path) {
   int fd = open_header(path, &header);
   if (fd >= 0) shorten(fd, &header);
   if (fd >= 0) close(fd);
-  for (unsigned i = 1; i < OLD_NAMES; i++) {
+  for (unsigned i = 1; i < EARLIER_MOST; i++) {
     snprintf(earlier, sizeof earlier, "%s.%u", path, i);
     if (access(earlier, F_OK) != 0) return rename(path, earlier) == 0;
   }

@@ -1,12 +1,14 @@
 """The recording's file: what the program gives up, fills up or moves does not end it."""
 
 import os
+import re
 import shutil
 import subprocess
 
 import pytest
 
 from harness import PRELOAD, ULLAGE, Recorder, check_recording, clean_environment, execute, is_recording, program, tool
+from recording import Recording
 
 root = pytest.mark.skipif(os.getuid() != 0, reason="needs root to give rights up")
 BLOCKS = 300_000
@@ -207,6 +209,20 @@ def test_daemon_of_an_earlier_run_stays_with_its_own(recorder):
     new = {p.name for p in recorder.directory.glob("recording*") if not p.name.startswith(old.name)}
     assert new == {"recording"}
     assert [p for p in recorder.directory.glob("recording.old.[0-9]*") if is_recording(p)]
+
+
+def test_earlier_recordings_are_bounded(recorder):
+    """Of one name the last three stay, with their children; the oldest goes."""
+    for run in range(6):
+        execute([ULLAGE, "run", "-q", "-o", recorder.file, "--", program("causes"), "children"],
+                env={"ULLAGE_SCAN_LIMIT": str(100 + run)})
+    names = {p.name for p in recorder.directory.glob("recording*")}
+    kept = [n for n in names if not re.search(r"\.\d+$", n)]
+    assert sorted(kept) == ["recording", "recording.old", "recording.old-2", "recording.old-3"]
+    assert len(names) == 4 * 4
+    limits = [Recording(recorder.directory / n).header["scan"]["limit_seconds"]
+              for n in ("recording", "recording.old", "recording.old-2", "recording.old-3")]
+    assert limits == [105, 104, 103, 102]
 
 
 # ---- our line on standard error ----------------------------------------------------
