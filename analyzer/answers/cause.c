@@ -1,7 +1,7 @@
 /* cause.c - see cause.h.
  *
- * Two rounds over the stacks: sums by function, each function of a stack once, however
- * often it is in it (recursion); then each stack of the finding chooses its function. */
+ * Two rounds over the stacks: what goes through each function (flow.h); then each stack
+ * of the finding chooses its function. */
 #include "answers/cause.h"
 
 #include <stdlib.h>
@@ -12,85 +12,18 @@
 /* Blocks of causes that are one: fewer may be equal by chance. */
 #define COUNT_LEAST 16u
 #define RATIO_MOST 8u
-/* Who is called by so many functions serves everybody. */
-#define CALLERS 4
 /* Causes that are looked at closer: what a reader would see side by side. */
 #define LOOKED_AT 16u
-
-struct through {
-  uint64_t allocated, bytes; /* through the function; of them, the finding's */
-  uint32_t stamp;            /* the last stack in which it was seen + 1 */
-  uint32_t callers[CALLERS]; /* + 1: different ones, as many as matter */
-};
 
 struct search {
   struct functions *functions;
   const struct sites *sites;
   const struct cause_measure *measure;
-  struct through *through; /* by function */
-  uint32_t room;
+  struct flow flow;
   uint32_t *cause_of; /* by function: index in causes + 1 */
   struct causes *causes;
   size_t causes_room;
 };
-
-/* ---- sums by function ---------------------------------------------------------- */
-
-static bool make_room(struct search *s) {
-  uint32_t count = functions_count(s->functions);
-  if (count <= s->room) return true;
-  uint32_t room = count + count / 2 + 64;
-  struct through *more = realloc(s->through, room * sizeof *more);
-  if (!more) return false;
-  memset(more + s->room, 0, (room - s->room) * sizeof *more);
-  s->through = more;
-  s->room = room;
-  return true;
-}
-
-static void note_caller(struct through *t, uint32_t caller) {
-  for (size_t i = 0; i < CALLERS; i++) {
-    if (t->callers[i] == caller + 1) return;
-    if (t->callers[i]) continue;
-    t->callers[i] = caller + 1;
-    return;
-  }
-}
-
-/* Less goes through `outer`, and `inner` serves others as well: it has many callers, or
- * two and keeps little of what it is asked for, or two and much more goes through it. */
-static bool serves_others(const struct search *s, uint32_t inner, uint32_t outer) {
-  const struct through *t = &s->through[inner];
-  uint64_t less = s->through[outer].allocated;
-  bool many = t->callers[CALLERS - 1], several = t->callers[1];
-  if (many || (several && t->bytes < t->allocated / 2))
-    return less < t->allocated / 100 * 99;
-  return several && less < t->allocated / 100 * 80;
-}
-
-static bool add_stack(struct search *s, uint32_t site) {
-  const struct function_call *stack;
-  uint64_t allocated = s->sites->sum[site].count.allocated_bytes;
-  uint64_t bytes = s->measure->amount[site].bytes;
-  if (!allocated && !bytes) return true;
-  size_t n = functions_stack(s->functions, site, &stack);
-  if (!make_room(s)) return false;
-  for (size_t i = 0; i < n; i++) {
-    struct through *t = &s->through[stack[i].function];
-    if (i + 1 < n && stack[i + 1].function != stack[i].function)
-      note_caller(t, stack[i + 1].function);
-    if (t->stamp == site + 1) continue;
-    t->stamp = site + 1;
-    t->allocated += allocated > bytes ? allocated : bytes;
-    t->bytes += bytes;
-  }
-  return true;
-}
-
-static double retention(const struct search *s, uint32_t function) {
-  const struct through *t = &s->through[function];
-  return t->allocated ? (double)t->bytes / (double)t->allocated : 0;
-}
 
 /* ---- one stack's choice -------------------------------------------------------- */
 
@@ -120,7 +53,7 @@ static double highest(const struct search *s, const struct function_call *stack,
   double best = -1;
   for (size_t i = from; i < n; i++) {
     if (!may_be_blamed(s, stack, i) || (stack[i].by_pointer && !dispatchers)) continue;
-    double r = retention(s, stack[i].function);
+    double r = flow_retention(&s->flow, stack[i].function);
     if (r > best) best = r;
   }
   return best;
@@ -138,7 +71,7 @@ static size_t choose(const struct search *s, const struct function_call *stack,
   }
   for (size_t i = from; i < n; i++)
     if (may_be_blamed(s, stack, i) && (dispatchers || !stack[i].by_pointer) &&
-        retention(s, stack[i].function) >= best * NEARLY)
+        flow_retention(&s->flow, stack[i].function) >= best * NEARLY)
       return i;
   return n;
 }
@@ -156,7 +89,8 @@ static struct cause *cause_of(struct search *s, uint32_t function) {
     s->causes_room = room;
   }
   struct cause *made = &c->at[c->count++];
-  *made = (struct cause){.function = function, .retention = retention(s, function)};
+  *made = (struct cause){.function = function,
+                         .retention = flow_retention(&s->flow, function)};
   s->cause_of[function] = (uint32_t)c->count;
   return made;
 }
@@ -316,7 +250,7 @@ static bool refine(struct search *s, size_t cause) {
   for (size_t i = 0; i < n; i++) {
     uint32_t function = calls[i].function;
     if (functions_kind(s->functions, function) == FUNCTION_OWN && !calls[i].by_pointer &&
-        serves_others(s, at, function))
+        flow_serves_others(&s->flow, at, function))
       at = function;
   }
   free(calls);
@@ -324,7 +258,7 @@ static bool refine(struct search *s, size_t cause) {
   const struct function_call *stack;
   n = functions_stack(s->functions, c->site, &stack);
   c->function = at;
-  c->retention = retention(s, at);
+  c->retention = flow_retention(&s->flow, at);
   while (c->depth < n && stack[c->depth].function != at)
     c->depth++;
   return true;
@@ -352,7 +286,7 @@ static void merge(struct search *s, size_t to, size_t from) {
 static void move_out(struct search *s, struct cause *c, size_t depth, uint32_t function) {
   c->function = function;
   c->depth = depth;
-  c->retention = retention(s, function);
+  c->retention = flow_retention(&s->flow, function);
 }
 
 /* Do the two come from doing one thing, in that function? The larger one is a; what is
@@ -392,10 +326,10 @@ static size_t common_doer(struct search *s, size_t a, struct function_call *call
   for (size_t i = n; i-- > c->depth;) {
     uint32_t function = calls[i].function;
     if (functions_kind(s->functions, function) != FUNCTION_OWN ||
-        retention(s, function) < NEARLY * c->retention)
+        flow_retention(&s->flow, function) < NEARLY * c->retention)
       continue;
     uint64_t bytes = bytes_of_equals(s, a, function, &others);
-    if (!others || bytes < s->through[function].bytes / PER_CENT * NEARLY_ALL ||
+    if (!others || bytes < s->flow.at[function].bytes / PER_CENT * NEARLY_ALL ||
         bytes < most / PER_CENT * NEARLY_ALL)
       continue;
     best = i;
@@ -462,7 +396,7 @@ static size_t meeting(struct search *s, const struct cause *a, const struct caus
   while (i < m && !is_in(other, n, stack[i].function))
     i++;
   if (i < m && functions_kind(s->functions, stack[i].function) == FUNCTION_OWN &&
-      retention(s, stack[i].function) >= NEARLY * a->retention)
+      flow_retention(&s->flow, stack[i].function) >= NEARLY * a->retention)
     found = i;
   free(other);
   return found;
@@ -506,8 +440,7 @@ static void join_same(struct search *s) {
 /* ---- all of it ----------------------------------------------------------------- */
 
 static bool find(struct search *s) {
-  for (uint32_t i = UL_SITE_RESERVED; i < s->measure->count; i++)
-    if (!add_stack(s, i)) return false;
+  if (!flow_load(&s->flow, s->functions, s->sites, s->measure)) return false;
   s->cause_of = calloc(functions_count(s->functions) + 1, sizeof *s->cause_of);
   if (!s->cause_of) return false;
   for (uint32_t i = 0; i < s->measure->count; i++)
@@ -531,7 +464,7 @@ struct causes *causes_load(struct functions *f, const struct sites *sites,
   if (good) memset(c->of_site, 0xff, measure->count * sizeof *c->of_site);
   if (good) c->sites = measure->count;
   good = good && find(&s);
-  free(s.through);
+  flow_free(&s.flow);
   free(s.cause_of);
   if (good) return c;
   causes_free(c);

@@ -15,16 +15,7 @@
 #ifndef ULLAGE_CAUSE_H
 #define ULLAGE_CAUSE_H
 
-#include "answers/sites.h"
-#include "names/function.h"
-
-/* What is to be explained: by site, `count` of them. */
-struct cause_measure {
-  const struct ul_amount *amount; /* blocks, requested bytes */
-  size_t count;
-  const struct ul_drag *drags; /* what is only held by what was allocated elsewhere */
-  size_t drag_count;
-};
+#include "answers/flow.h"
 
 struct cause {
   uint32_t function;

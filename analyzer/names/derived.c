@@ -257,6 +257,7 @@ static bool derives(const struct derived *d, uint64_t class, uint64_t base,
 
 static const struct member *member_of(const struct derived *d, uint64_t start) {
   size_t low = 0, high = d->member_count;
+  if (!high) return NULL;
   while (low < high) {
     size_t middle = low + (high - low) / 2;
     if (d->members[middle].start < start)

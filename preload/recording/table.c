@@ -85,8 +85,9 @@ static void stop(enum window_answer why) {
 /* The table's last piece, if what is new continues it in memory and in the file. */
 static struct piece *continued(enum ul_table table, const char *at, uint64_t offset) {
   uint32_t n = piece_count[table];
+  if (!n) return NULL;
   struct piece *p = &pieces[table][n - 1];
-  if (!n || at != p->at + p->bytes) return NULL;
+  if (at != p->at + p->bytes) return NULL;
   const struct ul_segment *s = &recording->segments[p->segment];
   return offset == s->file_offset + s->bytes ? p : NULL;
 }
