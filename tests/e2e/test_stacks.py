@@ -88,8 +88,11 @@ def test_callers_that_differ_only_further_out(recorder, way, unwind):
                                  "moved 1000", "signals 2000", "own_stack 2000", "jumps 2000",
                                  "bare 2000", "realigned 2000", "vfork 50", "timer 100000"])
 def test_hostile_stacks(recorder, way):
-    """Each walk, joined with the one before, is compared with libunwind's."""
-    r = recorder.same(program("hostile"), *way.split())
+    """Each walk, joined with the one before, is compared with libunwind's. (A handler that
+    allocates between two instructions of malloc is as wrong as ever: then the free lists are
+    not looked at.)"""
+    unchecked = {"ULLAGE_CHECK": None} if way.startswith("timer") else {}
+    r = recorder.same(program("hostile"), *way.split(), env=unchecked)
     assert (r.status, r.stdout) == (0, b"done\n")
     fallbacks = Recording(recorder.file).fallbacks
     assert (fallbacks["WALK_MISMATCH"], fallbacks["STACK_BROKEN"]) == (0, 0)
