@@ -522,7 +522,10 @@ enum ul_evidence { UL_EVIDENCE_NONE, UL_EVIDENCE_PAGEMAP, UL_EVIDENCE_MINCORE };
   X(CALLER_UNKNOWN, "ends at which ullage's own frames were scanned, too")               \
   X(RULES_FULL, "frames of which the rule was learned anew: no memory to keep it")       \
   X(STACKS_MANY, "call stacks told by their innermost frames: there are too many of "    \
-                 "them")
+                 "them")                                                                 \
+  X(ELSEWHERE,                                                                           \
+    "blocks of signal handlers that interrupted malloc: from the next allocator")        \
+  X(LEFT, "blocks that handlers which interrupted malloc could not give back")
 
 enum ul_fallback {
 #define X(name, text) UL_FB_##name,

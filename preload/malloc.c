@@ -29,16 +29,42 @@ __attribute__((noinline)) void entry_record(struct heap *h, struct spot s, hidde
 
 /* ---- the two ways --------------------------------------------------------------- */
 
+/* ---- in the middle of ourselves ------------------------------------------------- */
+
+/* The next allocator, for handlers that have interrupted this thread where a pool or a
+ * large block would have to be waited for (arena.h). glibc's own malloc would wait for
+ * itself, too, but not while the process has one thread. */
+static struct {
+  void *(*malloc)(size_t);
+  void *(*memalign)(size_t, size_t);
+} next;
+
+__attribute__((constructor)) static void find_next(void) {
+  int saved = errno;
+  *(void **)&next.malloc = next_symbol("malloc");
+  *(void **)&next.memalign = next_symbol("memalign");
+  errno = saved;
+}
+
+static __attribute__((noinline, cold)) void *allocate_elsewhere(size_t size, size_t align,
+                                                                enum entry_zero zero) {
+  void *p = NULL;
+  if (arena_is_interrupted() && next.malloc && next.memalign)
+    p = align > 16 ? next.memalign(align, size) : next.malloc(size);
+  if (!p)
+    errno = ENOMEM;
+  else
+    fallback(UL_FB_ELSEWHERE);
+  return p && zero == ZEROED ? memset(p, 0, size) : p;
+}
+
 __attribute__((noinline)) void *entry_allocate_at(struct heap *h, size_t size,
                                                   size_t align, enum ul_family family,
                                                   enum entry_zero zero, uint32_t site) {
   struct spot s = {NULL, NULL};
   bool zeroed = false;
   hidden block = hide(heap_take_any(h, size, align, &s, &zeroed));
-  if (UNLIKELY(!reveal(block))) {
-    errno = ENOMEM;
-    return NULL;
-  }
+  if (UNLIKELY(!reveal(block))) return allocate_elsewhere(size, align, zero);
   if (LIKELY(site && process_recording())) entry_record(h, s, block, size, family, site);
   void *p = reveal(block);
   return zero == ZEROED && !zeroed ? memset(p, 0, size) : p;
@@ -67,8 +93,8 @@ static __attribute__((noinline)) void *allocate_only(struct heap *h, size_t size
   struct spot s;
   bool zeroed;
   void *p = heap_take(h, class_of(size | !size), &s, &zeroed);
-  if (UNLIKELY(!p)) errno = ENOMEM;
-  return p && zero == ZEROED && !zeroed ? memset(p, 0, size) : p;
+  if (UNLIKELY(!p)) return allocate_elsewhere(size, 0, zero);
+  return zero == ZEROED && !zeroed ? memset(p, 0, size) : p;
 }
 
 void *entry_allocate(size_t size, size_t align, enum ul_family family,

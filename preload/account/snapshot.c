@@ -263,7 +263,7 @@ static bool take_turn(enum ul_snapshot_kind kind) {
 }
 
 void snapshot_take(struct heap *h, enum ul_snapshot_kind kind) {
-  if (thread_state.busy || recording_stopped()) return;
+  if (thread_state.busy || thread_state.in_arena || recording_stopped()) return;
   struct busy_before before = busy_enter(BUSY_SNAPSHOT);
   if (take_turn(kind)) {
     take_locked(h, kind);

@@ -23,6 +23,7 @@ struct thread_state {
   struct heap *heap;  /* NULL until the thread first allocates or frees */
   unsigned busy;      /* enum busy, all that hold */
   unsigned locks;     /* of ours held by this thread (lock.h) */
+  unsigned in_arena;  /* it holds the arena lock, or is about to (arena.h) */
   uint64_t capturing; /* RSP of the program's frame whose stack is being captured, which
                          a handler may interrupt (site.c); or 0 */
 };

@@ -41,10 +41,14 @@ static uint64_t whole_count; /* arenas without any pool */
 static bool locked;
 
 void arena_lock(void) {
+  thread_state.in_arena++;
+  atomic_signal_fence(memory_order_seq_cst);
   lock_take(&lock);
 }
 void arena_unlock(void) {
   lock_give(&lock);
+  atomic_signal_fence(memory_order_seq_cst);
+  thread_state.in_arena--;
 }
 
 /* ---- lists --------------------------------------------------------------------- */
@@ -238,6 +242,7 @@ static struct pool *take(struct heap *h, unsigned class, unsigned units, unsigne
 }
 
 struct pool *arena_take(struct heap *h, unsigned class) {
+  if (UNLIKELY(arena_is_interrupted())) return NULL;
   arena_lock();
   struct pool *p = take(h, class, class_units(class), 1, 0);
   arena_unlock();
@@ -250,6 +255,7 @@ static unsigned units_for(size_t bytes) {
 
 struct pool *arena_take_span(struct heap *h, size_t bytes, size_t align) {
   unsigned units = align > UL_UNIT_BYTES ? (unsigned)(align / UL_UNIT_BYTES) : 1;
+  if (UNLIKELY(arena_is_interrupted())) return NULL;
   arena_lock();
   struct pool *p = take(h, UL_SPAN, units_for(bytes), units, os_whole_pages(bytes));
   arena_unlock();
@@ -273,7 +279,7 @@ static void pool_close(struct arena *a, struct pool *p) {
   p->entries = NULL;
   p->heap = NULL;
   p->virgin = 0; /* so that nothing in it starts a block (heap_spot) */
-  p->live = 0; /* a span's block is freed here, by whoever frees it */
+  p->live = 0;   /* a span's block is freed here, by whoever frees it */
   units_in(a, (unsigned)(p - a->pools), units, touched);
 }
 
@@ -352,6 +358,7 @@ static bool grow_span(struct arena *a, unsigned first, unsigned old, unsigned un
 }
 
 bool arena_resize_span(struct pool *p, size_t bytes) {
+  if (UNLIKELY(arena_is_interrupted())) return false;
   arena_lock();
   struct arena *a = arena_of(p);
   unsigned first = (unsigned)(p - a->pools), old = p->units, units = units_for(bytes);

@@ -5,10 +5,16 @@
 #ifndef ULLAGE_ARENA_H
 #define ULLAGE_ARENA_H
 
+#include "base/thread.h"
 #include "heap/types.h"
 
 void arena_lock(void);
 void arena_unlock(void);
+/* Called by a signal handler that has interrupted this thread in there? It would wait for
+ * itself, so it does without all that takes the lock: NULL, false, or nothing is done. */
+static inline bool arena_is_interrupted(void) {
+  return thread_state.in_arena != 0;
+}
 
 /* A pool of the class for heap h, all of it virgin, on no list; NULL when there is no
  * memory. Takes the lock, as all that follow. */

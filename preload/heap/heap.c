@@ -86,7 +86,10 @@ void heap_pool_has_room(struct heap *h, struct pool *p) {
 }
 
 void heap_give(struct pool *p) {
-  if (!arena_give(p)) large_relieve();
+  if (UNLIKELY(arena_is_interrupted()))
+    fallback(UL_FB_LEFT); /* a span: heap_pool_empty has kept pools */
+  else if (!arena_give(p))
+    large_relieve();
 }
 
 static unsigned spares_most(void) {
@@ -115,7 +118,7 @@ static void give_spares(struct heap *h) {
 void heap_pool_empty(struct heap *h, struct pool *p) {
   uint64_t bit = UINT64_C(1) << p->class;
   bool only = h->used[p->class] == p && !p->next;
-  if (pool_is_spare(h, p)) return;
+  if (pool_is_spare(h, p) || UNLIKELY(arena_is_interrupted())) return;
   if (only && (unsigned)__builtin_popcountll(h->spares) >= spares_most()) give_spares(h);
   if (only) {
     h->spares |= bit;
@@ -243,6 +246,7 @@ static void trim(struct heap *h) {
 }
 
 void heap_trim_all(struct heap *mine) {
+  if (arena_is_interrupted()) return;
   uint32_t was = heap_enter(mine);
   trim(mine);
   heap_leave(mine, was);

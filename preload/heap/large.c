@@ -16,6 +16,7 @@
  * on that is what new ones do. */
 #include "heap/large.h"
 
+#include "base/count.h"
 #include "base/meta.h"
 #include "base/os.h"
 #include "heap/arena.h"
@@ -177,7 +178,7 @@ static size_t mapping_size(size_t bytes) {
 
 struct large *large_take(size_t bytes, size_t align) {
   size_t size = mapping_size(bytes);
-  if (size < bytes) return NULL;
+  if (size < bytes || UNLIKELY(arena_is_interrupted())) return NULL;
   if (align < UL_ARENA_BYTES) align = UL_ARENA_BYTES;
   struct large *l = align == UL_ARENA_BYTES ? from_cache(size) : NULL;
   if (l) return l;
@@ -219,6 +220,10 @@ void large_relieve(void) {
 }
 
 void large_put(struct large *l) {
+  if (UNLIKELY(arena_is_interrupted())) {
+    fallback(UL_FB_LEFT);
+    return;
+  }
   arena_lock();
   link_out(l);
   drop_reserve(l);
@@ -299,6 +304,7 @@ struct large *large_resize(struct large *l, size_t bytes) {
   size_t size = mapping_size(bytes);
   if (size < bytes) return NULL;
   if (size == l->mapped) return l;
+  if (UNLIKELY(arena_is_interrupted())) return NULL;
   if (l->reserve) use_reserve(l, size);
   if (size == l->mapped) return l;
   if (size < l->mapped) return shrink(l, size);

@@ -84,7 +84,7 @@ struct ul_counter *ledger_counter_slow(struct heap *h, uint32_t site) {
   struct book *b = book_of(h);
   uint32_t c = site / UL_CHUNK_SITES, counters = TABLE_NONE;
   bool done = counters_make_quickly(b, c, &counters);
-  if (!done) {
+  if (!done && !arena_is_interrupted()) {
     uint64_t signals;
     os_hold_signals(&signals);
     done = counters_make(b, c, counters);

@@ -12,6 +12,7 @@
 
 #include "base/meta.h"
 #include "base/thread.h"
+#include "heap/arena.h"
 #include "ledger/intern.h"
 #include "ledger/ledger.h"
 #include "ledger/sample.h"
@@ -180,6 +181,10 @@ uint32_t site_capture(struct heap *h, struct entrance e) {
   }
   struct site_again again = site_again(h, e);
   if (again.counter) return again.site;
+  if (UNLIKELY(arena_is_interrupted())) { /* the tables' lock may be this thread's, too */
+    fallback(UL_FB_NO_STACK);
+    return UL_SITE_NO_STACK;
+  }
   thread_state.capturing = e.rsp;
   atomic_signal_fence(memory_order_seq_cst);
   uint32_t site = capture(h, e);

@@ -399,7 +399,7 @@ void process_unconfine(void) {
 /* ---- now and then -------------------------------------------------------------- */
 
 void process_snapshot(struct heap *h) {
-  if (thread_state.busy || recording_stopped()) return;
+  if (thread_state.busy || thread_state.in_arena || recording_stopped()) return;
   process_settle();
   struct busy_before before = busy_enter(BUSY_LOADING);
   stack_forget_unloaded();
