@@ -1,6 +1,7 @@
 /* findings.c - what to change in the program, two lines each. */
 #include "answers/children.h"
 #include "answers/finding.h"
+#include "answers/fingerprint.h"
 #include "names/function.h"
 #include "read/estimate.h"
 #include "read/timeline.h"
@@ -280,8 +281,10 @@ static json_t *callers_array(const struct findings *all, const struct finding *f
 }
 
 static json_t *finding_object(const struct recording *r, const struct findings *all,
-                              const struct finding *f) {
+                              const struct finding *f,
+                              struct fingerprints *fingerprints) {
   const struct cause *c = cause_of(f);
+  struct fingerprint known = fingerprint_of_finding(fingerprints, all, f);
   const struct frame *frame = causes_frame(all->functions, c);
   json_t *object = json_object();
   json_put(object, "kind", json_text(kinds[f->kind]));
@@ -300,6 +303,7 @@ static json_t *finding_object(const struct recording *r, const struct findings *
            f->since_ms == UINT64_MAX ? json_null()
                                      : json_seconds(since_start(r, f->since_ms)));
   json_put(object, "bytes_per_second", json_real(f->rate));
+  json_put_fingerprint(object, &known);
   return object;
 }
 
@@ -311,8 +315,11 @@ static void collect_findings(void *what, const struct recording *r,
                              struct symbols *symbols, const struct sites *sites) {
   struct collecting *c = what;
   struct findings *all = findings_load(r, symbols, sites);
-  for (size_t i = 0; all && i < all->count && json_array_size(c->array) < c->most; i++)
-    json_array_append_new(c->array, finding_object(r, all, &all->at[i]));
+  struct fingerprints *fingerprints = fingerprints_new(r, symbols);
+  size_t n = all && fingerprints ? all->count : 0;
+  for (size_t i = 0; i < n && json_array_size(c->array) < c->most; i++)
+    json_array_append_new(c->array, finding_object(r, all, &all->at[i], fingerprints));
+  fingerprints_free(fingerprints);
   findings_free(all);
 }
 

@@ -1,5 +1,6 @@
 #include "show/json.h"
 
+#include "answers/fingerprint.h"
 #include "names/frame.h"
 #include "show/text.h"
 #include "utf8.h"
@@ -51,6 +52,17 @@ json_t *json_frame(const struct frame *f) {
   json_put(object, "inlined", json_boolean(f->inlined));
   json_put(object, "derived", json_boolean(f->derived));
   return object;
+}
+
+static json_t *fingerprint_text(uint64_t fingerprint) {
+  char digits[FINGERPRINT_TEXT];
+  snprintf(digits, sizeof digits, "%016" PRIx64, fingerprint);
+  return json_text(digits);
+}
+
+void json_put_fingerprint(json_t *object, const struct fingerprint *f) {
+  json_put(object, "fingerprint", fingerprint_text(f->exact));
+  json_put(object, "fingerprint_loose", fingerprint_text(f->loose));
 }
 
 json_t *json_stack(const struct view_options *o, uint32_t site) {

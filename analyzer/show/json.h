@@ -16,6 +16,9 @@ json_t *json_stack(const struct view_options *o, uint32_t site); /* [FRAME] */
 /* [least, most] bytes, between which an estimate truly lies (text_interval); NULL: it is
  * none. */
 json_t *json_interval(const struct view_options *o, uint64_t bytes, uint64_t blocks);
+/* Members "fingerprint" and "fingerprint_loose". */
+struct fingerprint;
+void json_put_fingerprint(json_t *object, const struct fingerprint *);
 /* What was freed or resized wrongly (docs/json.md). */
 json_t *misuses_array(const struct recording *r, const struct view_options *o);
 /* What to change (docs/json.md); sites are the recording's. */

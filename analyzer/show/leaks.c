@@ -1,5 +1,6 @@
 /* leaks.c - `ullage leaks`: what the scan at the end could not reach. */
 #include "answers/answers.h"
+#include "answers/fingerprint.h"
 #include "answers/sites.h"
 #include "show/json.h"
 #include "show/text.h"
@@ -114,7 +115,9 @@ static json_t *drags_array(const struct drags *d, const struct ul_leak *leak,
 }
 
 static json_t *leak_object(const struct recording *r, const struct ul_leak *leak,
-                           const struct drags *d, const struct view_options *o) {
+                           const struct drags *d, struct fingerprints *fingerprints,
+                           const struct view_options *o) {
+  struct fingerprint known = fingerprint_of_site(fingerprints, leak->site);
   json_t *object = amount(leak->bytes, leak->blocks);
   char address[24];
   snprintf(address, sizeof address, "0x%llx", (unsigned long long)leak->example);
@@ -126,6 +129,7 @@ static json_t *leak_object(const struct recording *r, const struct ul_leak *leak
   json_put(object, "oldest_seconds", json_seconds(leaks_age_ms(r, leak->oldest_birth)));
   json_put(object, "newest_seconds", json_seconds(leaks_age_ms(r, leak->newest_birth)));
   json_put(object, "example", json_text(address));
+  json_put_fingerprint(object, &known);
   return object;
 }
 
@@ -135,7 +139,7 @@ static bool is_wanted(const struct view_options *o, enum ul_verdict verdict) {
 }
 
 static void write_leaks(struct json_stream *j, const struct recording *r,
-                        const struct drags *d) {
+                        const struct drags *d, struct fingerprints *fingerprints) {
   const struct view_options *o = j->o;
   size_t most = o->top ? o->top : o->all ? SIZE_MAX : TOP_JSON;
   for (size_t v = 0; v < VERDICTS; v++) {
@@ -143,7 +147,7 @@ static void write_leaks(struct json_stream *j, const struct recording *r,
     size_t n;
     const struct ul_leak **list = leaks_of(r, order[v], &n);
     for (size_t i = 0; i < n && i < most; i++)
-      json_site(j, leak_object(r, list[i], d, o), list[i]->site);
+      json_site(j, leak_object(r, list[i], d, fingerprints, o), list[i]->site);
     free(list);
   }
 }
@@ -180,6 +184,11 @@ static json_t *scan_object(const struct recording *r) {
 static int print_json(const struct recording *r, const struct sites *s,
                       const struct drags *d, const struct view_options *o) {
   const struct ul_scan *scan = &recording_header(r)->scan;
+  struct fingerprints *fingerprints = fingerprints_new(r, o->symbols);
+  if (!fingerprints) {
+    fprintf(stderr, "ullage: out of memory\n");
+    return 1;
+  }
   json_t *totals = json_object(), *rescued = json_object();
   for (int v = UL_NO_VERDICT; v < UL_VERDICTS; v++)
     json_put(totals, names[v], amount(scan->totals[v].bytes, scan->totals[v].blocks));
@@ -198,7 +207,8 @@ static int print_json(const struct recording *r, const struct sites *s,
   json_member(&j, "of_main", amount(of_main.bytes, of_main.blocks));
   json_member(&j, "inherited", amount(inherited.bytes, inherited.blocks));
   json_list(&j, "leaks");
-  write_leaks(&j, r, d);
+  write_leaks(&j, r, d, fingerprints);
+  fingerprints_free(fingerprints);
   json_list_end(&j);
   if (!leaks_known(r)) {
     json_list(&j, "still_live");
