@@ -23,13 +23,13 @@ struct growth {
   struct trend all;    /* of all live bytes together */
   bool unsure_matter;  /* the unsure ones hold, or held, a share worth mentioning */
 };
+struct sites;
 /* NULL: no memory. */
-struct growth *growth_load(const struct recording *r);
+struct growth *growth_load(const struct recording *r, const struct sites *sites);
 void growth_free(struct growth *g);
 /* The same of all stacks together that lead through one of these return addresses (by
  * index in UL_CODES), so that a function is judged whose stacks are too small each.
  * false: no memory. */
-struct sites;
 struct growth_codes {
   struct trend trend;
   uint64_t added_bytes;

@@ -209,15 +209,13 @@ static bool collect(const struct recording *r, const struct growth *g,
   return true;
 }
 
-struct findings *findings_load(const struct recording *r, struct symbols *symbols,
-                               const struct sites *sites) {
+struct findings *findings_load(const struct recording *r, const struct sites *sites,
+                               const struct growth *g, struct functions *functions) {
   struct findings *f = calloc(1, sizeof *f);
-  struct growth *g = growth_load(r);
-  bool good = f && g && (f->functions = functions_new(r, symbols)) &&
-              find_lost(r, sites, f) && find_growing(r, g, sites, f) &&
-              collect(r, g, sites, f);
-  growth_free(g);
-  if (good) return f;
+  if (f) f->functions = functions;
+  if (f && find_lost(r, sites, f) && find_growing(r, g, sites, f) &&
+      collect(r, g, sites, f))
+    return f;
   findings_free(f);
   return NULL;
 }
@@ -226,7 +224,6 @@ void findings_free(struct findings *f) {
   if (!f) return;
   causes_free(f->lost);
   causes_free(f->growing);
-  functions_free(f->functions);
   free(f->grown);
   free(f->at);
   free(f);

@@ -26,8 +26,8 @@ struct findings {
   struct causes *lost, *growing; /* NULL: nothing known */
   struct ul_amount *grown;       /* by site: what has been added, and is not lost */
 };
-/* NULL: no memory. */
-struct findings *findings_load(const struct recording *r, struct symbols *symbols,
-                               const struct sites *sites);
+/* NULL: no memory. All must outlive it. */
+struct findings *findings_load(const struct recording *r, const struct sites *sites,
+                               const struct growth *growth, struct functions *functions);
 void findings_free(struct findings *);
 #endif

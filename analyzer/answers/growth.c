@@ -283,12 +283,11 @@ static int by_importance(const void *a, const void *b) {
   return x->site < y->site ? -1 : x->site > y->site;
 }
 
-struct growth *growth_load(const struct recording *r) {
+struct growth *growth_load(const struct recording *r, const struct sites *sites) {
   struct growth *g = calloc(1, sizeof *g);
-  struct sites *sites = sites_load(r);
   double *y = NULL;
   struct series s = {0};
-  bool good = g && sites && series_load(r, sites, &s);
+  bool good = g && series_load(r, sites, &s);
   if (good) y = malloc((s.moments + 1) * sizeof *y);
   if (good) g->sites = calloc(sites->count + 1, sizeof *g->sites);
   good = good && y && g->sites;
@@ -299,7 +298,6 @@ struct growth *growth_load(const struct recording *r) {
     qsort(g->sites, g->count, sizeof *g->sites, by_importance);
   }
   series_free(&s);
-  sites_free(sites);
   free(y);
   if (good) return g;
   growth_free(g);

@@ -38,12 +38,10 @@ static bool add_sites(const struct sites *sites, struct holders *h) {
   return true;
 }
 
-struct holders *holders_load(const struct recording *r, struct symbols *symbols,
-                             const struct sites *sites) {
+struct holders *holders_load(const struct sites *sites, struct functions *functions) {
   struct holders *h = calloc(1, sizeof *h);
-  bool good = h && (h->functions = functions_new(r, symbols)) && find_causes(sites, h) &&
-              add_sites(sites, h);
-  if (good) return h;
+  if (h) h->functions = functions;
+  if (h && find_causes(sites, h) && add_sites(sites, h)) return h;
   holders_free(h);
   return NULL;
 }
@@ -51,7 +49,6 @@ struct holders *holders_load(const struct recording *r, struct symbols *symbols,
 void holders_free(struct holders *h) {
   if (!h) return;
   causes_free(h->causes);
-  functions_free(h->functions);
   free(h->at);
   free(h);
 }

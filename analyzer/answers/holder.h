@@ -18,8 +18,7 @@ struct holders {
   struct functions *functions;
   struct causes *causes;
 };
-/* NULL: no memory. */
-struct holders *holders_load(const struct recording *r, struct symbols *symbols,
-                             const struct sites *sites);
+/* NULL: no memory. Both must outlive it. */
+struct holders *holders_load(const struct sites *sites, struct functions *functions);
 void holders_free(struct holders *);
 #endif

@@ -1,11 +1,11 @@
 /* run.c - see run.h. */
 #include "command/run.h"
 #include "answers/children.h"
+#include "answers/models.h"
 #include "command/ending.h"
 #include "command/inspect.h"
 #include "command/launch.h"
 #include "command/usage.h"
-#include "read/estimate.h"
 #include "read/timeline.h"
 #include "show/text.h"
 #include "show/verbs.h"
@@ -81,13 +81,13 @@ static bool say_allocator(const struct recording *r) {
 }
 
 /* The summary, each line marked as ours. */
-static void say_summary(struct recording *r) {
+static void say_summary(struct process *p) {
   char *text = NULL, *rest, *line;
   size_t bytes;
-  struct view_options view = {.out = open_memstream(&text, &bytes),
-                              .sample_bytes = estimate_sample_bytes(r)};
+  struct view_options page = {.out = open_memstream(&text, &bytes)};
+  struct view_options view = view_of(&page, p);
   if (!view.out) return;
-  if (estimate_leaks(r)) report_summary(r, &view);
+  report_summary(p, &view);
   fclose(view.out);
   for (rest = text; (line = strsep(&rest, "\n"));)
     if (*line) say("%s", line);
@@ -145,18 +145,20 @@ static void say_end(const struct launch *l, const struct children *children) {
     say_missing(l);
     return;
   }
-  struct recording *r = recording_open(l->path, error, sizeof error);
-  if (!r) {
+  static const struct context_options brief = {.nameless = true};
+  struct context *context = context_open(l->path, &brief, error, sizeof error);
+  if (!context) {
     say_failed("%s: %s", relative(l->path), error);
     return;
   }
-  bool silent = say_allocator(r);
+  struct process *p = &context->process;
+  bool silent = say_allocator(p->recording);
   if (!l->quiet) {
-    if (!silent) say_summary(r);
+    if (!silent && model_of_summary(context)) say_summary(p);
     say_children(children, l->path);
     say("next: ullage report %s", relative(l->path));
   }
-  recording_close(r);
+  context_free(context);
 }
 
 /* ---- all of it ----------------------------------------------------------------- */

@@ -118,6 +118,13 @@ void symbols_free(struct symbols *symbols) {
   free(symbols);
 }
 
+void symbols_note_shown(struct symbols *symbols, const struct frame *frames,
+                        size_t count) {
+  for (size_t i = 0; i < count; i++)
+    if (!frames[i].hidden && !frames[i].note)
+      modules_note_shown(&symbols->modules, frames[i].of_module, frames[i].file);
+}
+
 const char *symbols_hint(struct symbols *symbols, size_t index) {
   return modules_hint(&symbols->modules, index);
 }
@@ -265,14 +272,6 @@ static void append(struct stack *stack, const struct stack *places) {
   }
 }
 
-static void note_shown(struct symbols *symbols, const struct stack *stack) {
-  for (size_t i = 0; i < stack->count; i++) {
-    const struct frame *frame = &stack->frames[i];
-    if (!frame->hidden && !frame->note)
-      modules_note_shown(&symbols->modules, frame->of_module, frame->file);
-  }
-}
-
 static void append_code(struct symbols *symbols, uint32_t code, struct stack *stack) {
   append(stack, places_of(symbols, recording_code(symbols->recording, code)));
 }
@@ -290,7 +289,6 @@ static void build_stack(struct symbols *symbols, uint32_t index, struct stack *s
   if (index == UL_NODE_BROKEN)
     push_note(stack, "(callers unknown: no unwind information)");
   if (!stack->count) push_note(stack, "(no call stack)");
-  note_shown(symbols, stack);
   modules_end_progress(&symbols->modules);
 }
 

@@ -35,8 +35,9 @@ struct frame {
 };
 
 struct symbols_options {
-  const char *sysroot; /* look for modules below this directory; NULL: "/" */
-  bool debuginfod;     /* may ask the servers of DEBUGINFOD_URLS */
+  const char *sysroot;        /* look for modules below this directory; NULL: "/" */
+  bool debuginfod;            /* may ask the servers of DEBUGINFOD_URLS */
+  struct symbol_files *files; /* shared with other recordings (files.h); NULL: none are */
 };
 
 /* options may be NULL. The recording must outlive the symbols. NULL: no memory. */
@@ -80,6 +81,8 @@ bool frame_is_library(const struct frame *);
  * it would need. */
 size_t frame_text(const struct frame *, char *buffer, size_t size);
 
+/* These frames of a stack were shown; a name that was only asked for was not. */
+void symbols_note_shown(struct symbols *, const struct frame *, size_t count);
 /* What a reader should know about the symbols shown so far, one sentence without
  * newline: how to get files and lines, or which files changed since the recording.
  * Index 0 looks again, then 1, 2 ... until NULL. For the end of a report. */

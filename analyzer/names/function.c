@@ -234,6 +234,10 @@ uint32_t functions_module(const struct functions *f, uint32_t function) {
   return f->by_number[function]->key.module;
 }
 
+struct symbols *functions_symbols(const struct functions *f) {
+  return f->symbols;
+}
+
 /* ---- life ---------------------------------------------------------------------- */
 
 struct functions *functions_new(const struct recording *recording,

@@ -42,6 +42,8 @@ bool functions_at(struct functions *, uint64_t code, uint32_t function);
 enum function_kind functions_kind(struct functions *, uint32_t function);
 /* Index in UL_MODULES, the first of a file's; UL_NO_MODULE. */
 uint32_t functions_module(const struct functions *, uint32_t function);
+/* The symbols that name them. */
+struct symbols *functions_symbols(const struct functions *);
 /* The function itself, at one of its return addresses. */
 const struct frame *functions_frame(struct functions *, uint32_t function);
 #endif

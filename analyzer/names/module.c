@@ -46,7 +46,7 @@ static void open_file(struct modules *modules, struct module *module,
   /* A sysroot is a copy: its times say nothing. */
   if (!modules->sysroot)
     id.recorded_ns = recording_header(modules->recording)->start_real_ns;
-  module->file = symbol_file_open(&id);
+  module->file = symbol_files_get(modules->files, &id);
   free(path);
 }
 
@@ -63,8 +63,10 @@ bool modules_load(struct modules *modules, const struct recording *recording,
   if (options && options->sysroot) modules->sysroot = strdup(options->sysroot);
   /* The library asks servers whenever this is set. */
   if (!options || !options->debuginfod) unsetenv("DEBUGINFOD_URLS");
+  modules->files = options ? options->files : NULL;
+  if (!modules->files) modules->files = modules->own_files = symbol_files_new();
   modules->at = calloc(count + 1, sizeof *modules->at);
-  if (!modules->at) return false;
+  if (!modules->at || !modules->files) return false;
   modules->count = count;
   for (size_t i = 0; i < count; i++) {
     const struct ul_module *record = recording_module(recording, i);
@@ -83,8 +85,7 @@ static void forget_hints(struct modules *modules) {
 }
 
 void modules_free(struct modules *modules) {
-  for (size_t i = 0; i < modules->count; i++)
-    symbol_file_close(modules->at[i].file);
+  symbol_files_free(modules->own_files);
   free(modules->at);
   forget_hints(modules);
   free(modules->sysroot);

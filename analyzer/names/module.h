@@ -2,7 +2,7 @@
 #ifndef ULLAGE_NAMES_MODULE_H
 #define ULLAGE_NAMES_MODULE_H
 
-#include "names/symbol.h"
+#include "names/files.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -13,7 +13,7 @@ struct symbols_options;
 
 struct module {
   const char *path;         /* as recorded */
-  struct symbol_file *file; /* NULL: not needed so far, or there is none */
+  struct symbol_file *file; /* of `files`; NULL: not needed so far, or there is none */
   bool shown;               /* a frame in it was shown */
   bool lacks_lines;         /* ... without file and line */
   bool own;                 /* libullage.so */
@@ -23,7 +23,8 @@ struct module {
 struct modules {
   const struct recording *recording;
   char *sysroot;
-  struct module *at; /* by index in UL_MODULES */
+  struct symbol_files *files, *own_files; /* own: NULL if they are shared */
+  struct module *at;                      /* by index in UL_MODULES */
   size_t count;
   char *hints[MODULE_HINTS];
   uint64_t spent_ns;

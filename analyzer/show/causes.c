@@ -22,6 +22,7 @@ const char *causes_function_in(struct text_long *to, struct functions *f,
                                const struct cause *c) {
   const struct frame *frame = causes_frame(f, c);
   if (!frame) return "(no call stack)";
+  symbols_note_shown(functions_symbols(f), frame, 1);
   snprintf(to->s, sizeof to->s, "%s%s", place_text(TEXT_LONG, frame),
            frame->function || !frame->module ? "" : " (no name)");
   return to->s;
@@ -30,6 +31,7 @@ const char *causes_function_in(struct text_long *to, struct functions *f,
 const char *causes_short_in(struct text_long *to, struct functions *f,
                             const struct cause *c) {
   const struct frame *frame = causes_frame(f, c);
+  if (frame) symbols_note_shown(functions_symbols(f), frame, 1);
   return frame ? short_text(to, frame) : "(no call stack)";
 }
 

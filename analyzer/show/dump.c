@@ -622,8 +622,9 @@ static void dump_mappings(struct dump *d) {
   }
 }
 
-int dump_main(struct recording *r, const struct view_options *o) {
-  struct dump d = {.r = r, .f = o->out, .json = o->json};
+static int dump(void *model, bool json, const struct view_options *o) {
+  struct recording *r = ((const struct context *)model)->process.recording;
+  struct dump d = {.r = r, .f = o->out, .json = json};
   dump_format(&d);
   dump_program(&d);
   dump_end(&d);
@@ -649,4 +650,12 @@ int dump_main(struct recording *r, const struct view_options *o) {
   dump_mappings(&d);
   if (d.json) fputs("\n ]\n}\n", d.f);
   return text_finish(o);
+}
+
+int dump_text(void *model, const struct view_options *o) {
+  return dump(model, false, o);
+}
+
+int dump_json(void *model, const struct view_options *o) {
+  return dump(model, true, o);
 }

@@ -3,7 +3,6 @@
 #include "answers/finding.h"
 #include "answers/fingerprint.h"
 #include "names/function.h"
-#include "read/estimate.h"
 #include "read/timeline.h"
 #include "show/causes.h"
 #include "show/json.h"
@@ -109,10 +108,9 @@ static void tell(struct tale *tale, struct told t) {
   told_free(&t);
 }
 
-static void tell_findings(struct tale *tale, const struct recording *r,
-                          struct symbols *symbols, const struct sites *sites,
-                          size_t columns) {
-  struct findings *all = findings_load(r, symbols, sites);
+static void tell_findings(struct tale *tale, struct process *p, size_t columns) {
+  const struct recording *r = p->recording;
+  const struct findings *all = process_findings(p);
   uint64_t run = since_start(r, recording_duration_ms(r));
   for (size_t i = 0; all && i < all->count; i++) {
     const struct finding *f = &all->at[i];
@@ -127,33 +125,26 @@ static void tell_findings(struct tale *tale, const struct recording *r,
                        .function = strdup(causes_function(all->functions, c)),
                        .callers = strdup(
                            causes_callers(all->functions, f->causes, f->cause, columns)),
-                       .live = sites->bytes,
+                       .live = p->sites->bytes,
                        .peak = timeline_peak_bytes(r),
                        .since_ms = known ? since_start(r, f->since_ms) : UINT64_MAX,
                        .from_start = !known || since_start(r, f->since_ms) * 20 <= run});
   }
-  findings_free(all);
 }
 
 /* Of a child that holds or held something. */
-typedef void visit(void *what, const struct recording *r, struct symbols *symbols,
-                   const struct sites *sites);
+typedef void visit(void *what, struct process *p);
 static void each_child(const struct recording *r, visit *look, void *what) {
   enum { LITTLE = 16 << 10 };
   struct children *children = children_find(recording_path(r));
   char error[256];
   for (size_t i = 0; children && i < children->count; i++) {
-    struct recording *child = recording_open(children->files[i], error, sizeof error);
-    bool lost = child && recording_header(child)->scan.totals[UL_DEFINITE].blocks;
-    if (child && (lost || timeline_peak_bytes(child) >= LITTLE)) {
-      struct symbols *symbols = symbols_new(child, NULL);
-      bool good = symbols && estimate_leaks(child);
-      struct sites *sites = good ? sites_load(child) : NULL;
-      if (sites) look(what, child, symbols, sites);
-      sites_free(sites);
-      symbols_free(symbols);
-    }
-    recording_close(child);
+    struct context *child = context_open(children->files[i], NULL, error, sizeof error);
+    if (!child) continue;
+    const struct recording *of = child->process.recording;
+    bool lost = recording_header(of)->scan.totals[UL_DEFINITE].blocks;
+    if (lost || timeline_peak_bytes(of) >= LITTLE) look(what, &child->process);
+    context_free(child);
   }
   children_free(children);
 }
@@ -162,10 +153,9 @@ struct telling {
   struct tale *tale;
   size_t columns;
 };
-static void tell_child(void *what, const struct recording *r, struct symbols *symbols,
-                       const struct sites *sites) {
+static void tell_child(void *what, struct process *p) {
   struct telling *t = what;
-  tell_findings(t->tale, r, symbols, sites, t->columns);
+  tell_findings(t->tale, p, t->columns);
 }
 
 static int by_gain(const void *a, const void *b) {
@@ -245,15 +235,14 @@ static void print_rest(const struct tale *tale, size_t first,
             text_size(o, rest.bytes), text_plural(rest.blocks, "block", "blocks"));
 }
 
-void findings_print(const struct recording *r, const struct sites *sites,
-                    const struct view_options *o) {
+void findings_print(struct process *p, const struct view_options *o) {
   enum { BEFORE_CALLERS = 50 };
   struct tale tale = {0};
   size_t width = o->columns ? o->columns : TEXT_COLUMNS;
   size_t columns = width > 2 * BEFORE_CALLERS ? width - BEFORE_CALLERS : width / 2;
-  int pid = recording_header(r)->pid;
-  tell_findings(&tale, r, o->symbols, sites, columns);
-  each_child(r, tell_child, &(struct telling){&tale, columns});
+  int pid = recording_header(p->recording)->pid;
+  tell_findings(&tale, p, columns);
+  each_child(p->recording, tell_child, &(struct telling){&tale, columns});
   if (tale.count) qsort(tale.at, tale.count, sizeof *tale.at, by_gain);
   bool several = false;
   for (size_t i = 0; i < tale.count; i++)
@@ -311,22 +300,20 @@ struct collecting {
   json_t *array;
   size_t most;
 };
-static void collect_findings(void *what, const struct recording *r,
-                             struct symbols *symbols, const struct sites *sites) {
+static void collect_findings(void *what, struct process *p) {
   struct collecting *c = what;
-  struct findings *all = findings_load(r, symbols, sites);
-  struct fingerprints *fingerprints = fingerprints_new(r, symbols);
+  const struct findings *all = process_findings(p);
+  struct fingerprints *fingerprints = fingerprints_new(p->recording, p->symbols);
   size_t n = all && fingerprints ? all->count : 0;
   for (size_t i = 0; i < n && json_array_size(c->array) < c->most; i++)
-    json_array_append_new(c->array, finding_object(r, all, &all->at[i], fingerprints));
+    json_array_append_new(c->array,
+                          finding_object(p->recording, all, &all->at[i], fingerprints));
   fingerprints_free(fingerprints);
-  findings_free(all);
 }
 
-json_t *findings_array(const struct recording *r, const struct sites *sites,
-                       const struct view_options *o) {
+json_t *findings_array(struct process *p, const struct view_options *o) {
   struct collecting c = {json_array(), o->top ? o->top : o->all ? SIZE_MAX : TOP_JSON};
-  collect_findings(&c, r, o->symbols, sites);
-  each_child(r, collect_findings, &c);
+  collect_findings(&c, p);
+  each_child(p->recording, collect_findings, &c);
   return c.array;
 }

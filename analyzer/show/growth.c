@@ -248,22 +248,20 @@ static int print_text(const struct recording *r, const struct growth *g,
   return text_finish(o);
 }
 
-void growth_brief(struct recording *r, const struct view_options *o) {
-  struct growth *g = growth_load(r);
-  if (!g) return;
+void growth_brief(const struct process *p, const struct view_options *o) {
   fprintf(o->out, "  growth   ");
-  print_first_line(g, o);
+  print_first_line(p->growth, o);
   fputc('\n', o->out);
-  growth_free(g);
 }
 
-int growth_main(struct recording *r, const struct view_options *o) {
-  struct growth *g = growth_load(r);
-  if (!g) {
-    fprintf(stderr, "ullage: out of memory\n");
-    return 1;
-  }
-  int status = o->json ? print_json(r, g, o) : print_text(r, g, o);
-  growth_free(g);
-  return status;
+int growth_text(void *model, const struct view_options *options) {
+  const struct process *p = &((const struct context *)model)->process;
+  struct view_options o = view_of(options, p);
+  return print_text(p->recording, p->growth, &o);
+}
+
+int growth_json(void *model, const struct view_options *options) {
+  const struct process *p = &((const struct context *)model)->process;
+  struct view_options o = view_of(options, p);
+  return print_json(p->recording, p->growth, &o);
 }

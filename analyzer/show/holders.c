@@ -21,19 +21,17 @@ static void print_holder(const struct holders *h, const struct holder *it, uint6
   fprintf(o->out, "%s%s%s\n", line.s, *callers ? " " : "", callers);
 }
 
-void holders_print(const struct recording *r, const struct sites *sites, uint64_t peak,
-                   const struct view_options *o) {
-  struct holders *h = holders_load(r, o->symbols, sites);
+void holders_print(struct process *p, uint64_t peak, const struct view_options *o) {
+  const struct holders *h = p->holders;
   size_t most = o->top ? o->top : TOP_TEXT;
   char title[64];
-  snprintf(title, sizeof title, "LIVE %s, AND AT THE PEAK", text_moment(r));
-  if (h && h->count) {
+  snprintf(title, sizeof title, "LIVE %s, AND AT THE PEAK", text_moment(p->recording));
+  if (h->count) {
     text_heading(o, title, "  (%zu of %zu functions; stacks: --all)",
                  h->count < most ? h->count : most, h->count);
     fprintf(o->out, "  %10s %6s %10s %13s %7s\n", "peak", "", "live", "allocations",
             "temp.");
   }
-  for (size_t i = 0; h && i < h->count && i < most; i++)
+  for (size_t i = 0; i < h->count && i < most; i++)
     print_holder(h, &h->at[i], peak, o);
-  holders_free(h);
 }

@@ -21,10 +21,8 @@ struct fingerprint;
 void json_put_fingerprint(json_t *object, const struct fingerprint *);
 /* What was freed or resized wrongly (docs/json.md). */
 json_t *misuses_array(const struct recording *r, const struct view_options *o);
-/* What to change (docs/json.md); sites are the recording's. */
-struct sites;
-json_t *findings_array(const struct recording *r, const struct sites *sites,
-                       const struct view_options *o);
+/* What to change (docs/json.md). */
+json_t *findings_array(struct process *p, const struct view_options *o);
 /* object[key] = value; takes the value, tolerates NULL (out of memory) */
 void json_put(json_t *object, const char *key, json_t *value);
 /* Print and free; as text_finish(). */

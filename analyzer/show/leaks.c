@@ -392,25 +392,23 @@ static int print_text(const struct recording *r, const struct sites *s,
   return text_finish(o);
 }
 
-void leaks_brief(struct recording *r, const struct view_options *o) {
+void leaks_brief(const struct process *p, const struct view_options *o) {
   fprintf(o->out, "  leaks    ");
-  if (leaks_known(r))
-    print_first_line(r, o);
+  if (leaks_known(p->recording))
+    print_first_line(p->recording, o);
   else
-    fprintf(o->out, "not known: %s", why_not_scanned(r));
+    fprintf(o->out, "not known: %s", why_not_scanned(p->recording));
   fputc('\n', o->out);
 }
 
-int leaks_main(struct recording *r, const struct view_options *o) {
-  /* What still lives is told where it is not known what of it is lost. */
-  struct sites *s = leaks_known(r) ? NULL : sites_load(r);
-  struct drags *d = drags_load(r);
-  int status = 1;
-  if (!d || (!s && !leaks_known(r)))
-    fprintf(stderr, "ullage: out of memory\n");
-  else
-    status = o->json ? print_json(r, s, d, o) : print_text(r, s, d, o);
-  drags_free(d);
-  sites_free(s);
-  return status;
+int leaks_text(void *model, const struct view_options *options) {
+  const struct process *p = &((const struct context *)model)->process;
+  struct view_options o = view_of(options, p);
+  return print_text(p->recording, p->sites, p->drags, &o);
+}
+
+int leaks_json(void *model, const struct view_options *options) {
+  const struct process *p = &((const struct context *)model)->process;
+  struct view_options o = view_of(options, p);
+  return print_json(p->recording, p->sites, p->drags, &o);
 }

@@ -4,7 +4,6 @@
 #include "answers/children.h"
 #include "answers/sites.h"
 #include "names/frame.h"
-#include "read/live.h"
 #include "read/timeline.h"
 #include "show/chart.h"
 #include "show/json.h"
@@ -202,15 +201,16 @@ static json_t *children_object(const struct recording *r) {
   return object;
 }
 
-static int print_json(const struct recording *r, const struct sites *s,
-                      const struct view_options *o) {
+static int print_json(struct process *p, const struct view_options *o) {
+  const struct recording *r = p->recording;
+  const struct sites *s = p->sites;
   struct balance b = balance_of(r);
   json_t *root = json_object();
   json_put(root, "program", program_object(r));
   json_put(root, "heap", heap_object(r, s));
   json_put(root, "sample_bytes", json_bytes(o->sample_bytes));
   json_put(root, "rss_bytes", json_bytes(b.rss_bytes));
-  json_put(root, "findings", findings_array(r, s, o));
+  json_put(root, "findings", findings_array(p, o));
   json_put(root, "balance", balance_array(&b));
   json_put(root, "sites", sites_array(s, o));
   json_put(root, "sites_count", json_bytes(s->count));
@@ -246,13 +246,13 @@ static void print_misuses(const struct recording *r, const struct view_options *
   if (!o->symbols) symbols_free(named.symbols);
 }
 
-static void print_answers(struct recording *r, const struct view_options *o) {
+static void print_answers(const struct process *p, const struct view_options *o) {
   fputc('\n', o->out);
   text_sampled(o, "  sampled ");
-  print_misuses(r, o);
-  growth_brief(r, o);
-  leaks_brief(r, o);
-  unused_brief(r, o);
+  print_misuses(p->recording, o);
+  growth_brief(p, o);
+  leaks_brief(p, o);
+  unused_brief(p, o);
 }
 
 static void print_stop(const struct recording *r, const struct view_options *o) {
@@ -495,11 +495,12 @@ static int no_memory(void) {
   return 1;
 }
 
-static void print_page(struct recording *r, const struct sites *s,
-                       const struct view_options *o) {
+static void print_page(struct process *p, const struct view_options *o) {
+  struct recording *r = p->recording;
+  const struct sites *s = p->sites;
   print_title(r, s, o);
-  findings_print(r, s, o);
-  print_answers(r, o);
+  findings_print(p, o);
+  print_answers(p, o);
   print_totals(r, s, o);
   misuses_print(r, o);
   chart_draw(r, o);
@@ -507,45 +508,47 @@ static void print_page(struct recording *r, const struct sites *s,
   if (o->all)
     print_rankings(r, s, o);
   else
-    holders_print(r, s, peak_bytes(r, s), o);
+    holders_print(p, peak_bytes(r, s), o);
   print_fallbacks(r, s, o);
 }
 
 /* Lines as wide as the page, unless all is asked for. */
-static int print_text(struct recording *r, const struct sites *s,
-                      const struct view_options *o) {
+static int print_text(struct process *p, const struct view_options *o) {
   struct view_options page = *o;
   char *lines = NULL;
   size_t bytes;
   if (!o->all && (page.out = open_memstream(&lines, &bytes))) {
-    print_page(r, s, &page);
+    print_page(p, &page);
     if (fclose(page.out) != 0 || !lines) return no_memory();
     text_fit(o, lines);
   } else {
-    print_page(r, s, o);
+    print_page(p, o);
   }
   free(lines);
   text_hints(o);
+  children_print(o, recording_path(p->recording),
+                 recording_header(p->recording)->children_kept);
   return text_finish(o);
 }
 
-int report_main(struct recording *r, const struct view_options *o) {
-  live_look(r);
-  struct sites *s = sites_load(r);
-  if (!s) return no_memory();
-  int status = o->json ? print_json(r, s, o) : print_text(r, s, o);
-  sites_free(s);
-  return status;
+int report_text(void *model, const struct view_options *options) {
+  struct process *p = &((struct context *)model)->process;
+  struct view_options o = view_of(options, p);
+  return print_text(p, &o);
 }
 
-int report_summary(struct recording *r, const struct view_options *o) {
-  struct sites *s = sites_load(r);
-  if (!s) return no_memory();
-  print_title(r, s, o);
-  print_answers(r, o);
+int report_json(void *model, const struct view_options *options) {
+  struct process *p = &((struct context *)model)->process;
+  struct view_options o = view_of(options, p);
+  return print_json(p, &o);
+}
+
+int report_summary(struct process *p, const struct view_options *o) {
+  struct recording *r = p->recording;
+  print_title(r, p->sites, o);
+  print_answers(p, o);
   print_confinement(r, o);
   print_deepbind(r, o);
   print_stop(r, o);
-  sites_free(s);
   return text_finish(o);
 }

@@ -222,6 +222,7 @@ void text_frames(const struct view_options *o, const struct frame *frames, size_
 void text_stack(const struct view_options *o, uint32_t site) {
   const struct frame *frames;
   size_t n = frame_stack(o->symbols, site, &frames);
+  symbols_note_shown(o->symbols, frames, n);
   text_frames(o, frames, n);
 }
 
@@ -231,6 +232,7 @@ const char *text_guilty_in(struct text_long *to, const struct view_options *o,
   const struct frame *frames;
   size_t n = frame_stack(o->symbols, site, &frames), guilty = frame_guilty(frames, n);
   const char *line = frame_line(to, &frames[guilty]);
+  symbols_note_shown(o->symbols, &frames[guilty], 1);
   if (frames[guilty].function) return line;
   size_t caller = frame_named_caller(frames, n, guilty), have = strlen(line);
   snprintf(to->s + have, sizeof to->s - have, " (no name)%s%s",

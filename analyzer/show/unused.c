@@ -1,6 +1,5 @@
 /* unused.c - `ullage unused`: retained, but not used (the model is in waste.c). */
 #include "answers/answers.h"
-#include "read/live.h"
 #include "read/timeline.h"
 #include "show/json.h"
 #include "show/text.h"
@@ -208,9 +207,9 @@ static const struct unused_site *worst(const struct unused *u) {
   return u->count && unused_sum(&u->sites[0]) ? &u->sites[0] : NULL;
 }
 
-void unused_brief(struct recording *r, const struct view_options *o) {
-  struct unused *u = unused_load(r);
-  if (!u) return;
+void unused_brief(const struct process *p, const struct view_options *o) {
+  const struct unused *u = p->unused;
+  const struct recording *r = p->recording;
   const struct unused_site *t = &u->total;
   fprintf(o->out, "  unused   %s pinned, %s slack, %s untouched", text_size(o, pinned(t)),
           text_size(o, t->slack), text_size(o, t->untouched));
@@ -223,7 +222,6 @@ void unused_brief(struct recording *r, const struct view_options *o) {
     fprintf(o->out, "; at %s there were %s", text_time(since_start(r, &u->most)),
             text_size(o, u->most.waste_bytes));
   fputc('\n', o->out);
-  unused_free(u);
 }
 
 static int print_text(const struct recording *r, const struct unused *u,
@@ -251,14 +249,14 @@ static int print_text(const struct recording *r, const struct unused *u,
   return text_finish(o);
 }
 
-int unused_main(struct recording *r, const struct view_options *o) {
-  live_look(r);
-  struct unused *u = unused_load(r);
-  if (!u) {
-    fprintf(stderr, "ullage: out of memory\n");
-    return 1;
-  }
-  int status = o->json ? print_json(r, u, o) : print_text(r, u, o);
-  unused_free(u);
-  return status;
+int unused_text(void *model, const struct view_options *options) {
+  const struct process *p = &((const struct context *)model)->process;
+  struct view_options o = view_of(options, p);
+  return print_text(p->recording, p->unused, &o);
+}
+
+int unused_json(void *model, const struct view_options *options) {
+  const struct process *p = &((const struct context *)model)->process;
+  struct view_options o = view_of(options, p);
+  return print_json(p->recording, p->unused, &o);
 }

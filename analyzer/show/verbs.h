@@ -1,51 +1,54 @@
-/* verbs.h - the questions a recording answers, one entry point each.
+/* verbs.h - the answers as text and as JSON (docs/json.md), two views of each verb.
  *
- * Each writes its answer to options->out, as text or JSON (docs/json.md), and
- * returns the process's exit status: 0, or 1 with a line on stderr if the
- * answer could not be written. */
+ * Each takes the verb's model (command/verbs.c), writes it to options->out, and returns
+ * the process's exit status: 0, or 1 with a line on stderr if the answer could not be
+ * written. */
 #ifndef ULLAGE_VERBS_H
 #define ULLAGE_VERBS_H
 
-#include "read/recording.h"
+#include "answers/context.h"
 
 #include <stdbool.h>
 #include <stdio.h>
 
-struct symbols; /* frame.h */
-
 struct view_options {
   FILE *out;
-  struct symbols *symbols; /* of this recording; what frame_stack() wants */
-  bool json;
+  struct symbols
+      *symbols;          /* of the process that is spoken of (view_of); NULL: no names */
   bool bytes;            /* exact sizes instead of KiB, MiB */
   bool color;            /* the caller has looked at the terminal and NO_COLOR */
   bool all;              /* every site, every verdict, hidden frames too */
   unsigned top;          /* sites to show; 0: the verb's own default */
   unsigned show;         /* leaks: bit 1 << enum ul_verdict for each wanted; 0: default */
-  uint64_t sample_bytes; /* of this recording (estimate.h) */
+  uint64_t sample_bytes; /* likewise */
   unsigned columns;      /* width of the output; 0: 100 */
 };
 
-int report_main(struct recording *r, const struct view_options *options);
-int growth_main(struct recording *r, const struct view_options *options);
-int leaks_main(struct recording *r, const struct view_options *options);
-int unused_main(struct recording *r, const struct view_options *options);
-int dump_main(struct recording *r, const struct view_options *options);
+/* A view writes a model of what the verb's row names (command/verbs.c). */
+typedef int verb_view(void *model, const struct view_options *options);
+verb_view report_text, report_json, growth_text, growth_json, leaks_text, leaks_json,
+    unused_text, unused_json, dump_text, dump_json;
+
+/* To speak of that process. */
+static inline struct view_options view_of(const struct view_options *o,
+                                          const struct process *p) {
+  struct view_options view = *o;
+  view.symbols = p->symbols;
+  view.sample_bytes = p->sample_bytes;
+  return view;
+}
 
 /* What to change, two lines for each of the largest findings; nothing if there are none.
- * With symbols. */
-struct sites;
-void findings_print(const struct recording *r, const struct sites *sites,
-                    const struct view_options *o);
+ */
+void findings_print(struct process *p, const struct view_options *o);
 
 /* The functions that held most at the peak, one line each; `peak`: bytes then. */
-void holders_print(const struct recording *r, const struct sites *sites, uint64_t peak,
-                   const struct view_options *o);
+void holders_print(struct process *p, uint64_t peak, const struct view_options *o);
 
-/* A few lines each, for report and for the end of run. */
-void growth_brief(struct recording *r, const struct view_options *o);
-void leaks_brief(struct recording *r, const struct view_options *o);
-void unused_brief(struct recording *r, const struct view_options *o);
+/* A few lines each, for report and for the end of run, of what is loaded. */
+void growth_brief(const struct process *p, const struct view_options *o);
+void leaks_brief(const struct process *p, const struct view_options *o);
+void unused_brief(const struct process *p, const struct view_options *o);
 
 /* What was freed or resized wrongly: a line for each kind, and in full. Nothing if
  * nothing was. */
@@ -58,5 +61,5 @@ void children_print(const struct view_options *options, const char *path, uint64
 
 /* A few lines for the end of `ullage run`: how much, the peak, what leaks and grows
  * most, without stacks. Always text. */
-int report_summary(struct recording *r, const struct view_options *options);
+int report_summary(struct process *p, const struct view_options *options);
 #endif

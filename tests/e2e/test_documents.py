@@ -1,8 +1,12 @@
 """What the documents say in numbers is what the sources say."""
 
 import re
+import subprocess
 from pathlib import Path
 
+import pytest
+
+from harness import ROOT, ULLAGE
 from recording import FORMAT
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -25,3 +29,50 @@ def test_byte_layout_is_documented():
         assert size == total, name
         assert rows == [(at, n * count, field) for field, at, n, count, _, _ in fields
                         if field != "reserved"], name
+
+
+# ---- verbs ---------------------------------------------------------------------------
+
+
+def help_of(*verb):
+    return subprocess.run([ULLAGE, *verb, "--help"], text=True, check=True, timeout=60,
+                          stdout=subprocess.PIPE).stdout
+
+
+VERBS = re.findall(r"^  (\w+) +\w", help_of(), flags=re.M)
+
+
+def manual(section):
+    """A section of the manual page, as text."""
+    page = (DOCS / "ullage.1").read_text().replace("\\-", "-")
+    page = re.sub(r"\\f[A-Z]", "", page)
+    return re.search(rf"^\.SH {section}\n(.*?)(?=^\.SH|\Z)", page, flags=re.M | re.S).group(1)
+
+
+def test_there_are_verbs():
+    assert {"run", "report", "growth", "leaks", "unused", "dump"} <= set(VERBS)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_each_verb_is_described(verb):
+    """By its help, the manual page and, if it answers in JSON, the schema."""
+    text = help_of(verb)
+    assert text.startswith(f"Usage: ullage {verb} ")
+    options = set(re.findall(r"^ +(?:-\w, )?(--[a-z-]+)", text, flags=re.M))
+    assert "--help" in options
+    assert re.search(rf"^\.B {verb}$", manual("VERBS"), flags=re.M)
+    page = (DOCS / "ullage.1").read_text().replace("\\-", "-")
+    assert [o for o in options - {"--help"} if o not in page] == []
+    assert ("--json" not in options or
+            re.search(rf"^## {verb}$", (DOCS / "json.md").read_text(), flags=re.M))
+
+
+def test_each_verb_with_a_model_is_fuzzed():
+    """The fuzzer and the unit tests go through the table of verbs, whatever is in it."""
+    for path in "tests/fuzz/fuzz_recording.c", "tests/unit/test_answers.c":
+        assert "i < verbs_count" in (ROOT / path).read_text(), path
+    rows = (ROOT / "analyzer/command/verbs.c").read_text().split("{.name = ")[1:]
+    assert len(rows) == len(VERBS)
+    for row in rows:
+        parts = {part for part in ("model", "text", "json") if f".{part} = " in row}
+        assert parts == (set() if ".main = " in row else {"model", "text", "json"}), row

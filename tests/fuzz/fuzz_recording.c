@@ -3,9 +3,8 @@
  *
  * A recording is mostly zeros, where blind changes find nothing: most mutations
  * here change one word among those in use. */
-#include "names/frame.h"
-#include "read/recording.h"
-#include "show/verbs.h"
+#include "answers/models.h"
+#include "command/verbs.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -14,34 +13,49 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned seed);
 size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max_size);
 
-typedef int verb(struct recording *, const struct view_options *);
+/* Nothing of this machine is to be opened for the paths that a recording names. */
+static const struct context_options nowhere = {.symbols.sysroot = "/nonexistent"};
+static const struct context_options raw = {.symbols.sysroot = "/nonexistent",
+                                           .raw = true};
 
-static void answer(struct recording *r, bool json) {
-  static verb *const verbs[] = {report_main, growth_main, leaks_main, unused_main,
-                                dump_main,   report_summary};
-  /* Nothing of this machine is to be opened for the paths that a recording names. */
-  struct symbols_options nowhere = {.sysroot = "/nonexistent"};
-  struct symbols *symbols = symbols_new(r, &nowhere);
-  FILE *out = fopen("/dev/null", "w");
-  if (symbols && out)
-    for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++) {
-      struct view_options options = {
-          .out = out, .symbols = symbols, .json = json, .all = json};
-      verbs[i](r, &options);
-    }
-  if (out) fclose(out);
-  symbols_free(symbols);
+static struct context *open_context(const uint8_t *data, size_t size, bool alive,
+                                    const struct context_options *options) {
+  char error[512];
+  struct recording *r = recording_open_memory(data, size, alive, error, sizeof error);
+  return r ? context_of(r, options) : NULL;
+}
+
+/* Of a verb of two recordings, both are this one. */
+static void answer(const struct verb *verb, const uint8_t *data, size_t size, bool alive,
+                   FILE *out) {
+  struct context *of[RECORDINGS_MOST] = {NULL};
+  bool good = true;
+  for (unsigned i = 0; i < verb->recordings; i++)
+    good = (of[i] = open_context(data, size, alive, verb->raw ? &raw : &nowhere)) && good;
+  void *model = good ? verb->model(of) : NULL;
+  if (model) verb->text(model, &(struct view_options){.out = out, .all = alive});
+  if (model) verb->json(model, &(struct view_options){.out = out, .all = alive});
+  if (model && verb->forget) verb->forget(model);
+  for (unsigned i = 0; i < verb->recordings; i++)
+    context_free(of[i]);
+}
+
+static void summary(const uint8_t *data, size_t size, bool alive, FILE *out) {
+  static const struct context_options brief = {.nameless = true};
+  struct context *of = open_context(data, size, alive, &brief);
+  if (of && model_of_summary(of))
+    report_summary(&of->process, &(struct view_options){.out = out});
+  context_free(of);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-  char error[512];
-  for (int alive = 0; alive < 2; alive++) {
-    struct recording *r =
-        recording_open_memory(data, size, alive, error, sizeof error);
-    if (!r) continue;
-    answer(r, alive);
-    recording_close(r);
+  FILE *out = fopen("/dev/null", "w");
+  for (int alive = 0; out && alive < 2; alive++) {
+    for (size_t i = 0; i < verbs_count; i++)
+      if (verbs[i].model) answer(&verbs[i], data, size, alive, out);
+    summary(data, size, alive, out);
   }
+  if (out) fclose(out);
   return 0;
 }
 

@@ -4,7 +4,7 @@
 #include "answers/balance.h"
 #include "answers/sites.h"
 #include "build_recording.h"
-#include "names/frame.h"
+#include "command/verbs.h"
 #include "read/blocks.h"
 #include "read/timeline.h"
 #include "show/json.h"
@@ -153,7 +153,8 @@ static void snapshots_of_one_tick_are_in_order(void **state) {
 static void growth_is_ranked(void **state) {
   (void)state;
   struct recording *r = opened(build_example());
-  struct growth *g = growth_load(r);
+  struct sites *s = sites_load(r);
+  struct growth *g = growth_load(r, s);
   assert_int_equal(g->count, 2);
   assert_int_equal(g->sites[0].site, UL_SITE_RESERVED);
   assert_int_equal(g->sites[0].trend.verdict, TREND_GROWING);
@@ -162,6 +163,7 @@ static void growth_is_ranked(void **state) {
   assert_int_equal(g->sites[0].last_bytes, 105000);
   assert_int_equal(g->sites[1].trend.verdict, TREND_STEADY);
   growth_free(g);
+  sites_free(s);
   recording_close(r);
 }
 
@@ -180,10 +182,12 @@ static void rows_left_out_are_not_zeros(void **state) {
       build_node_row(b, UL_NODE_ROOT, 6, 4000);
   }
   struct recording *r = opened(b);
-  struct growth *g = growth_load(r);
+  struct sites *s = sites_load(r);
+  struct growth *g = growth_load(r, s);
   assert_int_equal(g->sites[0].trend.verdict, TREND_STEADY);
   assert_true(g->sites[0].trend.low >= 1000);
   growth_free(g);
+  sites_free(s);
   recording_close(r);
 }
 
@@ -295,55 +299,55 @@ static void no_line_says_that_one_frame_is_left_out(void **state) {
 
 /* ---- verbs --------------------------------------------------------------------- */
 
-typedef int verb(struct recording *, const struct view_options *);
-static verb *const verbs[] = {report_main, growth_main, leaks_main, unused_main,
-                              dump_main};
-
-static char *answer(verb *ask, struct recording *r, struct view_options options) {
+/* Takes the recording. */
+static char *answer(const char *name, bool json, struct recording *r,
+                    struct view_options options) {
   char *text = NULL;
   size_t n;
+  const struct verb *verb = verbs_find(name);
+  struct context_options nowhere = {.symbols.sysroot = "/nonexistent", .raw = verb->raw};
+  struct context *of[] = {context_of(r, &nowhere)};
+  void *model = verb->model(of);
   options.out = open_memstream(&text, &n);
-  options.symbols = symbols_new(r, &(struct symbols_options){.sysroot = "/nonexistent"});
-  assert_int_equal(ask(r, &options), 0);
-  symbols_free(options.symbols);
+  assert_int_equal((json ? verb->json : verb->text)(model, &options), 0);
   fclose(options.out);
+  if (verb->forget) verb->forget(model);
+  context_free(of[0]);
   return text;
 }
 
 static void every_verb_answers(void **state) {
   (void)state;
-  for (int killed = 0; killed < 2; killed++) {
-    struct build *b = build_example();
-    if (killed) {
-      b->header.state = UL_STATE_RUNNING;
-      b->header.scan.state = UL_SCAN_NONE;
-      b->header.end_ms = b->header.end_rss_bytes = 0;
-    }
-    struct recording *r = opened(b);
-    for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++) {
-      char *text = answer(verbs[i], r, (struct view_options){0});
+  for (int killed = 0; killed < 2; killed++)
+    for (size_t i = 0; i < verbs_count; i++) {
+      if (verbs[i].recordings != 1) continue;
+      struct build *b = build_example();
+      if (killed) {
+        b->header.state = UL_STATE_RUNNING;
+        b->header.scan.state = UL_SCAN_NONE;
+        b->header.end_ms = b->header.end_rss_bytes = 0;
+      }
+      char *text = answer(verbs[i].name, false, opened(b), (struct view_options){0});
       assert_true(strlen(text) > 100);
       assert_null(strchr(text, '\033'));
       free(text);
-      char *all = answer(verbs[i], r, (struct view_options){.all = true, .json = true});
+      char *all = answer(verbs[i].name, true, opened(build_example()),
+                         (struct view_options){.all = true});
       json_error_t error;
       json_t *root = json_loads(all, 0, &error);
-      if (!root) fail_msg("verb %zu: %s at line %d", i, error.text, error.line);
+      if (!root) fail_msg("%s: %s at line %d", verbs[i].name, error.text, error.line);
       json_decref(root);
       free(all);
     }
-    recording_close(r);
-  }
 }
 
 static void empty_recordings_have_answers(void **state) {
   (void)state;
-  struct recording *r = opened(build_new());
-  for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++) {
-    free(answer(verbs[i], r, (struct view_options){0}));
-    free(answer(verbs[i], r, (struct view_options){.json = true}));
+  for (size_t i = 0; i < verbs_count; i++) {
+    if (verbs[i].recordings != 1) continue;
+    free(answer(verbs[i].name, false, opened(build_new()), (struct view_options){0}));
+    free(answer(verbs[i].name, true, opened(build_new()), (struct view_options){0}));
   }
-  recording_close(r);
 }
 
 static void leaks_without_a_scan_are_not_called_leaks(void **state) {
@@ -351,26 +355,23 @@ static void leaks_without_a_scan_are_not_called_leaks(void **state) {
   struct build *b = build_example();
   b->header.scan.state = UL_SCAN_FAILED;
   b->header.scan.error = 12;
-  struct recording *r = opened(b);
-  char *text = answer(leaks_main, r, (struct view_options){0});
+  char *text = answer("leaks", false, opened(b), (struct view_options){0});
   assert_non_null(strstr(text, "the scan failed: Cannot allocate memory"));
   assert_non_null(strstr(text, "not leaks"));
   assert_null(strstr(text, "LOST"));
   free(text);
-  recording_close(r);
 }
 
-static bool says(verb *ask, struct build *b, bool alive, const char *what) {
+static bool says(const char *verb, struct build *b, bool alive, const char *what) {
   char message[512];
   size_t n;
   char *file = build_file(b, 1, &n);
   struct recording *r = recording_open_memory(file, n, alive, message, sizeof message);
   if (!r) fail_msg("%s", message);
-  char *text = answer(ask, r, (struct view_options){0});
+  char *text = answer(verb, false, r, (struct view_options){0});
   bool said = strstr(text, what) != NULL;
   free(text);
   free(file);
-  recording_close(r);
   build_free(b);
   return said;
 }
@@ -387,12 +388,12 @@ static void what_is_live_is_live_at_a_moment(void **state) {
   (void)state;
   struct build *b = unfinished(UL_STATE_EXITED);
   b->header.end_ms = 10000;
-  assert_true(says(leaks_main, b, false, "STILL LIVE AT THE END"));
-  assert_true(says(leaks_main, unfinished(UL_STATE_RUNNING), true, "STILL LIVE NOW"));
-  assert_true(says(leaks_main, unfinished(UL_STATE_RUNNING), false,
+  assert_true(says("leaks", b, false, "STILL LIVE AT THE END"));
+  assert_true(says("leaks", unfinished(UL_STATE_RUNNING), true, "STILL LIVE NOW"));
+  assert_true(says("leaks", unfinished(UL_STATE_RUNNING), false,
                    "STILL LIVE WHEN IT WAS KILLED"));
   assert_true(
-      says(report_main, unfinished(UL_STATE_RUNNING), false, "LIVE WHEN IT WAS KILLED"));
+      says("report", unfinished(UL_STATE_RUNNING), false, "LIVE WHEN IT WAS KILLED"));
 }
 
 static void few_definite_leaks_do_not_hide_many_possible(void **state) {
@@ -400,10 +401,10 @@ static void few_definite_leaks_do_not_hide_many_possible(void **state) {
   static const char *const what = "; possibly lost: 6.6 MiB in 70,000 blocks";
   struct build *b = build_example();
   build_leak(b, UL_SITE_RESERVED, UL_POSSIBLE, 70000, 6920602);
-  assert_true(says(leaks_main, b, false, what));
+  assert_true(says("leaks", b, false, what));
   b = build_example();
   build_leak(b, UL_SITE_RESERVED, UL_POSSIBLE, 1, 100);
-  assert_false(says(leaks_main, b, false, "; possibly lost"));
+  assert_false(says("leaks", b, false, "; possibly lost"));
 }
 
 /* Two sites that only few measurements are of: one of the start, and one that added
@@ -431,21 +432,22 @@ static void killed_processes_end_with_their_ledger(void **state) {
   b->header.state = UL_STATE_SIGNALED;
   b->header.end_ms = 60000;
   struct recording *r = opened(b);
-  struct growth *g = growth_load(r);
+  struct sites *s = sites_load(r);
+  struct growth *g = growth_load(r, s);
   assert_int_equal(g->measurements, 5);
   assert_int_equal(g->count, 2);
   for (size_t i = 0; i < 2; i++)
     assert_int_equal(g->sites[i].blocks, 1);
   growth_free(g);
+  sites_free(s);
   recording_close(r);
 }
 
 static void data_of_the_start_does_not_drown_the_headline(void **state) {
   (void)state;
-  assert_true(says(growth_main, idle(1000), false, "nothing grows\n"));
-  assert_true(
-      says(growth_main, idle(1000), false, "0 growing, 1 unsure, 0 shrinking, 1"));
-  assert_true(says(growth_main, idle(100000), false, "what grows is not known: only 4"));
+  assert_true(says("growth", idle(1000), false, "nothing grows\n"));
+  assert_true(says("growth", idle(1000), false, "0 growing, 1 unsure, 0 shrinking, 1"));
+  assert_true(says("growth", idle(100000), false, "what grows is not known: only 4"));
 }
 
 /* However many there are in one expression. */

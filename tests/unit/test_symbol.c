@@ -428,6 +428,8 @@ static void says_that_a_file_changed(void **state) {
   assert_int_equal(frames[0].offset, called_address - bias);
   frame_text(&frames[0], text, sizeof text);
   assert_non_null(strstr(text, "test_symbol+0x"));
+  assert_null(symbols_hint(symbols, 0)); /* asked for, but not shown */
+  symbols_note_shown(symbols, frames, 1);
   assert_non_null(strstr(symbols_hint(symbols, 0), "changed"));
   assert_null(symbols_hint(symbols, 1));
   symbols_free(symbols);

@@ -1,7 +1,7 @@
 /* The model of unused: sums that are exact to the byte. */
 #include "answers/answers.h"
-#include "show/verbs.h"
 #include "build_recording.h"
+#include "show/verbs.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -156,7 +156,9 @@ static bool brief_says(struct recording *r, const char *what) {
   char *text = NULL;
   size_t n;
   struct view_options options = {.out = open_memstream(&text, &n)};
-  unused_brief(r, &options);
+  struct process process = {.recording = r, .unused = unused_load(r)};
+  unused_brief(&process, &options);
+  unused_free(process.unused);
   fclose(options.out);
   bool said = strstr(text, what) != NULL;
   free(text);

@@ -1,0 +1,108 @@
+#include "command/verbs.h"
+
+#include "answers/models.h"
+#include "command/run.h"
+
+#include <string.h>
+
+const struct verb verbs[] = {
+    {.name = "run",
+     .purpose = "run a program and record its heap",
+     .usage = "[OPTION]... [--] PROGRAM [ARGUMENT]...",
+     .details =
+         "Runs the program with its allocations recorded. Output, signals and exit "
+         "status\n"
+         "are the program's own; ullage speaks on standard error, in lines that begin "
+         "with\n"
+         "\"ullage:\".\n"
+         "\n"
+         "  -o, --output=FILE         record to FILE (default: ullage.PROGRAM.PID here); "
+         "an\n"
+         "                            earlier recording of that name becomes FILE.old\n"
+         "      --children=yes|no     record child processes, to FILE.PID (default: "
+         "yes)\n"
+         "      --depth=N             innermost frames told of each call stack, 1 to "
+         "1024\n"
+         "                            (default: 1024)\n"
+         "      --scan=yes|no         look for leaks at the end (default: yes)\n"
+         "      --sample[=BYTES]      look up one stack in so many bytes of allocations\n"
+         "                            (default: 524288), and estimate the rest\n"
+         "      --scan-limit=SECONDS  after which that ends with what is known (default: "
+         "60;\n"
+         "                            0: no limit)\n"
+         "      --heuristics=LIST     pointers into blocks that count: all (default), "
+         "none, "
+         "names\n"
+         "      --disk=MIB            what all recordings of the run may have on the "
+         "disk\n"
+         "                            (default: 1024, or a tenth of what is free)\n"
+         "      --readers=owner|group|all  who may read them (default: owner)\n"
+         "      --python-malloc=yes|no  set PYTHONMALLOC=malloc for CPython (default: "
+         "yes)\n"
+         "  -q, --quiet               no summary at the end\n"
+         "      --help                this text\n"
+         "\n"
+         "Exit status: the program's; or 1 if ullage failed, 2 for a wrong option, 126 "
+         "if\n"
+         "the program cannot be run or recorded, 127 if it was not found.\n",
+     .main = run_main},
+    {.name = "report",
+     .purpose = "what to change, and all about a recording on a page",
+     .usage = "[OPTION]... [FILE]",
+     .details =
+         "What to change: the functions that leak or grow, on a page with totals, "
+         "memory\n"
+         "over time, how it adds up to the resident size, and the functions that hold\n"
+         "most. --all cuts nothing, and lists the call sites with their stacks.\n",
+     .recordings = 1,
+     .model = report_model,
+     .text = report_text,
+     .json = report_json},
+    {.name = "growth",
+     .purpose = "which call sites hold more and more memory",
+     .usage = "[OPTION]... [FILE]",
+     .details = "The trend of each call site over the snapshots, with a verdict and its "
+                "reason.\n",
+     .recordings = 1,
+     .model = growth_model,
+     .text = growth_text,
+     .json = growth_json},
+    {.name = "leaks",
+     .purpose = "which blocks nothing in the program can reach any more",
+     .usage = "[OPTION]... [FILE]",
+     .details =
+         "What the scan at the end of the program found, by verdict and call site.\n",
+     .recordings = 1,
+     .takes = TAKES_SHOW,
+     .model = leaks_model,
+     .text = leaks_text,
+     .json = leaks_json},
+    {.name = "unused",
+     .purpose = "which memory is held but not used",
+     .usage = "[OPTION]... [FILE]",
+     .details =
+         "Memory that surviving blocks pin, slack inside blocks, pages that were never\n"
+         "touched, and blocks not written for long, by call site.\n",
+     .recordings = 1,
+     .model = unused_model,
+     .text = unused_text,
+     .json = unused_json},
+    {.name = "dump",
+     .purpose = "the recording itself as readable text",
+     .usage = "[OPTION]... [FILE]",
+     .details =
+         "Header and tables of the recording, for people who debug ullage or write "
+         "tools.\n",
+     .recordings = 1,
+     .raw = true,
+     .model = dump_model,
+     .text = dump_text,
+     .json = dump_json},
+};
+const size_t verbs_count = sizeof verbs / sizeof *verbs;
+
+const struct verb *verbs_find(const char *name) {
+  for (size_t i = 0; i < verbs_count; i++)
+    if (strcmp(verbs[i].name, name) == 0) return &verbs[i];
+  return NULL;
+}
