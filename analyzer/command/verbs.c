@@ -5,53 +5,43 @@
 
 #include <string.h>
 
+static const char run_details[] =
+    "Runs the program with its allocations recorded. Output, signals and exit status\n"
+    "are the program's own; ullage speaks on standard error, in lines that begin with\n"
+    "\"ullage:\".\n"
+    "\n"
+    "  -o, --output=FILE         record to FILE (default: ullage.PROGRAM.PID here); an\n"
+    "                            earlier recording of that name becomes FILE.old\n"
+    "      --children=yes|no     record child processes, to FILE.PID (default: yes)\n"
+    "      --depth=N             innermost frames told of each call stack, 1 to 1024\n"
+    "                            (default: 1024)\n"
+    "      --scan=yes|no         look for leaks at the end (default: yes)\n"
+    "      --sample[=BYTES]      look up one stack in so many bytes of allocations\n"
+    "                            (default: 524288), and estimate the rest\n"
+    "      --scan-limit=SECONDS  after which that ends with what is known (default: 60;\n"
+    "                            0: no limit)\n"
+    "      --heuristics=LIST     pointers into blocks that count: all (default), none, names\n"
+    "      --disk=MIB            what all recordings of the run may have on the disk\n"
+    "                            (default: 1024, or a tenth of what is free)\n"
+    "      --readers=owner|group|all  who may read them (default: owner)\n"
+    "      --python-malloc=yes|no  set PYTHONMALLOC=malloc for CPython (default: yes)\n"
+    "  -q, --quiet               no summary at the end\n"
+    "      --help                this text\n"
+    "\n"
+    "Exit status: the program's; or 1 if ullage failed, 2 for a wrong option, 126 if\n"
+    "the program cannot be run or recorded, 127 if it was not found.\n";
+
 const struct verb verbs[] = {
     {.name = "run",
      .purpose = "run a program and record its heap",
      .usage = "[OPTION]... [--] PROGRAM [ARGUMENT]...",
-     .details =
-         "Runs the program with its allocations recorded. Output, signals and exit "
-         "status\n"
-         "are the program's own; ullage speaks on standard error, in lines that begin "
-         "with\n"
-         "\"ullage:\".\n"
-         "\n"
-         "  -o, --output=FILE         record to FILE (default: ullage.PROGRAM.PID here); "
-         "an\n"
-         "                            earlier recording of that name becomes FILE.old\n"
-         "      --children=yes|no     record child processes, to FILE.PID (default: "
-         "yes)\n"
-         "      --depth=N             innermost frames told of each call stack, 1 to "
-         "1024\n"
-         "                            (default: 1024)\n"
-         "      --scan=yes|no         look for leaks at the end (default: yes)\n"
-         "      --sample[=BYTES]      look up one stack in so many bytes of allocations\n"
-         "                            (default: 524288), and estimate the rest\n"
-         "      --scan-limit=SECONDS  after which that ends with what is known (default: "
-         "60;\n"
-         "                            0: no limit)\n"
-         "      --heuristics=LIST     pointers into blocks that count: all (default), "
-         "none, "
-         "names\n"
-         "      --disk=MIB            what all recordings of the run may have on the "
-         "disk\n"
-         "                            (default: 1024, or a tenth of what is free)\n"
-         "      --readers=owner|group|all  who may read them (default: owner)\n"
-         "      --python-malloc=yes|no  set PYTHONMALLOC=malloc for CPython (default: "
-         "yes)\n"
-         "  -q, --quiet               no summary at the end\n"
-         "      --help                this text\n"
-         "\n"
-         "Exit status: the program's; or 1 if ullage failed, 2 for a wrong option, 126 "
-         "if\n"
-         "the program cannot be run or recorded, 127 if it was not found.\n",
+     .details = run_details,
      .main = run_main},
     {.name = "report",
      .purpose = "what to change, and all about a recording on a page",
      .usage = "[OPTION]... [FILE]",
      .details =
-         "What to change: the functions that leak or grow, on a page with totals, "
-         "memory\n"
+         "What to change: the functions that leak or grow, on a page with totals, memory\n"
          "over time, how it adds up to the resident size, and the functions that hold\n"
          "most. --all cuts nothing, and lists the call sites with their stacks.\n",
      .recordings = 1,
@@ -91,8 +81,7 @@ const struct verb verbs[] = {
      .purpose = "the recording itself as readable text",
      .usage = "[OPTION]... [FILE]",
      .details =
-         "Header and tables of the recording, for people who debug ullage or write "
-         "tools.\n",
+         "Header and tables of the recording, for people who debug ullage or write tools.\n",
      .recordings = 1,
      .raw = true,
      .model = dump_model,
