@@ -28,6 +28,7 @@ static __attribute__((noinline, cold)) void misused(enum ul_misuse_kind kind,
                                                     const void *p, struct entrance e) {
   struct heap *h = entry_heap();
   if (h) misuse_note(kind, p, entry_site(h, e), ledger_origin(p));
+  if (misuse_is_deadly(kind)) abort();
 }
 
 /* Where there is no mapping the next allocator has nothing either. */
@@ -218,6 +219,7 @@ static void *reallocate(hidden block, size_t size, struct entrance e) {
   uint32_t site = entry_site_of(h, size, e);
   if (UNLIKELY(is_freed(s, reveal(block)))) {
     misuse_note(UL_RESIZED_AFTER_FREE, reveal(block), site, ledger_origin(reveal(block)));
+    if (misuse_is_deadly(UL_RESIZED_AFTER_FREE)) abort();
     return copy(h, s, block, size, site);
   }
   enum heap_resizing how = heap_resizing(s, size);

@@ -48,17 +48,28 @@ static void emit(struct text *line) {
   if (is_standard_error()) os_write_quietly(STDERR_FILENO, line->room, line->n);
 }
 
-void say_once(bool *once, const char *format, ...) {
-  if (__atomic_exchange_n(once, true, __ATOMIC_RELAXED) || !may_speak || !may_speak())
-    return;
+static void say(const char *format, va_list arguments) {
   char room[LINE_BYTES];
   struct text line = TEXT_IN(room);
-  va_list arguments;
-  va_start(arguments, format);
   text_put(&line, "ullage: ");
   put_format(&line, format, arguments);
-  va_end(arguments);
   emit(&line);
+}
+
+void say_once(bool *once, const char *format, ...) {
+  va_list arguments;
+  if (__atomic_exchange_n(once, true, __ATOMIC_RELAXED) || !may_speak || !may_speak())
+    return;
+  va_start(arguments, format);
+  say(format, arguments);
+  va_end(arguments);
+}
+
+void say_last(const char *format, ...) {
+  va_list arguments;
+  va_start(arguments, format);
+  say(format, arguments);
+  va_end(arguments);
 }
 
 /* ---- progress ------------------------------------------------------------------ */

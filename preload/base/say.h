@@ -14,6 +14,8 @@ void say_begin(bool (*may)(void));
 /* "ullage: " and the message, printf-like with %s, %d, %u and %lu only; once for each
  * `once` (a static flag of the caller). */
 void say_once(bool *once, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* The same of a process's last word: each of a tree may say it. */
+void say_last(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* What takes long, and how much of it is done, in a line that is written over: if
  * standard error is a terminal. false: it is not, or we may not speak. */
 bool say_progress(const char *what, unsigned percent);

@@ -1,6 +1,7 @@
 #include "ledger/misuse.h"
 
 #include "base/count.h"
+#include "base/say.h"
 #include "recording/recording.h"
 
 /* Is the place the site's, now? Who comes first gets it. */
@@ -30,6 +31,21 @@ static const enum ul_fallback counts[UL_MISUSES] = {
     [UL_RESIZED_AFTER_FREE] = UL_FB_REALLOC_OF_FREED,
     [UL_RESIZED_INSIDE] = UL_FB_INVALID_REALLOC,
 };
+
+const char *const misuse_names[UL_MISUSES] = {
+    [UL_FREED_TWICE] = "double-free",
+    [UL_FREED_INSIDE] = "invalid-free",
+    [UL_RESIZED_AFTER_FREE] = "realloc-after-free",
+    [UL_RESIZED_INSIDE] = "invalid-realloc",
+};
+
+unsigned misuse_deadly;
+
+bool misuse_is_deadly(enum ul_misuse_kind kind) {
+  if (!(misuse_deadly & 1u << kind) || !recording) return false;
+  say_last("%s: the program ends by SIGABRT (ULLAGE_ABORT_ON)", misuse_names[kind]);
+  return true;
+}
 
 bool misuse_any(void) {
   for (unsigned kind = 0; kind < UL_MISUSES; kind++)

@@ -12,6 +12,12 @@
  * lock. */
 void misuse_note(enum ul_misuse_kind kind, const void *p, uint32_t site,
                  uint32_t allocated);
+/* Is the process to end by SIGABRT for one of these, as glibc's malloc would end it
+ * (ULLAGE_ABORT_ON)? Says so. */
+extern unsigned misuse_deadly; /* bit 1 << enum ul_misuse_kind */
+bool misuse_is_deadly(enum ul_misuse_kind kind);
+/* As ULLAGE_ABORT_ON has them. */
+extern const char *const misuse_names[UL_MISUSES];
 /* Has there been any, in this process? */
 bool misuse_any(void);
 #endif

@@ -39,6 +39,7 @@
 #include "heap/large.h"
 #include "ledger/intern.h"
 #include "ledger/ledger.h"
+#include "ledger/misuse.h"
 #include "ledger/sample.h"
 #include "ledger/site.h"
 #include "ledger/strip.h"
@@ -641,6 +642,7 @@ static void start_sampling(void) {
 static void start_recording(void) {
   recording->depth_limit = site_depth_limit = settings.depth;
   site_stacks_limit = settings.stacks;
+  misuse_deadly = settings.abort_on;
   snapshot_begin(&(struct snapshot_wishes){
       .interval_ms = settings.snapshot_ms,
       .check = settings.check,

@@ -4,6 +4,7 @@
 #include "base/say.h"
 #include "base/text.h"
 #include "format.h"
+#include "ledger/misuse.h"
 #include "stack/stack.h"
 
 #include <errno.h>
@@ -62,34 +63,35 @@ static unsigned long number(const char *name, unsigned long least, unsigned long
   return otherwise;
 }
 
-/* The bit of the heuristic whose name begins the list; 0: no such name. */
-static unsigned heuristic_bit(const char *list, size_t length) {
-  static const char *const names[UL_HEURISTICS] = UL_HEURISTIC_NAMES;
-  for (unsigned h = 0; h < UL_HEURISTICS; h++)
-    if (strlen(names[h]) == length && !strncmp(list, names[h], length)) return 1u << h;
-  return 0;
+/* All names of the list are of these; their bits are in *chosen. */
+static bool choose(const char *list, const char *const *names, unsigned count,
+                   unsigned *chosen) {
+  for (*chosen = 0;; list++) {
+    size_t length = strcspn(list, ",");
+    unsigned i = 0;
+    while (i < count && (strlen(names[i]) != length || strncmp(list, names[i], length)))
+      i++;
+    if (i == count) return false;
+    *chosen |= 1u << i;
+    list += length;
+    if (!*list) return true;
+  }
 }
 
 static unsigned heuristics(void) {
+  static const char *const names[UL_HEURISTICS] = UL_HEURISTIC_NAMES;
   enum { ALL = (1u << UL_HEURISTICS) - 1 };
   static bool said;
   const char *value = getenv("ULLAGE_HEURISTICS");
   unsigned chosen = 0;
   if (!value || !*value || !strcmp(value, "all")) return ALL;
   if (!strcmp(value, "none")) return 0;
-  for (const char *name = value;; name++) {
-    size_t length = strcspn(name, ",");
-    unsigned bit = heuristic_bit(name, length);
-    chosen |= bit;
-    name += length;
-    if (bit && *name) continue;
-    if (bit) return chosen;
-    say_once(&said,
-             "ULLAGE_HEURISTICS=%s: all, none, or names of heuristics expected; "
-             "using all",
-             value);
-    return ALL;
-  }
+  if (choose(value, names, UL_HEURISTICS, &chosen)) return chosen;
+  say_once(&said,
+           "ULLAGE_HEURISTICS=%s: all, none, or names of heuristics expected; "
+           "using all",
+           value);
+  return ALL;
 }
 
 /* ---- the file name ------------------------------------------------------------- */
@@ -150,6 +152,19 @@ static unsigned readers(void) {
   return 0600;
 }
 
+static unsigned abort_on(void) {
+  static bool said;
+  unsigned chosen;
+  const char *value = variable("ULLAGE_ABORT_ON");
+  if (!value || !*value || !strcmp(value, "none")) return 0;
+  if (!strcmp(value, "all")) return (1u << UL_MISUSES) - 1;
+  if (choose(value, misuse_names, UL_MISUSES, &chosen)) return chosen;
+  say_once(&said,
+           "ULLAGE_ABORT_ON=%s: all, none, or kinds of bad frees expected; using none",
+           value);
+  return 0;
+}
+
 void settings_read(void) {
   settings.main_pid = (int)number("ULLAGE_MAIN_PID", 0, INT_MAX, 0); /* for say_once */
   settings.record = yes("ULLAGE_RECORD", true);
@@ -159,6 +174,7 @@ void settings_read(void) {
   settings.writes = yes("ULLAGE_WRITES", false);
   settings.depth = (unsigned)number("ULLAGE_DEPTH", 1, WALK_DEPTH_MAX, WALK_DEPTH_MAX);
   settings.stacks = (unsigned)number("ULLAGE_STACKS", 100, UL_SITES_MAX / 2, 4 << 20);
+  settings.abort_on = abort_on();
   settings.heuristics = heuristics();
   settings.children_max = (unsigned)number("ULLAGE_CHILDREN_MAX", 0, 1000000, 100);
   settings.snapshot_ms = number("ULLAGE_SNAPSHOT_MS", 1, 3600000, 10);

@@ -13,12 +13,13 @@ struct settings {
   int main_pid;        /* whose recording is `file`; 0: nobody said */
   bool record, children, scan, check, writes;
   unsigned depth, stacks;
-  unsigned heuristics;   /* bit 1 << enum ul_heuristic for each that counts */
+  unsigned abort_on;   /* bit 1 << enum ul_misuse_kind for each that ends the program */
+  unsigned heuristics; /* bit 1 << enum ul_heuristic for each that counts */
   unsigned children_max; /* recordings that children may leave */
   unsigned mode;         /* permissions of what is written */
   uint64_t disk;         /* bytes that all of a tree may have there; 0: nobody said */
   uint64_t snapshot_ms;
-  unsigned scan_limit; /* seconds; UINT_MAX: none */
+  unsigned scan_limit;          /* seconds; UINT_MAX: none */
   uint64_t sample, sample_seed; /* as sample_begin() has them */
   const char *faults;
 };
