@@ -11,8 +11,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define FIELDS 9 /* of a line: pid ppid kind status ms allocations peak lost command */
-
 /* ---- files --------------------------------------------------------------------- */
 
 static const char *skip_number(const char *at) {
@@ -61,7 +59,7 @@ static void find_files(struct children *children, const char *path) {
 
 /* The program of a command line: its first word without directories. */
 static char *program_of(const char *command) {
-  size_t length = strcspn(command, " \n");
+  size_t length = strcspn(command, " ");
   const char *name = command;
   for (size_t i = 0; i < length; i++)
     if (command[i] == '/' && i + 1 < length) name = command + i + 1;
@@ -82,19 +80,16 @@ static void count_program(struct children *children, const char *command) {
   HASH_ADD_KEYPTR(hh, children->programs, name, strlen(name), program);
 }
 
-/* Lines that are not as described are left out. */
-static void add_line(struct children *children, char *line) {
-  char *fields[FIELDS];
-  for (size_t i = 0; i < FIELDS; i++) {
-    fields[i] = i + 1 < FIELDS ? strsep(&line, "\t") : line;
-    if (!fields[i]) return;
-  }
-  uint64_t peak = strtoull(fields[6], NULL, 10);
+/* A program without ullage is nobody's child that is known. */
+static void add_folded(void *to, char *const fields[]) {
+  struct children *children = to;
+  if (strcmp(fields[CHILDREN_KIND], "unfit") == 0) return;
+  uint64_t peak = strtoull(fields[CHILDREN_PEAK], NULL, 10);
   children->folded++;
-  children->folded_allocations += strtoull(fields[5], NULL, 10);
-  children->folded_lost += strtoull(fields[7], NULL, 10);
+  children->folded_allocations += strtoull(fields[CHILDREN_ALLOCATIONS], NULL, 10);
+  children->folded_lost += strtoull(fields[CHILDREN_LOST], NULL, 10);
   if (peak > children->folded_peak) children->folded_peak = peak;
-  count_program(children, fields[8]);
+  count_program(children, fields[CHILDREN_COMMAND]);
 }
 
 static FILE *open_regular(const char *path) {
@@ -106,30 +101,40 @@ static FILE *open_regular(const char *path) {
   return file;
 }
 
-static int by_count(const struct children_program *x, const struct children_program *y) {
-  if (x->count != y->count) return x->count > y->count ? -1 : 1;
-  return strcmp(x->name, y->name);
+/* The last is all the rest. */
+static bool split(char *line, char *fields[]) {
+  line[strcspn(line, "\n")] = 0;
+  for (size_t i = 0; i < CHILDREN_FIELDS; i++) {
+    fields[i] = i + 1 < CHILDREN_FIELDS ? strsep(&line, "\t") : line;
+    if (!fields[i]) return false;
+  }
+  return true;
 }
 
-static void read_folded(struct children *children, const char *path) {
-  char *name, *line = NULL;
+void children_each_line(const char *path, children_take *take, void *to) {
+  char *name, *line = NULL, *fields[CHILDREN_FIELDS];
   size_t size = 0;
   if (asprintf(&name, "%s.children", path) < 0) return;
   FILE *file = open_regular(name);
   free(name);
   if (!file) return;
   while (getline(&line, &size, file) > 0)
-    add_line(children, line);
+    if (split(line, fields)) take(to, fields);
   free(line);
   fclose(file);
-  HASH_SORT(children->programs, by_count);
+}
+
+static int by_count(const struct children_program *x, const struct children_program *y) {
+  if (x->count != y->count) return x->count > y->count ? -1 : 1;
+  return strcmp(x->name, y->name);
 }
 
 struct children *children_find(const char *path) {
   struct children *children = calloc(1, sizeof *children);
   if (!children) return NULL;
   find_files(children, path);
-  read_folded(children, path);
+  children_each_line(path, add_folded, children);
+  HASH_SORT(children->programs, by_count);
   return children;
 }
 

@@ -26,6 +26,23 @@ struct children {
 struct children *children_find(const char *path);
 void children_free(struct children *);
 
+/* Each line of FILE.children of the recording `path`, in its fields; what is no such line
+ * is left out. */
+enum children_field {
+  CHILDREN_PID,
+  CHILDREN_PPID,
+  CHILDREN_KIND, /* how it ended; preload/process/child.h has the others */
+  CHILDREN_STATUS,
+  CHILDREN_MS,
+  CHILDREN_ALLOCATIONS,
+  CHILDREN_PEAK,
+  CHILDREN_LOST, /* bytes; "-": not known */
+  CHILDREN_COMMAND,
+  CHILDREN_FIELDS
+};
+typedef void children_take(void *to, char *const fields[]);
+void children_each_line(const char *path, children_take *, void *to);
+
 /* Whether `name` is `base`, a dot and a number, perhaps followed by another dot and
  * number: what the files of children and of earlier programs are called. */
 bool children_is_name(const char *name, const char *base);

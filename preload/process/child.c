@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "ledger/ledger.h"
 #include "ledger/misuse.h"
+#include "pattern.h"
 #include "process/file.h"
 #include "process/settings.h"
 #include "recording/recording.h"
@@ -20,12 +21,11 @@ enum { TELL_PEAK = 4 << 20, TELL_LOST = 16 << 10, TELL_MS = 1000 };
 /* ---- the line ------------------------------------------------------------------ */
 
 /* Not of others. */
-static uint64_t largest_live(int kind) {
+static uint64_t largest_live(void) {
   uint64_t most = 0;
   for (uint64_t i = 0; i < table_count(UL_SNAPSHOTS); i++) {
     const struct ul_snapshot *s = table_at(UL_SNAPSHOTS, i);
-    bool counts = kind < 0 ? s->kind != UL_SNAPSHOT_FREE : s->kind == (uint32_t)kind;
-    if (counts && s->live_bytes > most + s->other_bytes)
+    if (s->kind != UL_SNAPSHOT_FREE && s->live_bytes > most + s->other_bytes)
       most = s->live_bytes - s->other_bytes;
   }
   return most;
@@ -41,7 +41,7 @@ static uint64_t most_of_others(void) {
 }
 
 static uint64_t peak(void) {
-  uint64_t seen = largest_live(-1), missed = recording->missed_bytes;
+  uint64_t seen = largest_live(), missed = recording->missed_bytes;
   return missed > seen + most_of_others() ? missed - most_of_others() : seen;
 }
 
@@ -53,22 +53,39 @@ static bool lived_for(uint64_t end_ms) {
   return end_ms - recording->forked_ms >= TELL_MS;
 }
 
+/* Where verdicts are asked for (ULLAGE_KEEP), however little it is. */
+static bool is_worth_telling(struct ul_amount lost) {
+  return lost.blocks && (settings.keep != KEEP_TELLING || lost.bytes >= TELL_LOST);
+}
+
+static bool was_large(uint64_t end_ms) {
+  return settings.keep == KEEP_TELLING && (peak() >= TELL_PEAK || lived_for(end_ms));
+}
+
 bool child_has_nothing_to_tell(void) {
-  if (recording_stopped() || misuse_any() || peak() >= TELL_PEAK ||
-      lived_for(recording_ms()))
+  if (recording_stopped() || misuse_any() || settings.keep == KEEP_ALL ||
+      was_large(recording_ms()))
     return false;
-  return ledger_live(is_mine).bytes < TELL_LOST;
+  return !child_might_have_leaks_to_tell();
+}
+
+/* That a scan did not come to its end is a verdict, too. */
+static bool has_lost(void) {
+  const struct ul_scan *scan = &recording->scan;
+  if (settings.keep != KEEP_TELLING && scan->state != UL_SCAN_NONE &&
+      scan->state != UL_SCAN_DONE)
+    return true;
+  return is_worth_telling(scan->totals[UL_DEFINITE]);
 }
 
 bool child_has_something_to_tell(void) {
   if (recording->state == UL_STATE_ABORTED || recording_stopped()) return true;
-  if (misuse_any()) return true;
-  return peak() >= TELL_PEAK || lived_for(recording->end_ms) ||
-         recording->scan.totals[UL_DEFINITE].bytes >= TELL_LOST;
+  if (misuse_any() || settings.keep == KEEP_ALL) return true;
+  return was_large(recording->end_ms) || has_lost();
 }
 
 bool child_might_have_leaks_to_tell(void) {
-  return largest_live(UL_SNAPSHOT_FINAL) >= TELL_LOST;
+  return is_worth_telling(ledger_live(is_mine));
 }
 
 bool child_may_keep(void) {
@@ -94,6 +111,24 @@ static void put_command(struct text *line) {
   text_put(line, room);
 }
 
+/* Is it what we opened, and not what another thread has put there since (dup2)? */
+static bool append(const char *path, const struct text *line) {
+  struct os_file opened, named;
+  int fd = os_open(path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK,
+                   settings.mode);
+  if (fd < 0) return false;
+  bool written = os_identify_at(path, &named) == 0 && named.regular &&
+                 os_identify(fd, &opened) == 0 && os_same_file(&opened, &named) &&
+                 os_append(fd, line->room, line->n) == 0;
+  os_close(fd);
+  return written;
+}
+
+/* A child of the main process, which is recorded whatever its program is. */
+static bool is_of_programs(void) {
+  return pattern_of_path(settings.programs, table_at(UL_TEXT, recording->program));
+}
+
 bool child_fold(void) {
   static const char *const kinds[] = {"running", "exited", "signaled", "execed",
                                       "aborted"};
@@ -103,7 +138,7 @@ bool child_fold(void) {
   struct text line = TEXT_IN(room);
   put_field(&line, (uint64_t)recording->pid);
   put_field(&line, (uint64_t)recording->ppid);
-  text_put(&line, kinds[recording->state]);
+  text_put(&line, is_of_programs() ? kinds[recording->state] : "other");
   text_put(&line, "\t");
   put_field(&line, (uint64_t)(uint32_t)recording->status);
   put_field(&line, recording->end_ms - recording->forked_ms);
@@ -115,14 +150,31 @@ bool child_fold(void) {
     text_put(&line, "-\t");
   put_command(&line);
   text_put(&line, "\n");
-  int fd = os_open(path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK,
-                   settings.mode);
-  if (fd < 0) return false;
-  /* Is it what we opened, and not what another thread has put there since (dup2)? */
-  struct os_file opened, named;
-  bool written = os_identify_at(path, &named) == 0 && named.regular &&
-                 os_identify(fd, &opened) == 0 && os_same_file(&opened, &named) &&
-                 os_append(fd, room, line.n) == 0;
-  os_close(fd);
-  return written;
+  return append(path, &line);
+}
+
+/* ---- programs without us --------------------------------------------------------- */
+
+static void put_absolute(struct text *to, const char *path) {
+  char directory[PATH_MAX];
+  if (*path != '/' && os_directory(directory, sizeof directory) == 0) {
+    text_put(to, directory);
+    text_put(to, "/");
+  }
+  text_put(to, path);
+}
+
+void child_note_unfit(const char *program) {
+  char path[PATH_MAX], room[PATH_MAX + 64], name[PATH_MAX];
+  struct text absolute = TEXT_IN(name), line = TEXT_IN(room);
+  if (settings.keep == KEEP_TELLING || !file_name(path, settings.file, ".children"))
+    return;
+  put_absolute(&absolute, program);
+  if (!pattern_of_path(settings.programs, name)) return;
+  text_put(&line, "0\t");
+  put_field(&line, (uint64_t)os_pid());
+  text_put(&line, "unfit\t0\t0\t0\t0\t-\t");
+  text_put_shown(&line, name);
+  text_put(&line, "\n");
+  append(path, &line);
 }

@@ -8,15 +8,18 @@
 
 /* Enough memory, time or leaks for a report of its own? */
 bool child_has_something_to_tell(void);
-/* The same before the last words, as things are: nothing that they could add to, so that a
- * process with one thread may do without most of them. */
+/* The same before the last words, as things are: nothing that they could add to, so that
+ * a process with one thread may do without most of them. */
 bool child_has_nothing_to_tell(void);
 /* Is there memory enough for the scan to change the answer? */
 bool child_might_have_leaks_to_tell(void);
 /* May one more child leave a recording? Counts it if so, in the main process's header; a
  * main recording that cannot be found or written forbids nothing. */
 bool child_may_keep(void);
-/* Add its line to FILE.children (lost bytes: "-" if there was no scan); false: it could
- * not be written. */
+/* Add its line to FILE.children (lost bytes: "-" if there was no scan; kind: how it
+ * ended, "other" if ULLAGE_PROGRAMS does not name it); false: it could not be written. */
 bool child_fold(void);
+/* A program of those that are asked for was started without ullage, which it cannot have:
+ * a line of the kind "unfit" says so. */
+void child_note_unfit(const char *program);
 #endif

@@ -43,6 +43,7 @@
 #include "ledger/sample.h"
 #include "ledger/site.h"
 #include "ledger/strip.h"
+#include "pattern.h"
 #include "process/child.h"
 #include "process/file.h"
 #include "process/settings.h"
@@ -57,6 +58,7 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -92,9 +94,20 @@ static uint32_t class_bytes_of(unsigned class) {
   return class_bytes(class);
 }
 
+/* Before there is a recording that knows. */
+static bool is_of_programs(void) {
+  char path[PATH_MAX];
+  if (strcmp(settings.programs, "*") == 0) return true;
+  ssize_t n = os_link_target("/proc/self/exe", path, sizeof path - 1);
+  if (n < 0) return true;
+  path[n] = 0;
+  return pattern_of_path(settings.programs, path);
+}
+
 static bool wanted(void) {
   if (!settings.record) return false;
-  return settings.children || !settings.main_pid || settings.main_pid == self_pid;
+  if (settings.main_pid == self_pid) return true;
+  return (settings.children || !settings.main_pid) && is_of_programs();
 }
 
 /* Nobody else has been in the recording yet, so that its memory, once it is the file's,

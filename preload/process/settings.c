@@ -12,6 +12,8 @@
 #include <string.h>
 #include <unistd.h>
 
+enum { CHILDREN_MOST = 1000000 };
+
 struct settings settings;
 
 #ifdef UL_INVARIANTS
@@ -165,6 +167,25 @@ static unsigned abort_on(void) {
   return 0;
 }
 
+static void read_programs(void) {
+  static bool said;
+  const char *pattern = variable("ULLAGE_PROGRAMS");
+  struct text to = TEXT_IN(settings.programs);
+  text_put(&to, pattern && *pattern ? pattern : "*");
+  if (to.cut)
+    say_once(&said, "ULLAGE_PROGRAMS is too long: programs that are recorded may lack");
+}
+
+static enum settings_keep keep(void) {
+  static bool said;
+  const char *value = variable("ULLAGE_KEEP");
+  if (!value || !*value || !strcmp(value, "telling")) return KEEP_TELLING;
+  if (!strcmp(value, "lost")) return KEEP_LOST;
+  if (!strcmp(value, "all")) return KEEP_ALL;
+  say_once(&said, "ULLAGE_KEEP=%s: telling, lost or all expected; using telling", value);
+  return KEEP_TELLING;
+}
+
 void settings_read(void) {
   settings.main_pid = (int)number("ULLAGE_MAIN_PID", 0, INT_MAX, 0); /* for say_once */
   settings.record = yes("ULLAGE_RECORD", true);
@@ -176,7 +197,10 @@ void settings_read(void) {
   settings.stacks = (unsigned)number("ULLAGE_STACKS", 100, UL_SITES_MAX / 2, 4 << 20);
   settings.abort_on = abort_on();
   settings.heuristics = heuristics();
-  settings.children_max = (unsigned)number("ULLAGE_CHILDREN_MAX", 0, 1000000, 100);
+  read_programs();
+  settings.keep = keep();
+  settings.children_max = (unsigned)number("ULLAGE_CHILDREN_MAX", 0, CHILDREN_MOST,
+                                           settings.keep ? CHILDREN_MOST : 100);
   settings.snapshot_ms = number("ULLAGE_SNAPSHOT_MS", 1, 3600000, 10);
   settings.scan_limit = (unsigned)number("ULLAGE_SCAN_LIMIT", 0, 1000000, 60);
   if (!settings.scan_limit) settings.scan_limit = UINT_MAX;

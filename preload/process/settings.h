@@ -6,6 +6,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* Which children keep their recordings: those that ... */
+enum settings_keep {
+  KEEP_TELLING, /* ... have something to tell (child.h) */
+  KEEP_LOST,    /* ... have lost something, or freed something wrongly */
+  KEEP_ALL
+};
+
 struct settings {
   char file[PATH_MAX]; /* absolute; patterns expanded */
   char tree[PATH_MAX]; /* "", or where each process has a `file` of its own (%p): another
@@ -15,6 +22,8 @@ struct settings {
   unsigned depth, stacks;
   unsigned abort_on;   /* bit 1 << enum ul_misuse_kind for each that ends the program */
   unsigned heuristics; /* bit 1 << enum ul_heuristic for each that counts */
+  char programs[PATH_MAX]; /* pattern.h: which others than the main one are recorded */
+  enum settings_keep keep;
   unsigned children_max; /* recordings that children may leave */
   unsigned mode;         /* permissions of what is written */
   uint64_t disk;         /* bytes that all of a tree may have there; 0: nobody said */

@@ -2,6 +2,7 @@
 
 #include "base/count.h"
 #include "base/os.h"
+#include "process/child.h"
 
 #include <dlfcn.h>
 #include <elf.h>
@@ -153,6 +154,7 @@ static void look_at_elf(struct target *t, int fd, const Elf64_Ehdr *elf,
   const Elf64_Phdr *interpreter = header_of(&m, PT_INTERP);
   if (!interpreter) {
     t->unfit = in_environment(environment, "VALGRIND_LAUNCHER=");
+    t->is_static = !t->unfit;
   } else if (interpreter->p_filesz < sizeof loader &&
              os_read_at(fd, loader, interpreter->p_filesz, interpreter->p_offset) == 0) {
     t->error = os_access(loader, X_OK);
@@ -213,7 +215,7 @@ static const struct target of_confined = {.unfit = true};
 
 struct target target_at(const char *path, char *const arguments[],
                         char *const environment[]) {
-  struct target t = {0};
+  struct target t = {.path = path};
   if (os_confined()) return of_confined;
   look_at_path(&t, path, environment, 0);
   if (!t.error && too_long(arguments, environment)) t.error = -E2BIG;
@@ -270,8 +272,10 @@ static size_t room(char *const environment[], const char *variable) {
 }
 
 size_t target_room(const struct target *t, char *const environment[]) {
-  const char *variable = t->unfit ? our_variable(environment) : NULL;
-  return variable ? room(environment, variable) : 0;
+  bool without = t->unfit || t->is_static;
+  const char *variable = without ? our_variable(environment) : NULL;
+  if (variable && t->path) child_note_unfit(t->path);
+  return variable && t->unfit ? room(environment, variable) : 0;
 }
 
 static void copy_others(char *to, const char *list) {
