@@ -1,6 +1,7 @@
 #include "command/usage.h"
 #include "utf8.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -67,4 +68,19 @@ bool parse_number(const char *text, unsigned least, unsigned most, unsigned *val
   unsigned long n = strtoul(text, &end, 10);
   *value = (unsigned)n;
   return !*end && n >= least && n <= most;
+}
+
+bool parse_size(const char *text, uint64_t *value) {
+  static const char units[] = "KMGT";
+  char *end;
+  if (*text < '0' || *text > '9') return false;
+  errno = 0;
+  *value = strtoull(text, &end, 10);
+  const char *unit = *end ? strchr(units, *end) : NULL;
+  unsigned shift = unit ? 10 * (unsigned)(unit - units + 1) : 0;
+  if (unit) end++;
+  if (unit && strcmp(end, "iB") == 0) end += 2;
+  if (*end || errno || *value > UINT64_MAX >> shift) return false;
+  *value <<= shift;
+  return true;
 }

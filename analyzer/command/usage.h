@@ -4,6 +4,7 @@
 
 #include <getopt.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 /* Exit statuses of ullage itself; `run` ends with its program's. */
 enum { EXIT_FINE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
@@ -23,4 +24,6 @@ int say_bad_option(const char *verb, char *const argv[], int result,
 bool parse_yes_no(const char *text, bool *value);
 /* A decimal number in a range; false: not one. */
 bool parse_number(const char *text, unsigned least, unsigned most, unsigned *value);
+/* Bytes, or so many: "4096", "64K", "64KiB", "2M", "1G"; false: not one. */
+bool parse_size(const char *text, uint64_t *value);
 #endif

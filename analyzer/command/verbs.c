@@ -1,6 +1,7 @@
 #include "command/verbs.h"
 
 #include "answers/models.h"
+#include "command/check.h"
 #include "command/run.h"
 
 #include <string.h>
@@ -31,12 +32,46 @@ static const char run_details[] =
     "Exit status: the program's; or 1 if ullage failed, 2 for a wrong option, 126 if\n"
     "the program cannot be run or recorded, 127 if it was not found.\n";
 
+static const char check_details[] =
+    "Runs the program with its output untouched, records every process that comes of\n"
+    "it, and judges those whose programs lie below the current directory; if there are\n"
+    "none, the one that was named. Recordings stay if something is found. Without \"--\":\n"
+    "judges what was recorded before.\n"
+    "\n"
+    "      --programs=PATTERN|all  whom to judge; '*' stands for any text\n"
+    "      --fail-on=KIND,...    definite, indirect, possible, reachable, bad-free\n"
+    "                            (default: definite,bad-free)\n"
+    "      --min-bytes=SIZE, --min-blocks=N      what is lost at one call stack counts\n"
+    "                            from so much on\n"
+    "      --allow-bytes=SIZE, --allow-blocks=N  all that is lost may be so much\n"
+    "      --strict              who could not be judged is a finding\n"
+    "      --exit-code=N         status if there are findings (default: 99)\n"
+    "      --keep-going          a program that frees wrongly goes on\n"
+    "      --format=FORMAT[:FILE]  text; may be given again\n"
+    "      --source-root=DIR     sources are told by their paths below it\n"
+    "  -o, --output=FILE         keep the recording as FILE, and FILE.PID\n"
+    "  -q, --quiet               say nothing\n"
+    "      --depth, --scan-limit, --heuristics, --disk, --readers, --python-malloc\n"
+    "                            as of 'ullage run'\n"
+    "      --sysroot, --debuginfod   as of 'ullage report'\n"
+    "      --help                this text\n"
+    "\n"
+    "Exit status: 99 (--exit-code) if there are findings, whatever the program's; but a\n"
+    "program that a signal ends, ends ullage by that signal. Else the program's; or 1 if\n"
+    "that is 0 and ullage failed or the program was not recorded, 2 for a wrong option,\n"
+    "126 if the program cannot be run or recorded, 127 if it was not found.\n";
+
 const struct verb verbs[] = {
     {.name = "run",
      .purpose = "run a program and record its heap",
      .usage = "[OPTION]... [--] PROGRAM [ARGUMENT]...",
      .details = run_details,
      .main = run_main},
+    {.name = "check",
+     .purpose = "run a program or a suite of tests, and fail if it leaks",
+     .usage = "[OPTION]... -- PROGRAM [ARGUMENT]... | RECORDING...",
+     .details = check_details,
+     .main = check_main},
     {.name = "report",
      .purpose = "what to change, and all about a recording on a page",
      .usage = "[OPTION]... [FILE]",

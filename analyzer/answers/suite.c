@@ -1,0 +1,474 @@
+#include "answers/suite.h"
+
+#include "answers/children.h"
+#include "pattern.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uthash.h>
+
+#define obstack_chunk_alloc malloc
+#define obstack_chunk_free free
+
+/* By what it is, and where: its key. */
+struct entry {
+  struct suite_finding finding;
+  size_t last_process;
+  UT_hash_handle hh;
+};
+
+struct work {
+  struct suite suite;
+  struct obstack memory;
+  size_t room;            /* of processes */
+  uint64_t silent_others; /* in s->silent if nobody is ours */
+  struct obstack pids;    /* of those that are silent */
+  struct entry *entries;
+};
+
+static struct work *work_of(struct suite *s) {
+  return (struct work *)s;
+}
+
+/* ---- what outlives a recording -------------------------------------------------- */
+
+static const char *keep(struct suite *s, const char *text) {
+  return text ? obstack_copy0(s->memory, text, strlen(text)) : NULL;
+}
+
+/* The arguments, with blanks between. */
+static const char *keep_command(struct suite *s, const struct recording *r) {
+  const char *argument;
+  for (uint32_t i = 0; (argument = recording_argument(r, i)); i++) {
+    if (i) obstack_1grow(s->memory, ' ');
+    obstack_grow(s->memory, argument, strlen(argument));
+  }
+  obstack_1grow(s->memory, 0);
+  return obstack_finish(s->memory);
+}
+
+static struct suite_stack keep_stack(struct suite *s, struct symbols *symbols,
+                                     uint32_t site) {
+  const struct frame *frames;
+  struct suite_stack stack = {NULL, 0, 0};
+  if (!site) return stack;
+  size_t n = frame_stack(symbols, site, &frames);
+  struct frame *kept = obstack_alloc(s->memory, (n + 1) * sizeof *kept);
+  for (size_t i = 0; i < n; i++) {
+    if (frames[i].hidden) continue;
+    struct frame *f = &kept[stack.count++];
+    *f = frames[i];
+    f->function = keep(s, f->function);
+    f->file = keep(s, f->file);
+    f->module = keep(s, f->module);
+  }
+  stack.frames = kept;
+  stack.guilty = stack.count ? frame_guilty(kept, stack.count) : 0;
+  return stack;
+}
+
+/* ---- findings ------------------------------------------------------------------- */
+
+static const char *base_name(const char *path) {
+  const char *slash = strrchr(path, '/');
+  return slash ? slash + 1 : path;
+}
+
+static void grow_stack(struct obstack *memory, const struct suite_stack *stack) {
+  char line[1024];
+  for (size_t i = 0; i < stack->count; i++) {
+    frame_text(&stack->frames[i], line, sizeof line);
+    obstack_printf(memory, "%s\n", line);
+  }
+  obstack_1grow(memory, '\n');
+}
+
+static char *key_of(struct suite *s, const struct suite_finding *f) {
+  obstack_printf(s->memory, "%d %d %s\n", f->kind, f->misuse,
+                 base_name(s->processes[f->process].program));
+  grow_stack(s->memory, &f->at);
+  grow_stack(s->memory, &f->allocated);
+  grow_stack(s->memory, &f->freed);
+  obstack_1grow(s->memory, 0);
+  return obstack_finish(s->memory);
+}
+
+static void add_finding(struct suite *s, const struct suite_finding *f) {
+  struct work *w = work_of(s);
+  struct entry *e;
+  char *key = key_of(s, f);
+  HASH_FIND_STR(w->entries, key, e);
+  if (!e) {
+    e = obstack_alloc(s->memory, sizeof *e);
+    *e = (struct entry){.finding = *f, .last_process = f->process};
+    e->finding.processes = 1;
+    HASH_ADD_KEYPTR(hh, w->entries, key, strlen(key), e);
+    s->count++;
+    return;
+  }
+  if (e->last_process != f->process) e->finding.processes++;
+  e->last_process = f->process;
+  e->finding.of.blocks += f->of.blocks;
+  e->finding.of.bytes += f->of.bytes;
+  e->finding.dragged.blocks += f->dragged.blocks;
+  e->finding.dragged.bytes += f->dragged.bytes;
+  e->finding.times += f->times;
+}
+
+static bool fails_on(const struct suite *s, enum suite_kind kind) {
+  return s->rules.fail_on & 1u << kind;
+}
+
+/* ---- processes -------------------------------------------------------------------- */
+
+static size_t add_process(struct suite *s) {
+  struct work *w = work_of(s);
+  if (s->process_count == w->room) {
+    size_t room = w->room ? w->room * 2 : 16;
+    struct suite_process *larger = obstack_alloc(s->memory, room * sizeof *larger);
+    if (w->room) memcpy(larger, s->processes, w->room * sizeof *larger);
+    s->processes = larger;
+    w->room = room;
+  }
+  s->processes[s->process_count] = (struct suite_process){
+      .program = "", .command = "", .number = 1, .standing = SUITE_UNRECORDED};
+  return s->process_count++;
+}
+
+static void identify(struct suite *s, struct suite_process *p,
+                     const struct recording *r) {
+  const struct ul_header *h = recording_header(r);
+  p->program = keep(s, recording_text(r, h->program));
+  p->command = keep_command(s, r);
+  if (h->exec) p->exec = keep(s, recording_text(r, h->exec));
+  p->pid = h->pid;
+  p->ppid = h->ppid;
+  p->forked = h->forked;
+  p->end = recording_end(r);
+  p->status = h->status;
+  p->duration_ms = recording_duration_ms(r);
+  p->scan = h->scan;
+  p->stop = h->stop;
+  p->confined = h->confined_ms;
+  p->standing = SUITE_NOT_OURS;
+}
+
+/* ---- of one recording ------------------------------------------------------------ */
+
+/* Names are looked up only where something is found. */
+struct judging {
+  struct suite *suite;
+  const struct recording *recording;
+  const struct symbols_options *options;
+  size_t process;
+  struct symbols *symbols;
+  struct fingerprints *prints;
+};
+
+static bool names(struct judging *j) {
+  if (!j->symbols) j->symbols = symbols_new(j->recording, j->options);
+  if (j->symbols && !j->prints) j->prints = fingerprints_new(j->recording, j->symbols);
+  return j->prints;
+}
+
+static bool add_lost(struct judging *j, const struct ul_leak *leak,
+                     enum suite_kind kind) {
+  if (!names(j)) return false;
+  struct fingerprint print = fingerprint_of_site(j->prints, leak->site);
+  struct suite_finding f = {
+      .kind = kind,
+      .process = j->process,
+      .of = {leak->blocks, leak->bytes},
+      .exact = print.exact,
+      .loose = print.loose,
+      .at = keep_stack(j->suite, j->symbols, leak->site),
+  };
+  if (kind == SUITE_DEFINITE) {
+    f.dragged = (struct ul_amount){leak->indirect_blocks, leak->indirect_bytes};
+    f.of.blocks += f.dragged.blocks;
+    f.of.bytes += f.dragged.bytes;
+  }
+  add_finding(j->suite, &f);
+  return true;
+}
+
+/* What is indirectly lost belongs to who drags it along, if that fails. */
+static bool add_all_lost(struct judging *j) {
+  static const struct {
+    enum ul_verdict verdict;
+    enum suite_kind kind;
+  } kinds[] = {{UL_DEFINITE, SUITE_DEFINITE},
+               {UL_INDIRECT, SUITE_INDIRECT},
+               {UL_POSSIBLE, SUITE_POSSIBLE},
+               {UL_REACHABLE, SUITE_REACHABLE}};
+  bool done = true;
+  for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
+    if (!fails_on(j->suite, kinds[k].kind)) continue;
+    if (kinds[k].kind == SUITE_INDIRECT && fails_on(j->suite, SUITE_DEFINITE)) continue;
+    size_t n;
+    const struct ul_leak **list = leaks_of(j->recording, kinds[k].verdict, &n);
+    for (size_t i = 0; i < n; i++)
+      done = add_lost(j, list[i], kinds[k].kind) && done;
+    done = done && list;
+    free(list);
+  }
+  return done;
+}
+
+static uint64_t mix(uint64_t a, uint64_t b) {
+  return (a ^ b) * 0x100000001b3;
+}
+
+static bool add_misuse(struct judging *j, enum ul_misuse_kind misuse,
+                       const struct ul_misuse *place) {
+  if (!names(j)) return false;
+  struct fingerprint now = fingerprint_of_site(j->prints, place->site);
+  struct fingerprint then = fingerprint_of_site(j->prints, place->allocated);
+  struct suite_finding f = {
+      .kind = SUITE_BAD_FREE,
+      .misuse = misuse,
+      .process = j->process,
+      .times = place->count,
+      .exact = mix(mix(now.exact, then.exact), misuse),
+      .loose = now.loose,
+      .at = keep_stack(j->suite, j->symbols, place->site),
+      .allocated = keep_stack(j->suite, j->symbols, place->allocated),
+  };
+  add_finding(j->suite, &f);
+  return true;
+}
+
+static bool add_misuses(struct judging *j) {
+  bool done = true;
+  if (!fails_on(j->suite, SUITE_BAD_FREE)) return true;
+  for (int kind = 0; kind < UL_MISUSES; kind++) {
+    struct misuses m = misuses_of(j->recording, kind);
+    for (size_t i = 0; i < m.known; i++)
+      done = add_misuse(j, kind, m.places[i]) && done;
+  }
+  return done;
+}
+
+/* They are too many to copy what their parent has, or were forked where nobody could. */
+static void add_unrecorded_children(struct suite *s, const struct recording *r,
+                                    size_t parent) {
+  uint64_t number = recording_header(r)->fallbacks[UL_FB_CHILD_UNRECORDED];
+  if (!number) return;
+  size_t i = add_process(s);
+  s->processes[i] = s->processes[parent];
+  s->processes[i].file = NULL;
+  s->processes[i].ppid = s->processes[parent].pid;
+  s->processes[i].pid = 0;
+  s->processes[i].forked = true;
+  s->processes[i].number = number;
+  s->processes[i].standing = SUITE_UNRECORDED;
+}
+
+static bool judge(struct suite *s, const struct recording *r, size_t process,
+                  const struct symbols_options *options) {
+  struct judging j = {.suite = s, .recording = r, .options = options, .process = process};
+  bool known = leaks_known(r);
+  s->processes[process].standing = known ? SUITE_JUDGED : SUITE_UNSCANNED;
+  add_unrecorded_children(s, r, process);
+  bool done = add_misuses(&j) && (!known || add_all_lost(&j));
+  fingerprints_free(j.prints);
+  symbols_free(j.symbols);
+  return done;
+}
+
+/* ---- what is added ---------------------------------------------------------------- */
+
+bool suite_add(struct suite *s, const char *path, const struct symbols_options *options) {
+  char error[512];
+  size_t i = add_process(s);
+  struct suite_process *p = &s->processes[i];
+  struct recording *r = recording_open(path, error, sizeof error);
+  p->file = keep(s, path);
+  if (!r) {
+    p->unreadable = keep(s, error);
+    return true;
+  }
+  identify(s, p, r);
+  bool ours = pattern_of_path(s->rules.programs, p->program), done = true;
+  s->ours |= ours;
+  if (ours) done = judge(s, r, i, options);
+  recording_close(r);
+  return done;
+}
+
+static void add_line(void *to, char *const fields[]) {
+  struct suite *s = to;
+  const char *kind = fields[CHILDREN_KIND];
+  if (strcmp(kind, "other") == 0) {
+    work_of(s)->silent_others++;
+    return;
+  }
+  s->ours = true;
+  if (strcmp(kind, "unfit") != 0) {
+    int pid = atoi(fields[CHILDREN_PID]);
+    obstack_grow(&work_of(s)->pids, &pid, sizeof pid);
+    s->silent++;
+    return;
+  }
+  struct suite_process *p = &s->processes[add_process(s)];
+  p->program = p->command = keep(s, fields[CHILDREN_COMMAND]);
+  p->ppid = atoi(fields[CHILDREN_PPID]);
+}
+
+void suite_add_lines(struct suite *s, const char *path) {
+  children_each_line(path, add_line, s);
+}
+
+/* ---- the verdict ------------------------------------------------------------------ */
+
+static bool judge_all(struct suite *s, const struct symbols_options *options) {
+  bool done = true;
+  s->silent += work_of(s)->silent_others;
+  for (size_t i = 0; i < s->process_count; i++) {
+    char error[512];
+    struct suite_process *p = &s->processes[i];
+    if (p->standing != SUITE_NOT_OURS) continue;
+    struct recording *r = recording_open(p->file, error, sizeof error);
+    if (r) done = judge(s, r, i, options) && done;
+    recording_close(r);
+  }
+  return done;
+}
+
+static bool has_silent(struct suite *s, int pid) {
+  struct obstack *o = &work_of(s)->pids;
+  const int *pids = obstack_base(o);
+  for (size_t i = 0; i < obstack_object_size(o) / sizeof *pids; i++)
+    if (pids[i] == pid) return true;
+  return false;
+}
+
+/* Has it told of its end, or of what it became? */
+static bool has_ended(struct suite *s, int pid) {
+  for (size_t i = 0; i < s->process_count; i++) {
+    const struct suite_process *p = &s->processes[i];
+    if (p->pid == pid && p->end != RECORDING_EXECED) return true;
+    if (p->standing == SUITE_UNRECORDED && !p->pid && p->ppid == pid) return true;
+  }
+  return has_silent(s, pid);
+}
+
+/* Where it lies, if its name does not tell: somebody that we look at has started it. */
+static bool would_be_ours(const struct suite *s, const char *program) {
+  return *program != '/' || pattern_of_path(s->rules.programs, program);
+}
+
+/* Processes that have become a program without ullage: LD_PRELOAD was taken away. */
+static void add_strangers(struct suite *s) {
+  for (size_t i = 0; i < s->process_count; i++) {
+    const struct suite_process p = s->processes[i];
+    if (p.end != RECORDING_EXECED || !p.exec || has_ended(s, p.pid)) continue;
+    bool is_main = p.pid == s->main_pid && !s->ours;
+    if (!is_main && !would_be_ours(s, p.exec)) continue;
+    struct suite_process *stranger = &s->processes[add_process(s)];
+    stranger->program = stranger->command = p.exec;
+    stranger->pid = p.pid;
+    stranger->ppid = p.ppid;
+    stranger->end = RECORDING_RUNNING;
+  }
+}
+
+static void add_unchecked(struct suite *s) {
+  for (size_t i = 0; i < s->process_count; i++) {
+    const struct suite_process *p = &s->processes[i];
+    if (p->standing != SUITE_UNSCANNED && p->standing != SUITE_UNRECORDED) continue;
+    uint64_t print = SUITE_UNCHECKED;
+    for (const char *c = base_name(p->program); *c; c++)
+      print = mix(print, (unsigned char)*c);
+    add_finding(s, &(struct suite_finding){.kind = SUITE_UNCHECKED,
+                                           .process = i,
+                                           .times = 1,
+                                           .exact = print,
+                                           .loose = print});
+  }
+}
+
+static bool is_lost(const struct suite_finding *f) {
+  return f->kind < SUITE_BAD_FREE;
+}
+
+static bool is_too_little(const struct suite *s, const struct suite_finding *f) {
+  return is_lost(f) &&
+         (f->of.bytes < s->rules.least.bytes || f->of.blocks < s->rules.least.blocks);
+}
+
+/* Bad frees before leaks: a test that frees wrongly may do anything afterwards. */
+static int rank(const struct suite_finding *f) {
+  static const int ranks[SUITE_KINDS] = {
+      [SUITE_BAD_FREE] = 0, [SUITE_DEFINITE] = 1,  [SUITE_INDIRECT] = 2,
+      [SUITE_POSSIBLE] = 3, [SUITE_REACHABLE] = 4, [SUITE_UNCHECKED] = 5};
+  return ranks[f->kind];
+}
+
+static int by_gravity(const struct entry *a, const struct entry *b) {
+  const struct suite_finding *x = &a->finding, *y = &b->finding;
+  if (rank(x) != rank(y)) return rank(x) - rank(y);
+  if (x->of.bytes != y->of.bytes) return x->of.bytes > y->of.bytes ? -1 : 1;
+  return strcmp(a->hh.key, b->hh.key); /* whatever the order of the processes */
+}
+
+bool suite_judge(struct suite *s, const struct symbols_options *options) {
+  struct work *w = work_of(s);
+  struct entry *e;
+  bool done = s->ours || judge_all(s, options);
+  add_strangers(s);
+  if (fails_on(s, SUITE_UNCHECKED)) add_unchecked(s);
+  HASH_SORT(w->entries, by_gravity);
+  s->findings = obstack_alloc(s->memory, (s->count + 1) * sizeof *s->findings);
+  s->count = 0;
+  for (e = w->entries; e; e = e->hh.next)
+    if (!is_too_little(s, &e->finding)) s->findings[s->count++] = e->finding;
+  return done;
+}
+
+size_t suite_judged(const struct suite *s) {
+  size_t judged = s->silent;
+  for (size_t i = 0; i < s->process_count; i++)
+    judged += s->processes[i].standing == SUITE_JUDGED;
+  return judged;
+}
+
+size_t suite_in_state(const struct suite *s, enum suite_state state) {
+  size_t n = 0;
+  for (size_t i = 0; i < s->count; i++)
+    n += s->findings[i].state == state;
+  return n;
+}
+
+bool suite_fails(const struct suite *s) {
+  struct ul_amount lost = {0, 0};
+  for (size_t i = 0; i < s->count; i++) {
+    const struct suite_finding *f = &s->findings[i];
+    if (f->state != SUITE_NEW && f->state != SUITE_GREW) continue;
+    if (!is_lost(f)) return true;
+    lost.blocks += f->of.blocks;
+    lost.bytes += f->of.bytes;
+  }
+  return lost.blocks > s->rules.allowed.blocks || lost.bytes > s->rules.allowed.bytes;
+}
+
+/* ---- life ------------------------------------------------------------------------- */
+
+struct suite *suite_new(const struct suite_rules *rules) {
+  struct work *w = calloc(1, sizeof *w);
+  if (!w) return NULL;
+  obstack_init(&w->memory);
+  obstack_init(&w->pids);
+  w->suite.rules = *rules;
+  w->suite.memory = &w->memory;
+  return &w->suite;
+}
+
+void suite_free(struct suite *s) {
+  if (!s) return;
+  HASH_CLEAR(hh, work_of(s)->entries);
+  obstack_free(&work_of(s)->pids, NULL);
+  obstack_free(s->memory, NULL);
+  free(s);
+}

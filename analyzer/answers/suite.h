@@ -1,0 +1,116 @@
+/* suite.h - the verdict on the processes of a run: what `ullage check` finds.
+ *
+ * A *finding* is one call stack at which a program lost, or did, something that is to
+ * fail: what is definitely lost with all that it drags along; a block freed wrongly. The
+ * same stack in several processes of one program is one finding.
+ *
+ * *Ours* are processes whose program fits the rules' pattern. If none is, all of them are
+ * judged: the program that was named, and what it has forked. Otherwise the others (a
+ * runner of tests, its shells and interpreters) are not.
+ *
+ * Everything here outlives the recordings that it came from. */
+#ifndef ULLAGE_SUITE_H
+#define ULLAGE_SUITE_H
+
+#include "answers/answers.h"
+#include "answers/fingerprint.h"
+#include "names/frame.h"
+#include "read/recording.h"
+
+#include <obstack.h>
+
+enum suite_kind {
+  SUITE_DEFINITE,
+  SUITE_INDIRECT, /* by themselves: what leaders drag along is in SUITE_DEFINITE */
+  SUITE_POSSIBLE,
+  SUITE_REACHABLE,
+  SUITE_BAD_FREE,
+  SUITE_UNCHECKED, /* --strict: a process that could not be judged */
+  SUITE_KINDS
+};
+/* As --fail-on has them; SUITE_UNCHECKED is "unchecked". */
+#define SUITE_KIND_NAMES                                                                 \
+  { "definite", "indirect", "possible", "reachable", "bad-free", "unchecked" }
+
+struct suite_rules {
+  const char *programs;     /* pattern.h */
+  unsigned fail_on;         /* bit 1 << enum suite_kind for each that fails */
+  struct ul_amount least;   /* what is lost at one stack counts from so much on ... */
+  struct ul_amount allowed; /* ... and fails only if all together is more than this */
+};
+
+struct suite_stack {
+  const struct frame *frames; /* innermost first */
+  size_t count;               /* 0: there is none */
+  size_t guilty;              /* frame_guilty() */
+};
+
+enum suite_state { SUITE_NEW, SUITE_SUPPRESSED, SUITE_KNOWN, SUITE_GREW };
+
+struct suite_finding {
+  enum suite_kind kind;
+  enum ul_misuse_kind misuse;          /* of a bad free or mismatch */
+  enum suite_state state;              /* the last two: by the baseline */
+  size_t process;                      /* the first in which it was found */
+  size_t processes;                    /* in how many */
+  struct ul_amount of;                 /* of what is lost: with what it drags along */
+  struct ul_amount dragged;            /* of it */
+  uint64_t times;                      /* of a bad free */
+  struct suite_stack at;               /* where it was allocated, or freed wrongly */
+  struct suite_stack allocated, freed; /* of a bad free: where the block was, before */
+  uint64_t exact, loose;               /* fingerprint.h; of a bad free of both stacks */
+};
+
+enum suite_standing {
+  SUITE_JUDGED,
+  SUITE_NOT_OURS,
+  SUITE_UNSCANNED,  /* what it lost is not known; bad frees are */
+  SUITE_UNRECORDED, /* nothing is known */
+  SUITE_STANDINGS
+};
+
+struct suite_process {
+  const char *file;    /* its recording; NULL: it has none */
+  const char *program; /* path */
+  const char *command; /* arguments, with blanks between */
+  const char *exec;    /* the program that it became, as it was named; NULL: none */
+  int pid, ppid;
+  bool forked;
+  enum suite_standing standing;
+  enum recording_end end;
+  int status; /* of the end */
+  uint64_t duration_ms;
+  struct ul_scan scan; /* its state and error say why there is no verdict */
+  uint32_t stop;       /* enum ul_stop */
+  bool confined;
+  uint64_t number;        /* that it stands for: forked children that have no recording */
+  const char *unreadable; /* why its recording cannot be read; NULL: it can */
+};
+
+struct suite {
+  struct suite_rules rules;
+  int main_pid;                   /* of the program that was named; 0: there is none */
+  struct suite_finding *findings; /* gravest first */
+  size_t count;
+  struct suite_process *processes; /* in order of the files */
+  size_t process_count;
+  uint64_t silent; /* ours that were judged, found clean, and left no recording */
+  bool ours;       /* some process is ours */
+  struct obstack *memory;
+};
+
+/* NULL: no memory. Each file is a recording; its children are not looked for. */
+struct suite *suite_new(const struct suite_rules *);
+bool suite_add(struct suite *, const char *path, const struct symbols_options *);
+/* What the lines beside the recording tell: of processes that left none. */
+void suite_add_lines(struct suite *, const char *path);
+/* After the last: judges, merges, sorts. false: no memory. */
+bool suite_judge(struct suite *, const struct symbols_options *);
+void suite_free(struct suite *);
+
+/* Processes of which everything is known. */
+size_t suite_judged(const struct suite *);
+/* Findings in that state; those that make the check fail are new or grew. */
+size_t suite_in_state(const struct suite *, enum suite_state);
+bool suite_fails(const struct suite *);
+#endif

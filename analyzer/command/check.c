@@ -1,0 +1,382 @@
+/* check.c - see check.h.
+ *
+ * Findings win over every ordinary status of the program, so that neither a test that is
+ * meant to fail nor one that is skipped hides them; a death by signal keeps its signal.
+ * Where ullage itself failed, or the program could not be recorded, the status is never
+ * 0. */
+#include "command/check.h"
+#include "answers/children.h"
+#include "answers/suite.h"
+#include "command/ending.h"
+#include "command/launch.h"
+#include "command/usage.h"
+#include "pattern.h"
+#include "show/suite.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define EXIT_FOUND 99 /* a hard error for automake and meson */
+#define FORMATS_MOST 16
+
+struct output {
+  suite_view *view;
+  const char *file; /* NULL: standard output */
+};
+
+struct check {
+  struct launch launch;
+  struct suite_rules rules;
+  struct symbols_options symbols;
+  struct suite_page page;
+  struct output outputs[FORMATS_MOST];
+  size_t output_count;
+  unsigned status; /* if there are findings */
+  bool keep_going;
+  bool found;
+  bool runs; /* a program; else recordings are judged */
+  char **recordings;
+  char here[PATH_MAX + 2]; /* the pattern of what lies below the current directory */
+  char folder[PATH_MAX];   /* for recordings that go if nothing is found; "": none */
+  char recording[PATH_MAX + 16];
+};
+
+/* ---- options ------------------------------------------------------------------- */
+
+enum {
+  OPTION_PROGRAMS = 256,
+  OPTION_EXIT_CODE,
+  OPTION_STRICT,
+  OPTION_FAIL_ON,
+  OPTION_MIN_BYTES,
+  OPTION_MIN_BLOCKS,
+  OPTION_ALLOW_BYTES,
+  OPTION_ALLOW_BLOCKS,
+  OPTION_KEEP_GOING,
+  OPTION_FORMAT,
+  OPTION_SOURCE_ROOT,
+  OPTION_SYSROOT,
+  OPTION_DEBUGINFOD
+};
+
+static const struct option options[] = {
+    LAUNCH_OPTIONS,
+    {"programs", required_argument, NULL, OPTION_PROGRAMS},
+    {"exit-code", required_argument, NULL, OPTION_EXIT_CODE},
+    {"strict", no_argument, NULL, OPTION_STRICT},
+    {"fail-on", required_argument, NULL, OPTION_FAIL_ON},
+    {"min-bytes", required_argument, NULL, OPTION_MIN_BYTES},
+    {"min-blocks", required_argument, NULL, OPTION_MIN_BLOCKS},
+    {"allow-bytes", required_argument, NULL, OPTION_ALLOW_BYTES},
+    {"allow-blocks", required_argument, NULL, OPTION_ALLOW_BLOCKS},
+    {"keep-going", no_argument, NULL, OPTION_KEEP_GOING},
+    {"format", required_argument, NULL, OPTION_FORMAT},
+    {"source-root", required_argument, NULL, OPTION_SOURCE_ROOT},
+    {"sysroot", required_argument, NULL, OPTION_SYSROOT},
+    {"debuginfod", no_argument, NULL, OPTION_DEBUGINFOD},
+    {NULL, 0, NULL, 0}};
+
+static int parse_fail_on(struct check *c, const char *list) {
+  static const char *const names[SUITE_KINDS] = SUITE_KIND_NAMES;
+  unsigned strict = c->rules.fail_on & 1u << SUITE_UNCHECKED;
+  c->rules.fail_on = strict;
+  for (const char *name = list;; name++) {
+    size_t length = strcspn(name, ","), kind = 0;
+    while (kind < SUITE_UNCHECKED &&
+           (strlen(names[kind]) != length || strncmp(name, names[kind], length)))
+      kind++;
+    if (kind == SUITE_UNCHECKED)
+      return say_usage(
+          "check",
+          "--fail-on=%s: definite, indirect, possible, reachable or bad-free "
+          "expected",
+          list);
+    c->rules.fail_on |= 1u << kind;
+    name += length;
+    if (!*name) return EXIT_FINE;
+  }
+}
+
+/* The other one has no limit unless it is said. */
+static int parse_amount(const char *option, uint64_t *amount) {
+  if (parse_size(optarg, amount)) return EXIT_FINE;
+  return say_usage("check", "--%s=%s: a number such as 4096, 64K or 2MiB expected",
+                   option, optarg);
+}
+
+static int parse_allowed(struct check *c, const char *option, uint64_t *amount) {
+  struct ul_amount *allowed = &c->rules.allowed;
+  if (!allowed->bytes && !allowed->blocks)
+    *allowed = (struct ul_amount){UINT64_MAX, UINT64_MAX};
+  return parse_amount(option, amount);
+}
+
+static int parse_format(struct check *c, const char *format) {
+  const struct suite_format *f = suite_formats;
+  size_t length = strcspn(format, ":");
+  while (f->name && (strlen(f->name) != length || strncmp(f->name, format, length)))
+    f++;
+  if (!f->name || (format[length] && !format[length + 1]))
+    return say_usage("check", "--format=%s: FORMAT or FORMAT:FILE expected", format);
+  if (c->output_count == FORMATS_MOST)
+    return say_usage("check", "--format: at most %d of them", FORMATS_MOST);
+  c->outputs[c->output_count++] =
+      (struct output){f->view, format[length] ? format + length + 1 : NULL};
+  return EXIT_FINE;
+}
+
+static int parse_option(struct check *c, int option, char *argv[]) {
+  int status = launch_option(&c->launch, option);
+  if (status != LAUNCH_OTHER) return status;
+  switch (option) {
+  case OPTION_PROGRAMS:
+    c->rules.programs = strcmp(optarg, "all") ? optarg : "*";
+    return EXIT_FINE;
+  case OPTION_EXIT_CODE:
+    if (parse_number(optarg, 1, 255, &c->status)) return EXIT_FINE;
+    return say_usage("check", "--exit-code=%s: a number from 1 to 255 expected", optarg);
+  case OPTION_STRICT:
+    c->rules.fail_on |= 1u << SUITE_UNCHECKED;
+    return EXIT_FINE;
+  case OPTION_FAIL_ON:
+    return parse_fail_on(c, optarg);
+  case OPTION_MIN_BYTES:
+    return parse_amount("min-bytes", &c->rules.least.bytes);
+  case OPTION_MIN_BLOCKS:
+    return parse_amount("min-blocks", &c->rules.least.blocks);
+  case OPTION_ALLOW_BYTES:
+    return parse_allowed(c, "allow-bytes", &c->rules.allowed.bytes);
+  case OPTION_ALLOW_BLOCKS:
+    return parse_allowed(c, "allow-blocks", &c->rules.allowed.blocks);
+  case OPTION_KEEP_GOING:
+    c->keep_going = true;
+    return EXIT_FINE;
+  case OPTION_FORMAT:
+    return parse_format(c, optarg);
+  case OPTION_SOURCE_ROOT:
+    c->page.source_root = optarg;
+    return EXIT_FINE;
+  case OPTION_SYSROOT:
+    c->symbols.sysroot = optarg;
+    return EXIT_FINE;
+  case OPTION_DEBUGINFOD:
+    c->symbols.debuginfod = true;
+    return EXIT_FINE;
+  default:
+    return say_bad_option("check", argv, option, options);
+  }
+}
+
+/* Behind "--" is a program. */
+static bool ends_options(char *const argv[], const char *value) {
+  return strcmp(argv[optind - 1], "--") == 0 && argv[optind - 1] != value;
+}
+
+static int parse(struct check *c, int argc, char *argv[]) {
+  const char *value = NULL;
+  int option, status;
+  while ((option = getopt_long(argc, argv, "+:o:q", options, NULL)) != -1) {
+    if ((status = parse_option(c, option, argv)) != EXIT_FINE) return status;
+    value = optarg;
+  }
+  c->runs = ends_options(argv, value);
+  if (c->runs) return launch_command(&c->launch, argc, argv);
+  if (optind == argc)
+    return say_usage("check", "what to check? 'ullage check -- PROGRAM' runs one");
+  if (c->launch.file) return say_usage("check", "-o goes with a program, after --");
+  c->recordings = argv + optind;
+  return EXIT_FINE;
+}
+
+/* ---- the recordings' folder ----------------------------------------------------- */
+
+static int make_folder(struct check *c) {
+  const char *base = getenv("TMPDIR");
+  if (!base || *base != '/') base = "/tmp";
+  int n = snprintf(c->folder, sizeof c->folder, "%s/ullage-check.XXXXXX", base);
+  if (n < 0 || (size_t)n >= sizeof c->folder || !mkdtemp(c->folder)) {
+    *c->folder = 0;
+    return say_failed("cannot make a folder for recordings in %s: %s ($TMPDIR may name "
+                      "another, and -o FILE a recording)",
+                      base, strerror(errno));
+  }
+  snprintf(c->recording, sizeof c->recording, "%s/check.ull", c->folder);
+  c->launch.file = c->recording;
+  return EXIT_FINE;
+}
+
+static void remove_folder(struct check *c) {
+  DIR *listing = *c->folder ? opendir(c->folder) : NULL;
+  char path[2 * PATH_MAX];
+  for (struct dirent *e; listing && (e = readdir(listing));) {
+    snprintf(path, sizeof path, "%s/%s", c->folder, e->d_name);
+    if (strcmp(e->d_name, ".") && strcmp(e->d_name, "..")) unlink(path);
+  }
+  if (listing) closedir(listing);
+  if (*c->folder) rmdir(c->folder);
+}
+
+/* ---- the verdict ----------------------------------------------------------------- */
+
+/* A recording, those of its children, and the lines of those that left none. */
+static bool add_tree(const struct check *c, struct suite *s, const char *path,
+                     const struct children *children) {
+  bool done = access(path, F_OK) != 0 || suite_add(s, path, &c->symbols);
+  for (size_t i = 0; children && i < children->count; i++)
+    done = suite_add(s, children->files[i], &c->symbols) && done;
+  suite_add_lines(s, path);
+  return done;
+}
+
+/* On standard error each line is marked as ours. */
+static void say_text(const struct check *c, const struct suite *s) {
+  char *text = NULL, *rest, *line;
+  size_t bytes;
+  struct suite_page page = c->page;
+  if (!(page.out = open_memstream(&text, &bytes))) return;
+  suite_text(s, &page);
+  fclose(page.out);
+  for (rest = text; (line = strsep(&rest, "\n"));)
+    if (*line) say("%s", line);
+  free(text);
+}
+
+static int write_output(const struct check *c, const struct suite *s,
+                        const struct output *output) {
+  struct suite_page page = c->page;
+  page.out = output->file ? fopen(output->file, "we") : stdout;
+  bool failed = !page.out;
+  if (!failed) output->view(s, &page);
+  failed = failed || fflush(page.out) != 0 || ferror(page.out);
+  if (page.out && output->file) failed = fclose(page.out) != 0 || failed;
+  if (!failed) return EXIT_FINE;
+  return say_failed("cannot write %s: %s", output->file ? output->file : "the output",
+                    strerror(errno));
+}
+
+static int tell(const struct check *c, const struct suite *s) {
+  int status = EXIT_FINE;
+  fflush(stdout);
+  for (size_t i = 0; i < c->output_count; i++)
+    if (write_output(c, s, &c->outputs[i])) status = EXIT_FAILED;
+  if (!c->launch.quiet) say_text(c, s);
+  return status;
+}
+
+/* Judged and told; an exit status. */
+static int conclude(struct check *c, struct suite *s, bool complete) {
+  if (!complete || !suite_judge(s, &c->symbols)) return say_failed("not enough memory");
+  c->found = suite_fails(s);
+  if (*c->folder && c->found) c->page.recording = c->recording;
+  if (c->runs && !*c->folder) c->page.recording = c->launch.file;
+  int status = tell(c, s);
+  return c->found ? (int)c->status : status;
+}
+
+/* ---- a program ------------------------------------------------------------------- */
+
+static int prepare(struct check *c) {
+  struct launch *l = &c->launch;
+  bool keeps_all = c->rules.fail_on &
+                   (1u << SUITE_INDIRECT | 1u << SUITE_POSSIBLE | 1u << SUITE_REACHABLE);
+  if (!c->rules.programs && !getcwd(c->here, PATH_MAX))
+    return say_failed("the current directory is not known: %s; --programs names what is "
+                      "to be judged",
+                      strerror(errno));
+  if (!c->rules.programs) c->rules.programs = strcat(c->here, "/*");
+  setenv("ULLAGE_RECORD", "yes", 1);
+  l->children = l->scan = YES;
+  l->programs = c->rules.programs;
+  l->keep = keeps_all ? "all" : "lost";
+  if (!c->keep_going)
+    l->abort_on = "double-free,invalid-free,realloc-after-free,invalid-realloc";
+  return l->file ? EXIT_FINE : make_folder(c);
+}
+
+/* Is it not known what the program did that was named, and nobody there in its place? */
+static bool lacks_program(const struct check *c, const struct suite *s, pid_t pid) {
+  bool known = false;
+  for (size_t i = 0; i < s->process_count; i++) {
+    const struct suite_process *p = &s->processes[i];
+    if (p->pid != pid) continue;
+    if (p->standing == SUITE_UNRECORDED) return true;
+    if (p->standing != SUITE_NOT_OURS && p->stop) return true;
+    known = true;
+  }
+  return !known &&
+         (!s->ours || pattern_of_path(c->rules.programs, c->launch.program.program));
+}
+
+static int judge_run(struct check *c, pid_t pid, int end) {
+  struct suite *s = suite_new(&c->rules);
+  if (!s || !launch_name(&c->launch, pid)) return say_failed("not enough memory");
+  const char *path = c->launch.path;
+  ending_settle(path, pid);
+  struct children *children = children_find(path);
+  ending_complete(path, pid, end, children);
+  s->main_pid = pid;
+  int status = conclude(c, s, add_tree(c, s, path, children));
+  if (status == EXIT_FINE && lacks_program(c, s, pid))
+    status = say_failed("%s was not recorded, or not to its end: it is not known what it "
+                        "did",
+                        c->launch.command[0]);
+  children_free(children);
+  suite_free(s);
+  return status;
+}
+
+/* Of a program that ended by itself. */
+static int status_of(const struct check *c, int verdict, int end) {
+  return c->found || end == EXIT_FINE ? verdict : end;
+}
+
+static int check_program(struct check *c) {
+  pid_t pid = -1;
+  int end = 0, status = prepare(c);
+  if (status == EXIT_FINE) status = launch_prepare(&c->launch);
+  if (status == EXIT_FINE) status = launch_run(&c->launch, &pid, &end);
+  bool ran = status == EXIT_FINE;
+  if (ran) status = judge_run(c, pid, end);
+  if (!c->found) remove_folder(c);
+  if (!ran) return status;
+  return WIFEXITED(end) ? status_of(c, status, WEXITSTATUS(end)) : launch_end_like(end);
+}
+
+/* ---- recordings ------------------------------------------------------------------- */
+
+static int check_recordings(struct check *c) {
+  if (!c->rules.programs) c->rules.programs = "*";
+  struct suite *s = suite_new(&c->rules);
+  bool complete = s;
+  for (char **path = c->recordings; complete && *path; path++) {
+    char error[512];
+    struct recording *r = recording_open(*path, error, sizeof error);
+    if (!r) {
+      suite_free(s);
+      return say_failed("%s: %s", *path, error);
+    }
+    recording_close(r);
+    struct children *children = children_find(*path);
+    complete = add_tree(c, s, *path, children);
+    children_free(children);
+  }
+  if (!c->recordings[1]) c->page.recording = c->recordings[0];
+  int status = s ? conclude(c, s, complete) : say_failed("not enough memory");
+  suite_free(s);
+  return status;
+}
+
+int check_main(int argc, char *argv[]) {
+  static struct check c = {
+      .launch.verb = "check",
+      .rules.fail_on = 1u << SUITE_DEFINITE | 1u << SUITE_BAD_FREE,
+      .status = EXIT_FOUND,
+  };
+  int status = parse(&c, argc, argv);
+  if (status != EXIT_FINE) return status;
+  return c.runs ? check_program(&c) : check_recordings(&c);
+}

@@ -1,0 +1,246 @@
+/* suite.c - what the formats of a verdict share, and the text. */
+#include "show/suite.h"
+
+#include "names/blame.h"
+
+#include <string.h>
+
+#define FRAMES_SHOWN 4u
+#define FINDINGS_SHOWN 50u
+#define GAPS_SHOWN 10u
+
+const struct suite_format suite_formats[] = {{"text", suite_text}, {NULL, NULL}};
+
+/* ---- words ------------------------------------------------------------------------ */
+
+static const struct view_options plain = {.out = NULL};
+
+const char *suite_what(const struct suite_finding *f) {
+  static const char *const kinds[SUITE_KINDS] = {
+      [SUITE_DEFINITE] = "leak",          [SUITE_INDIRECT] = "indirect leak",
+      [SUITE_POSSIBLE] = "possible leak", [SUITE_REACHABLE] = "still reachable",
+      [SUITE_UNCHECKED] = "not checked",
+  };
+  static const char *const misuses[UL_MISUSES] = {
+      [UL_FREED_TWICE] = "double free",
+      [UL_FREED_INSIDE] = "invalid free",
+      [UL_RESIZED_AFTER_FREE] = "realloc after free",
+      [UL_RESIZED_INSIDE] = "invalid realloc",
+  };
+  return f->kind == SUITE_BAD_FREE ? misuses[f->misuse] : kinds[f->kind];
+}
+
+const char *suite_base_name(const char *path) {
+  const char *slash = strrchr(path, '/');
+  return slash ? slash + 1 : path;
+}
+
+const char *suite_path(const char *file, const struct suite_page *page) {
+  size_t n = page->source_root ? strlen(page->source_root) : 0;
+  while (n && page->source_root[n - 1] == '/')
+    n--;
+  bool below = n && !strncmp(file, page->source_root, n) && file[n] == '/';
+  return below ? file + n + 1 : file;
+}
+
+static void put_frame(FILE *out, const struct frame *f, const struct suite_page *page) {
+  char line[1024];
+  if (f->function && f->file && f->line) {
+    const char *file =
+        page->source_root ? suite_path(f->file, page) : suite_base_name(f->file);
+    fprintf(out, "%s %s:%u", f->function, file, f->line);
+  } else {
+    frame_text(f, line, sizeof line);
+    fputs(line, out);
+  }
+}
+
+/* From the frame to blame outwards; what calls it in the runtime says nothing. */
+const char *suite_where_in(struct text_long *to, const struct suite_stack *stack,
+                           const struct suite_page *page) {
+  char room[sizeof to->s / 4] = "";
+  FILE *out = fmemopen(room, sizeof room, "w");
+  unsigned shown = 0;
+  for (size_t i = stack->guilty; out && i < stack->count && shown < FRAMES_SHOWN; i++) {
+    const struct frame *f = &stack->frames[i];
+    if (shown && !f->note && !blame_is_own(f)) continue;
+    if (shown++) fputs(" < ", out);
+    put_frame(out, f, page);
+  }
+  if (out) fclose(out);
+  return text_escaped_in(to, *room ? room : "(no stack)");
+}
+
+const char *suite_amount_in(struct text_short *to, const struct suite_finding *f) {
+  if (f->times) return text_plural_in(to, f->times, "time", "times");
+  snprintf(to->s, sizeof to->s, "%s in %s", text_size(&plain, f->of.bytes),
+           text_plural(f->of.blocks, "block", "blocks"));
+  return to->s;
+}
+
+const char *suite_who_in(struct text_long *to, const struct suite *s,
+                         const struct suite_finding *f) {
+  const struct suite_process *p = &s->processes[f->process];
+  int n = snprintf(to->s, sizeof to->s, "%s%s", text_escaped(suite_base_name(p->program)),
+                   p->forked ? ", a child" : "");
+  if (f->processes > 1)
+    snprintf(to->s + n, sizeof to->s - (size_t)n, " and %s",
+             text_plural(f->processes - 1, "more process", "more processes"));
+  return to->s;
+}
+
+static const char *signal_name(struct text_long *to, int number) {
+  const char *name = sigabbrev_np(number);
+  if (name)
+    snprintf(to->s, sizeof to->s, "SIG%s", name);
+  else
+    snprintf(to->s, sizeof to->s, "signal %d", number);
+  return to->s;
+}
+
+static const char *why_not_scanned(struct text_long *to, const struct suite_process *p) {
+  if (p->end == RECORDING_RUNNING) return "still running";
+  if (p->confined) return "it forbade itself what a scan needs (seccomp)";
+  if (p->scan.state == UL_SCAN_RUNNING) return "the scan did not end";
+  if (p->scan.state == UL_SCAN_PARTIAL) return "the scan took longer than --scan-limit";
+  if (p->scan.state == UL_SCAN_FAILED) {
+    snprintf(to->s, sizeof to->s, "the scan failed: %s", strerror(p->scan.error));
+    return to->s;
+  }
+  if (p->stop) return "the recording stopped: no room";
+  if (p->end == RECORDING_SIGNALED) return signal_name(to, p->status);
+  if (p->end == RECORDING_ABORTED) return "SIGABRT";
+  if (p->end == RECORDING_EXECED) return "replaced itself by another program";
+  if (p->end == RECORDING_EXITED) return "no scan";
+  return "killed, or ended by a bare system call";
+}
+
+const char *suite_reason_in(struct text_long *to, const struct suite_process *p) {
+  if (p->unreadable) return text_escaped_in(to, p->unreadable);
+  if (p->standing == SUITE_UNSCANNED) return why_not_scanned(to, p);
+  if (p->standing != SUITE_UNRECORDED) return "";
+  if (p->forked) return "a forked child that could not be recorded";
+  if (p->pid) return "it was started without LD_PRELOAD";
+  return "it cannot have ullage: static, 32-bit, another libc, or a sanitizer";
+}
+
+bool suite_counts(const struct suite_finding *f) {
+  return f->state == SUITE_NEW || f->state == SUITE_GREW;
+}
+
+/* ---- text ------------------------------------------------------------------------- */
+
+/* Columns of kinds and amounts. */
+struct columns {
+  int what, amount;
+};
+
+static int longer(int width, const char *text) {
+  return (int)strlen(text) > width ? (int)strlen(text) : width;
+}
+
+static struct columns columns_of(const struct suite *s) {
+  struct columns c = {0, 0};
+  for (size_t i = 0, shown = 0; i < s->count && shown < FINDINGS_SHOWN; i++) {
+    const struct suite_finding *f = &s->findings[i];
+    if (!suite_counts(f)) continue;
+    c.what = longer(c.what, suite_what(f));
+    c.amount = longer(c.amount, suite_amount(f));
+    shown++;
+  }
+  return c;
+}
+
+static void put_finding(const struct suite *s, const struct suite_finding *f, size_t rank,
+                        struct columns c, const struct suite_page *page) {
+  fprintf(page->out, " %2zu  %-*s  %-*s  ", rank, c.what, suite_what(f), c.amount,
+          suite_amount(f));
+  if (f->kind == SUITE_UNCHECKED)
+    fputs(suite_reason(&s->processes[f->process]), page->out);
+  else
+    fputs(suite_where(&f->at, page), page->out);
+  if (f->freed.count)
+    fprintf(page->out, ", freed first %s", suite_where(&f->freed, page));
+  if (f->allocated.count)
+    fprintf(page->out, ", allocated %s", suite_where(&f->allocated, page));
+  fprintf(page->out, "  [%s]\n", suite_who(s, f));
+}
+
+static void put_findings(const struct suite *s, const struct suite_page *page) {
+  size_t rank = 0, all = suite_in_state(s, SUITE_NEW) + suite_in_state(s, SUITE_GREW);
+  struct columns c = columns_of(s);
+  for (size_t i = 0; i < s->count && rank < FINDINGS_SHOWN; i++)
+    if (suite_counts(&s->findings[i])) put_finding(s, &s->findings[i], ++rank, c, page);
+  if (all > rank) fprintf(page->out, "     and %zu more\n", all - rank);
+}
+
+/* What is told of a process that was not judged: who, and why. */
+static const char *gap_in(struct text_long *to, const struct suite_process *p) {
+  const char *name = suite_base_name(*p->program || !p->file ? p->program : p->file);
+  const char *why = suite_reason(p);
+  snprintf(to->s, sizeof to->s, *why ? "%s (%s)" : "%s", text_escaped(name), why);
+  return to->s;
+}
+
+struct gap {
+  struct text_long text;
+  uint64_t number;
+};
+
+static void put_gap(const struct gap *g, const char *before, FILE *out) {
+  fprintf(out, "%s%s", before, g->text.s);
+  if (g->number > 1) fprintf(out, " %s times", text_count(g->number));
+}
+
+/* Those of that standing. */
+static void put_gaps(const struct suite *s, enum suite_standing standing,
+                     const char *title, const struct suite_page *page) {
+  struct gap gaps[GAPS_SHOWN];
+  size_t count = 0;
+  uint64_t more = 0;
+  for (size_t i = 0; i < s->process_count; i++) {
+    const struct suite_process *p = &s->processes[i];
+    struct text_long text;
+    size_t g = 0;
+    if (p->standing != standing) continue;
+    gap_in(&text, p);
+    while (g < count && strcmp(gaps[g].text.s, text.s) != 0)
+      g++;
+    if (g == GAPS_SHOWN)
+      more += p->number;
+    else if (g == count)
+      gaps[count++] = (struct gap){text, p->number};
+    else
+      gaps[g].number += p->number;
+  }
+  for (size_t g = 0; g < count; g++)
+    put_gap(&gaps[g], g ? ", " : title, page->out);
+  if (more) fprintf(page->out, " and %s more", text_count(more));
+  if (count) fputc('\n', page->out);
+}
+
+static void put_head(const struct suite *s, const struct suite_page *page) {
+  size_t found = suite_in_state(s, SUITE_NEW) + suite_in_state(s, SUITE_GREW);
+  size_t judged = suite_judged(s);
+  const char *in = text_plural(judged, "process", "processes");
+  if (suite_fails(s))
+    fprintf(page->out, "check failed: %s in %s\n",
+            text_plural(found, "finding", "findings"), in);
+  else if (!judged)
+    fputs("check passed, but no process was judged\n", page->out);
+  else if (found)
+    fprintf(page->out, "check passed: %s in %s, less than is allowed\n",
+            text_plural(found, "finding", "findings"), in);
+  else
+    fprintf(page->out, "check passed: nothing found in %s\n", in);
+}
+
+void suite_text(const struct suite *s, const struct suite_page *page) {
+  put_head(s, page);
+  put_findings(s, page);
+  put_gaps(s, SUITE_UNSCANNED, "leaks not judged: ", page);
+  put_gaps(s, SUITE_UNRECORDED, "not checked: ", page);
+  put_gaps(s, SUITE_NOT_OURS, "not judged: ", page);
+  if (page->recording)
+    fprintf(page->out, "details: ullage leaks %s\n", text_escaped(page->recording));
+}

@@ -1,0 +1,351 @@
+"""`ullage check`: a verdict on every process of a suite, that a CI can trust."""
+
+import os
+import re
+import resource
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from harness import ROOT, ULLAGE, execute, program, tool
+
+SUITE = ROOT / "tests" / "suite"
+FOUND = 99
+
+
+def line_of(source, mark):
+    for number, line in enumerate((SUITE / source).read_text().splitlines(), 1):
+        if f"MARK {mark}" in line:
+            return number
+    raise AssertionError(mark)
+
+
+@pytest.fixture(scope="session")
+def suite(tmp_path_factory):
+    """The ten tests, built as they are: a directory."""
+    directory = tmp_path_factory.mktemp("suite")
+    for source in SUITE.glob("t_*.c"):
+        subprocess.run([tool("gcc", "cc"), "-O0", "-g", "-o", directory / source.stem, source,
+                        SUITE / "core.c", SUITE / "third.c"], check=True)
+    return directory
+
+
+@pytest.fixture
+def check(suite, tmp_path):
+    """`ullage check` there; nothing may be left behind but what is said."""
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+
+    def run(*argv, cwd=suite, env=None, **more):
+        e = {"TMPDIR": str(temporary)}
+        e.update(env or {})
+        before = set(os.listdir(cwd))
+        r = execute([ULLAGE, "check", *argv], cwd=cwd, env=e, **more)
+        assert set(os.listdir(cwd)) == before
+        r.findings = [re.sub(" {2,}", "  ", f) for f in
+                      re.findall(r"^ullage: +\d+  (.*)$", r.said, flags=re.M)]
+        kept = re.search(r"^ullage: details: ullage leaks (\S+)$", r.said, flags=re.M)
+        r.kept = kept and Path(kept[1])
+        assert not r.kept or r.kept.exists()
+        assert os.listdir(temporary) == ([r.kept.parent.name] if r.kept
+                                         and r.kept.parent.parent == temporary else [])
+        for folder in temporary.glob("ullage-check.*"):
+            shutil.rmtree(folder)
+        return r
+    return run
+
+
+# (program, status, what is found)
+TESTS = [
+    ("t_fine", 0, []),
+    ("t_forgets", FOUND, ["leak  30 B in 10 blocks  render core.c:{render} < "
+                          "main t_forgets.c:{forgets}  [t_forgets]"]),
+    ("t_list", FOUND, ["leak  45 B in 4 blocks  list_push core.c:{list_push} < "
+                       "main t_list.c:{list}  [t_list]"]),
+    ("t_aborts", -signal.SIGABRT, ["leak  7 B in 1 block  render core.c:{render} < "
+                                   "main t_aborts.c:{aborts}  [t_aborts]"]),
+    ("t_forks", FOUND, ["leak  7 B in 1 block  render core.c:{render} < "
+                        "main t_forks.c:{forks}  [t_forks, a child]"]),
+    ("t_should_fail", FOUND, ["leak  7 B in 1 block  render core.c:{render} < "
+                              "main t_should_fail.c:{should_fail}  [t_should_fail]"]),
+    ("t_skips", FOUND, ["leak  6 B in 1 block  render core.c:{render} < "
+                        "main t_skips.c:{skips}  [t_skips]"]),
+    ("t_third", FOUND, ["leak  512 B in 1 block  third_init third.c:{third} < "
+                        "main t_third.c:3  [t_third]"]),
+    ("t_crashes", -signal.SIGSEGV, []),
+]
+
+
+def expected(finding):
+    sources = {"render": "core.c", "list_push": "core.c", "third": "third.c"}
+    return re.sub(r"\{(\w+)\}",
+                  lambda m: str(line_of(sources.get(m[1], f"t_{m[1]}.c"), m[1])), finding)
+
+
+@pytest.mark.short
+@pytest.mark.parametrize("name,status,found", TESTS, ids=[t[0] for t in TESTS])
+def test_verdicts_of_the_ten(check, name, status, found):
+    r = check("--", f"./{name}")
+    assert r.status == status
+    assert r.findings == [expected(f) for f in found]
+    assert ("check failed" in r.said) == bool(found)
+    assert ("t_crashes (SIGSEGV)" in r.said) == (name == "t_crashes")
+
+
+@pytest.mark.short
+@pytest.mark.parametrize("options,status", [([], -signal.SIGABRT), (["--keep-going"], FOUND)])
+def test_double_free_is_found(check, options, status):
+    """A test that fails natively must not turn green."""
+    r = check(*options, "--", "./t_double_free")
+    assert r.status == status
+    found, = r.findings
+    assert found.startswith(f"double free  1 time  main t_double_free.c:"
+                            f"{line_of('t_double_free.c', 'freed again')}")
+    assert f"allocated render core.c:{line_of('core.c', 'render')}" in found
+
+
+MISUSES = [(["small"], "double free"), (["large", "200"], "double free"),
+           (["inside"], "invalid free"), (["realloc"], "realloc after free")]
+
+
+@pytest.mark.parametrize("argv,what", MISUSES, ids=lambda v: str(v))
+def test_bad_frees_end_the_program(check, recorder, argv, what):
+    r = check("--", program("misuse"), *argv)
+    assert r.status == -signal.SIGABRT and r.stdout == b""
+    assert r.findings[0].startswith(what)
+    for value, status in [(what.replace(" ", "-"), -signal.SIGABRT), ("all", -signal.SIGABRT),
+                          ("none", 0), ("something", 0)]:
+        r = recorder.run(program("misuse"), *argv, env={"ULLAGE_ABORT_ON": value})
+        assert r.status == status, value
+        assert ("using none" in r.said) == (value == "something")
+
+
+# ---- statuses: the table of docs/guide.md ------------------------------------------
+
+def test_status_of_the_program(check):
+    """Without findings it is the program's own."""
+    for status in (0, 1, 77, 255):
+        assert check("--", "/bin/sh", "-c", f"exit {status}").status == status
+    r = check("--", "/bin/sh", "-c", "kill -TERM $$")
+    assert r.status == -signal.SIGTERM
+
+
+def test_status_if_there_are_findings(check):
+    assert check("--exit-code=7", "--", "./t_forgets").status == 7
+    assert check("--exit-code=7", "--", "./t_skips").status == 7
+    assert check("--exit-code=7", "--", "./t_fine").status == 0
+
+
+def test_status_of_what_cannot_be_recorded(check, tmp_path):
+    assert check("--", "./no-such-program").status == 127
+    assert check("--", "./t_fine.c").status == 127
+    static = tmp_path / "static"
+    source = tmp_path / "static.c"
+    source.write_text("int main(void) { return 0; }\n")
+    subprocess.run([tool("gcc"), "-static", "-o", static, source], check=True)
+    assert check("--", str(static)).status == 126
+    assert check("--", "./t_fine", env={"TMPDIR": str(tmp_path / "nowhere")}).status == 1
+
+
+def test_program_that_throws_ullage_away_does_not_pass(check):
+    """It is not known what became of it."""
+    for argv in (["/usr/bin/env", "-u", "LD_PRELOAD", "./t_fine"],
+                 ["/bin/sh", "-c", "./t_fine; LD_PRELOAD= exec ./t_fine"]):
+        r = check("--", *argv)
+        assert r.status == 1, r.said
+        assert "not checked: t_fine (it was started without LD_PRELOAD)" in r.said
+        assert "not recorded, or not to its end" in r.said
+    r = check("--", "/bin/sh", "-c", "(LD_PRELOAD= exec ./t_fine); ./t_skips")
+    assert r.status == FOUND
+
+
+def test_status_if_the_recording_cannot_be_made(check):
+    """Never 0; but what the program says stays."""
+    def forbid():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+
+    r = check("--", "./t_fine", preexec_fn=forbid)
+    assert r.status == 1 and "./t_fine was not recorded" in r.said
+    assert check("--", "./t_skips", preexec_fn=forbid).status == 77
+
+
+USAGE = [["--exit-code=0", "--", "true"], ["--fail-on=nothing", "--", "true"],
+         ["--fail-on=definite,", "--", "true"], ["--min-bytes=x", "--", "true"],
+         ["--allow-blocks=1Q", "--", "true"], ["--format=yaml", "--", "true"],
+         ["--format=text:", "--", "true"], ["--no-such-option", "--", "true"],
+         ["-o", "x", "recording"], ["--"], []]
+
+
+@pytest.mark.parametrize("argv", USAGE, ids=" ".join)
+def test_wrong_usage(check, argv):
+    r = check(*argv)
+    assert r.status == 2 and r.stdout == b""
+    assert r.all_stderr.count(b"\n") == 1 and "ullage check --help" in r.said
+
+
+# ---- whom to judge -------------------------------------------------------------------
+
+SCRIPT = "./t_forgets; /bin/true; ./t_fine; exit 3"
+
+
+def test_programs_below_the_directory_are_judged(check):
+    r = check("--", "/bin/sh", "-c", SCRIPT)
+    assert r.status == FOUND and len(r.findings) == 1
+    assert "1 finding in 2 processes" in r.said
+    assert re.search(r"^ullage: not judged: (da|ba)?sh$", r.said, flags=re.M)
+
+
+def test_who_is_named_is_judged_if_nobody_is_ours(check, tmp_path):
+    r = check("--", program("leaks"), cwd=tmp_path)
+    assert r.status == FOUND and "leaks" in "".join(r.findings)
+
+
+def test_programs_by_pattern(check):
+    assert check("--programs=t_fo*s", "--", "/bin/sh", "-c", SCRIPT).status == FOUND
+    r = check("--programs=t_fine", "--", "/bin/sh", "-c", SCRIPT)
+    assert re.search(r"^ullage: not judged: (da|ba)?sh$", r.said, flags=re.M)
+    assert r.status == 3 and "nothing found in 1 process" in r.said
+    r = check("--programs=all", "--", "/bin/sh", "-c", SCRIPT)
+    assert r.status == FOUND and "not judged" not in r.said
+
+
+def test_each_child_is_judged(check):
+    """However many, and small, and short: heirs.c has children that lose 100 KiB, or
+    nothing."""
+    r = check("--programs=all", "--", program("heirs"), "lose", "150")
+    assert r.status == FOUND
+    assert "149 more processes" in r.said and "in 151 processes" in r.said
+
+
+def test_forked_children_of_a_runner_are_not_judged(check, tmp_path):
+    """Nor do they make it anybody's; without any of ours they are judged with it."""
+    script = "(:; :) ; (:; :); "
+    r = check("--", "/bin/sh", "-c", script + "./t_fine")
+    assert r.status == 0 and "nothing found in 1 process\n" in r.said
+    r = check("--", "/bin/sh", "-c", script + ":", cwd=tmp_path)
+    assert r.status == 0 and "nothing found in 3 processes\n" in r.said
+
+
+def test_programs_that_cannot_be_recorded_are_listed(check, suite, tmp_path):
+    static = suite / "t_static"
+    source = tmp_path / "static.c"
+    source.write_text("int main(void) { return 0; }\n")
+    subprocess.run([tool("gcc"), "-static", "-o", static, source], check=True)
+    try:
+        for options, status in ([], 0), (["--strict"], FOUND):
+            r = check(*options, "--", "/bin/sh", "-c", "./t_static; ./t_fine")
+            assert r.status == status
+            assert "not checked: t_static (it cannot have ullage" in r.said
+    finally:
+        static.unlink()
+
+
+def test_strict_wants_to_know(check):
+    r = check("--strict", "--", "/bin/sh", "-c", "./t_crashes; true")
+    assert r.status == FOUND and "not checked" in r.findings[0]
+    assert check("--", "/bin/sh", "-c", "./t_crashes; true").status == 0
+
+
+# ---- what fails ------------------------------------------------------------------------
+
+def test_what_fails(check):
+    assert check("--fail-on=possible", "--", "./t_forgets").status == 0
+    assert check("--fail-on=possible,definite", "--", "./t_forgets").status == FOUND
+    r = check("--fail-on=indirect", "--", "./t_list")
+    assert r.status == FOUND and sum("indirect leak" in f for f in r.findings) == len(r.findings)
+    assert check("--fail-on=bad-free", "--", "./t_forgets").status == 0
+    r = check("--fail-on=reachable", "--", "/bin/sh", "-c", "./t_fine")
+    assert r.status == 0
+
+
+def test_thresholds(check):
+    for options, status in [(["--min-bytes=31"], 0), (["--min-bytes=30"], FOUND),
+                            (["--min-blocks=11"], 0), (["--min-blocks=10"], FOUND),
+                            (["--allow-bytes=29"], FOUND), (["--allow-bytes=30"], 0),
+                            (["--allow-bytes=1K", "--allow-blocks=9"], FOUND),
+                            (["--allow-blocks=10"], 0)]:
+        assert check(*options, "--", "./t_forgets").status == status, options
+    r = check("--allow-bytes=29", "--", "./t_double_free")
+    assert r.status in (FOUND, -signal.SIGABRT)
+
+
+# ---- recordings --------------------------------------------------------------------------
+
+def test_recordings_are_judged(suite, check, tmp_path):
+    file = tmp_path / "kept"
+    r = check("-o", file, "--", "./t_forks")
+    assert r.status == FOUND and file.exists()
+    again = check(file)
+    assert again.status == FOUND and again.findings == r.findings
+    assert check("--fail-on=possible", file).status == 0
+    assert check(tmp_path / "missing").status == 1
+    assert check(SUITE / "core.c").status == 1
+
+
+def test_quiet_is_quiet(suite, tmp_path):
+    for name, status in ("t_forgets", FOUND), ("t_fine", 0), ("t_crashes", -signal.SIGSEGV):
+        r = execute([ULLAGE, "check", "-q", "-o", tmp_path / name, "--", f"./{name}"], cwd=suite)
+        assert (r.status, r.stdout, r.all_stderr) == (status, b"", b"")
+
+
+# ---- whole suites --------------------------------------------------------------------------
+
+ALL = {f.split("  ")[-1] for _, _, found in TESTS for f in found} | {"[t_double_free]"}
+
+
+def run_suite(check, cwd, *argv):
+    """Plain, and under check: the tests' own results are the same."""
+    plain = execute(argv, cwd=cwd)
+    r = check("--", *argv, cwd=cwd)
+    assert r.status == FOUND
+    assert {f.split("  ")[-1] for f in r.findings} == ALL
+    assert "in 10 processes" in r.said or "in 9 processes" in r.said
+    assert "t_crashes (" in r.said
+    return plain, r
+
+
+def results(text, pattern):
+    return sorted(re.findall(pattern, text))
+
+
+@pytest.mark.seconds(300)
+def test_ctest(check, tmp_path):
+    build = tmp_path / "build"
+    build.mkdir()
+    for argv in ([tool("cmake"), SUITE], [tool("make")]):
+        assert execute(argv, cwd=build).status == 0
+    execute([tool("ctest")], cwd=build)
+    plain, r = run_suite(check, build, tool("ctest"), "-j2")
+    pattern = r"Test +#\d+: (\w+) \.+ *\**(\w+)"
+    assert results(plain.text(), pattern) == results(r.text(), pattern)
+
+
+@pytest.mark.seconds(300)
+def test_meson(check, tmp_path):
+    build = tmp_path / "build"
+    assert execute([tool("meson"), "setup", build, SUITE]).status == 0
+    assert execute([tool("ninja"), "-C", build]).status == 0
+    execute([tool("meson"), "test"], cwd=build)
+    plain, r = run_suite(check, build, tool("meson"), "test", "--no-rebuild")
+    pattern = r"\d+/10 +(\w+) +(\w+)"
+    assert results(plain.text(), pattern) == results(r.text(), pattern)
+
+
+@pytest.mark.seconds(300)
+def test_automake(check, tmp_path):
+    build = tmp_path / "build"
+    shutil.copytree(SUITE, build)
+    tool("automake")
+    for argv in ([tool("autoreconf"), "-i"], ["./configure"], [tool("make"), "check"]):
+        r = execute(argv, cwd=build)
+        assert r.status == 0 or argv[-1] == "check", r.all_stderr
+    for log in build.glob("*.log"):
+        log.unlink()
+    (build / "test-suite.log").touch()
+    plain, r = run_suite(check, build, tool("make"), "check")
+    pattern = r"^(\w+): (t_\w+)$"
+    assert sorted(re.findall(pattern, plain.text(), flags=re.M)) == \
+        sorted(re.findall(pattern, r.text(), flags=re.M))

@@ -1,0 +1,5 @@
+#include "core.h"
+int main(void) {
+  third_init();
+  return 0;
+}
