@@ -28,7 +28,6 @@ struct book {
     uint64_t random;          /* state */
   } sample;                   /* sample.h */
   struct walks walks;         /* its owner's last ones */
-  struct site_memory *memory; /* of stacks (site.c); NULL until there are some */
   uint32_t index;             /* in UL_HEAPS */
 };
 

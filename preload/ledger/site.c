@@ -5,22 +5,20 @@
  * walk before know their node and, innermost, their site, so only new frames are looked
  * up.
  *
- * In front of that each heap remembers some stacks by their hash, all 64 bits of it:
- * those that come in turn are one look. A hash knows addresses, not modules, so it is
- * worth nothing when some were unloaded; the tables know modules and go on. */
+ * In front of that stacks are remembered by their hash (recall.h): those that come in
+ * turn are one look. A hash knows addresses, not modules, so what is remembered is worth
+ * nothing when some were unloaded; the tables know modules and go on. */
 #include "ledger/site.h"
 
-#include "base/meta.h"
 #include "base/thread.h"
 #include "heap/arena.h"
 #include "ledger/intern.h"
 #include "ledger/ledger.h"
+#include "ledger/recall.h"
 #include "ledger/sample.h"
 #include "stack/hash.h"
 #include "stack/module.h"
 #include "stack/stack.h"
-
-#include <string.h>
 
 uint32_t site_depth_limit = WALK_DEPTH_MAX, site_stacks_limit = UL_SITES_MAX;
 
@@ -28,32 +26,6 @@ static struct intern codes = {.table = UL_CODES, .bits = 26};
 static struct intern nodes = {.table = UL_NODES, .bits = 27};
 static struct intern sites = {.table = UL_SITES, .bits = 24};
 _Static_assert(UL_SITES_MAX == 1 << 24, "as many bits as an entry has");
-
-/* ---- what a heap remembers ----------------------------------------------------- */
-
-enum { MEMORIES = 128 };
-struct site_memory {
-  uint64_t generation; /* of modules */
-  uint64_t hash[MEMORIES];
-  uint32_t site[MEMORIES];
-};
-
-static uint32_t recall(struct site_memory *m, uint64_t hash) {
-  if (UNLIKELY(m->generation != stack_generation())) {
-    uint64_t generation = stack_generation();
-    memset(m, 0, sizeof *m);
-    m->generation = generation;
-  }
-  return m->hash[hash % MEMORIES] == hash ? m->site[hash % MEMORIES] : 0;
-}
-
-static void remember(struct site_memory *m, uint64_t hash, uint32_t site) {
-  m->hash[hash % MEMORIES] = 0; /* a handler may leave in between */
-  atomic_signal_fence(memory_order_seq_cst);
-  m->site[hash % MEMORIES] = site;
-  atomic_signal_fence(memory_order_seq_cst);
-  m->hash[hash % MEMORIES] = hash;
-}
 
 /* ---- the trie ------------------------------------------------------------------ */
 
@@ -101,6 +73,10 @@ static uint32_t innermost(const struct part *p, uint32_t frames) {
   return site_of(intern, &inner);
 }
 
+/* Before each of these, sites were others. */
+static uint64_t forks;
+#define FORK ((uint64_t)1 << 32) /* more than there are generations of modules */
+
 /* There are as many stacks as shall be told whole. Of others the innermost frames are,
  * and when a quarter as many more have come of that, one: then there are as many sites at
  * most as places in the code. */
@@ -113,52 +89,43 @@ static __attribute__((noinline)) uint32_t site_in_crowd(const struct part *p) {
   return innermost(p, crammed ? 1 : FEW);
 }
 
-static uint32_t find(struct site_memory *m, const struct part *p) {
-  uint32_t site = recall(m, p->hash);
+static uint32_t find(const struct part *p) {
+  uint64_t hash = hash_mix(p->hash, stack_generation() + forks);
+  uint32_t site = recall(hash);
   if (LIKELY(site)) return site;
+  uint64_t known = table_count(UL_SITES);
   site = LIKELY(table_count(UL_SITES) < site_stacks_limit) ? site_of(intern, p)
                                                            : site_in_crowd(p);
   if (UNLIKELY(!site)) {
     fallback(UL_FB_SITES_FULL);
     return UL_SITE_OVERFLOW;
   }
-  remember(m, p->hash, site);
+  remember(hash, site, site < known);
   return site;
 }
 
 /* A stack deeper than the user wants to know. */
-static __attribute__((noinline)) uint32_t find_innermost(struct site_memory *m,
-                                                         struct walk *w) {
+static __attribute__((noinline)) uint32_t find_innermost(struct walk *w) {
   struct part p = {w, w->depth - site_depth_limit, UL_NODE_CUT, HASH_SEED};
   for (uint32_t i = p.from; i < w->depth; i++)
     p.hash = hash_mix(p.hash, walk_ip(&w->frames[i]));
   fallback(UL_FB_STACK_CUT);
-  return find(m, &p);
-}
-
-static struct site_memory *memory_of(struct book *b) {
-  if (LIKELY(b->memory)) return b->memory;
-  uint64_t signals;
-  os_hold_signals(&signals);
-  b->memory = meta_alloc(sizeof *b->memory);
-  os_release_signals(signals);
-  return b->memory;
+  return find(&p);
 }
 
 static uint32_t capture(struct heap *h, struct entrance e) {
-  struct site_memory *memory = memory_of(book_of(h));
   struct walks *all = &book_of(h)->walks;
   uint32_t epoch = process_epoch();
-  struct walk *w = LIKELY(memory) ? stack_capture(e, all) : NULL;
+  struct walk *w = stack_capture(e, all);
   if (UNLIKELY(!w)) {
     fallback(UL_FB_NO_STACK);
     return UL_SITE_NO_STACK;
   }
-  if (UNLIKELY(w->depth > site_depth_limit)) return find_innermost(memory, w);
+  if (UNLIKELY(w->depth > site_depth_limit)) return find_innermost(w);
   if (UNLIKELY(w->end != UL_NODE_ROOT))
     fallback(w->end == UL_NODE_CUT ? UL_FB_STACK_CUT : UL_FB_STACK_BROKEN);
   struct walk_frame *leaf = &w->frames[w->depth - 1];
-  if (!leaf->site) leaf->site = find(memory, &(struct part){w, 0, w->end, leaf->hash});
+  if (!leaf->site) leaf->site = find(&(struct part){w, 0, w->end, leaf->hash});
   if (stack_keeps_walks() && !sample_bytes)
     walk_keep(all, epoch, leaf->site, ledger_counter(h, leaf->site));
   return leaf->site;
@@ -197,8 +164,6 @@ uint32_t site_capture(struct heap *h, struct entrance e) {
  * interrupted a capture, so the walks stay as they are. */
 void site_begin_anew(struct heap *h) {
   intern_begin_anew(&sites);
-  if (!h) return;
-  struct book *b = book_of(h);
-  if (b->memory) memset(b->memory, 0, sizeof *b->memory);
-  walk_forget_sites(&b->walks);
+  forks += FORK;
+  if (h) walk_forget_sites(&book_of(h)->walks);
 }
