@@ -3,6 +3,7 @@
 #include "base/meta.h"
 #include "base/os.h"
 #include "base/page.h"
+#include "recording/recording.h"
 #include "recording/table.h"
 #include "stack/hash.h"
 #include "stack/unwind.h"
@@ -65,7 +66,7 @@ static struct record *record_at(uint32_t i) {
 }
 
 static uint32_t now_ms(void) {
-  return recording ? ul_ms32(os_ms() - recording->start_mono_ns / 1000000) : 0;
+  return recording ? ul_ms32(recording_ms()) : 0;
 }
 
 /* ---- what the object says about itself ----------------------------------------- */

@@ -9,6 +9,7 @@
 
 static struct ul_header header;
 struct ul_header *recording = &header;
+uint64_t recording_start_ms;
 static struct ul_module modules[MODULES];
 static char text[TEXT];
 static _Atomic uint64_t modules_used, text_used = 1;
