@@ -95,11 +95,16 @@ struct context *context_open(const char *path, const struct context_options *opt
   struct recording *r = recording_open(path, error, error_bytes);
   struct context *context = r ? context_of(r, options) : NULL;
   if (r && !context) snprintf(error, error_bytes, "not enough memory");
-  return context;
+  if (!context || !context->options.at) return context;
+  context->at = moment_find(r, context->options.at, error, error_bytes);
+  if (context->at) return context;
+  context_free(context);
+  return NULL;
 }
 
 void context_free(struct context *context) {
   if (!context) return;
+  moment_free(context->at);
   process_end(&context->process);
   symbol_files_free(context->files);
   free(context);

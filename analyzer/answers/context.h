@@ -10,6 +10,7 @@
 #include "answers/answers.h"
 #include "answers/finding.h"
 #include "answers/holder.h"
+#include "answers/moment.h"
 #include "answers/sites.h"
 #include "names/files.h"
 #include "names/function.h"
@@ -17,7 +18,9 @@
 struct context_options {
   struct symbols_options symbols; /* its `files` are the context's */
   bool nameless;                  /* no names will be asked for: there are no symbols */
-  bool raw; /* as it is: samples do not become what they stand for */
+  const char *at; /* the moment that is asked for (moment.h); NULL: the end, or now */
+  bool force;     /* to compare what seems to be of different programs */
+  bool raw;       /* as it is: samples do not become what they stand for */
 };
 
 struct process {
@@ -39,6 +42,7 @@ struct context {
   struct context_options options;
   struct symbol_files *files;
   struct process process;
+  struct moment *at; /* of the process; NULL: not asked for */
 };
 
 /* NULL: `error` holds one line that says what is wrong; it does not begin with the path.

@@ -152,16 +152,21 @@ struct fingerprint fingerprint_of_site(struct fingerprints *f, uint32_t site) {
   return found;
 }
 
+struct fingerprint fingerprint_of_cause(struct fingerprints *f,
+                                        struct functions *functions,
+                                        const struct causes *causes, size_t cause) {
+  enum { MOST = 64 };
+  const struct cause *c = &causes->at[cause];
+  const struct frame *frames[MOST + 1];
+  frames[0] = causes_frame(functions, c);
+  if (!frames[0]) return fingerprint_of_site(f, c->site);
+  size_t n = causes_common(functions, causes, cause, frames + 1, MOST);
+  return fingerprint_of_frames(f->recording, frames, 1 + (n < MOST ? n : MOST),
+                               f->families[c->site]);
+}
+
 struct fingerprint fingerprint_of_finding(struct fingerprints *f,
                                           const struct findings *all,
                                           const struct finding *finding) {
-  enum { MOST = 64 };
-  const struct cause *cause = &finding->causes->at[finding->cause];
-  const struct frame *frames[MOST + 1];
-  frames[0] = causes_frame(all->functions, cause);
-  if (!frames[0]) return fingerprint_of_site(f, cause->site);
-  size_t n =
-      causes_common(all->functions, finding->causes, finding->cause, frames + 1, MOST);
-  return fingerprint_of_frames(f->recording, frames, 1 + (n < MOST ? n : MOST),
-                               f->families[cause->site]);
+  return fingerprint_of_cause(f, all->functions, finding->causes, finding->cause);
 }

@@ -40,6 +40,8 @@ struct fingerprint fingerprint_of_site(struct fingerprints *, uint32_t site);
 /* From the function to change outwards, through callers that all its stacks have. */
 struct fingerprint fingerprint_of_finding(struct fingerprints *, const struct findings *,
                                           const struct finding *);
+struct fingerprint fingerprint_of_cause(struct fingerprints *, struct functions *,
+                                        const struct causes *, size_t cause);
 
 /* One function, at a frame that is not inlined. */
 uint64_t fingerprint_function(const struct recording *, const struct frame *);

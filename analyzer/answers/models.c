@@ -26,6 +26,17 @@ void *unused_model(struct context *const of[]) {
   return process_unused(&of[0]->process) ? of[0] : NULL;
 }
 
+void *diff_model(struct context *const of[]) {
+  struct diff_look look[DIFF_LOOKS];
+  for (unsigned side = 0; side < DIFF_LOOKS; side++)
+    look[side] = (struct diff_look){&of[side]->process, of[side]->at};
+  return diff_load(look, of[0]->options.force);
+}
+
+void diff_forget(void *diff) {
+  diff_free(diff);
+}
+
 void *dump_model(struct context *const of[]) {
   return of[0];
 }

@@ -4,11 +4,14 @@
 #define ULLAGE_MODELS_H
 
 #include "answers/context.h"
+#include "answers/diff.h"
 
 void *report_model(struct context *const of[]);
 void *growth_model(struct context *const of[]);
 void *leaks_model(struct context *const of[]);
 void *unused_model(struct context *const of[]);
+void *diff_model(struct context *const of[]); /* struct diff */
+void diff_forget(void *);
 void *dump_model(struct context *const of[]);
 /* For the end of `run`: without names. */
 bool model_of_summary(struct context *);

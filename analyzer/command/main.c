@@ -26,8 +26,11 @@ static int help(const struct verb *verb) {
   } else if (verb) {
     printf("Usage: ullage %s %s\n\n%s\n", verb->name, verb->usage, verb->details);
     options_describe(stdout, verb);
-    printf("\nWithout FILE, the newest recording ullage.* in the current directory.\n"
-           "Exit status: 0, 1 if FILE cannot be used, 2 for a wrong option.\n");
+    printf("\n%sExit status: 0, 1 if %s cannot be used, 2 for a wrong option.\n",
+           verb->recordings > 1
+               ? ""
+               : "Without FILE, the newest recording ullage.* in the current directory.\n",
+           verb->recordings > 1 ? "a recording" : "FILE");
   } else {
     printf("ullage - what grows, leaks or is not used in a program's heap\n\n"
            "Usage: ullage run [OPTION]... [--] PROGRAM [ARGUMENT]...\n"
@@ -87,7 +90,7 @@ static void consider(const char *name, struct newest *newest) {
 }
 
 /* The newest recording here; says which. NULL: there is none. */
-static const char *newest_recording(void) {
+static char *newest_recording(void) {
   static struct newest newest;
   DIR *directory = opendir(".");
   struct dirent *entry;
@@ -121,12 +124,21 @@ static int view(struct request *request, struct context *const of[], const char 
   return status;
 }
 
-static int answer(struct request *request, const char *const paths[]) {
+/* FILE@MOMENT, unless a file has that name. */
+static const char *cut_moment(const struct verb *verb, char *path) {
+  char *at = verb->takes & TAKES_MOMENTS ? strrchr(path, '@') : NULL;
+  if (!at || at == path || access(path, F_OK) == 0) return NULL;
+  *at = '\0';
+  return at + 1;
+}
+
+static int answer(struct request *request, char *const paths[]) {
   struct context *of[RECORDINGS_MOST] = {NULL};
   char error[512];
   int status = EXIT_FINE;
   request->context.raw = request->verb->raw;
   for (size_t i = 0; i < request->verb->recordings && status == EXIT_FINE; i++) {
+    request->context.at = cut_moment(request->verb, paths[i]);
     of[i] = context_open(paths[i], &request->context, error, sizeof error);
     if (!of[i]) status = say_failed("%s: %s", paths[i], error);
   }
@@ -138,7 +150,7 @@ static int answer(struct request *request, const char *const paths[]) {
 
 static int verb_main(const struct verb *verb, int argc, char *argv[]) {
   struct request request = {.verb = verb};
-  const char *paths[RECORDINGS_MOST];
+  char *paths[RECORDINGS_MOST];
   int status = options_parse(&request, argc, argv), given = argc - optind;
   if (status != EXIT_FINE) return status;
   if (request.help) return help(verb);

@@ -50,6 +50,11 @@ static bool set_debuginfod(struct request *request, const char *value) {
   return request->context.symbols.debuginfod = true;
 }
 
+static bool set_force(struct request *request, const char *value) {
+  (void)value;
+  return request->context.force = true;
+}
+
 static bool set_help(struct request *request, const char *value) {
   (void)value;
   return request->help = true;
@@ -95,6 +100,8 @@ static const struct known {
      "definite, indirect, possible, reachable, all\n"
      "                            (default: all but reachable)",
      "definite, indirect, possible, reachable or all", set_show},
+    {"force", NULL, TAKES_FORCE, "compare recordings of different programs", NULL,
+     set_force},
     {"json", NULL, 0, "as JSON (docs/json.md)", NULL, set_json},
     {"bytes", NULL, 0, "exact sizes instead of KiB, MiB", NULL, set_bytes},
     {"top", "N", 0, "show N sites", "a number from 1", set_top},

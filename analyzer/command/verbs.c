@@ -112,6 +112,23 @@ const struct verb verbs[] = {
      .model = unused_model,
      .text = unused_text,
      .json = unused_json},
+    {.name = "diff",
+     .purpose = "what is new, gone, more or less: two looks compared",
+     .usage = "[OPTION]... BEFORE AFTER",
+     .details =
+         "What the second recording leaks or holds more or less than the first, by the\n"
+         "functions to change, and by function with all that it calls. They may be of\n"
+         "different builds of the program.\n"
+         "\n"
+         "FILE@MOMENT is a moment of a recording: a time (12s, 1.5m), \"peak\", or a "
+         "mark\n"
+         "(ullage mark). A moment knows of no leaks.\n",
+     .recordings = 2,
+     .takes = TAKES_MOMENTS | TAKES_FORCE,
+     .model = diff_model,
+     .forget = diff_forget,
+     .text = diff_text,
+     .json = diff_json},
     {.name = "dump",
      .purpose = "the recording itself as readable text",
      .usage = "[OPTION]... [FILE]",

@@ -9,7 +9,9 @@
 
 /* Options that not all verbs with a model take (command/options.c). */
 enum {
-  TAKES_SHOW = 1 << 0, /* --show */
+  TAKES_SHOW = 1 << 0,    /* --show */
+  TAKES_MOMENTS = 1 << 1, /* FILE@MOMENT */
+  TAKES_FORCE = 1 << 2,   /* --force */
 };
 
 struct verb {

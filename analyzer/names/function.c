@@ -142,6 +142,13 @@ static const struct place *place_at(struct functions *f, uint64_t code) {
   return p;
 }
 
+size_t functions_at_code(struct functions *f, uint64_t code,
+                         const struct function_call **out) {
+  const struct place *p = place_at(f, code);
+  *out = p ? p->calls : NULL;
+  return p ? p->count : 0;
+}
+
 bool functions_at(struct functions *f, uint64_t code, uint32_t function) {
   const struct place *p = place_at(f, code);
   for (size_t i = 0; p && i < p->count; i++)

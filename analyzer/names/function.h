@@ -37,6 +37,9 @@ uint32_t functions_count(const struct functions *);
  * it has no stack. *out is good until the next call. */
 size_t functions_stack(struct functions *, uint32_t site,
                        const struct function_call **out);
+/* Those at one return address. *out is good as long as they are. */
+size_t functions_at_code(struct functions *, uint64_t code,
+                         const struct function_call **out);
 /* Is the function one of those at a return address? */
 bool functions_at(struct functions *, uint64_t code, uint32_t function);
 enum function_kind functions_kind(struct functions *, uint32_t function);

@@ -18,14 +18,18 @@ static const char *short_text(struct text_long *to, const struct frame *frame) {
   return place_text(to, &brief);
 }
 
-const char *causes_function_in(struct text_long *to, struct functions *f,
-                               const struct cause *c) {
-  const struct frame *frame = causes_frame(f, c);
+const char *causes_frame_in(struct text_long *to, const struct frame *frame) {
   if (!frame) return "(no call stack)";
-  symbols_note_shown(functions_symbols(f), frame, 1);
   snprintf(to->s, sizeof to->s, "%s%s", place_text(TEXT_LONG, frame),
            frame->function || !frame->module ? "" : " (no name)");
   return to->s;
+}
+
+const char *causes_function_in(struct text_long *to, struct functions *f,
+                               const struct cause *c) {
+  const struct frame *frame = causes_frame(f, c);
+  if (frame) symbols_note_shown(functions_symbols(f), frame, 1);
+  return causes_frame_in(to, frame);
 }
 
 const char *causes_short_in(struct text_long *to, struct functions *f,
@@ -35,12 +39,10 @@ const char *causes_short_in(struct text_long *to, struct functions *f,
   return frame ? short_text(to, frame) : "(no call stack)";
 }
 
-const char *causes_callers_in(struct text_long *to, struct functions *f,
-                              const struct causes *c, size_t cause, size_t columns) {
-  const struct frame *frames[CALLERS_MOST];
-  size_t n = causes_common(f, c, cause, frames, CALLERS_MOST), used = 0;
+const char *causes_chain_in(struct text_long *to, const struct frame *const *frames,
+                            size_t n, size_t columns) {
   const char *last = "";
-  if (n > CALLERS_MOST) n = CALLERS_MOST;
+  size_t used = 0;
   if (n > 1) last = short_text(TEXT_LONG, frames[n - 1]);
   to->s[0] = 0;
   for (size_t i = 0; i < n; i++) {
@@ -55,4 +57,11 @@ const char *causes_callers_in(struct text_long *to, struct functions *f,
     used += (size_t)bytes;
   }
   return to->s;
+}
+
+const char *causes_callers_in(struct text_long *to, struct functions *f,
+                              const struct causes *c, size_t cause, size_t columns) {
+  const struct frame *frames[CALLERS_MOST];
+  size_t n = causes_common(f, c, cause, frames, CALLERS_MOST);
+  return causes_chain_in(to, frames, n < CALLERS_MOST ? n : CALLERS_MOST, columns);
 }

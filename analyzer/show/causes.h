@@ -19,4 +19,8 @@ const char *causes_callers_in(struct text_long *to, struct functions *f,
                               const struct causes *c, size_t cause, size_t columns);
 #define causes_callers(f, c, cause, columns)                                             \
   causes_callers_in(TEXT_LONG, f, c, cause, columns)
+/* The same of frames: a function; and those that call each other, innermost first. */
+const char *causes_frame_in(struct text_long *to, const struct frame *frame);
+const char *causes_chain_in(struct text_long *to, const struct frame *const *frames,
+                            size_t n, size_t columns);
 #endif

@@ -27,7 +27,7 @@ struct view_options {
 /* A view writes a model of what the verb's row names (command/verbs.c). */
 typedef int verb_view(void *model, const struct view_options *options);
 verb_view report_text, report_json, growth_text, growth_json, leaks_text, leaks_json,
-    unused_text, unused_json, dump_text, dump_json;
+    unused_text, unused_json, diff_text, diff_json, dump_text, dump_json;
 
 /* To speak of that process. */
 static inline struct view_options view_of(const struct view_options *o,

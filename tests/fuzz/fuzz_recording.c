@@ -10,7 +10,8 @@
 #include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned seed);
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size,
+                               unsigned seed);
 size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max_size);
 
 /* Nothing of this machine is to be opened for the paths that a recording names. */
@@ -25,13 +26,17 @@ static struct context *open_context(const uint8_t *data, size_t size, bool alive
   return r ? context_of(r, options) : NULL;
 }
 
-/* Of a verb of two recordings, both are this one. */
+/* Of a verb of two recordings, both are this one; at first of its peak, then its end. */
 static void answer(const struct verb *verb, const uint8_t *data, size_t size, bool alive,
                    FILE *out) {
   struct context *of[RECORDINGS_MOST] = {NULL};
   bool good = true;
   for (unsigned i = 0; i < verb->recordings; i++)
     good = (of[i] = open_context(data, size, alive, verb->raw ? &raw : &nowhere)) && good;
+  if (good && alive && verb->takes & TAKES_MOMENTS) {
+    char error[512];
+    of[0]->at = moment_find(of[0]->process.recording, "peak", error, sizeof error);
+  }
   void *model = good ? verb->model(of) : NULL;
   if (model) verb->text(model, &(struct view_options){.out = out, .all = alive});
   if (model) verb->json(model, &(struct view_options){.out = out, .all = alive});
@@ -69,7 +74,8 @@ static size_t used_word(const uint8_t *data, size_t words, uint64_t *random) {
   return at;
 }
 
-size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned seed) {
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size,
+                               unsigned seed) {
   uint64_t random = seed * 0x9e3779b97f4a7c15u + 1;
   if (size < 64 || seed % 8 == 0) return LLVMFuzzerMutate(data, size, max_size);
   /* Half of the time in the header: that is where the tables are described. */

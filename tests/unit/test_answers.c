@@ -299,40 +299,53 @@ static void no_line_says_that_one_frame_is_left_out(void **state) {
 
 /* ---- verbs --------------------------------------------------------------------- */
 
-/* Takes the recording. */
-static char *answer(const char *name, bool json, struct recording *r,
-                    struct view_options options) {
+/* Takes the recordings, as many as the verb does. */
+static char *answer_of(const struct verb *verb, bool json, struct recording *const r[],
+                       struct view_options options) {
   char *text = NULL;
   size_t n;
-  const struct verb *verb = verbs_find(name);
   struct context_options nowhere = {.symbols.sysroot = "/nonexistent", .raw = verb->raw};
-  struct context *of[] = {context_of(r, &nowhere)};
+  struct context *of[RECORDINGS_MOST];
+  for (unsigned i = 0; i < verb->recordings; i++)
+    of[i] = context_of(r[i], &nowhere);
   void *model = verb->model(of);
   options.out = open_memstream(&text, &n);
   assert_int_equal((json ? verb->json : verb->text)(model, &options), 0);
   fclose(options.out);
   if (verb->forget) verb->forget(model);
-  context_free(of[0]);
+  for (unsigned i = 0; i < verb->recordings; i++)
+    context_free(of[i]);
   return text;
+}
+
+static char *answer(const char *name, bool json, struct recording *r,
+                    struct view_options options) {
+  return answer_of(verbs_find(name), json, &r, options);
+}
+
+static struct recording *example(bool killed) {
+  struct build *b = build_example();
+  if (killed) {
+    b->header.state = UL_STATE_RUNNING;
+    b->header.scan.state = UL_SCAN_NONE;
+    b->header.end_ms = b->header.end_rss_bytes = 0;
+  }
+  return opened(b);
 }
 
 static void every_verb_answers(void **state) {
   (void)state;
   for (int killed = 0; killed < 2; killed++)
     for (size_t i = 0; i < verbs_count; i++) {
-      if (verbs[i].recordings != 1) continue;
-      struct build *b = build_example();
-      if (killed) {
-        b->header.state = UL_STATE_RUNNING;
-        b->header.scan.state = UL_SCAN_NONE;
-        b->header.end_ms = b->header.end_rss_bytes = 0;
-      }
-      char *text = answer(verbs[i].name, false, opened(b), (struct view_options){0});
+      if (!verbs[i].model) continue;
+      bool two = verbs[i].recordings > 1;
+      struct recording *looks[] = {example(killed), two ? example(false) : NULL};
+      char *text = answer_of(&verbs[i], false, looks, (struct view_options){0});
       assert_true(strlen(text) > 100);
       assert_null(strchr(text, '\033'));
       free(text);
-      char *all = answer(verbs[i].name, true, opened(build_example()),
-                         (struct view_options){.all = true});
+      struct recording *again[] = {example(false), two ? example(killed) : NULL};
+      char *all = answer_of(&verbs[i], true, again, (struct view_options){.all = true});
       json_error_t error;
       json_t *root = json_loads(all, 0, &error);
       if (!root) fail_msg("%s: %s at line %d", verbs[i].name, error.text, error.line);
@@ -344,9 +357,11 @@ static void every_verb_answers(void **state) {
 static void empty_recordings_have_answers(void **state) {
   (void)state;
   for (size_t i = 0; i < verbs_count; i++) {
-    if (verbs[i].recordings != 1) continue;
-    free(answer(verbs[i].name, false, opened(build_new()), (struct view_options){0}));
-    free(answer(verbs[i].name, true, opened(build_new()), (struct view_options){0}));
+    for (int json = 0; json < 2 && verbs[i].model; json++) {
+      struct recording *r[] = {opened(build_new()),
+                               verbs[i].recordings > 1 ? opened(build_new()) : NULL};
+      free(answer_of(&verbs[i], json, r, (struct view_options){0}));
+    }
   }
 }
 

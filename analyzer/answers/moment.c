@@ -1,0 +1,125 @@
+#include "answers/moment.h"
+
+#include "read/rows.h"
+#include "read/timeline.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- times --------------------------------------------------------------------- */
+
+bool moment_time(const char *text, uint64_t *ms) {
+  static const struct {
+    const char *name;
+    double ms;
+  } units[] = {{"ms", 1}, {"s", 1e3}, {"", 1e3}, {"m", 6e4}, {"h", 3.6e6}};
+  char *end;
+  if (strspn(text, "0123456789.") == 0) return false;
+  double value = strtod(text, &end);
+  for (size_t i = 0; i < sizeof units / sizeof *units; i++)
+    if (strcmp(end, units[i].name) == 0) {
+      *ms = value < 1e12 ? (uint64_t)(value * units[i].ms + 0.5) : UINT64_MAX;
+      return true;
+    }
+  return false;
+}
+
+static uint64_t since_start(const struct recording *r, uint64_t ms) {
+  uint64_t start = timeline_start_ms(r);
+  return ms > start ? ms - start : 0;
+}
+
+static uint64_t distance(uint64_t a, uint64_t b) {
+  return a > b ? a - b : b - a;
+}
+
+/* The nearest that says who held what. */
+static const struct ul_snapshot *at_time(const struct recording *r, uint64_t ms) {
+  struct timeline t = timeline_load(r, true);
+  const struct ul_snapshot *best = NULL;
+  for (size_t i = 0; i < t.count; i++) {
+    const struct ul_snapshot *s = t.at[i];
+    if (!s->row_bytes && timeline_live_bytes(s)) continue;
+    uint64_t off = distance(since_start(r, s->ms), ms);
+    if (!best || off <= distance(since_start(r, best->ms), ms)) best = s;
+  }
+  timeline_free(&t);
+  return best;
+}
+
+static const struct ul_snapshot *find_time(const struct recording *r, const char *name,
+                                           uint64_t ms, char *error, size_t size) {
+  uint64_t run = since_start(r, recording_duration_ms(r));
+  const struct ul_snapshot *s = ms <= run ? at_time(r, ms) : NULL;
+  if (ms > run)
+    snprintf(error, size,
+             "%s is outside of the run, which took %" PRIu64 ".%03" PRIu64 " s", name,
+             run / 1000, run % 1000);
+  else if (!s)
+    snprintf(error, size, "it has no snapshot that says who held what");
+  return s;
+}
+
+/* ---- who held what ------------------------------------------------------------- */
+
+static bool make_room(const struct recording *r, struct moment *m) {
+  m->sites = calloc(recording_count(r, UL_SITES) + 1, sizeof *m->sites);
+  m->codes = calloc(recording_count(r, UL_CODES) + 1, sizeof *m->codes);
+  return m->sites && m->codes;
+}
+
+static void add_rows(const struct recording *r, const struct ul_snapshot *s,
+                     struct moment *m) {
+  struct rows rows = rows_of(r, s);
+  struct row row;
+  while (rows_next(&rows, &row)) {
+    struct ul_amount amount = {row.blocks, row.bytes};
+    if (row.kind == UL_ROW_SITE) m->sites[row.number] = amount;
+    if (row.kind == UL_ROW_CODE) m->codes[row.number] = amount;
+  }
+}
+
+static struct moment *of_snapshot(const struct recording *r, const struct ul_snapshot *s,
+                                  const char *name) {
+  struct moment *m = calloc(1, sizeof *m);
+  if (!m || !make_room(r, m)) {
+    moment_free(m);
+    return NULL;
+  }
+  snprintf(m->name, sizeof m->name, "%s", name);
+  m->ms = since_start(r, s->ms);
+  m->live_bytes = timeline_live_bytes(s);
+  m->live_blocks = timeline_live_blocks(s);
+  m->allocations = timeline_allocations(s);
+  m->rss_bytes = s->rss_bytes;
+  m->least_site = ul_row_least(s, UL_ROW_SITE);
+  m->least_code = ul_row_least(s, UL_ROW_CODE);
+  add_rows(r, s, m);
+  return m;
+}
+
+struct moment *moment_find(const struct recording *r, const char *name, char *error,
+                           size_t error_bytes) {
+  const struct ul_snapshot *s = NULL;
+  uint64_t ms;
+  if (moment_time(name, &ms)) {
+    s = find_time(r, name, ms, error, error_bytes);
+  } else if (strcmp(name, "peak") == 0) {
+    s = timeline_peak(r);
+    if (!s) snprintf(error, error_bytes, "it has no snapshot");
+  } else {
+    snprintf(error, error_bytes, "no mark is called '%s', and it is no time (12s)", name);
+  }
+  struct moment *m = s ? of_snapshot(r, s, name) : NULL;
+  if (s && !m) snprintf(error, error_bytes, "not enough memory");
+  return m;
+}
+
+void moment_free(struct moment *m) {
+  if (!m) return;
+  free(m->sites);
+  free(m->codes);
+  free(m);
+}

@@ -1,0 +1,179 @@
+"""Two looks at a program compared."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+
+import pytest
+
+from harness import SOURCES, ULLAGE, clean_environment, execute, program, tool
+
+pytestmark = pytest.mark.short
+
+
+def record(to, binary, requests, env=None):
+    to.parent.mkdir(parents=True, exist_ok=True)
+    lines = "".join(f"{n}\n" for n in requests)
+    r = execute([ULLAGE, "run", "-q", "-o", to, "--", binary], stdin=lines.encode(), env=env)
+    assert r.stdout == b"done\n" * len(requests), r.all_stderr
+    return to
+
+
+def diff(before, after, *options, status=0):
+    r = execute([ULLAGE, "diff", "--json", *options, before, after])
+    assert r.status == status, (r.status, r.all_stderr)
+    return json.loads(r.stdout)
+
+
+def diff_text(before, after, *options):
+    r = execute([ULLAGE, "diff", *options, before, after])
+    assert r.status == 0 and r.stderr == b"", (r.status, r.all_stderr)
+    text = r.text()
+    lines = text.splitlines()
+    assert len(lines) <= 60 and max(map(len, lines)) <= 100
+    assert [line for line in lines if line != line.rstrip()] == []
+    return text
+
+
+def refused(*argv, status=1):
+    """The one line that is said."""
+    r = execute([ULLAGE, *argv])
+    assert r.status == status and r.stdout == b"" and r.stderr == b"", r.all_stderr
+    line, = r.said.splitlines()
+    return line
+
+
+def build(directory, *options, name="looks"):
+    directory.mkdir(parents=True, exist_ok=True)
+    subprocess.run([tool("gcc"), "-w", *options, "-o", directory / name,
+                    SOURCES / "looks.c"], check=True)
+    return directory / name
+
+
+def told(changes):
+    return [(c["kind"], c["state"], (c["frame"] or {}).get("function"),
+             c["before_bytes"], c["after_bytes"], c["before_blocks"], c["after_blocks"])
+            for c in changes]
+
+
+# ---- two recordings ------------------------------------------------------------------
+
+
+def test_a_recording_and_itself_are_the_same(tmp_path):
+    recording = record(tmp_path / "r", program("looks"), [1000])
+    same = diff(recording, recording)
+    assert not any(same[part] for part in
+                   ("changes", "functions", "peak_changes", "peak_functions"))
+    assert same["before"] == same["after"] and same["same_build"] and same["leaks_known"]
+    assert "Nothing has changed." in diff_text(recording, recording)
+
+
+@pytest.mark.parametrize("before, after", [
+    (["-O0"], ["-O0"]), (["-O0", "-g"], ["-O2"]), (["-O2", "-g"], ["-O0", "-no-pie"]),
+    (["-O2"], ["-O3", "-no-pie"]), (["-Os"], ["-O3", "-g"])])
+def test_of_two_builds_only_the_planted_change_differs(tmp_path, before, after):
+    """Other addresses, another optimization, with and without debug information: 100 blocks
+    of 200 bytes are lost in the second one, or only in the first."""
+    x = record(tmp_path / "x", build(tmp_path / "a", *before), [1000])
+    y = record(tmp_path / "y", build(tmp_path / "b", "-DPLANTED=1", *after), [1000])
+    seen = diff(x, y)
+    assert told(seen["changes"]) == [("leak", "new", "lose", 0, 20000, 0, 100)]
+    assert not seen["same_build"]
+    assert {f["frame"]["function"] for f in seen["functions"]} <= {"lose", "request"}
+    assert seen["functions"][0]["frame"]["function"] == "lose"
+    assert told(diff(y, x)["changes"]) == [("leak", "gone", "lose", 20000, 0, 100, 0)]
+    text = diff_text(x, y)
+    assert "1 leak   new    +19.5 KiB: lose" in text
+
+
+def test_the_same_builds_are_the_same_whatever_the_optimization(tmp_path):
+    looks = [record(tmp_path / f"r{i}", build(tmp_path / str(i), *options), [500, 500])
+             for i, options in enumerate((["-O0"], ["-O2", "-g"], ["-O3"]))]
+    for x in looks:
+        for y in looks:
+            seen = diff(x, y)
+            assert not seen["changes"] and not seen["functions"], (x, y)
+
+
+def test_more_work_is_growth_of_what_it_keeps(tmp_path):
+    x = record(tmp_path / "x", program("looks"), [1000])
+    y = record(tmp_path / "y", program("looks"), [3000])
+    change, = diff(x, y)["changes"]
+    assert change["frame"]["function"] == "item_new"
+    assert (change["state"], change["before_blocks"], change["after_blocks"]) == (
+        "grown", 500, 1500)
+    assert change["after_bytes"] == 3 * change["before_bytes"] == 1500 * 112
+    back, = diff(y, x)["changes"]
+    assert back["state"] == "shrunk" and back["fingerprint"] == change["fingerprint"]
+    assert "+109.4 KiB: item_new" in diff_text(x, y) and "(+200 %)" in diff_text(x, y)
+    functions = {f["frame"]["function"]: f["after_bytes"] - f["before_bytes"]
+                 for f in diff(x, y)["functions"]}
+    assert functions == dict.fromkeys(("item_new", "cache_insert", "request"), 112000)
+
+
+def test_two_copies_of_a_live_one(tmp_path):
+    file = tmp_path / "r"
+    p = subprocess.Popen([ULLAGE, "run", "-q", "-o", file, "--", program("looks")],
+                         stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                         env=clean_environment())
+    try:
+        for n, copy in (200, "first"), (400, "second"):
+            p.stdin.write(b"%d\n" % n)
+            p.stdin.flush()
+            assert p.stdout.readline() == b"done\n"
+            shutil.copyfile(file, tmp_path / copy)
+        for after in tmp_path / "second", file:
+            seen = diff(tmp_path / "first", after)
+            assert [(c["frame"]["function"], c["before_blocks"], c["after_blocks"])
+                    for c in seen["changes"]] == [("item_new", 100, 300)]
+            assert not seen["leaks_known"]
+            assert "What is lost is not known" in diff_text(tmp_path / "first", after)
+    finally:
+        p.stdin.close()
+        assert p.wait(60) == 0
+
+
+# ---- moments -------------------------------------------------------------------------
+
+
+def test_a_moment_is_that_of_its_snapshot(tmp_path):
+    """Times that snapshots have; and the nearest, for one between them."""
+    file = record(tmp_path / "r", program("looks"), [30000] * 20,
+                  env={"ULLAGE_SNAPSHOT_MS": "1"})
+    r = execute([ULLAGE, "growth", "--json", file])
+    snapshots = [s for s in json.loads(r.stdout)["snapshots"] if s["live_bytes"]]
+    for s in snapshots[1], snapshots[-1]:
+        seen = diff(f"{file}@{s['seconds']}s", file)
+        assert seen["before"]["seconds"] == s["seconds"]
+        assert seen["before"]["lost_bytes"] is None and not seen["leaks_known"]
+        same = [t for t in snapshots if t["seconds"] == s["seconds"]]
+        assert seen["before"]["live_bytes"] in [t["live_bytes"] for t in same]
+    assert diff(f"{file}@0", f"{file}@0ms")["changes"] == []
+    text = diff_text(f"{file}@0", file)
+    assert "A moment knows what lives: of leaks and of unused memory it knows nothing" in text
+    change = diff(f"{file}@0", file)["changes"][0]
+    assert change["frame"]["function"] == "item_new" and change["state"] in ("new", "grown")
+    assert change["after_blocks"] == 300000
+
+
+# ---- what cannot be compared ---------------------------------------------------------
+
+
+def test_what_cannot_be_compared_is_said_in_a_line(tmp_path, recorder):
+    file = record(tmp_path / "r", program("looks"), [10])
+    recorder.run(program("grow"), "10", "0")
+    other = recorder.file
+    line = refused("diff", f"{file}@late", file)
+    assert "no mark is called 'late'" in line
+    line = refused("diff", file, f"{file}@2h")
+    assert "2h is outside of the run, which took 0." in line
+    line = refused("diff", file, other)
+    assert "different programs" in line and "--force" in line
+    assert diff(file, other, "--force")["changes"]
+    assert "two recordings expected" in refused("diff", file, status=2)
+    assert "one more" in refused("diff", file, file, file, status=2)
+    assert "no such file" in refused("diff", file, tmp_path / "none")
+    assert "--force is an option of 'ullage diff'" in refused("report", "--force", file,
+                                                              status=2)
