@@ -536,7 +536,7 @@ enum ul_fallback {
 #define UL_FB_SLOTS 64
 
 /* What the program did to memory that is no live block of its own, and where: for each
- * kind the first UL_MISUSE_SITES places; all of them are in the fallbacks. */
+ * kind the first UL_MISUSE_PLACES pairs of sites; all of them are in the fallbacks. */
 enum ul_misuse_kind {
   UL_FREED_TWICE,        /* UL_FB_DOUBLE_FREE */
   UL_FREED_INSIDE,       /* UL_FB_INVALID_FREE */
@@ -544,10 +544,10 @@ enum ul_misuse_kind {
   UL_RESIZED_INSIDE,     /* UL_FB_INVALID_REALLOC */
   UL_MISUSES
 };
-#define UL_MISUSE_SITES 8
+#define UL_MISUSE_PLACES 32
 struct ul_misuse {
   uint32_t site;      /* of the call; 0: this place is not in use */
-  uint32_t allocated; /* site of the first block; 0: not known */
+  uint32_t allocated; /* site of the block; 0: not known */
   uint64_t count;
   uint64_t address; /* of the first */
   uint64_t ms;
@@ -622,7 +622,7 @@ struct ul_header {
   uint64_t fallbacks[UL_FB_SLOTS];
   struct ul_scan scan;
   struct ul_segment segments[UL_SEGMENTS];
-  struct ul_misuse misuses[UL_MISUSES * UL_MISUSE_SITES]; /* by kind */
+  struct ul_misuse misuses[UL_MISUSES * UL_MISUSE_PLACES]; /* by kind */
   struct ul_amount rescued[12]; /* by heuristics from UL_HEURISTICS_OF_SCAN on */
   /* From then on the process forbids itself most system calls (seccomp), so there is no
    * scan, no account of the address space, and no word of its end. 0: it does not. */

@@ -68,7 +68,7 @@ enum ul_verdict leaks_worst(const struct recording *r);
 struct misuses {
   enum ul_misuse_kind kind;
   uint64_t count; /* everywhere, also where it is not known */
-  const struct ul_misuse *places[UL_MISUSE_SITES];
+  const struct ul_misuse *places[UL_MISUSE_PLACES];
   size_t known; /* in use of `places` */
 };
 bool misuses_any(const struct recording *r);

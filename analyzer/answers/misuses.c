@@ -25,8 +25,8 @@ struct misuses misuses_of(const struct recording *r, enum ul_misuse_kind kind) {
   };
   const struct ul_header *h = recording_header(r);
   struct misuses m = {.kind = kind, .count = h->fallbacks[counts[kind]]};
-  const struct ul_misuse *places = h->misuses + kind * UL_MISUSE_SITES;
-  for (size_t i = 0; i < UL_MISUSE_SITES; i++)
+  const struct ul_misuse *places = h->misuses + kind * UL_MISUSE_PLACES;
+  for (size_t i = 0; i < UL_MISUSE_PLACES; i++)
     if (places[i].count) m.places[m.known++] = &places[i];
   qsort(m.places, m.known, sizeof *m.places, by_count);
   return m;

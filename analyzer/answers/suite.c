@@ -244,8 +244,13 @@ static bool add_misuses(struct judging *j) {
   if (!fails_on(j->suite, SUITE_BAD_FREE)) return true;
   for (int kind = 0; kind < UL_MISUSES; kind++) {
     struct misuses m = misuses_of(j->recording, kind);
-    for (size_t i = 0; i < m.known; i++)
+    uint64_t more = m.count;
+    for (size_t i = 0; i < m.known; i++) {
       done = add_misuse(j, kind, m.places[i]) && done;
+      more -= m.places[i]->count < more ? m.places[i]->count : more;
+    }
+    const struct ul_misuse rest = {.count = more}; /* of pairs too many to keep */
+    if (more) done = add_misuse(j, kind, &rest) && done;
   }
   return done;
 }

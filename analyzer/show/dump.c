@@ -255,12 +255,13 @@ static void dump_fallbacks(struct dump *d) {
 }
 
 static void dump_misuses(struct dump *d) {
-  for (uint64_t i = 0; i < UL_MISUSES * UL_MISUSE_SITES; i++) {
+  for (uint64_t i = 0; i < UL_MISUSES * UL_MISUSE_PLACES; i++) {
     const struct ul_misuse *m = &recording_header(d->r)->misuses[i];
     if (!m->count) continue;
     begin(d, "misuse");
-    NAME(d, "kind", misuses, i / UL_MISUSE_SITES);
+    NAME(d, "kind", misuses, i / UL_MISUSE_PLACES);
     number(d, "site", m->site);
+    number(d, "allocated", m->allocated);
     number(d, "count", m->count);
     hex(d, "address", m->address);
     number(d, "ms", m->ms);

@@ -56,7 +56,7 @@ void misuses_print(const struct recording *r, const struct view_options *o) {
       text_stack(o, m.places[i]->site);
       if (!m.places[i]->allocated) continue;
       fprintf(o->out, "       %s allocated\n",
-              m.places[i]->count > 1 ? "the first was" : "was");
+              m.places[i]->count > 1 ? "were" : "was");
       text_stack(o, m.places[i]->allocated);
     }
   }

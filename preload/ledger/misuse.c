@@ -4,23 +4,34 @@
 #include "base/say.h"
 #include "recording/recording.h"
 
-/* Is the place the site's, now? Who comes first gets it. */
-static bool claim(struct ul_misuse *m, uint32_t site) {
-  uint32_t found = 0;
-  return __atomic_compare_exchange_n(&m->site, &found, site, false, __ATOMIC_RELAXED,
-                                     __ATOMIC_RELAXED) ||
-         found == site;
+#include <stddef.h>
+
+/* Two sites are one word, so that a place has both or none. */
+union pair {
+  uint64_t word;
+  struct {
+    uint32_t site, allocated;
+  };
+};
+_Static_assert(offsetof(struct ul_misuse, site) == 0 &&
+                   offsetof(struct ul_misuse, allocated) == sizeof(uint32_t),
+               "a pair begins it");
+
+/* Is the place the pair's, now? Who comes first gets it. */
+static bool claim(struct ul_misuse *m, union pair sites) {
+  uint64_t found = 0;
+  return __atomic_compare_exchange_n((uint64_t *)m, &found, sites.word, false,
+                                     __ATOMIC_RELAXED, __ATOMIC_RELAXED) ||
+         found == sites.word;
 }
 
-static void note(struct ul_misuse *places, const void *p, uint32_t site,
-                 uint32_t allocated) {
-  for (unsigned i = 0; i < UL_MISUSE_SITES; i++) {
+static void note(struct ul_misuse *places, const void *p, union pair sites) {
+  for (unsigned i = 0; i < UL_MISUSE_PLACES; i++) {
     struct ul_misuse *m = &places[i];
-    if (!claim(m, site)) continue;
+    if (!claim(m, sites)) continue;
     if (__atomic_fetch_add(&m->count, 1, __ATOMIC_RELAXED)) return;
     m->address = (uint64_t)(uintptr_t)p;
     m->ms = recording_ms();
-    m->allocated = allocated;
     return;
   }
 }
@@ -57,5 +68,7 @@ void misuse_note(enum ul_misuse_kind kind, const void *p, uint32_t site,
                  uint32_t allocated) {
   fallback(counts[kind]);
   struct ul_header *h = site != UL_SITE_NONE ? table_header_rest() : NULL;
-  if (h) note(h->misuses + kind * UL_MISUSE_SITES, p, site, allocated);
+  if (h)
+    note(h->misuses + kind * UL_MISUSE_PLACES, p,
+         (union pair){.site = site, .allocated = allocated});
 }

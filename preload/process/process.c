@@ -252,11 +252,10 @@ static void inherit(void) {
 
 /* The child's history begins here. */
 static void forget_history(void) {
+  if (misuse_any()) memset(recording->misuses, 0, sizeof recording->misuses);
   memset(recording->fallbacks, 0, sizeof recording->fallbacks);
   recording->missed_bytes = recording->missed_ms = 0;
   memset(&recording->scan, 0, sizeof recording->scan);
-  for (unsigned i = 0; i < UL_MISUSES * UL_MISUSE_SITES; i++)
-    if (recording->misuses[i].site) recording->misuses[i] = (struct ul_misuse){0};
   snapshot_reset();
 }
 

@@ -123,6 +123,18 @@ def test_bad_frees_end_the_program(check, recorder, argv, what):
         assert ("using none" in r.said) == (value == "something")
 
 
+def test_bad_frees_are_told_once_per_pair_of_places(check):
+    """Those beyond the places that are kept are counted, in children too."""
+    r = check("--keep-going", "--programs=all", "--", program("misuse"), "many")
+    assert r.status == FOUND
+    assert sum(int(f.split()[2]) for f in r.findings) == 139
+    rest, = (f for f in r.findings if "(no stack)" in f)
+    assert rest.startswith("double free  8 times")
+    assert all("allocated many misuse.c" in f for f in r.findings if f != rest)
+    r = check("--keep-going", "--programs=all", "--", program("misuse"), "child")
+    assert r.findings[0].endswith("[misuse, a child]")
+
+
 # ---- statuses: the table of docs/guide.md ------------------------------------------
 
 def test_status_of_the_program(check):

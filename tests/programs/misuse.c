@@ -6,7 +6,7 @@
  *   inside    free and realloc of an address inside a block
  *   realloc   of a freed block; what it gives must be nobody else's
  *   child     a block freed twice by a forked child
- *   many      twenty places that free twice, one of them often */
+ *   many      twenty places that free twice what two have allocated, one of them often */
 #include "common.h"
 #include <sys/wait.h>
 
@@ -84,19 +84,19 @@ static NOINLINE void free_at(int place, void *p) {
   switch (place) {
     PLACE(0)
     PLACE(1)
-    PLACE(2) PLACE(3) PLACE(4) PLACE(5) PLACE(6) PLACE(7) PLACE(8) PLACE(9) PLACE(10)
-        PLACE(11) PLACE(12) PLACE(13) PLACE(14) PLACE(15) PLACE(16) PLACE(17) PLACE(18)
-            PLACE(19)
+    PLACE(2)
+    PLACE(3) PLACE(4) PLACE(5) PLACE(6) PLACE(7) PLACE(8) PLACE(9) PLACE(10) PLACE(11)
+        PLACE(12) PLACE(13) PLACE(14) PLACE(15) PLACE(16) PLACE(17) PLACE(18) PLACE(19)
   }
   keep(p);
 }
 
 static void many(void) {
-  for (int i = 0; i < 20; i++) {
-    void *p = keep(malloc(64));
+  for (int i = 0; i < 40; i++) {
+    void *p = i % 2 ? keep(malloc(64)) : keep(malloc(80));
     free(p);
     for (int k = 0; k < (i == 3 ? 100 : 1); k++)
-      free_at(i, p);
+      free_at(i / 2, p);
   }
 }
 
