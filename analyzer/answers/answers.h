@@ -11,7 +11,7 @@ struct growth_site {
   uint32_t site;
   struct trend trend;
   uint64_t first_bytes, last_bytes; /* at the first and last measurement */
-  struct ul_amount added;           /* since it began to grow; 0: it does not */
+  struct ul_amount added;           /* by its growth; 0: it does not grow */
   uint64_t blocks;                  /* live now */
   unsigned generations;             /* 16ths of the run with blocks that live now */
 };
@@ -32,7 +32,8 @@ void growth_free(struct growth *g);
  * false: no memory. */
 struct growth_codes {
   struct trend trend;
-  uint64_t added_bytes;
+  struct ul_amount added;
+  bool has_base; /* they held something before it */
 };
 bool growth_of_codes(const struct recording *r, const struct sites *sites,
                      const bool *codes, struct growth_codes *g);

@@ -1,6 +1,5 @@
 #include "answers/finding.h"
 
-#include "read/blocks.h"
 #include "read/timeline.h"
 
 #include <stdlib.h>
@@ -51,20 +50,18 @@ static void add_births(const struct recording *r, struct findings *f) {
 
 /* ---- what grows ----------------------------------------------------------------
  *
- * Sites whose own measurements grow, and such as are too small to tell: of those, what
- * has been allocated in the growth's time and lives is laid at its causes, and a cause
- * counts if all that lives through its function grows. */
+ * Sites whose own measurements grow, and such as are too small to tell: what those hold
+ * that have gone on in the growth's time is laid at its causes, and a cause counts if all
+ * that lives through its function grows. Snapshots decide what grows; how much it is says
+ * the ledger, which is exact and does not ask when they were taken. */
 
-struct young {
-  struct ul_amount *amount; /* by site */
-  uint64_t since_ms;
-};
-
-static void add_young(const struct live_block *b, void *context) {
-  const struct young *y = context;
-  if (ul_birth_ms(ul_entry_birth(b->entry)) < y->since_ms) return;
-  y->amount[ul_entry_site(b->entry)].blocks++;
-  y->amount[ul_entry_site(b->entry)].bytes += b->requested;
+static void add_young(const struct sites *sites, uint64_t since_ms,
+                      struct ul_amount *amount) {
+  for (size_t i = 0; i < sites->count; i++) {
+    const struct site_sum *s = &sites->sum[i];
+    if (s->blocks && !s->of_others && s->newest_ms >= since_ms)
+      amount[i] = (struct ul_amount){s->blocks, s->bytes};
+  }
 }
 
 /* When the growth of all began; if all together does not grow: after a quarter of the
@@ -92,10 +89,10 @@ static bool function_grows(const struct recording *r, const struct sites *sites,
   bool known = codes && growth_of_codes(r, sites, codes, &grown);
   free(codes);
   if (!known || grown.trend.verdict != TREND_GROWING) return false;
-  if (found->of.bytes < grown.added_bytes / 2) return false; /* others grow below it */
+  if (found->of.bytes < grown.added.bytes / 2) return false; /* others grow below it */
   found->rate = grown.trend.slope;
   found->since_ms = (uint64_t)(grown.trend.at * 1000);
-  if (grown.added_bytes < found->of.bytes) found->of.bytes = grown.added_bytes;
+  if (grown.has_base && grown.added.bytes < found->of.bytes) found->of = grown.added;
   return true;
 }
 
@@ -114,7 +111,7 @@ static bool find_growing(const struct recording *r, const struct growth *g,
                          const struct sites *sites, struct findings *f) {
   struct ul_amount *amount = calloc(sites->count + 1, sizeof *amount);
   if (!amount) return false;
-  blocks_each(r, add_young, &(struct young){amount, growth_begin_ms(r, g)});
+  add_young(sites, growth_begin_ms(r, g), amount);
   for (size_t i = 0; i < g->count; i++) {
     const struct growth_site *s = &g->sites[i];
     if (s->trend.verdict == TREND_GROWING) amount[s->site] = s->added;

@@ -40,6 +40,10 @@ struct series {
   double *seconds; /* of each moment */
   double *work;
   uint64_t *unseen; /* at each moment: the most a site without a sample held */
+  /* Of what is judged at the moment: known of it at each moment, and for the trend, where
+   * what is not known counts as the most it can be. */
+  struct ul_amount *held;
+  double *y;
 };
 
 static int by_site(const void *a, const void *b) {
@@ -94,7 +98,10 @@ static bool series_load(const struct recording *r, const struct sites *sites,
   s->seconds = calloc(s->moments + 1, sizeof *s->seconds);
   s->work = calloc(s->moments + 1, sizeof *s->work);
   s->unseen = calloc(s->moments + 1, sizeof *s->unseen);
-  if (!s->timeline.at || !s->samples || !s->seconds || !s->work || !s->unseen)
+  s->held = calloc(s->moments + 1, sizeof *s->held);
+  s->y = calloc(s->moments + 1, sizeof *s->y);
+  if (!s->timeline.at || !s->samples || !s->seconds || !s->work || !s->unseen ||
+      !s->held || !s->y)
     return false;
   add_rows(r, s);
   add_ledger(r, sites, s);
@@ -108,16 +115,18 @@ static void series_free(struct series *s) {
   free(s->seconds);
   free(s->work);
   free(s->unseen);
+  free(s->held);
+  free(s->y);
 }
 
 /* By a clock; in `points` the y are set. Moments at which the clock stood still are one.
  */
-static struct trend judge_by(const struct series *s, const double *clock, const double *y,
+static struct trend judge_by(const struct series *s, const double *clock,
                              struct trend_point *points, const struct trend_life *life) {
   size_t n = 0;
   for (size_t m = 0; m < s->moments; m++) {
     if (n && points[n - 1].t >= clock[m]) n--;
-    points[n++] = (struct trend_point){clock[m], y[m]};
+    points[n++] = (struct trend_point){clock[m], s->y[m]};
   }
   struct trend t = trend_judge(points, n, s->life.ended);
   trend_consider(&t, points, n, life);
@@ -125,14 +134,14 @@ static struct trend judge_by(const struct series *s, const double *clock, const 
 }
 
 /* From work to seconds: the moment, and the slope from then on. */
-static void to_seconds(const struct series *s, const double *y,
-                       struct trend_point *points, struct trend *t) {
+static void to_seconds(const struct series *s, struct trend_point *points,
+                       struct trend *t) {
   size_t at = 0, n = 0;
   while (at + 1 < s->moments && s->work[at] < t->at)
     at++;
   bool freed = t->reason == TREND_FREED; /* from then on */
   for (size_t m = freed ? 0 : at; m < (freed ? at : s->moments); m++)
-    points[n++] = (struct trend_point){s->seconds[m], y[m]};
+    points[n++] = (struct trend_point){s->seconds[m], s->y[m]};
   double slope = trend_slope(points, n);
   if (t->slope == 0 || (slope > 0) == (t->slope > 0)) t->slope = slope;
   t->at = s->seconds[at];
@@ -146,106 +155,149 @@ static size_t moment_of(const struct series *s, double seconds) {
 }
 
 /* Seconds since what has been added from t->at on was there, or nearly all of it. */
-static double idle_seconds(const struct series *s, const double *y,
-                           const struct trend *t) {
+static double idle_seconds(const struct series *s, const struct trend *t) {
   enum { NEARLY = 50 };
   size_t m = moment_of(s, t->at);
-  double low = y[m];
-  while (m + 1 < s->moments && y[m] < t->high - (t->high - low) / NEARLY)
+  double low = s->y[m];
+  while (m + 1 < s->moments && s->y[m] < t->high - (t->high - low) / NEARLY)
     m++;
   return s->seconds[s->moments - 1] - s->seconds[m];
 }
 
-/* What was added since it began to grow. */
-static uint64_t added(const struct series *s, const double *y, const struct trend *t) {
-  if (t->verdict != TREND_GROWING) return 0;
-  double low = t->reason == TREND_FREED ? t->low : y[moment_of(s, t->at)];
-  double high = t->reason == TREND_FREED ? t->high : y[s->moments - 1];
-  return high > low ? (uint64_t)(high - low) : 0;
+/* The moments between which it grew. */
+static void moments_of(const struct series *s, const struct trend *t, size_t *from,
+                       size_t *to) {
+  *from = moment_of(s, t->at);
+  *to = s->moments - 1;
+  if (t->reason != TREND_FREED) return;
+  *to = *from;
+  for (size_t m = 0; m < *from; m++)
+    if (s->y[m] > s->y[*to]) *to = m;
+  *from = 0;
+  for (size_t m = 0; m < *to; m++)
+    if (s->y[m] <= s->y[*from]) *from = m;
 }
 
-static struct trend judge(const struct series *s, const double *y, uint64_t blocks,
-                          uint64_t newest_ms, unsigned generations) {
+static double rise(const struct series *s, const struct trend *t) {
+  size_t from, to;
+  moments_of(s, t, &from, &to);
+  return s->y[to] - s->y[from];
+}
+
+/* Was what lived when the growth began there before it? Not if it is little, or no more
+ * than this growth had brought by then at its rate: the first measurements come when they
+ * come, and whenever that is, all that lives is of the growth. */
+static bool has_base(const struct series *s, size_t from, size_t to) {
+  enum { LITTLE = 8, LIKE_ITSELF = 2 };
+  double base = (double)s->held[from].bytes, gain = (double)s->held[to].bytes - base;
+  return base * LITTLE > (double)s->held[to].bytes &&
+         base * (s->work[to] - s->work[from]) > LIKE_ITSELF * gain * s->work[from];
+}
+
+static struct trend judge(const struct series *s, uint64_t blocks, uint64_t newest_ms,
+                          unsigned generations) {
   struct trend_point *points = malloc((s->moments + 1) * sizeof *points);
   if (!points) return (struct trend){.verdict = TREND_UNSURE, .reason = TREND_FEW};
   struct trend_life life = s->life;
   life.holds = blocks > 0;
   life.newest = (double)newest_ms / 1000;
   life.generations = generations;
-  struct trend seconds = judge_by(s, s->seconds, y, points, &life);
+  struct trend seconds = judge_by(s, s->seconds, points, &life);
   life.start = timeline_work_at(&s->timeline, (uint64_t)(life.start * 1000));
   life.end = s->moments ? s->work[s->moments - 1] : 0;
   life.newest = timeline_work_at(&s->timeline, newest_ms);
-  struct trend work = judge_by(s, s->work, y, points, &life);
+  struct trend work = judge_by(s, s->work, points, &life);
   bool enough = work.points >= TREND_FEWEST;
-  if (enough) to_seconds(s, y, points, &work);
+  if (enough) to_seconds(s, points, &work);
   free(points);
   if (!enough) return seconds;
   if (work.verdict != TREND_GROWING) return work;
   if (seconds.verdict == TREND_GROWING)
-    return added(s, y, &seconds) < added(s, y, &work) ? seconds : work;
-  return idle_seconds(s, y, &work) > s->life.seconds / 2 ? seconds : work;
+    return rise(s, &seconds) < rise(s, &work) ? seconds : work;
+  return idle_seconds(s, &work) > s->life.seconds / 2 ? seconds : work;
 }
 
-static uint64_t added_blocks(const struct series *s, const struct sample *samples,
-                             size_t n, const struct trend *t) {
-  uint64_t before = 0, most = 0;
-  for (size_t i = 0; i < n; i++) {
-    if (samples[i].moment <= moment_of(s, t->at) && t->reason != TREND_FREED)
-      before = samples[i].blocks;
-    else if (samples[i].blocks > most)
-      most = samples[i].blocks;
-  }
-  return most > before ? most - before : 0;
+static uint64_t more(uint64_t now, uint64_t before) {
+  return now > before ? now - before : 0;
 }
 
-/* n samples of one site; y has room for all moments. */
-static void judge_site(const struct series *s, const struct sample *samples, size_t n,
-                       const struct site_sum *sum, double *y, struct growth_site *g) {
+/* What the growth has brought: of what lives, or if that was freed in the end, lived at
+ * the most. */
+static struct ul_amount added(const struct series *s, const struct trend *t,
+                              struct ul_amount live, struct ul_amount peak) {
+  struct ul_amount before = {0, 0};
+  size_t from, to;
+  if (t->verdict != TREND_GROWING) return before;
+  moments_of(s, t, &from, &to);
+  if (t->reason == TREND_FREED)
+    live = peak.bytes > s->held[to].bytes ? peak : s->held[to];
+  if (has_base(s, from, to)) before = s->held[from];
+  return (struct ul_amount){.blocks = more(live.blocks, before.blocks),
+                            .bytes = more(live.bytes, before.bytes)};
+}
+
+/* n samples of one site. The most it may have held where it is not known. */
+static uint64_t fill(struct series *s, const struct sample *samples, size_t n) {
   uint64_t level = 0;
   size_t next = 0;
   for (size_t m = 0; m < s->moments; m++) {
     bool seen = next < n && samples[next].moment == m;
-    uint64_t bytes = 0;
-    while (next < n && samples[next].moment == m)
-      bytes = samples[next++].bytes;
+    s->held[m] = (struct ul_amount){0, 0};
+    for (; next < n && samples[next].moment == m; next++)
+      s->held[m] = (struct ul_amount){samples[next].blocks, samples[next].bytes};
     if (!seen && s->unseen[m] > level) level = s->unseen[m];
-    y[m] = (double)bytes;
-    if (m == 0) g->first_bytes = bytes;
-    g->last_bytes = bytes;
   }
-  for (size_t m = 0; m < s->moments; m++)
-    if (y[m] < (double)level) y[m] = (double)level;
-  g->site = samples[0].site;
-  g->blocks = sum->blocks;
-  g->generations = (unsigned)__builtin_popcount(sum->generations);
-  g->trend = judge(s, y, sum->blocks, sum->newest_ms, g->generations);
-  g->added.bytes = added(s, y, &g->trend);
-  if (g->added.bytes) g->added.blocks = added_blocks(s, samples, n, &g->trend);
+  return level;
 }
 
-static void judge_all(const struct series *s, const struct sites *sites, double *y,
-                      struct growth *g) {
+static void lift(struct series *s, uint64_t level) {
+  for (size_t m = 0; m < s->moments; m++)
+    s->y[m] = (double)(s->held[m].bytes > level ? s->held[m].bytes : level);
+}
+
+/* Does what is known of it say anything? Below the level it may have done what it will.
+ */
+static bool is_told(const struct growth_site *g, uint64_t level) {
+  return g->trend.verdict == TREND_GROWING || g->trend.high >= 2 * (double)level;
+}
+
+static bool judge_site(struct series *s, const struct sample *samples, size_t n,
+                       const struct site_sum *sum, struct growth_site *g) {
+  uint64_t level = fill(s, samples, n);
+  lift(s, level);
+  g->site = samples[0].site;
+  g->first_bytes = s->held[0].bytes;
+  g->last_bytes = s->held[s->moments - 1].bytes;
+  g->blocks = sum->blocks;
+  g->generations = (unsigned)__builtin_popcount(sum->generations);
+  g->trend = judge(s, sum->blocks, sum->newest_ms, g->generations);
+  g->added = added(s, &g->trend, (struct ul_amount){sum->blocks, sum->bytes},
+                   (struct ul_amount){sum->peak_blocks, sum->peak_bytes});
+  return is_told(g, level);
+}
+
+static void judge_all(struct series *s, const struct sites *sites, struct growth *g) {
   for (size_t i = 0, n; i < s->count; i += n) {
     for (n = 1; i + n < s->count && s->samples[i + n].site == s->samples[i].site; n++)
       ;
-    struct growth_site *site = &g->sites[g->count++];
-    judge_site(s, &s->samples[i], n, &sites->sum[s->samples[i].site], y, site);
+    struct growth_site *site = &g->sites[g->count];
+    if (!judge_site(s, &s->samples[i], n, &sites->sum[s->samples[i].site], site))
+      continue;
+    g->count++;
     g->verdicts[site->trend.verdict]++;
   }
 }
 
-static void judge_total(const struct series *s, const struct sites *sites, double *y,
-                        struct growth *g) {
+static void judge_total(struct series *s, const struct sites *sites, struct growth *g) {
   for (size_t m = 0; m < s->moments; m++) {
     uint64_t live =
         m < s->timeline.count ? timeline_live_bytes(s->timeline.at[m]) : sites->bytes;
-    y[m] = (double)live;
+    s->y[m] = (double)live;
   }
   uint64_t newest = 0;
   for (size_t i = 0; i < sites->count; i++)
     if (sites->sum[i].newest_ms > newest) newest = sites->sum[i].newest_ms;
-  g->all = judge(s, y, sites->blocks, newest, 0);
+  g->all = judge(s, sites->blocks, newest, 0);
   g->measurements = s->moments;
 }
 
@@ -285,49 +337,54 @@ static int by_importance(const void *a, const void *b) {
 
 struct growth *growth_load(const struct recording *r, const struct sites *sites) {
   struct growth *g = calloc(1, sizeof *g);
-  double *y = NULL;
   struct series s = {0};
-  bool good = g && series_load(r, sites, &s);
-  if (good) y = malloc((s.moments + 1) * sizeof *y);
-  if (good) g->sites = calloc(sites->count + 1, sizeof *g->sites);
-  good = good && y && g->sites;
+  bool good = g && series_load(r, sites, &s) &&
+              (g->sites = calloc(sites->count + 1, sizeof *g->sites));
   if (good) {
-    judge_all(&s, sites, y, g);
-    judge_total(&s, sites, y, g);
+    judge_all(&s, sites, g);
+    judge_total(&s, sites, g);
     g->unsure_matter = unsure_matter(g, sites);
     qsort(g->sites, g->count, sizeof *g->sites, by_importance);
   }
   series_free(&s);
-  free(y);
   if (good) return g;
   growth_free(g);
   return NULL;
 }
 
+/* The ledger has no such sum. As in fill(). */
+static uint64_t fill_codes(const struct recording *r, const bool *codes,
+                           struct series *s) {
+  uint64_t level = 0;
+  s->moments = s->timeline.count;
+  for (size_t m = 0; m < s->moments; m++) {
+    struct rows rows = rows_of(r, s->timeline.at[m]);
+    struct row row;
+    s->held[m] = (struct ul_amount){0, 0};
+    while (rows_next(&rows, &row))
+      if (row.kind == UL_ROW_CODE && codes[row.number]) {
+        s->held[m].blocks += row.blocks;
+        s->held[m].bytes += row.bytes;
+      }
+    uint64_t least = ul_row_least(s->timeline.at[m], UL_ROW_CODE);
+    if (!s->held[m].bytes && least > level) level = least;
+  }
+  return level;
+}
+
 bool growth_of_codes(const struct recording *r, const struct sites *sites,
                      const bool *codes, struct growth_codes *g) {
   struct series s = {0};
-  double *y = NULL;
-  bool good = series_load(r, sites, &s) &&
-              (y = calloc(s.moments + 1, sizeof *y)); /* the ledger has no such sum */
-  uint64_t level = 0;
+  bool good = series_load(r, sites, &s);
   *g = (struct growth_codes){.trend.verdict = TREND_UNSURE};
-  s.moments = s.timeline.count;
-  for (size_t m = 0; good && m < s.moments; m++) {
-    struct rows rows = rows_of(r, s.timeline.at[m]);
-    struct row row;
-    while (rows_next(&rows, &row))
-      if (row.kind == UL_ROW_CODE && codes[row.number]) y[m] += (double)row.bytes;
-    uint64_t least = ul_row_least(s.timeline.at[m], UL_ROW_CODE);
-    if (y[m] == 0 && least > level) level = least;
-  }
-  for (size_t m = 0; good && m < s.moments; m++)
-    if (y[m] < (double)level) y[m] = (double)level;
+  if (good) lift(&s, fill_codes(r, codes, &s));
   if (good && s.moments) {
-    g->trend = judge(&s, y, sites->blocks, recording_duration_ms(r), SITE_GENERATIONS);
-    g->added_bytes = added(&s, y, &g->trend);
+    size_t from, to;
+    g->trend = judge(&s, sites->blocks, recording_duration_ms(r), SITE_GENERATIONS);
+    moments_of(&s, &g->trend, &from, &to);
+    g->added = added(&s, &g->trend, s.held[to], s.held[to]);
+    g->has_base = has_base(&s, from, to);
   }
-  free(y);
   series_free(&s);
   return good;
 }
