@@ -292,8 +292,19 @@ enum ul_snapshot_kind {
   UL_SNAPSHOT_FREE,  /* slot not in use */
   UL_SNAPSHOT_TIMED, /* by the clock */
   UL_SNAPSHOT_PEAK,  /* live bytes at a new peak; the newest one counts */
-  UL_SNAPSHOT_FINAL  /* at exit */
+  UL_SNAPSHOT_FINAL, /* at exit */
+  UL_SNAPSHOT_MARK,  /* asked for, and kept under its name; one of a name */
+  UL_SNAPSHOT_KINDS
 };
+#define UL_MARKS 32u      /* names at most */
+#define UL_MARK_BYTES 56u /* of a name, with its NUL; it may be part of a file's name */
+static inline int ul_mark_is_name(const char *name) {
+  unsigned n = 0;
+  while (n < UL_MARK_BYTES && (unsigned char)name[n] >= ' ' && name[n] != 0x7f &&
+         name[n] != '/' && name[n] != '@')
+    n++;
+  return n && n < UL_MARK_BYTES && !name[n];
+}
 
 enum ul_row_kind { UL_ROW_SITE, UL_ROW_NODE, UL_ROW_CODE, UL_ROW_WASTE, UL_ROW_KINDS };
 
@@ -327,7 +338,8 @@ struct ul_snapshot {
   uint64_t other_bytes, other_blocks;
   uint64_t other_allocations, other_allocated_bytes;
   uint64_t waste_bytes; /* of the heap: resident, as far as that is known, but not live */
-  uint64_t reserved;
+  uint32_t mark;        /* UL_TEXT: the name of a UL_SNAPSHOT_MARK */
+  uint32_t reserved;
 }; /* 256 bytes */
 
 /* Rows: who holds what was live then. First those of sites, then of nodes, then of codes,
@@ -525,7 +537,8 @@ enum ul_evidence { UL_EVIDENCE_NONE, UL_EVIDENCE_PAGEMAP, UL_EVIDENCE_MINCORE };
                  "them")                                                                 \
   X(ELSEWHERE,                                                                           \
     "blocks of signal handlers that interrupted malloc: from the next allocator")        \
-  X(LEFT, "blocks that handlers which interrupted malloc could not give back")
+  X(LEFT, "blocks that handlers which interrupted malloc could not give back")           \
+  X(MARK_LOST, "marks not made: too many names, a name that is none, or no room")
 
 enum ul_fallback {
 #define X(name, text) UL_FB_##name,

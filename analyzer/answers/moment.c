@@ -100,18 +100,47 @@ static struct moment *of_snapshot(const struct recording *r, const struct ul_sna
   return m;
 }
 
+/* Of a name there is one; two while the second is being made. */
+static const struct ul_snapshot *find_mark(const struct recording *r, const char *name) {
+  const struct ul_snapshot *best = NULL, *s;
+  for (uint64_t i = 0; (s = recording_snapshot(r, i)); i++)
+    if (s->kind == UL_SNAPSHOT_MARK && strcmp(recording_text(r, s->mark), name) == 0 &&
+        (!best || s->ms >= best->ms))
+      best = s;
+  return best;
+}
+
+static void say_marks(const struct recording *r, const char *name, char *error,
+                      size_t size) {
+  const struct ul_snapshot *s;
+  int n = snprintf(error, size, "no mark is called '%s', and it is no time (12s)", name);
+  const char *before = "; there are: ";
+  for (uint64_t i = 0; n > 0 && (size_t)n < size && (s = recording_snapshot(r, i)); i++) {
+    if (s->kind != UL_SNAPSHOT_MARK) continue;
+    n += snprintf(error + n, size - (size_t)n, "%s%s", before, recording_text(r, s->mark));
+    before = ", ";
+  }
+}
+
+/* A mark goes first, whatever else its name might mean. */
+static const struct ul_snapshot *find(const struct recording *r, const char *name,
+                                      char *error, size_t size) {
+  const struct ul_snapshot *s = find_mark(r, name);
+  uint64_t ms;
+  if (s) return s;
+  if (moment_time(name, &ms)) return find_time(r, name, ms, error, size);
+  if (strcmp(name, "peak") != 0) {
+    say_marks(r, name, error, size);
+    return NULL;
+  }
+  s = timeline_peak(r);
+  if (!s) snprintf(error, size, "it has no snapshot");
+  return s;
+}
+
 struct moment *moment_find(const struct recording *r, const char *name, char *error,
                            size_t error_bytes) {
-  const struct ul_snapshot *s = NULL;
-  uint64_t ms;
-  if (moment_time(name, &ms)) {
-    s = find_time(r, name, ms, error, error_bytes);
-  } else if (strcmp(name, "peak") == 0) {
-    s = timeline_peak(r);
-    if (!s) snprintf(error, error_bytes, "it has no snapshot");
-  } else {
-    snprintf(error, error_bytes, "no mark is called '%s', and it is no time (12s)", name);
-  }
+  const struct ul_snapshot *s = find(r, name, error, error_bytes);
   struct moment *m = s ? of_snapshot(r, s, name) : NULL;
   if (s && !m) snprintf(error, error_bytes, "not enough memory");
   return m;

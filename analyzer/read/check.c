@@ -158,7 +158,7 @@ static bool check_snapshots(struct recording *r) {
   for (uint64_t i = 0; i < r->tables[UL_SNAPSHOTS].count; i++) {
     struct ul_snapshot *s = part_at(r, UL_SNAPSHOTS, i);
     if (s->kind == UL_SNAPSHOT_FREE) continue;
-    if (s->kind <= UL_SNAPSHOT_FINAL && rows_are_sound(r, s)) continue;
+    if (s->kind < UL_SNAPSHOT_KINDS && rows_are_sound(r, s)) continue;
     if (!part_damaged(r,
                       "snapshot %" PRIu64 " (kind %" PRIu32 ", %" PRIu32
                       " bytes of rows at %" PRIu64

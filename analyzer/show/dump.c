@@ -127,7 +127,7 @@ static const char *const stops[] = {"none", "no_space", "reopen", "full", "memor
 static const char *const evidences[] = {"none", "pagemap", "mincore"};
 static const char *const heap_states[] = {"owned", "quarantined"};
 static const char *const families[] = {"malloc", "new", "new[]", "aligned"};
-static const char *const kinds[] = {"free", "timed", "peak", "final"};
+static const char *const kinds[] = {"free", "timed", "peak", "final", "mark"};
 static const char *const verdicts[] = {"none", "definite", "indirect", "possible",
                                        "reachable"};
 static const char *const heuristics[] = UL_HEURISTIC_NAMES;
@@ -520,6 +520,7 @@ static void dump_snapshot(struct dump *d, uint64_t i, const struct ul_snapshot *
   number(d, "least_code_bytes", ul_row_least(s, UL_ROW_CODE));
   number(d, "least_waste_bytes", ul_row_least(s, UL_ROW_WASTE));
   number(d, "waste_bytes", s->waste_bytes);
+  if (s->kind == UL_SNAPSHOT_MARK) quoted(d, "mark", recording_text(d->r, s->mark));
   end(d);
 }
 

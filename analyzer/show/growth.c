@@ -140,7 +140,7 @@ static json_t *site_object(const struct recording *r, const struct growth_site *
 }
 
 static json_t *snapshots_array(const struct recording *r) {
-  static const char *const kinds[] = {"free", "timed", "peak", "final"};
+  static const char *const kinds[] = {"free", "timed", "peak", "final", "mark"};
   struct timeline t = timeline_load(r, true);
   uint64_t start = timeline_start_ms(r);
   json_t *array = json_array();
@@ -155,6 +155,8 @@ static json_t *snapshots_array(const struct recording *r) {
     json_put(object, "allocations", json_bytes(timeline_allocations(s)));
     json_put(object, "frees", json_bytes(timeline_work(s) - timeline_allocations(s)));
     json_put(object, "kind", json_text(kinds[s->kind]));
+    if (s->kind == UL_SNAPSHOT_MARK)
+      json_put(object, "mark", json_text(recording_text(r, s->mark)));
     json_array_append_new(array, object);
   }
   timeline_free(&t);

@@ -10,7 +10,8 @@
  * most waste, which says who keeps it (waste.c): a walk through the ledger, so it has to
  * be more by 1/WASTE_RISE each time.
  * When all slots are taken, the timed one goes whose neighbours are closest
- * together for its age: old times become sparse, recent ones stay dense.
+ * together for its age: old times become sparse, recent ones stay dense. Marks, which the
+ * program or a person asks for by name, stay: UL_MARKS, one of each name.
  *
  * The total is what the counters add up to, and the rows say: they are walked once, and
  * the heap's account is fitted to them. Nobody stops meanwhile; but who falls from a
@@ -163,11 +164,13 @@ static bool wants_waste(const struct ul_snapshot *s) {
 }
 
 /* Where more is live than there is room for, a second look may be luckier. */
-static void fill(struct ul_snapshot *slot, enum ul_snapshot_kind kind, uint64_t now) {
+static void fill(struct ul_snapshot *slot, enum ul_snapshot_kind kind, uint64_t now,
+                 uint32_t mark) {
   struct ul_snapshot s;
   bool fits = false, counted = false;
   for (int try = 0; !fits && try < TRIES; try++) {
-    s = (struct ul_snapshot){.ms = now, .kind = kind, .sequence = slot->sequence};
+    s = (struct ul_snapshot){
+        .ms = now, .kind = kind, .sequence = slot->sequence, .mark = mark};
     counted = count(&s);
     fits = account_take(&s);
   }
@@ -215,14 +218,14 @@ static void check(struct heap *h) {
   heap_leave(h, was);
 }
 
-static void take_locked(struct heap *h, enum ul_snapshot_kind kind) {
+static bool take_locked(struct heap *h, enum ul_snapshot_kind kind, uint32_t mark) {
   uint64_t begin = os_thread_ns(), now = recording_ms();
   uint32_t i = slot_for(kind, now);
-  if (i == TABLE_NONE) return;
+  if (i == TABLE_NONE) return false;
   struct ul_snapshot *slot = slot_at(i);
   sequence(slot);
   slot->kind = UL_SNAPSHOT_FREE;
-  fill(slot, kind, now);
+  fill(slot, kind, now, mark);
   sequence(slot);
   if (is_of_most_waste(slot) && slot->rows[UL_ROW_WASTE]) recording->waste_slot = i;
   uint64_t cost_ns = os_thread_ns() - begin;
@@ -232,21 +235,22 @@ static void take_locked(struct heap *h, enum ul_snapshot_kind kind) {
     peak_pictured((int64_t)slot->live_bytes, cost_ns);
   }
   if (wishes.check) check(h);
-  if (kind != UL_SNAPSHOT_TIMED) return;
+  if (kind != UL_SNAPSHOT_TIMED) return true;
   if (wishes.writes) watch_writes(now);
   schedule(now, cost_ns);
+  return true;
 }
 
 void snapshot_begin(const struct snapshot_wishes *wanted) {
   wishes = *wanted;
 }
 
-/* Somebody else may be taking one. For the final one there is no later moment. A peak
- * would be gone, too: who is about to free waits, if he can. */
+/* Somebody else may be taking one. For the final one there is no later moment. A peak and
+ * what is to be marked would be gone, too: who is there waits, if he can. */
 static bool take_lock(enum ul_snapshot_kind kind) {
   if (lock_try(&lock)) return true;
   if (kind == UL_SNAPSHOT_TIMED) return false;
-  if (kind == UL_SNAPSHOT_PEAK && thread_state.locks) {
+  if (kind != UL_SNAPSHOT_FINAL && thread_state.locks) {
     fallback(UL_FB_SNAPSHOT_SKIPPED);
     return false;
   }
@@ -266,10 +270,51 @@ void snapshot_take(struct heap *h, enum ul_snapshot_kind kind) {
   if (thread_state.busy || thread_state.in_arena || recording_stopped()) return;
   struct busy_before before = busy_enter(BUSY_SNAPSHOT);
   if (take_turn(kind)) {
-    take_locked(h, kind);
+    take_locked(h, kind, 0);
     lock_give(&lock);
   }
   busy_leave(before);
+}
+
+/* ---- marks --------------------------------------------------------------------- */
+
+/* NULL: there is none of that name. */
+static struct ul_snapshot *mark_called(const char *name) {
+  for (uint32_t i = 0; i < slots(); i++) {
+    struct ul_snapshot *s = slot_at(i);
+    if (s->kind == UL_SNAPSHOT_MARK && strcmp(table_at(UL_TEXT, s->mark), name) == 0)
+      return s;
+  }
+  return NULL;
+}
+
+unsigned snapshot_marks(void) {
+  unsigned n = 0;
+  for (uint32_t i = 0; i < slots(); i++)
+    n += slot_at(i)->kind == UL_SNAPSHOT_MARK;
+  return n;
+}
+
+static bool mark_locked(struct heap *h, const char *name) {
+  struct ul_snapshot *before = mark_called(name);
+  if (!ul_mark_is_name(name) || (!before && snapshot_marks() >= UL_MARKS)) return false;
+  uint32_t text = before ? before->mark : table_text(name, strlen(name));
+  if (!text || !take_locked(h, UL_SNAPSHOT_MARK, text)) return false;
+  if (before) drop(before);
+  return true;
+}
+
+bool snapshot_mark(struct heap *h, const char *name) {
+  if (thread_state.busy || thread_state.in_arena || recording_stopped()) return false;
+  struct busy_before before = busy_enter(BUSY_SNAPSHOT);
+  bool made = false;
+  if (take_lock(UL_SNAPSHOT_MARK)) {
+    made = mark_locked(h, name);
+    if (!made) fallback(UL_FB_MARK_LOST);
+    lock_give(&lock);
+  }
+  busy_leave(before);
+  return made;
 }
 
 void snapshot_reset(void) {

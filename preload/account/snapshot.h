@@ -25,6 +25,10 @@ void snapshot_begin(const struct snapshot_wishes *wanted);
  * held. */
 void snapshot_take(struct heap *h, enum ul_snapshot_kind kind);
 
+/* The same by name, in place of an earlier one of that name. false: there is none. */
+bool snapshot_mark(struct heap *h, const char *name);
+unsigned snapshot_marks(void); /* how many there are */
+
 /* Is it time, at `ms`, for a timed one? */
 static inline bool snapshot_due(uint64_t ms) {
   return ms >= atomic_load_explicit(&snapshot_due_ms, memory_order_relaxed);

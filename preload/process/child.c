@@ -1,5 +1,6 @@
 #include "process/child.h"
 
+#include "account/snapshot.h"
 #include "base/os.h"
 #include "base/text.h"
 #include "ledger/ledger.h"
@@ -62,10 +63,13 @@ static bool was_large(uint64_t end_ms) {
   return settings.keep == KEEP_TELLING && (peak() >= TELL_PEAK || lived_for(end_ms));
 }
 
+static bool tells_anyway(void) {
+  return recording_stopped() || misuse_any() || snapshot_marks() ||
+         settings.keep == KEEP_ALL;
+}
+
 bool child_has_nothing_to_tell(void) {
-  if (recording_stopped() || misuse_any() || settings.keep == KEEP_ALL ||
-      was_large(recording_ms()))
-    return false;
+  if (tells_anyway() || was_large(recording_ms())) return false;
   return !child_might_have_leaks_to_tell();
 }
 
@@ -79,8 +83,7 @@ static bool has_lost(void) {
 }
 
 bool child_has_something_to_tell(void) {
-  if (recording->state == UL_STATE_ABORTED || recording_stopped()) return true;
-  if (misuse_any() || settings.keep == KEEP_ALL) return true;
+  if (recording->state == UL_STATE_ABORTED || tells_anyway()) return true;
   return was_large(recording->end_ms) || has_lost();
 }
 

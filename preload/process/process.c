@@ -420,6 +420,12 @@ void process_snapshot(struct heap *h) {
   snapshot_take(h, UL_SNAPSHOT_TIMED);
 }
 
+bool process_mark(struct heap *h, const char *name) {
+  if (thread_state.busy || thread_state.in_arena || recording_stopped()) return false;
+  process_settle();
+  return snapshot_mark(h, name);
+}
+
 /* ---- the end ------------------------------------------------------------------- */
 
 /* The other threads are stopped first of all, so that the account, the ledger and the

@@ -42,6 +42,8 @@ void process_give_up(void);
 void process_become(unsigned user);
 /* A timed snapshot by the thread that has h, and what else is done that often. */
 void process_snapshot(struct heap *h);
+/* A snapshot by name (ullage.h); false: there is none. */
+bool process_mark(struct heap *h, const char *name);
 /* After an allocation, at `ms`. */
 static inline void process_tick(struct heap *h, uint64_t ms) {
   if (UNLIKELY(snapshot_due(ms))) process_snapshot(h);

@@ -8,7 +8,8 @@ import subprocess
 
 import pytest
 
-from harness import SOURCES, ULLAGE, clean_environment, execute, program, tool
+from harness import (BUILD, PRELOAD, ROOT, SOURCES, ULLAGE, clean_environment, execute, program,
+                     tool)
 
 pytestmark = pytest.mark.short
 
@@ -156,6 +157,97 @@ def test_a_moment_is_that_of_its_snapshot(tmp_path):
     change = diff(f"{file}@0", file)["changes"][0]
     assert change["frame"]["function"] == "item_new" and change["state"] in ("new", "grown")
     assert change["after_blocks"] == 300000
+
+
+# ---- marks ---------------------------------------------------------------------------
+
+
+def marks(recorder, *arguments, **more):
+    r = recorder.run(program("marks"), *arguments, **more)
+    assert r.status == 0, r.all_stderr
+    return r.text().split()
+
+
+def live_at(file, moment):
+    look = diff(f"{file}@{moment}", file)["before"]
+    return look["live_bytes"], look["live_blocks"]
+
+
+def test_a_program_marks_what_it_does(recorder):
+    """100 blocks of 1000 bytes, 50 more of 500, the first ones less; and libc's buffer."""
+    assert marks(recorder) == ["1", "1", "1", "0", "0", "0"]
+    (a, n), (b, m), (c, k) = (live_at(recorder.file, name)
+                              for name in ("loaded", "served", "at last"))
+    buffer = b - a - 25000
+    assert 0 < buffer < 10000 and (b - c, m - k, m - n) == (100000, 100, 51)
+    assert recorder.answer("report")["fallbacks"]["MARK_LOST"] == 3
+    seen = diff(f"{recorder.file}@loaded", f"{recorder.file}@served")
+    serve = next(c for c in seen["changes"] if c["frame"]["function"] == "serve")
+    assert told([serve]) == [("live", "new", "serve", 0, 25000, 0, 50)]
+    gone = diff(f"{recorder.file}@served", f"{recorder.file}@at last")["changes"]
+    assert told(gone) == [("live", "gone", "load", 100000, 0, 100, 0)]
+    named = [s["mark"] for s in recorder.answer("growth")["snapshots"] if s["kind"] == "mark"]
+    assert named == ["loaded", "served", "at last"]
+    assert "no mark is called 'later'" in refused("diff", f"{recorder.file}@later", recorder.file)
+    assert "there are: " in refused("diff", f"{recorder.file}@later", recorder.file)
+
+
+def test_there_are_as_many_marks_as_names(recorder):
+    said = marks(recorder, "200")
+    assert said[3:-3] == ["1"] * 29 + ["0"] * 171
+    assert live_at(recorder.file, "more 28") and live_at(recorder.file, "loaded")
+    assert recorder.answer("report")["fallbacks"]["MARK_LOST"] == 174
+
+
+@pytest.mark.parametrize("children", ["yes", "no"])
+def test_a_forked_child_marks_in_a_recording_of_its_own(recorder, tmp_path, children):
+    source = tmp_path / "fork.c"
+    source.write_text("""
+        #include <stdlib.h>
+        #include <sys/wait.h>
+        #include <ullage.h>
+        #include <unistd.h>
+        void *volatile kept[10];
+        int main(void) {
+          if (!ullage_mark("parent") || fork()) return wait(NULL), 0;
+          for (int i = 0; i < 10; i++) kept[i] = malloc(30000);
+          _exit(ullage_mark("child"));
+        }""")
+    subprocess.run([tool("gcc"), "-g", f"-I{ROOT / 'preload'}", "-o", tmp_path / "fork", source],
+                   check=True)
+    recorder.run(tmp_path / "fork", options=["--children=" + children])
+    assert live_at(recorder.file, "parent")
+    assert len(recorder.children()) == (children == "yes")
+    for child in recorder.children():
+        assert live_at(child, "child") == (300000, 10)
+        assert "there are: child" in refused("diff", f"{child}@parent", child)
+
+
+@pytest.mark.parametrize("options", [["gcc", "-std=c99", "-pedantic"], ["gcc", "-no-pie", "-O2"],
+                                     ["g++", "-std=c++11", "-O1"], ["clang", "-O2"]])
+def test_the_header_needs_nothing_linked(recorder, tmp_path, options):
+    """As installed: with the flags that pkg-config says, and without ullage it does nothing."""
+    subprocess.run(["meson", "install", "-C", BUILD, "--no-rebuild", "--destdir",
+                    tmp_path / "root"], check=True, stdout=subprocess.DEVNULL)
+    pc, = (tmp_path / "root").rglob("ullage.pc")
+    header, = (tmp_path / "root").rglob("ullage.h")
+    flags = subprocess.run(
+        [tool("pkg-config"), "--cflags", "--libs", "ullage"], text=True, check=True,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PKG_CONFIG_PATH": pc.parent,
+             "PKG_CONFIG_SYSROOT_DIR": tmp_path / "root"}).stdout.split()
+    source = tmp_path / ("p.cc" if options[0] == "g++" else "p.c")
+    source.write_text("#include <ullage.h>\n#include <stdio.h>\n"
+                      "int main(void) { printf(\"%d\\n\", ullage_mark(\"here\")); return 0; }\n")
+    compiler, *others = options
+    subprocess.run([tool(compiler), "-Wall", "-Wextra", "-Werror", *others, "-o",
+                    tmp_path / "p", source, f"-I{header.parent}", *flags], check=True)
+    needs = subprocess.run(["ldd", tmp_path / "p"], text=True, stdout=subprocess.PIPE).stdout
+    assert "ullage" not in needs
+    assert execute([tmp_path / "p"]).text() == "0\n"
+    assert recorder.run(tmp_path / "p").text() == "1\n"
+    assert execute([tmp_path / "p"], env={"LD_PRELOAD": str(PRELOAD), "ULLAGE_RECORD": "no"}
+                   ).text() == "0\n"
 
 
 # ---- what cannot be compared ---------------------------------------------------------
