@@ -144,11 +144,14 @@ void entry_free_first(void *p);
 struct link_map;
 const struct link_map *entry_object(const void *address);
 
+/* Is that free another's, or ours by a stub of the program's? */
+bool entry_is_another(void (*first)(void *));
+
 /* `free` is what the loader finds first; ours is entry_free by another name, which a
  * compiler may not believe. */
 INLINE bool entry_program_in_front(void) {
   void (*first)(void *) = free;
   __asm__("" : "+r"(first));
-  return first != entry_free;
+  return UNLIKELY(first != entry_free) && entry_is_another(first);
 }
 #endif

@@ -5,12 +5,34 @@
  * program defines, and with a program in front malloc.c leaves them to it. */
 #include "entry.h"
 
+#include <dlfcn.h>
+#include <link.h>
 #include <stdlib.h>
 
 /* Not, or not always, in libc's headers. */
 void cfree(void *);
 void free_sized(void *, size_t);
 void free_aligned_sized(void *, size_t, size_t);
+
+/* Code that is linked to a fixed address knows a function of a library by a stub in itself,
+ * and then everybody gets the stub's address, so that there is but one (System V ABI,
+ * AMD64 supplement, "Function Addresses"). Such a symbol has a value, and is undefined. */
+static bool is_stub(void *function) {
+  Dl_info in;
+  ElfW(Sym) *symbol = NULL;
+  return dladdr1(function, &in, (void **)&symbol, RTLD_DL_SYMENT) && symbol &&
+         symbol->st_shndx == SHN_UNDEF;
+}
+
+bool entry_is_another(void (*first)(void *)) {
+  static _Atomic enum { NOT_KNOWN, STUB, ANOTHER } known;
+  if (UNLIKELY(known == NOT_KNOWN)) {
+    int saved = errno;
+    known = is_stub(*(void **)&first) ? STUB : ANOTHER;
+    errno = saved;
+  }
+  return known == ANOTHER;
+}
 
 void entry_free_first(void *p) {
   if (UNLIKELY(entry_program_in_front()))

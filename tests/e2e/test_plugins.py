@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from harness import SOURCES, tool
+from harness import SOURCES, blamed, find, tool
 
 
 @pytest.fixture
@@ -54,24 +54,63 @@ int main(void) {
   puts(dlsym(libc, "no_such_function") ? "found" : dlerror());
   printf("%d %d\n", dlsym(libc, "strlen") != NULL, dlsym(RTLD_DEFAULT, "malloc") == (void *)malloc);
   printf("%d\n", dlsym(RTLD_NEXT, "puts") == dlsym(libc, "puts"));
+  void (*volatile mine)(void *) = free;
+  mine(malloc(1));
   return 0;
 }
 """
 
 
 @pytest.mark.short
-def test_libcs_own_malloc_by_a_handle(tmp_path, recorder):
+@pytest.mark.parametrize("fixed", [False, True], ids=["anywhere", "at a fixed address"])
+def test_libcs_own_malloc_by_a_handle(tmp_path, recorder, fixed):
     source = tmp_path / "handle.c"
     source.write_text(BY_HANDLE)
-    subprocess.run([tool("gcc"), "-O0", "-w", "-o", tmp_path / "handle", source], check=True)
+    options = ["-no-pie", "-fno-pic"] if fixed else ["-pie", "-fPIE"]
+    subprocess.run([tool("gcc"), "-O0", "-w", *options, "-o", tmp_path / "handle", source],
+                   check=True)
     r = recorder.same(tmp_path / "handle")
     assert r.status == 0 and r.text().endswith("\n1 1\n1\n"), r.text()
     assert "FOREIGN_FREE" not in recorder.answer("report")["fallbacks"]
 
 
-def test_foreign_functions_of_python(recorder):
+AT_A_FIXED_ADDRESS = r"""
+#include <stdio.h>
+#include <stdlib.h>
+int main() {
+  void (*volatile give)(void *) = free; /* by a stub, which is everybody's free now */
+  give(malloc(100));
+  for (int i = 0; i < 10; i++) {
+    give(aligned_alloc(64, 6400));
+    delete new char;
+  }
+  char *volatile lost = new char[300];
+  lost = (char *)aligned_alloc(64, 6400);
+  lost = nullptr;
+  return lost != nullptr;
+}
+"""
+
+
+@pytest.mark.short
+def test_programs_at_a_fixed_address_have_no_malloc_of_their_own(tmp_path, recorder):
+    source = tmp_path / "fixed.cc"
+    source.write_text(AT_A_FIXED_ADDRESS)
+    subprocess.run([tool("g++"), "-O0", "-g", "-no-pie", "-fno-pic", "-o", tmp_path / "fixed",
+                    source], check=True)
+    recorder.same(tmp_path / "fixed")
+    sites = find(recorder.answer("report", "--all")["sites"], "main")
+    assert sorted((s["allocations"], s["frees"]) for s in sites) == [
+        (1, 0), (1, 0), (1, 1), (10, 10), (10, 10)]
+    assert all(blamed(s, "main") for s in sites), sites
+    leaks = recorder.answer("leaks")["totals"]["definite"]
+    assert leaks == {"blocks": 2, "bytes": 6700}
+
+
+@pytest.mark.parametrize("python", ["python3", "/usr/bin/python3"])
+def test_foreign_functions_of_python(recorder, python):
     script = ("import ctypes; c = ctypes.CDLL('libc.so.6'); c.strdup.restype = ctypes.c_void_p;"
               "c.free.argtypes = [ctypes.c_void_p];"
               "[c.free(c.strdup(b'x' * n)) for n in range(1000)]; print('done')")
-    r = recorder.same(tool("python3"), "-c", script, strict=False)
+    r = recorder.same(tool(python), "-c", script, strict=False)
     assert (r.status, r.text()) == (0, "done\n")
