@@ -415,19 +415,26 @@ static int answer(long result) {
 /* 32 and 33, which libc lets nobody block. */
 #define LIBC_SIGNALS (UINT64_C(3) << 31)
 
-/* It blocks all signals around its lock, twice a frame. While it is asked, either they
- * are blocked already (rule.h), or the process is confined and may not block them.
- * Others get what libc does, not by another name of libc's: who stands in front of that
- * may come back here. */
-__attribute__((visibility("default"))) int sigprocmask(int how, const sigset_t *set,
-                                                       sigset_t *before) {
-  uintptr_t caller = (uintptr_t)__builtin_return_address(0);
+/* It blocks all signals around its lock, twice a frame, with one of the next two (which,
+ * depends on its version). While it is asked, either they are blocked already (rule.h), or
+ * the process is confined and may not block them. Others get what libc does, not by another
+ * name of libc's: who stands in front of that may come back here. */
+static long set_mask(uintptr_t caller, int how, const sigset_t *set, sigset_t *before) {
   if (caller - library_start < library_end - library_start) return 0;
   uint64_t wanted = 0;
   if (set) memcpy(&wanted, set, sizeof wanted);
   wanted &= ~LIBC_SIGNALS;
-  return answer(
-      os_call(SYS_rt_sigprocmask, how, set ? &wanted : NULL, before, sizeof wanted));
+  return os_call(SYS_rt_sigprocmask, how, set ? &wanted : NULL, before, sizeof wanted);
+}
+
+__attribute__((visibility("default"))) int sigprocmask(int how, const sigset_t *set,
+                                                       sigset_t *before) {
+  return answer(set_mask((uintptr_t)__builtin_return_address(0), how, set, before));
+}
+
+__attribute__((visibility("default"))) int pthread_sigmask(int how, const sigset_t *set,
+                                                           sigset_t *before) {
+  return -(int)set_mask((uintptr_t)__builtin_return_address(0), how, set, before);
 }
 
 /* Either library opens a pipe when it is first used, to keep, for a check of

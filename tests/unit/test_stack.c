@@ -518,6 +518,14 @@ static void test_leaves_no_trace(void **state) {
   assert_int_equal(errno, 4711);
   sigprocmask(SIG_SETMASK, NULL, &after);
   assert_memory_equal(&before, &after, 8);
+  sigset_t one, now;
+  sigemptyset(&one);
+  sigaddset(&one, SIGUSR2);
+  assert_int_equal(pthread_sigmask(SIG_BLOCK, &one, &after), 0);
+  assert_memory_equal(&before, &after, 8);
+  assert_int_equal(pthread_sigmask(SIG_UNBLOCK, &one, &now), 0);
+  assert_true(sigismember(&now, SIGUSR2));
+  assert_int_equal(pthread_sigmask(4711, &one, NULL), EINVAL);
   int fds[2];
   assert_int_equal(pipe2(fds, 0), 0);
   close(fds[0]);
