@@ -188,6 +188,13 @@ static void pool_open(struct pool *p, struct heap *h, unsigned class, unsigned u
   p->live = class == UL_SPAN;
 }
 
+/* These units are the pool's that begins with the first. */
+static void units_are_pool(struct arena *a, unsigned first, unsigned units) {
+  for (unsigned unit = first; unit < first + units; unit++)
+    a->pool_at[unit] = (uint16_t)((char *)&a->pools[first] - (char *)a);
+}
+_Static_assert(sizeof(struct arena) <= UINT16_MAX, "pool_at");
+
 static void units_out(struct arena *a, unsigned first, unsigned units) {
   uint64_t run = run_mask(first, units);
   unsigned clean = (unsigned)__builtin_popcountll(run & a->clean_units);
@@ -196,7 +203,7 @@ static void units_out(struct arena *a, unsigned first, unsigned units) {
   list_remove(a);
   a->free_units &= ~run;
   list_add(a);
-  memset(&a->head[first], (int)first, units);
+  units_are_pool(a, first, units);
   free_unit_count -= units;
 }
 
@@ -289,7 +296,7 @@ struct pool *arena_next_pool(struct arena *a, unsigned *unit) {
       ++*unit;
       continue;
     }
-    struct pool *p = &a->pools[a->head[*unit]];
+    struct pool *p = arena_pool_of_unit(a, *unit);
     *unit += p->units;
     return p;
   }
@@ -353,7 +360,7 @@ static bool grow_span(struct arena *a, unsigned first, unsigned old, unsigned un
   uint64_t more = run_mask(first, units) & ~run_mask(first, old);
   if (first + units > UL_UNITS || more & ~a->free_units) return false;
   units_out(a, first + old, units - old);
-  memset(&a->head[first], (int)first, units);
+  units_are_pool(a, first, units);
   return true;
 }
 

@@ -30,8 +30,11 @@ bool arena_give(struct pool *p);
  * free. The caller holds its block. */
 bool arena_resize_span(struct pool *p, size_t bytes);
 
+static inline struct pool *arena_pool_of_unit(struct arena *a, unsigned unit) {
+  return (struct pool *)((char *)a + a->pool_at[unit]);
+}
 static inline struct pool *arena_pool(struct arena *a, const void *p) {
-  return &a->pools[a->head[((uintptr_t)p & (UL_ARENA_BYTES - 1)) / UL_UNIT_BYTES]];
+  return arena_pool_of_unit(a, (uintptr_t)p / UL_UNIT_BYTES % UL_UNITS);
 }
 struct arena *arena_of(const struct pool *p);
 

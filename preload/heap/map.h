@@ -12,10 +12,9 @@ extern _Atomic(_Atomic(map_slot) *) map_root[1 << MAP_ROOT_BITS]
     __attribute__((visibility("hidden")));
 
 static inline map_slot map_lookup(const void *p) {
-  uintptr_t i = (uintptr_t)p >> MAP_SHIFT;
-  if (UNLIKELY(i >> (MAP_LEAF_BITS + MAP_ROOT_BITS))) return 0;
-  _Atomic(map_slot) *leaf =
-      atomic_load_explicit(&map_root[i >> MAP_LEAF_BITS], memory_order_acquire);
+  uintptr_t i = (uintptr_t)p >> MAP_SHIFT, root = i >> MAP_LEAF_BITS;
+  if (UNLIKELY(root >= 1 << MAP_ROOT_BITS)) return 0;
+  _Atomic(map_slot) *leaf = atomic_load_explicit(&map_root[root], memory_order_acquire);
   if (UNLIKELY(!leaf)) return 0;
   return atomic_load_explicit(&leaf[i & ((1 << MAP_LEAF_BITS) - 1)],
                               memory_order_acquire);

@@ -85,7 +85,7 @@ struct arena {
   struct arena_group *group;   /* whose memory this is */
   struct ul_arena *record;     /* the watcher's */
   uint32_t record_index;       /* the watcher's */
-  uint8_t head[UL_UNITS];      /* unit -> first unit of its pool */
+  uint16_t pool_at[UL_UNITS];  /* unit -> where its pool is, bytes from here */
   struct pool pools[UL_UNITS]; /* valid at the head unit of a pool */
 };
 

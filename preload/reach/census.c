@@ -119,7 +119,8 @@ static void note_live(size_t first, const uint64_t *entries, uint32_t n) {
 /* Is the pool at the unit u in order? Its owner may have been stopped anywhere. */
 static bool pool_in_use(const struct arena *a, unsigned u) {
   const struct pool *p = &a->pools[u];
-  if (a->free_units >> u & 1 || a->head[u] != u) return false;
+  if (a->free_units >> u & 1 || (const char *)a + a->pool_at[u] != (const char *)p)
+    return false;
   if (p->units == 0 || u + p->units > UL_UNITS || p->size == 0) return false;
   return p->base == a->base + u * UL_UNIT_BYTES && p->end <= p->units * UL_UNIT_BYTES;
 }

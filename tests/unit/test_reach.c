@@ -163,8 +163,9 @@ static struct pool *add_pool(unsigned class, unsigned units) {
     u = 0;
   }
   a->free_units &= ~(mask << u);
-  memset(a->head + u, (int)u, units);
   struct pool *p = &a->pools[u];
+  for (unsigned i = u; i < u + units; i++)
+    a->pool_at[i] = (uint16_t)((char *)p - (char *)a);
   p->base = a->base + u * UL_UNIT_BYTES;
   p->class = (uint8_t) class;
   p->units = (uint8_t)units;
