@@ -1,12 +1,15 @@
 /* entry.h - what the exported functions share: a block comes from a heap or goes back to
  * one, and the ledger is told.
  *
- * Two ways. The fast one is what most mallocs and frees do: the stack is the one that was
- * walked last, the block comes from a pool or goes to one, nothing else is due. It calls
- * nothing but the clock, saves no errno, and looks up the entry, size and site once.
- * Whatever is not so goes on by a jump to the other, which does all of it and is the
- * rule: the fast one does nothing that the other would not do. An allocation from another
- * stack joins it again when its site is known.
+ * One way does all of it and is the rule. Most mallocs and frees take a shorter one, on
+ * which the block comes from a pool or goes to one, and nothing else is due; what is
+ * not so goes on by a jump to the long one. They do nothing that it would not do, save no
+ * errno and call nothing, so they need no frame:
+ *
+ *     full      the stack is the one that was walked last (this one calls the clock);
+ *               an allocation from another stack joins it when its site is known
+ *     sampled   the block needs no stack, and its bytes were granted (sample.h)
+ *     off       nothing is recorded: no instruction of the profiler but the question
  *
  * Every entry point is built with a frame pointer and hands on where it was entered: that
  * is where the walk of the stack begins. */
@@ -36,7 +39,8 @@
 INLINE struct entrance entry_entrance(const uint64_t *frame) {
   return (struct entrance){(uint64_t)(frame + 2), frame[0]};
 }
-#define HERE entry_entrance(__builtin_frame_address(0))
+#define FRAME ((const uint64_t *)__builtin_frame_address(0))
+#define HERE entry_entrance(FRAME)
 
 /* ---- the calling thread's heap ------------------------------------------------- */
 
@@ -46,8 +50,7 @@ struct heap *entry_first(void);
 /* Before any lock: the child of a raw clone learns here what it is. Its guard page reads
  * 0, so it does not look as if it recorded. NULL: no memory. */
 INLINE struct heap *entry_heap(void) {
-  if (UNLIKELY(!process_recording()) && UNLIKELY(!process_guard->alive))
-    process_check_fork();
+  if (UNLIKELY(process_epoch() == EPOCH_UNKNOWN)) process_check_fork();
   struct heap *h = thread_state.heap;
   return LIKELY(h) ? h : entry_first();
 }
@@ -77,18 +80,6 @@ INLINE uint32_t entry_site_of(struct heap *h, size_t size, struct entrance e) {
   return sample_passes(h, size) ? sample_site : entry_site(h, e);
 }
 
-/* How an allocation without a stack goes on: as if its site were met again. `counter` is
- * NULL where entry_site_of() has to say what it is. */
-INLINE struct site_again entry_unsampled(struct heap *h, size_t size, struct entrance e) {
-  struct site_again again = {NULL, sample_site};
-  if (!entry_samples() || UNLIKELY(book_of(h)->sample.left <= size) ||
-      UNLIKELY(sample_is_loader(entrance_ip(e))))
-    return again;
-  again.counter = ledger_counter_known(h, sample_site);
-  if (LIKELY(again.counter)) book_of(h)->sample.left -= size | !size;
-  return again;
-}
-
 enum entry_zero { AS_IT_IS, ZEROED };
 /* Above PTRDIFF_MAX glibc refuses, so that pointer differences stay defined. */
 void *entry_allocate(size_t size, size_t align, enum ul_family family,
@@ -108,15 +99,71 @@ INLINE void *entry_allocate_known(struct heap *h, size_t size, enum ul_family fa
                         : entry_allocate_again(h, size, family, known);
 }
 
+/* The block was the last that its pool had. */
+void *entry_last_of_pool(struct heap *h, struct pool *p, hidden block, uint32_t inside);
+
+/* A block that nobody looks at: without a stack, or (`sample` is NULL) nothing is
+ * recorded; else NULL, and nothing is done. The class of no bytes is that of spans, which
+ * has no pools. */
+struct entry_quick {
+  struct pool *pool;
+  void *block;
+  uint32_t inside;
+  bool zeroed;
+};
+INLINE struct entry_quick entry_take(struct heap *h, size_t size, enum ul_family family,
+                                     struct sample *sample) {
+  struct entry_quick q = {0};
+  if (UNLIKELY(!heap_try_enter(h, &q.inside))) return q;
+  struct pool *p = h->used[class_of(size)]; /* nobody else's, now */
+  if (UNLIKELY(!p || (sample && !p->entries))) {
+    heap_leave(h, q.inside);
+    return q;
+  }
+  q.pool = p;
+  q.block = heap_take_inside(p, &q.zeroed);
+  if (sample) ledger_enter_quickly(sample, h, p, q.block, size, family);
+  return q;
+}
+
+INLINE void *entry_finish(struct heap *h, struct entry_quick q, size_t size,
+                          enum entry_zero zero) {
+  bool wipe = zero == ZEROED && !q.zeroed;
+  if (UNLIKELY(pool_is_full(q.pool))) {
+    q.block = entry_last_of_pool(h, q.pool, hide(q.block), q.inside);
+    return wipe ? memset(q.block, 0, size) : q.block;
+  }
+  heap_leave(h, q.inside);
+  return wipe ? memset(q.block, 0, size) : q.block;
+}
+
+INLINE void *entry_allocate_quickly(struct heap *h, size_t size, enum ul_family family,
+                                    enum entry_zero zero, struct sample *sample,
+                                    const uint64_t *frame) {
+  struct entry_quick q = entry_take(h, size, family, sample);
+  return LIKELY(q.pool != NULL)
+             ? entry_finish(h, q, size, zero)
+             : entry_allocate(size, 0, family, zero, entry_entrance(frame));
+}
+
+INLINE bool entry_is_granted(const struct sample *s, size_t size, uint64_t caller) {
+  return LIKELY(sample_granted(s->left, size)) && LIKELY(s->epoch == process_epoch()) &&
+         LIKELY(!sample_is_loader(caller));
+}
+
+/* `frame` is the entry point's: what only other ways need is read there. */
 INLINE void *entry_allocate_small(size_t size, enum ul_family family,
-                                  enum entry_zero zero, struct entrance e) {
-  struct heap *h = thread_state.heap;
+                                  enum entry_zero zero, const uint64_t *frame) {
+  struct heap *h = thread_state.quick;
+  if (h && entry_is_granted(&book_of(h)->sample, size, frame[1]))
+    return entry_allocate_quickly(h, size, family, zero, &book_of(h)->sample, frame);
+  h = thread_state.heap;
   if (LIKELY(h && size <= UL_MEDIUM_MAX)) {
-    struct site_again again = site_again(h, e);
-    if (UNLIKELY(!again.counter)) again = entry_unsampled(h, size, e);
+    if (process_epoch() == EPOCH_IDLE) return entry_allocate_quickly(h, size, family, zero, NULL, frame);
+    struct site_again again = site_again(h, entry_entrance(frame));
     if (LIKELY(again.counter)) return entry_allocate_known(h, size, family, zero, again);
   }
-  return entry_allocate(size, 0, family, zero, e);
+  return entry_allocate(size, 0, family, zero, entry_entrance(frame));
 }
 
 /* ---- free ---------------------------------------------------------------------- */

@@ -86,50 +86,105 @@ INLINE bool put_back(struct heap *h, struct pool *pool, void *p) {
   return true;
 }
 
-/* c: what its lifetime is to be counted in; or NULL. */
-static __attribute__((noinline)) void put(struct heap *h, struct pool *pool, hidden block,
-                                          struct ul_counter *c, uint64_t entry,
-                                          bool temporary) {
-  if (c) ledger_count_life(h, c, entry, temporary);
-  void *p = reveal(block);
-  if (UNLIKELY(!put_back(h, pool, p))) heap_put_any(h, (struct spot){pool, NULL}, p);
+/* Also of a thread that has no heap yet, and of one that may be the child of a raw clone.
+ */
+static __attribute__((noinline)) void put_slowly(struct pool *pool, hidden block) {
+  struct heap *h = entry_heap();
+  if (LIKELY(h)) heap_put_any(h, (struct spot){pool, NULL}, reveal(block));
 }
 
-/* false: not so, and nothing is done. */
-INLINE bool free_recorded(struct heap *h, struct pool *pool, uint32_t index, void *p) {
-  if (UNLIKELY(!pool->entries)) return false;
-  uint64_t *at = pool->entries + index, entry = *at;
-  struct ledger_line was = {entry, pool->size - ul_entry_slack(entry), pool->size};
-  struct ul_counter *c = ledger_counter_known(h, ul_entry_site(entry));
-  if (UNLIKELY(!ul_entry_is_live(entry) || !c || snapshot_falls(h, was.requested)))
-    return false;
+INLINE void put(struct heap *h, struct pool *pool, void *p) {
+  if (UNLIKELY(!put_back(h, pool, p))) put_slowly(pool, hide(p));
+}
+
+/* Besides, its lifetime is counted. */
+static __attribute__((noinline)) void put_with_life(struct heap *h, struct pool *pool,
+                                                    hidden block, struct ul_counter *c,
+                                                    uint64_t entry, bool temporary) {
+  ledger_count_life(h, c, entry, temporary);
+  put(h, pool, reveal(block));
+}
+
+INLINE uint32_t requested_by(const struct pool *pool, uint64_t entry) {
+  return pool->size - ul_entry_slack(entry);
+}
+
+/* Of a live block whose site has the counter c, at no peak. */
+static __attribute__((noinline)) void free_recorded(struct heap *h, struct pool *pool,
+                                                    uint64_t *at, void *p,
+                                                    struct ul_counter *c) {
+  uint64_t entry = *at;
+  struct ledger_line was = {entry, requested_by(pool, entry), pool->size};
   ledger_end_life(at);
-  bool temporary = ledger_forget_recent(h, p);
-  ledger_count_out(h, c, &was, temporary);
-  if (!temporary || UNLIKELY(ledger_is_heavy_out(c)))
-    put(h, pool, hide(p), c, entry, temporary);
-  else if (UNLIKELY(!put_back(h, pool, p)))
-    put(h, pool, hide(p), NULL, 0, true);
+  if (!ledger_forget_recent(h, p)) {
+    ledger_count_out(h, c, &was, false);
+    put_with_life(h, pool, hide(p), c, entry, false);
+    return;
+  }
+  ledger_count_out(h, c, &was, true);
+  if (UNLIKELY(ledger_is_heavy_out(c)))
+    put_with_life(h, pool, hide(p), c, entry, true);
+  else
+    put(h, pool, p);
+}
+
+/* Of a block without a stack, if so much was granted. */
+INLINE bool free_quickly(struct heap *h, uint32_t epoch, struct pool *pool, uint64_t *at,
+                         void *p) {
+  struct sample *s = &book_of(h)->sample;
+  uint32_t requested = requested_by(pool, *at);
+  if (UNLIKELY(!ul_entry_is_live(*at) || !sample_granted(s->left_to_free, requested) ||
+               s->epoch != epoch))
+    return false;
+  ledger_clear_quickly(s, h, pool, at, requested);
+  put(h, pool, p);
   return true;
 }
 
-INLINE bool free_only(struct heap *h, struct pool *pool, void *p) {
-  if (UNLIKELY(!process_guard->alive)) return false;
-  if (UNLIKELY(!put_back(h, pool, p))) put(h, pool, hide(p), NULL, 0, true);
-  return true;
+static __attribute__((noinline)) void free_after_grant(struct heap *h, struct pool *pool,
+                                                       uint64_t *at, void *p,
+                                                       struct entrance e) {
+  if (!sample_grant_to_free(h, requested_by(pool, *at)) ||
+      !free_quickly(h, process_epoch(), pool, at, p))
+    release(p, e);
+}
+
+INLINE void free_pooled(struct pool *pool, uint32_t index, void *p,
+                        const uint64_t *frame) {
+  struct heap *h = thread_state.heap;
+  uint32_t epoch = process_epoch();
+  if (epoch == EPOCH_IDLE) {
+    put(h, pool, p);
+    return;
+  }
+  if (UNLIKELY(epoch < EPOCH_FIRST || !h || !pool->entries)) {
+    release(p, entry_entrance(frame));
+    return;
+  }
+  uint64_t *at = pool->entries + index;
+  if (sample_is_site(ul_entry_site(*at))) {
+    if (UNLIKELY(!free_quickly(h, epoch, pool, at, p)))
+      free_after_grant(h, pool, at, p, entry_entrance(frame));
+    return;
+  }
+  struct ul_counter *c = ledger_counter_known(h, ul_entry_site(*at));
+  if (UNLIKELY(!c || !ul_entry_is_live(*at) ||
+               snapshot_may_fall(h, requested_by(pool, *at))))
+    release(p, entry_entrance(frame));
+  else
+    free_recorded(h, pool, at, p, c);
 }
 
 void entry_free(void *p) {
   if (UNLIKELY(!p)) return;
   map_slot slot = map_lookup(p);
-  struct heap *h = thread_state.heap;
-  if (LIKELY(slot) && LIKELY(!map_is_large(slot)) && LIKELY(h != NULL)) {
+  if (LIKELY(slot) && LIKELY(!map_is_large(slot))) {
     struct pool *pool = in_register(arena_pool(map_arena(slot), p));
     uint32_t index = pool_index(pool, p);
-    if (LIKELY(pool_starts_block(pool, p, index)) && LIKELY(pool->class != UL_SPAN) &&
-        LIKELY(process_recording() ? free_recorded(h, pool, index, p)
-                                   : free_only(h, pool, p)))
+    if (LIKELY(pool_starts_block(pool, p, index)) && LIKELY(pool->class != UL_SPAN)) {
+      free_pooled(pool, index, p, FRAME);
       return;
+    }
   }
   release(p, HERE);
 }

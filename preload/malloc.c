@@ -27,8 +27,6 @@ __attribute__((noinline)) void entry_record(struct heap *h, struct spot s, hidde
   process_tick(h, ms);
 }
 
-/* ---- the two ways --------------------------------------------------------------- */
-
 /* ---- in the middle of ourselves ------------------------------------------------- */
 
 /* The next allocator, for handlers that have interrupted this thread where a pool or a
@@ -58,6 +56,8 @@ static __attribute__((noinline, cold)) void *allocate_elsewhere(size_t size, siz
   return p && zero == ZEROED ? memset(p, 0, size) : p;
 }
 
+/* ---- the long way --------------------------------------------------------------- */
+
 __attribute__((noinline)) void *entry_allocate_at(struct heap *h, size_t size,
                                                   size_t align, enum ul_family family,
                                                   enum entry_zero zero, uint32_t site) {
@@ -70,41 +70,45 @@ __attribute__((noinline)) void *entry_allocate_at(struct heap *h, size_t size,
   return zero == ZEROED && !zeroed ? memset(p, 0, size) : p;
 }
 
-static __attribute__((noinline)) void *allocate(size_t size, size_t align,
-                                                enum ul_family family,
-                                                enum entry_zero zero, struct entrance e) {
+/* Needs the block no stack, and is nothing else due? Then as much as can be is granted.
+ */
+static bool granted(struct heap *h, size_t size, struct entrance e) {
+  if (!entry_samples() || size >= SAMPLE_GRANT_MAX || sample_is_loader(entrance_ip(e)))
+    return false;
+  uint64_t ms = recording_ms();
+  return !snapshot_due(ms) && sample_grant(h, size, ms);
+}
+
+__attribute__((noinline)) void *entry_allocate(size_t size, size_t align,
+                                               enum ul_family family,
+                                               enum entry_zero zero, struct entrance e) {
   struct heap *h = UNLIKELY(size > PTRDIFF_MAX) ? NULL : entry_heap();
   if (UNLIKELY(!h)) {
     errno = ENOMEM;
     return NULL;
   }
+  if (align <= 16 && granted(h, size, e)) {
+    struct entry_quick q = entry_take(h, size, family, &book_of(h)->sample);
+    if (LIKELY(q.pool != NULL)) return entry_finish(h, q, size, zero);
+  }
   uint32_t site = entry_site_of(h, size, e);
   if (LIKELY(size <= UL_MEDIUM_MAX && align <= 16) &&
-      LIKELY(site && process_recording())) {
+      LIKELY(site && process_recording() && !sample_is_site(site))) {
     struct site_again known = {ledger_counter_known(h, site), site};
     if (LIKELY(known.counter)) return entry_allocate_known(h, size, family, zero, known);
   }
   return entry_allocate_at(h, size, align, family, zero, site);
 }
 
-/* The fast way when nothing is recorded. */
-static __attribute__((noinline)) void *allocate_only(struct heap *h, size_t size,
-                                                     enum entry_zero zero) {
-  struct spot s;
-  bool zeroed;
-  void *p = heap_take(h, class_of(size | !size), &s, &zeroed);
-  if (UNLIKELY(!p)) return allocate_elsewhere(size, 0, zero);
-  return zero == ZEROED && !zeroed ? memset(p, 0, size) : p;
+__attribute__((noinline)) void *entry_last_of_pool(struct heap *h, struct pool *p,
+                                                   hidden block, uint32_t inside) {
+  heap_pool_full(h, p);
+  heap_leave(h, inside);
+  return reveal(block);
 }
 
-void *entry_allocate(size_t size, size_t align, enum ul_family family,
-                     enum entry_zero zero, struct entrance e) {
-  struct heap *h = thread_state.heap;
-  if (!process_recording() && LIKELY(h && process_guard->alive) &&
-      LIKELY(size <= UL_MEDIUM_MAX && align <= 16))
-    return allocate_only(h, size, zero);
-  return allocate(size, align, family, zero, e);
-}
+/* ---- the fast way ---------------------------------------------------------------- */
+
 static __attribute__((noinline)) void *settle(struct heap *h, struct pool *p,
                                               hidden block, uint32_t inside,
                                               struct site_again again) {
@@ -121,7 +125,7 @@ INLINE void *allocate_again(struct heap *h, size_t size, enum ul_family family,
   uint32_t inside;
   if (UNLIKELY(!heap_try_enter(h, &inside)))
     return entry_allocate_at(h, size, 0, family, zero, again.site);
-  struct pool *p = h->used[class_of(size | !size)]; /* nobody else's, now */
+  struct pool *p = h->used[class_of(size)]; /* nobody else's, now; of no bytes none */
   if (UNLIKELY(!p || !p->entries)) {
     heap_leave(h, inside);
     return entry_allocate_at(h, size, 0, family, zero, again.site);
@@ -129,7 +133,7 @@ INLINE void *allocate_again(struct heap *h, size_t size, enum ul_family family,
   bool zeroed;
   void *block = heap_take_inside(p, &zeroed);
   ledger_enter_pool(h, p, block, size, again.site, again.counter, family, ms);
-  if (UNLIKELY(pool_is_full(p) || snapshot_due(ms) || snapshot_rises(h) ||
+  if (UNLIKELY(pool_is_full(p) || snapshot_due(ms) || snapshot_may_rise(h) ||
                ledger_is_heavy_in(again.counter)))
     block = settle(h, p, hide(block), inside, again);
   else
@@ -151,17 +155,17 @@ __attribute__((noinline)) void *entry_zeroed_again(struct heap *h, size_t size,
 /* ---- malloc and its kin --------------------------------------------------------- */
 
 EXPORT void *malloc(size_t size) {
-  return entry_allocate_small(size, UL_FAMILY_MALLOC, AS_IT_IS, HERE);
+  return entry_allocate_small(size, UL_FAMILY_MALLOC, AS_IT_IS, FRAME);
 }
 
-INLINE void *do_calloc(size_t n, size_t size, struct entrance e) {
+INLINE void *do_calloc(size_t n, size_t size, const uint64_t *frame) {
   size_t bytes;
   if (UNLIKELY(__builtin_mul_overflow(n, size, &bytes))) bytes = SIZE_MAX;
-  return entry_allocate_small(bytes, UL_FAMILY_MALLOC, ZEROED, e);
+  return entry_allocate_small(bytes, UL_FAMILY_MALLOC, ZEROED, frame);
 }
 
 EXPORT void *calloc(size_t n, size_t size) {
-  return do_calloc(n, size, HERE);
+  return do_calloc(n, size, FRAME);
 }
 static bool power_of_two(size_t n) {
   return n && !(n & (n - 1));
@@ -223,10 +227,10 @@ EXPORT void *pvalloc(size_t size) {
 
 /* glibc's own names for them, which some programs call to get at "the real malloc". */
 EXPORT void *__libc_malloc(size_t size) {
-  return entry_allocate_small(size, UL_FAMILY_MALLOC, AS_IT_IS, HERE);
+  return entry_allocate_small(size, UL_FAMILY_MALLOC, AS_IT_IS, FRAME);
 }
 EXPORT void *__libc_calloc(size_t n, size_t size) {
-  return do_calloc(n, size, HERE);
+  return do_calloc(n, size, FRAME);
 }
 EXPORT void *__libc_memalign(size_t align, size_t size) {
   return do_memalign(align, size, HERE);

@@ -84,40 +84,42 @@ static __attribute__((noinline)) void *new_slowly(size_t size, size_t align,
 }
 
 INLINE void *do_new(size_t size, size_t align, const void *nothrow, enum ul_family family,
-                    const char *name, struct entrance e) {
+                    const char *name, const uint64_t *frame) {
   if (UNLIKELY(entry_program_in_front()))
-    return runtime_new(name, size, align, nothrow, e);
-  void *p = align ? NULL : entry_allocate_small(size, family, AS_IT_IS, e);
-  return LIKELY(p) ? p : new_slowly(size, align, nothrow, family, name, e);
+    return runtime_new(name, size, align, nothrow, entry_entrance(frame));
+  void *p = align ? NULL : entry_allocate_small(size, family, AS_IT_IS, frame);
+  return LIKELY(p)
+             ? p
+             : new_slowly(size, align, nothrow, family, name, entry_entrance(frame));
 }
 
 EXPORT void *_Znwm(size_t n) {
-  return do_new(n, 0, NULL, UL_FAMILY_NEW, "_Znwm", HERE);
+  return do_new(n, 0, NULL, UL_FAMILY_NEW, "_Znwm", FRAME);
 }
 EXPORT void *_Znam(size_t n) {
-  return do_new(n, 0, NULL, UL_FAMILY_NEW_ARRAY, "_Znam", HERE);
+  return do_new(n, 0, NULL, UL_FAMILY_NEW_ARRAY, "_Znam", FRAME);
 }
 EXPORT void *_ZnwmSt11align_val_t(size_t n, size_t align) {
-  return do_new(n, align, NULL, UL_FAMILY_NEW, "_ZnwmSt11align_val_t", HERE);
+  return do_new(n, align, NULL, UL_FAMILY_NEW, "_ZnwmSt11align_val_t", FRAME);
 }
 EXPORT void *_ZnamSt11align_val_t(size_t n, size_t align) {
-  return do_new(n, align, NULL, UL_FAMILY_NEW_ARRAY, "_ZnamSt11align_val_t", HERE);
+  return do_new(n, align, NULL, UL_FAMILY_NEW_ARRAY, "_ZnamSt11align_val_t", FRAME);
 }
 EXPORT void *_ZnwmRKSt9nothrow_t(size_t n, const void *nothrow) {
-  return do_new(n, 0, nothrow, UL_FAMILY_NEW, "_ZnwmRKSt9nothrow_t", HERE);
+  return do_new(n, 0, nothrow, UL_FAMILY_NEW, "_ZnwmRKSt9nothrow_t", FRAME);
 }
 EXPORT void *_ZnamRKSt9nothrow_t(size_t n, const void *nothrow) {
-  return do_new(n, 0, nothrow, UL_FAMILY_NEW_ARRAY, "_ZnamRKSt9nothrow_t", HERE);
+  return do_new(n, 0, nothrow, UL_FAMILY_NEW_ARRAY, "_ZnamRKSt9nothrow_t", FRAME);
 }
 EXPORT void *_ZnwmSt11align_val_tRKSt9nothrow_t(size_t n, size_t align,
                                                 const void *nothrow) {
   return do_new(n, align, nothrow, UL_FAMILY_NEW, "_ZnwmSt11align_val_tRKSt9nothrow_t",
-                HERE);
+                FRAME);
 }
 EXPORT void *_ZnamSt11align_val_tRKSt9nothrow_t(size_t n, size_t align,
                                                 const void *nothrow) {
   return do_new(n, align, nothrow, UL_FAMILY_NEW_ARRAY,
-                "_ZnamSt11align_val_tRKSt9nothrow_t", HERE);
+                "_ZnamSt11align_val_tRKSt9nothrow_t", FRAME);
 }
 
 /* ---- delete --------------------------------------------------------------------- */

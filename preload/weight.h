@@ -42,13 +42,16 @@ static inline double weight_variance(double bytes, double period) {
 struct weight_bounds {
   double low, high;
 };
-/* Between which the true bytes lie with 95 %, of `bytes` estimated for blocks of
- * `block_bytes` each. */
+/* Between which the truth lies with 95 %; `variance` is that of the estimate, over it. */
+static inline struct weight_bounds weight_bounds(double estimate, double variance) {
+  const double z = 1.96;
+  double half = z * z * variance / 2;
+  double reach = __builtin_sqrt(half * (2 * estimate + half));
+  return (struct weight_bounds){estimate + half - reach, estimate + half + reach};
+}
+/* Of `bytes` estimated for blocks of `block_bytes` each. */
 static inline struct weight_bounds weight_interval(double bytes, double block_bytes,
                                                    double period) {
-  const double z = 1.96;
-  double half = z * z * weight_variance(block_bytes, period) / 2;
-  double reach = __builtin_sqrt(half * (2 * bytes + half));
-  return (struct weight_bounds){bytes + half - reach, bytes + half + reach};
+  return weight_bounds(bytes, weight_variance(block_bytes, period));
 }
 #endif

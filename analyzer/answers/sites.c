@@ -101,8 +101,9 @@ static void scale(uint64_t *n, double weight) {
   *n = (uint64_t)llround((double)*n * weight);
 }
 
-static void estimate_site(const struct recording *r, const struct estimate *live,
-                          struct site_sum *s) {
+/* Gives what a sampled block stands for. */
+static double estimate_site(const struct recording *r, const struct estimate *live,
+                            struct site_sum *s) {
   struct site_count *c = &s->count;
   struct ul_amount sampled = {c->allocations, c->allocated_bytes};
   struct ul_amount made = estimate_of(r, s->site, sampled);
@@ -114,17 +115,43 @@ static void estimate_site(const struct recording *r, const struct estimate *live
   if (s->blocks) scale(&s->slack, live->blocks / (double)s->blocks);
   s->blocks = (uint64_t)llround(live->blocks);
   s->bytes = (uint64_t)llround(live->bytes);
+  return weight;
+}
+
+/* Where there is no sample, one of the mean size would have told of as many as it stands
+ * for. No block is temporary that was not freed. */
+static void estimate_temporary(struct sites *s, double blocks, double variance,
+                               double period) {
+  const struct site_count *all = &s->total;
+  double mean =
+      (double)all->allocated_bytes / (double)(all->allocations | !all->allocations);
+  struct weight_bounds b =
+      weight_bounds(blocks, blocks > 0 ? variance / blocks : weight_of(mean, period) - 1);
+  double most = (double)all->frees;
+  s->total.temporary = (uint64_t)fmin(round(blocks), most);
+  s->temporary_low = (uint64_t)fmin(b.low, most);
+  s->temporary_high = (uint64_t)fmin(ceil(b.high), most);
 }
 
 /* Where samples are all that is known of the sites, they become what they stand for, and
- * the blocks without a stack are no site. What was summed up before stays exact. */
+ * the blocks without a stack are no site. What was summed up before stays exact, but
+ * whether they are temporary is not looked at. */
 static void estimate(const struct recording *r, const struct estimate *live,
                      struct sites *s) {
-  for (size_t i = UL_SITE_RESERVED; i < s->count; i++)
-    if (estimate_is_rest(r, (uint32_t)i))
-      s->sum[i] = (struct site_sum){.site = (uint32_t)i};
-    else
-      estimate_site(r, &live[i], &s->sum[i]);
+  double temporary = 0, variance = 0;
+  for (size_t i = UL_SITE_RESERVED; i < s->count; i++) {
+    struct site_sum *sum = &s->sum[i];
+    if (estimate_is_rest(r, (uint32_t)i)) {
+      *sum = (struct site_sum){.site = (uint32_t)i};
+      continue;
+    }
+    double found = (double)sum->count.temporary;
+    double weight = estimate_site(r, &live[i], sum);
+    if (sum->of_others) continue;
+    temporary += found * weight;
+    variance += found * weight * (weight - 1);
+  }
+  estimate_temporary(s, temporary, variance, (double)estimate_sample_bytes(r));
 }
 
 static void add_peak(const struct recording *r, struct sites *s) {
@@ -161,6 +188,7 @@ struct sites *sites_load(const struct recording *r) {
   blocks_each(r, add_block, &l);
   add_counters(r, s);
   add_peak(r, s); /* its rows are estimates already */
+  s->temporary_low = s->temporary_high = s->total.temporary;
   if (l.estimates) estimate(r, l.estimates, s);
   free(l.estimates);
   return s;

@@ -27,8 +27,10 @@ struct site_sum {
 struct sites {
   struct site_sum *sum; /* indexed by site */
   size_t count;
-  /* This process's, without what is of others. */
+  /* This process's, without what is of others. Of a sampled recording what is temporary
+   * is an estimate; else both bounds are what it is. */
   struct site_count total;
+  uint64_t temporary_low, temporary_high;
   uint64_t blocks, bytes; /* live in the ledger */
   uint64_t inherited_bytes;
   /* Sites whose counters and ledger disagree: none when the program was at rest. */

@@ -74,14 +74,18 @@ json_t *json_stack(const struct view_options *o, uint32_t site) {
   return stack;
 }
 
+json_t *json_bounds(uint64_t low, uint64_t high) {
+  json_t *bounds = json_array();
+  json_array_append_new(bounds, json_bytes(low));
+  json_array_append_new(bounds, json_bytes(high));
+  return bounds;
+}
+
 json_t *json_interval(const struct view_options *o, uint64_t bytes, uint64_t blocks) {
   if (!o->sample_bytes || !blocks) return NULL;
   struct weight_bounds b = weight_interval((double)bytes, (double)bytes / (double)blocks,
                                            (double)o->sample_bytes);
-  json_t *bounds = json_array();
-  json_array_append_new(bounds, json_bytes((uint64_t)b.low));
-  json_array_append_new(bounds, json_bytes((uint64_t)b.high));
-  return bounds;
+  return json_bounds((uint64_t)b.low, (uint64_t)b.high);
 }
 
 int json_finish(const struct view_options *o, json_t *root) {

@@ -13,6 +13,7 @@ json_t *json_seconds(uint64_t ms);
 struct frame;
 json_t *json_frame(const struct frame *);                        /* FRAME */
 json_t *json_stack(const struct view_options *o, uint32_t site); /* [FRAME] */
+json_t *json_bounds(uint64_t low, uint64_t high); /* [low, high] */
 /* [least, most] bytes, between which an estimate truly lies (text_interval); NULL: it is
  * none. */
 json_t *json_interval(const struct view_options *o, uint64_t bytes, uint64_t blocks);

@@ -114,7 +114,8 @@ static json_t *program_object(const struct recording *r) {
   return object;
 }
 
-static json_t *heap_object(const struct recording *r, const struct sites *s) {
+static json_t *heap_object(const struct recording *r, const struct sites *s,
+                           const struct view_options *o) {
   const struct ul_snapshot *peak = timeline_peak(r);
   json_t *object = json_object();
   json_put(object, "live_bytes", json_bytes(s->bytes));
@@ -128,6 +129,9 @@ static json_t *heap_object(const struct recording *r, const struct sites *s) {
   json_put(object, "allocations", json_bytes(s->total.allocations));
   json_put(object, "frees", json_bytes(s->total.frees));
   json_put(object, "temporary", json_bytes(s->total.temporary));
+  if (o->sample_bytes)
+    json_put(object, "temporary_interval",
+             json_bounds(s->temporary_low, s->temporary_high));
   return object;
 }
 
@@ -207,7 +211,7 @@ static int print_json(struct process *p, const struct view_options *o) {
   struct balance b = balance_of(r);
   json_t *root = json_object();
   json_put(root, "program", program_object(r));
-  json_put(root, "heap", heap_object(r, s));
+  json_put(root, "heap", heap_object(r, s, o));
   json_put(root, "sample_bytes", json_bytes(o->sample_bytes));
   json_put(root, "rss_bytes", json_bytes(b.rss_bytes));
   json_put(root, "findings", findings_array(p, o));
@@ -324,6 +328,9 @@ static void print_totals(const struct recording *r, const struct sites *s,
           text_count(s->total.allocations), text_size(o, s->total.allocated_bytes),
           text_count(s->total.frees), text_count(s->total.temporary),
           text_percent(s->total.temporary, s->total.allocations));
+  if (o->sample_bytes)
+    fprintf(o->out, "  temporary    an estimate: with 95 %% between %s and %s\n",
+            text_count(s->temporary_low), text_count(s->temporary_high));
   fprintf(o->out, "  live         %s of %s\n", text_plural(s->blocks, "block", "blocks"),
           text_size(o, s->bytes));
   print_confinement(r, o);

@@ -133,12 +133,11 @@ static void say_bare(struct ul_snapshot *s) {
   fallback(UL_FB_SNAPSHOT_BARE);
 }
 
-/* Without memory there are no rows. */
+/* Without memory there are no rows, and nobody has counted blocks. */
 static bool count(struct ul_snapshot *s) {
   if (rows_count(s)) return true;
   struct book_totals t = book_totals();
   s->live_bytes = t.live_bytes > 0 ? (uint64_t)t.live_bytes : 0;
-  s->live_blocks = t.live_blocks > 0 ? (uint64_t)t.live_blocks : 0;
   return false;
 }
 

@@ -47,6 +47,13 @@ static inline void snapshot_after_allocation(struct heap *h) {
 static inline bool snapshot_falls(struct heap *h, size_t bytes) {
   return book_live(book_of(h)) - (int64_t)bytes < snapshot_word(&book_of(h)->floor);
 }
+/* The same, perhaps a little too early or too late, by what was granted (sample.h). */
+static inline bool snapshot_may_rise(struct heap *h) {
+  return book_of(h)->live > snapshot_word(&book_of(h)->ceiling);
+}
+static inline bool snapshot_may_fall(struct heap *h, size_t bytes) {
+  return book_of(h)->live - (int64_t)bytes < snapshot_word(&book_of(h)->floor);
+}
 static inline void snapshot_before_free(struct heap *h, size_t bytes) {
   if (UNLIKELY(snapshot_falls(h, bytes))) peak_falling(h, bytes);
 }

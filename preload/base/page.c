@@ -8,7 +8,7 @@ struct process_guard *process_guard = &none;
 bool page_begin(void) {
   struct process_guard *page = os_map_wiped_in_children(sizeof *page);
   if (!page) return false;
-  page->alive = 1;
+  page->epoch = EPOCH_IDLE;
   process_guard = page;
   return true;
 }
@@ -18,26 +18,27 @@ bool page_begun(void) {
 }
 
 bool page_wiped(void) {
-  return !process_guard->alive && page_begun();
+  return process_epoch() == EPOCH_UNKNOWN && page_begun();
 }
 
 void page_renew(void) {
-  process_guard->alive = 1;
+  if (page_wiped()) process_guard->epoch = EPOCH_IDLE;
 }
 
 static uint32_t another(void) {
-  static uint32_t last;
+  static uint32_t last = EPOCH_IDLE;
   return __atomic_add_fetch(&last, 1, __ATOMIC_RELAXED);
 }
 
 void page_set_recording(bool on) {
   if (!page_begun()) return;
-  __atomic_store_n(&process_guard->epoch, on ? another() : 0, __ATOMIC_RELAXED);
+  __atomic_store_n(&process_guard->epoch, on ? another() : EPOCH_IDLE, __ATOMIC_RELAXED);
 }
 
 void page_next_epoch(void) {
   uint32_t now = process_epoch(), next = another();
-  while (now && !__atomic_compare_exchange_n(&process_guard->epoch, &now, next, true,
-                                             __ATOMIC_RELEASE, __ATOMIC_RELAXED))
+  while (now >= EPOCH_FIRST &&
+         !__atomic_compare_exchange_n(&process_guard->epoch, &now, next, true,
+                                      __ATOMIC_RELEASE, __ATOMIC_RELAXED))
     ;
 }

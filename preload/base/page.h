@@ -8,11 +8,15 @@
 #include <stdint.h>
 
 struct process_guard {
-  uint32_t alive; /* 0: this is a child that nobody has told us of */
-  uint32_t epoch; /* 0: nothing is recorded; else, allocations go to the ledger */
+  uint32_t epoch;
 };
-/* Hidden, as all that the fast way reads: or else its address is loaded first, for it might
- * be another object's. */
+enum {
+  EPOCH_UNKNOWN, /* this is a child that nobody has told us of, or there is no page yet */
+  EPOCH_IDLE,    /* nothing is recorded */
+  EPOCH_FIRST    /* this and all above: allocations go to the ledger */
+};
+/* Hidden, as all that the fast way reads: or else its address is loaded first, for it
+ * might be another object's. */
 extern struct process_guard *process_guard __attribute__((visibility("hidden")));
 
 /* No two epochs have the same number. What is remembered of stacks from one to the next
@@ -22,7 +26,7 @@ static inline uint32_t process_epoch(void) {
   return __atomic_load_n(&process_guard->epoch, __ATOMIC_RELAXED);
 }
 static inline bool process_recording(void) {
-  return process_epoch() != 0;
+  return process_epoch() >= EPOCH_FIRST;
 }
 
 /* Make the page; nothing is recorded yet. false: no memory, so nothing ever will be. */

@@ -21,6 +21,7 @@ enum busy {
 
 struct thread_state {
   struct heap *heap;  /* NULL until the thread first allocates or frees */
+  struct heap *quick; /* the same, while most blocks need no further look (sample.h) */
   unsigned busy;      /* enum busy, all that hold */
   unsigned locks;     /* of ours held by this thread (lock.h) */
   unsigned in_arena;  /* it holds the arena lock, or is about to (arena.h) */
@@ -40,6 +41,7 @@ static inline struct busy_before busy_enter(enum busy why) {
   struct busy_before before = {.busy = thread_state.busy};
   os_hold_signals(&before.signals);
   thread_state.busy = before.busy | why;
+  thread_state.quick = NULL;
   return before;
 }
 static inline void busy_leave(struct busy_before before) {

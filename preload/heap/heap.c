@@ -440,7 +440,7 @@ void heap_fork_child(void) {
   next_candidate = NULL;
   /* Of a raw fork, in the middle of a takeover: the heap may be in any state. */
   struct heap *mine = thread_state.heap;
-  if (mine && mine->taken) mine = thread_state.heap = NULL;
+  if (mine && mine->taken) mine = thread_state.heap = thread_state.quick = NULL;
   for (struct heap *h = heaps; h; h = h->next) {
     if (h == mine || h->quarantined) continue;
     atomic_store(&h->quarantined, true);

@@ -10,38 +10,53 @@
 
 #define RECENT_BLOCKS 4
 
-/* live_bytes, live_blocks, usable_bytes: what this heap's owners allocated minus what
- * they freed, of anybody's; may be negative; only the sum over all heaps has a meaning.
- * Written by the owner, by one instruction each, and read by whoever takes a snapshot. */
+/* What a heap of a sampled recording needs for most of its blocks (sample.h). What was
+ * granted is a number of bytes that may be allocated, or freed, without a further look:
+ * below SAMPLE_GRANT_MAX. Who is found below 0 was outrun by a signal handler. */
+#define SAMPLE_GRANT_MAX (16 << 10)
+struct sample {
+  int64_t left, left_to_free; /* of what was granted */
+  uint64_t word;              /* of a block without a stack: site and birth */
+  struct ul_counter *counter; /* of that site */
+  uint32_t epoch;             /* in which all this holds (page.h) */
+  uint32_t slow;              /* allocations to come that are looked at one by one */
+  int64_t beyond;             /* bytes to the next point, behind what is left */
+  uint64_t random;            /* state */
+};
+
+/* What this heap's owners allocated minus what they freed, of anybody's; may be negative;
+ * only the sum over all heaps has a meaning. Written by the owner, by one instruction
+ * each, and read by whoever takes a snapshot. */
 struct book {
   struct heap heap;
-  int64_t live_bytes, live_blocks; /* requested bytes */
-  int64_t usable_bytes;            /* of the blocks that lie in pools */
-  _Atomic int64_t ceiling, floor;  /* of live_bytes: who leaves them reports ... */
-  _Atomic int64_t reported;        /* ... so much so far (peak.c) */
-  struct ul_counter **chunks;      /* [site / UL_CHUNK_SITES]: its counters here */
+  struct sample sample;
+  int64_t live;                   /* requested bytes, see book_live() */
+  int64_t usable_bytes;           /* of the blocks that lie in pools */
+  _Atomic int64_t ceiling, floor; /* of live bytes: who leaves them reports ... */
+  _Atomic int64_t reported;       /* ... so much so far (peak.c) */
+  struct ul_counter **chunks;     /* [site / UL_CHUNK_SITES]: its counters here */
   uint32_t chunks_size;
   uint32_t recent_next;
   void *recent[RECENT_BLOCKS]; /* the last blocks allocated: temporary if freed now */
-  struct sample {
-    uint64_t left;            /* bytes to the next point; 0: none was drawn yet */
-    uint64_t random;          /* state */
-  } sample;                   /* sample.h */
-  struct walks walks;         /* its owner's last ones */
-  uint32_t index;             /* in UL_HEAPS */
+  struct walks walks;          /* its owner's last ones */
+  uint32_t index;              /* in UL_HEAPS */
 };
 
 static inline struct book *book_of(struct heap *h) {
   return (struct book *)h;
 }
 
+/* Requested bytes. What was granted is in `live` as if it were used up, so that who uses
+ * it has one number to write. */
 static inline int64_t book_live(const struct book *b) {
-  return __atomic_load_n(&b->live_bytes, __ATOMIC_RELAXED);
+  return __atomic_load_n(&b->live, __ATOMIC_RELAXED) -
+         __atomic_load_n(&b->sample.left, __ATOMIC_RELAXED) +
+         __atomic_load_n(&b->sample.left_to_free, __ATOMIC_RELAXED);
 }
 
 /* Sums over all heaps; exact when no other thread is allocating. */
 struct book_totals {
-  int64_t live_bytes, live_blocks, usable_bytes;
+  int64_t live_bytes, usable_bytes;
   uint64_t tail_bytes;
   unsigned heaps;
 };

@@ -16,8 +16,7 @@ struct book_totals book_totals(void) {
   struct book_totals t = {0};
   for (struct heap *h = heap_first(); h; h = h->next) {
     const struct book *b = book_of(h);
-    t.live_bytes += __atomic_load_n(&b->live_bytes, __ATOMIC_RELAXED);
-    t.live_blocks += __atomic_load_n(&b->live_blocks, __ATOMIC_RELAXED);
+    t.live_bytes += book_live(b);
     t.usable_bytes += __atomic_load_n(&b->usable_bytes, __ATOMIC_RELAXED);
     t.tail_bytes += h->tail_bytes;
     t.heaps++;
@@ -159,11 +158,14 @@ void ledger_count_wide_in(struct heap *h, struct ul_counter *c, uint32_t site,
 
 void ledger_count_wide_out(struct heap *h, struct ul_counter *c,
                            const struct ledger_line *was, bool temporary) {
+  uint32_t site = ul_entry_site(was->entry);
   ledger_count_out(h, c, was, temporary);
   struct ul_carry more = {.freed_bytes = high_of(was->requested)};
-  if (UNLIKELY(more.freed_bytes))
-    carry(book_of(h)->index, ul_entry_site(was->entry), &more);
-  ledger_count_life(h, c, was->entry, temporary);
+  if (UNLIKELY(more.freed_bytes)) carry(book_of(h)->index, site, &more);
+  if (!sample_is_site(site))
+    ledger_count_life(h, c, was->entry, temporary);
+  else if (UNLIKELY(ledger_is_heavy_out(c)))
+    ledger_relieve(h, site, c);
 }
 
 void ledger_carry_life(struct heap *h, struct ul_counter *c, uint64_t entry,
@@ -255,7 +257,7 @@ void ledger_renew(struct heap *h, const struct ledger_line *was, hidden old,
                   struct spot s, hidden block, size_t requested, uint32_t site,
                   enum ul_family family, uint64_t ms) {
   bool temporary = ledger_forget_recent(h, reveal(old));
-  uint64_t *slot = ledger_begin_life(h, s, reveal(block));
+  uint64_t *slot = ledger_begin_life(h, s, reveal(block), site);
   struct ul_counter *c = ledger_counter(h, site);
   ledger_write(s, slot, requested, site, family, ms);
   ledger_count_wide_out(h, ledger_counter(h, ul_entry_site(was->entry)), was, temporary);

@@ -12,6 +12,7 @@
 #include "format.h"
 #include "heap/heap.h"
 #include "ledger/book.h"
+#include "ledger/sample.h"
 #include "recording/recording.h"
 
 /* Record a block just allocated. site is not UL_SITE_NONE. ms: since the start. */

@@ -45,8 +45,7 @@ static inline void ledger_count_in(struct heap *h, struct ul_counter *c, size_t 
   struct book *b = book_of(h);
   c->allocations++;
   c->allocated_bytes += (uint32_t)requested & LEDGER_LOW;
-  b->live_bytes += (int64_t)requested;
-  b->live_blocks++;
+  b->live += (int64_t)requested;
   b->usable_bytes += (int64_t)usable;
 }
 
@@ -78,8 +77,7 @@ static inline void ledger_count_out(struct heap *h, struct ul_counter *c,
   c->frees++;
   c->freed_bytes += (uint32_t)was->requested & LEDGER_LOW;
   c->temporary += temporary;
-  b->live_bytes -= (int64_t)was->requested;
-  b->live_blocks--;
+  b->live -= (int64_t)was->requested;
   b->usable_bytes -= (int64_t)was->usable;
 }
 
@@ -108,9 +106,10 @@ static inline uint64_t *ledger_slot(struct spot s, const void *block) {
 
 /* The block's address is done with before anything is called. NULL: there is no room for
  * an entry. */
-static inline uint64_t *ledger_begin_life(struct heap *h, struct spot s, void *block) {
+static inline uint64_t *ledger_begin_life(struct heap *h, struct spot s, void *block,
+                                          uint32_t site) {
   uint64_t *slot = ledger_slot(s, block);
-  if (LIKELY(slot)) ledger_remember_recent(h, block);
+  if (LIKELY(slot)) ledger_remember_recent(h, sample_is_site(site) ? NULL : block);
   return slot;
 }
 
@@ -142,7 +141,7 @@ static inline void ledger_end_life(uint64_t *slot) {
 static inline void ledger_enter(struct heap *h, struct spot s, hidden block,
                                 size_t requested, uint32_t site, enum ul_family family,
                                 uint64_t ms) {
-  uint64_t *slot = ledger_begin_life(h, s, reveal(block));
+  uint64_t *slot = ledger_begin_life(h, s, reveal(block), site);
   if (UNLIKELY(!slot)) return;
   struct ul_counter *c = ledger_counter(h, site);
   ledger_write(s, slot, requested, site, family, ms);
@@ -159,6 +158,27 @@ static inline void ledger_enter_pool(struct heap *h, struct pool *p, void *block
   p->entries[pool_index(p, block)] = ul_entry(site, ul_birth(ms), slack, family);
   ledger_remember_recent(h, block);
   ledger_count_in(h, c, requested, p->size);
+}
+
+/* The same without a stack (sample.h). */
+static inline void ledger_enter_quickly(struct sample *s, struct heap *h, struct pool *p,
+                                        void *block, size_t requested,
+                                        enum ul_family family) {
+  uint64_t high = (uint64_t)family << 13 | (p->size - (uint32_t)requested);
+  p->entries[pool_index(p, block)] = s->word | high << 48;
+  s->left -= (int64_t)requested;
+  s->counter->allocations++;
+  s->counter->allocated_bytes += (uint32_t)requested;
+  book_of(h)->usable_bytes += p->size;
+}
+static inline void ledger_clear_quickly(struct sample *s, struct heap *h,
+                                        const struct pool *p, uint64_t *entry,
+                                        uint32_t requested) {
+  ledger_end_life(entry);
+  s->left_to_free -= requested;
+  s->counter->frees++;
+  s->counter->freed_bytes += requested;
+  book_of(h)->usable_bytes -= p->size;
 }
 
 static inline struct ledger_line ledger_line(struct spot s, const void *block) {

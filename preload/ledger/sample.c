@@ -1,6 +1,13 @@
 #include "ledger/sample.h"
 
 #include "base/os.h"
+#include "base/thread.h"
+#include "ledger/ledger.h"
+#include "recording/recording.h"
+
+#include <string.h>
+
+enum { GRANTS = 32 }; /* from one point to the next, at least, on average */
 
 uint64_t sample_bytes;
 uint32_t sample_site;
@@ -52,14 +59,104 @@ uint64_t sample_distance(uint64_t *random, uint64_t bytes) {
   return 1 + (uint64_t)(exponential(random) * (double)bytes);
 }
 
-bool sample_reached(struct book *b, size_t size) {
-  struct sample *s = &b->sample;
-  size |= !size;
-  if (!s->random) { /* the heap's first */
-    s->random = first_seed + (uint64_t)b->index * UINT64_C(0xd1342543de82ef95) + 1;
-    s->left = sample_distance(&s->random, sample_bytes);
+/* ---- the countdown -------------------------------------------------------------- */
+
+/* What was granted counts as gone once it is taken back, and only the owner changes it;
+ * by one instruction each, for a handler may come in between. */
+static void set_left(struct book *b, int64_t bytes) {
+  int64_t more = bytes - b->sample.left;
+  b->live += more;
+  b->sample.left += more;
+  b->sample.beyond -= more;
+}
+
+static void set_left_to_free(struct book *b, int64_t bytes) {
+  int64_t more = bytes - b->sample.left_to_free;
+  b->live -= more;
+  b->sample.left_to_free += more;
+}
+
+/* Bytes that pass before the next point: it lies on the one behind them. */
+static int64_t draw(struct sample *s) {
+  return (int64_t)sample_distance(&s->random, sample_bytes) - 1;
+}
+
+bool sample_passes(struct heap *h, size_t size) {
+  struct sample *s = &book_of(h)->sample;
+  int64_t bytes = (int64_t)(size | !size);
+  if (UNLIKELY(!s->random)) { /* the heap's first */
+    s->random =
+        first_seed + (uint64_t)book_of(h)->index * UINT64_C(0xd1342543de82ef95) + 1;
+    s->beyond = draw(s);
   }
-  bool reached = s->left <= size;
-  s->left = reached ? sample_distance(&s->random, sample_bytes) : s->left - size;
-  return reached;
+  if (s->slow) s->slow--;
+  s->beyond -= bytes;
+  if (s->beyond < 0) set_left(book_of(h), 0); /* of what is there now, none was granted */
+  if (LIKELY(s->beyond >= 0)) return true;
+  s->beyond = draw(s);
+  s->slow = RECENT_BLOCKS - 1;
+  return false;
+}
+
+/* ---- what is granted ------------------------------------------------------------ */
+
+static int64_t least(int64_t a, int64_t b) {
+  return a < b ? a : b;
+}
+
+/* From one to the other, but no more than is granted at once. */
+static int64_t room(int64_t low, int64_t high) {
+  if (high <= low) return 0;
+  uint64_t bytes = (uint64_t)high - (uint64_t)low;
+  int64_t most = least(SAMPLE_GRANT_MAX, (int64_t)(sample_bytes / GRANTS));
+  return bytes < (uint64_t)most ? (int64_t)bytes : most;
+}
+
+/* A sampled block is temporary if it is freed while it is among the last few that were
+ * allocated. These are looked at one by one until no sampled one can be among them. */
+static int64_t to_allocate(struct book *b) {
+  struct sample *s = &b->sample;
+  if (s->slow || !s->random) return 0;
+  memset(b->recent, 0, sizeof b->recent);
+  return least(room(0, s->left + s->beyond), room(book_live(b), b->ceiling));
+}
+
+static struct ul_counter *light_counter(struct heap *h) {
+  struct ul_counter *c = ledger_counter(h, sample_site);
+  if (UNLIKELY(ledger_is_heavy_in(c) || ledger_is_heavy_out(c)))
+    ledger_relieve(h, sample_site, c);
+  return c;
+}
+
+/* What was granted in another epoch is taken back. false: recording was stopped just now.
+ */
+static bool renew(struct heap *h) {
+  struct book *b = book_of(h);
+  uint32_t epoch = process_epoch();
+  if (UNLIKELY(epoch < EPOCH_FIRST)) return false;
+  if (b->sample.epoch != epoch) {
+    set_left(b, 0);
+    set_left_to_free(b, 0);
+  }
+  b->sample.counter = light_counter(h);
+  b->sample.epoch = epoch;
+  return true;
+}
+
+bool sample_grant(struct heap *h, size_t size, uint64_t ms) {
+  struct book *b = book_of(h);
+  if (!renew(h)) return false;
+  b->sample.word = ul_entry(sample_site, ul_birth(ms), 0, 0);
+  atomic_signal_fence(memory_order_seq_cst); /* a handler may use what it finds granted */
+  set_left(b, to_allocate(b));
+  thread_state.quick = h;
+  return sample_granted(b->sample.left, size);
+}
+
+bool sample_grant_to_free(struct heap *h, size_t size) {
+  struct book *b = book_of(h);
+  if (!renew(h)) return false;
+  atomic_signal_fence(memory_order_seq_cst);
+  set_left_to_free(b, room(b->floor, book_live(b)));
+  return sample_granted(b->sample.left_to_free, size);
 }

@@ -1,14 +1,26 @@
 /* sample.h - which allocations have their stack looked up: all, or those on which a point
  * of a random process lies (weight.h). Each heap counts down the bytes to its next point;
- * what is left after a block is as random as any distance is, so a new one is drawn. */
+ * what is left after a block is as random as any distance is, so a new one is drawn.
+ *
+ * Nearly all blocks have no stack, so malloc and free do for them what is needed to know
+ * each of them, and no more (entry.h): the entry is a word that is at hand, with the
+ * block's slack and family; of the counters only numbers and bytes are kept, no lifetime;
+ * and one comparison says that nothing else is due. For that a heap is granted so many
+ * bytes that while they last it meets no point, nor does what lives reach the bounds of
+ * its window (peak.h), nor can a counter get heavy. The clock is read at the next grant,
+ * for births and timed snapshots; so both may be late or early by as many bytes of the
+ * thread's own allocations as are granted at once: SAMPLE_GRANT_MAX, or less
+ * where points lie close together. */
 #ifndef ULLAGE_SAMPLE_H
 #define ULLAGE_SAMPLE_H
 
 #include "base/page.h"
 #include "ledger/book.h"
 
-extern uint64_t sample_bytes; /* from one point to the next, on average; 0: all stacks */
-extern uint32_t sample_site;  /* of blocks without a stack */
+/* From one point to the next, on average; 0: all stacks. */
+extern uint64_t sample_bytes __attribute__((visibility("hidden")));
+/* Of blocks without a stack; 0: there are none. */
+extern uint32_t sample_site __attribute__((visibility("hidden")));
 
 /* `seed` 0: nobody can know it. Before there are other threads. */
 void sample_begin(uint64_t bytes, uint64_t seed, uint32_t site);
@@ -17,20 +29,29 @@ void sample_renew(uint32_t site);
 /* Where the dynamic loader lies: its blocks have no stack, but a site, for the scan has
  * to know them (mark.c). */
 void sample_set_loader(uint64_t start, uint64_t end);
-extern uint64_t sample_loader_start, sample_loader_bytes;
+extern uint64_t sample_loader_start __attribute__((visibility("hidden"))),
+    sample_loader_bytes __attribute__((visibility("hidden")));
 static inline bool sample_is_loader(uint64_t ip) {
   return ip - sample_loader_start < sample_loader_bytes;
+}
+/* Is it that of blocks without a stack? Of these no lifetimes are counted. */
+static inline bool sample_is_site(uint32_t site) {
+  return site == sample_site;
 }
 
 /* A distance, at least 1, exponential with mean `bytes`; moves the random state on. */
 uint64_t sample_distance(uint64_t *random, uint64_t bytes);
 
-bool sample_reached(struct book *b, size_t size);
 /* No point lies on an allocation of `size` bytes by h's thread: it has no stack. */
-static inline bool sample_passes(struct heap *h, size_t size) {
-  struct book *b = book_of(h);
-  if (UNLIKELY(b->sample.left <= size)) return !sample_reached(b, size);
-  b->sample.left -= size | !size;
-  return true;
+bool sample_passes(struct heap *h, size_t size);
+
+/* Grant the calling thread's heap what it may allocate from now on, at `ms`, or free,
+ * without a further look; true: that includes a block of `size` bytes. */
+bool sample_grant(struct heap *h, size_t size, uint64_t ms);
+bool sample_grant_to_free(struct heap *h, size_t size);
+
+/* Was so much granted? */
+static inline bool sample_granted(int64_t left, size_t bytes) {
+  return (uint64_t)left - bytes < SAMPLE_GRANT_MAX;
 }
 #endif

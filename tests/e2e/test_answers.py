@@ -177,10 +177,12 @@ def test_waste_before_the_end_is_remembered(recorder):
 
 
 @pytest.mark.short
+@pytest.mark.parametrize("sample", [0, 65536])
 @pytest.mark.parametrize("mode", ["spike", "never", "churn", "large", "across", "many", "crowd"])
-def test_peak(recorder, mode):
+def test_peak(recorder, mode, sample):
     """Without the clock's help."""
-    result = recorder.run(program("peak"), mode, env={"ULLAGE_SNAPSHOT_MS": "3600000"})
+    result = recorder.run(program("peak"), mode, env={"ULLAGE_SNAPSHOT_MS": "3600000",
+                                                      "ULLAGE_SAMPLE": str(sample)})
     _, peak, _, live = result.text().split()
     peak, live = int(peak), int(live)
     heap = recorder.answer("report")["heap"]

@@ -71,6 +71,27 @@ def test_what_is_counted_stays_exact(tmp_path):
         assert abs(a[verdict]["blocks"] - b[verdict]["blocks"]) <= 1, (a, b)
 
 
+def test_how_many_were_temporary_is_an_estimate(tmp_path):
+    """Only of sampled blocks it is known, and of these exactly."""
+    file, text = tmp_path / "r.ull", "an estimate: with 95 % between"
+    recorded(file, program("peak"), "churn", sample=4096)
+    report = answer(file, "report", "--all")
+    low, high = report["heap"]["temporary_interval"]
+    print(f"temporary: {report['heap']['temporary']}, between {low} and {high}")
+    assert 80_000 < low <= report["heap"]["temporary"] <= high <= report["heap"]["frees"]
+    assert report["heap"]["frees"] < 100_100 < 1.2 * high
+    site, = [s for s in report["sites"] if s["stack"][0]["function"] == "churn"]
+    assert site["temporary"] == site["allocations"] == site["frees"]
+    assert text in execute([ULLAGE, "report", file]).text()
+    recorded(file, program("peak"), "never", sample=1 << 30)
+    heap = answer(file, "report")["heap"]
+    assert heap["temporary"] == 0 and heap["temporary_interval"][0] == 0
+    assert heap["temporary_interval"][1] == heap["frees"]  # nothing is known
+    execute([ULLAGE, "run", "-q", "-o", file, "--", program("peak"), "never"])
+    assert "temporary_interval" not in answer(file, "report")["heap"]
+    assert text not in execute([ULLAGE, "report", file]).text()
+
+
 @pytest.mark.parametrize("argv", [("threads", "cross", "20000"), ("threads", "fork", "10"),
                                   ("micro", "mstress", "20"), ("micro", "coroutines", "5")])
 def test_the_program_is_the_same(recorder, argv):

@@ -1,5 +1,6 @@
 /* test_sample.c - sampling: the countdown as it runs in the preload, and what is made of
  * its samples (weight.h). All seeds are given, so each run is the same. */
+#include "ledger/ledger.h"
 #include "ledger/sample.h"
 #include "weight.h"
 
@@ -9,8 +10,37 @@
 
 #include <cmocka.h>
 #include <math.h>
+#include <string.h>
 
 enum { RUNS = 1000, MEAN = 1 << 16 };
+
+/* ---- what is above, and beside ---------------------------------------------------- */
+
+static struct process_guard page = {.epoch = EPOCH_FIRST};
+struct process_guard *process_guard = &page;
+uint64_t recording_start_ms;
+static struct ul_counter counter;
+static unsigned relieved;
+struct ul_counter *ledger_counter_slow(struct heap *h, uint32_t site) {
+  (void)h, (void)site;
+  return &counter;
+}
+void ledger_relieve(struct heap *h, uint32_t site, struct ul_counter *c) {
+  (void)h, (void)site;
+  memset(c, 0, sizeof *c);
+  relieved++;
+}
+
+/* ---- what malloc does (entry.h) --------------------------------------------------- */
+
+static bool passes(struct book *b, size_t bytes) {
+  if (!sample_granted(b->sample.left, bytes) && !sample_grant(&b->heap, bytes, 5))
+    return sample_passes(&b->heap, bytes);
+  b->sample.left -= (int64_t)bytes;
+  return true;
+}
+
+/* ---- estimates -------------------------------------------------------------------- */
 
 /* Blocks of one call site; between them lie those of others. */
 struct work {
@@ -22,16 +52,16 @@ struct estimate {
 };
 
 static struct estimate run(const struct work *w, uint64_t seed) {
-  struct book b = {.index = 0};
+  struct book b = {.ceiling = INT64_MAX, .floor = INT64_MIN};
   struct estimate e = {0, 0};
   double weight = weight_of((double)w->bytes, MEAN);
   sample_begin(MEAN, seed, 6);
   for (size_t i = 0; i < w->blocks; i++) {
-    if (!sample_passes(&b.heap, w->bytes)) {
+    if (!passes(&b, w->bytes)) {
       e.blocks += weight;
       e.bytes += weight * (double)w->bytes;
     }
-    if (w->others) sample_passes(&b.heap, w->others);
+    if (w->others) passes(&b, w->others);
   }
   return e;
 }
@@ -67,6 +97,68 @@ static void the_truth_is_in_the_interval(void **state) {
   }
 }
 
+/* ---- grants ----------------------------------------------------------------------- */
+
+static void a_grant_ends_at_the_bounds(void **state) {
+  (void)state;
+  struct book b = {.ceiling = 1 << 16, .floor = -(1 << 16)};
+  uint64_t random = 7, granted = 0;
+  int64_t live = 0;
+  sample_begin(MEAN, 3, 6);
+  for (int i = 0; i < 1000000; i++) {
+    sample_distance(&random, MEAN);
+    int64_t bytes = (int64_t)(1 + (random >> 40) % 2000);
+    bool allocates = random >> 63, quickly = true;
+    if (allocates && !sample_granted(b.sample.left, (size_t)bytes))
+      quickly = sample_grant(&b.heap, (size_t)bytes, 5);
+    if (!allocates && !sample_granted(b.sample.left_to_free, (size_t)bytes))
+      quickly = sample_grant_to_free(&b.heap, (size_t)bytes);
+    if (!quickly && allocates) sample_passes(&b.heap, (size_t)bytes);
+    if (!quickly)
+      b.live += allocates ? bytes : -bytes;
+    else
+      *(allocates ? &b.sample.left : &b.sample.left_to_free) -= bytes;
+    live += allocates ? bytes : -bytes;
+    granted += quickly;
+    assert_int_equal(book_live(&b), live);
+    if (quickly) assert_true(live <= b.ceiling && live >= b.floor);
+    if (live > b.ceiling || live < b.floor) { /* peak.c */
+      b.ceiling = live + (1 << 16);
+      b.floor = live - (1 << 16);
+    }
+  }
+  assert_true(granted > 900000);
+}
+
+static void none_is_granted_when_nothing_is_recorded(void **state) {
+  (void)state;
+  struct book b = {.ceiling = INT64_MAX, .floor = INT64_MIN};
+  sample_begin(MEAN, 3, 6);
+  page.epoch = EPOCH_IDLE;
+  passes(&b, 100);
+  assert_false(sample_grant(&b.heap, 100, 5));
+  page.epoch = EPOCH_FIRST;
+  passes(&b, 100);
+  assert_true(sample_grant(&b.heap, 1, 5));
+  assert_int_equal(b.sample.epoch, EPOCH_FIRST);
+}
+
+static void heavy_counters_are_relieved(void **state) {
+  (void)state;
+  struct book b = {.ceiling = INT64_MAX, .floor = INT64_MIN};
+  sample_begin(MEAN, 3, 6);
+  uint32_t *const numbers[] = {&counter.allocations, &counter.allocated_bytes,
+                               &counter.frees, &counter.freed_bytes};
+  for (unsigned i = 0; i < 4; i++) {
+    *numbers[i] = 1u << UL_CARRY_BITS;
+    relieved = 0;
+    sample_grant_to_free(&b.heap, 1);
+    assert_int_equal(relieved, 1);
+  }
+}
+
+/* ---- the parts -------------------------------------------------------------------- */
+
 static void no_distance_is_forgotten(void **state) {
   (void)state;
   uint64_t random = 42;
@@ -92,6 +184,9 @@ static void weights_are_those_of_libm(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(the_truth_is_in_the_interval),
+      cmocka_unit_test(a_grant_ends_at_the_bounds),
+      cmocka_unit_test(none_is_granted_when_nothing_is_recorded),
+      cmocka_unit_test(heavy_counters_are_relieved),
       cmocka_unit_test(no_distance_is_forgotten),
       cmocka_unit_test(weights_are_those_of_libm),
   };
