@@ -139,6 +139,10 @@ void fingerprints_free(struct fingerprints *f) {
   free(f);
 }
 
+enum ul_family fingerprint_family(const struct fingerprints *f, uint32_t site) {
+  return f->families[site];
+}
+
 struct fingerprint fingerprint_of_site(struct fingerprints *f, uint32_t site) {
   const struct frame *frames;
   size_t n = frame_stack(f->symbols, site, &frames);

@@ -37,6 +37,8 @@ void fingerprints_free(struct fingerprints *);
 
 /* Of a site, as it is in the ledger; of one without a stack, what stands for it. */
 struct fingerprint fingerprint_of_site(struct fingerprints *, uint32_t site);
+/* Of its blocks, those that live; 0: none does. */
+enum ul_family fingerprint_family(const struct fingerprints *, uint32_t site);
 /* From the function to change outwards, through callers that all its stacks have. */
 struct fingerprint fingerprint_of_finding(struct fingerprints *, const struct findings *,
                                           const struct finding *);

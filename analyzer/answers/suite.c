@@ -60,6 +60,7 @@ static struct suite_stack keep_stack(struct suite *s, struct symbols *symbols,
     struct frame *f = &kept[stack.count++];
     *f = frames[i];
     f->function = keep(s, f->function);
+    f->linkage = keep(s, frame_symbol(symbols, f));
     f->file = keep(s, f->file);
     f->module = keep(s, f->module);
   }
@@ -172,6 +173,16 @@ static bool names(struct judging *j) {
   return j->prints;
 }
 
+static void suppress(struct judging *j, struct suite_finding *f, uint32_t site,
+                     enum ul_verdict verdict) {
+  struct suppressible what = {
+      .freed = f->kind == SUITE_BAD_FREE, .verdict = verdict, .family = f->family};
+  what.symbols = j->symbols;
+  what.count = frame_stack(j->symbols, site, &what.frames);
+  f->accepted = suppressions_match(j->suite->rules.suppressions, &what, f->of);
+  if (f->accepted) f->state = SUITE_SUPPRESSED;
+}
+
 static bool add_lost(struct judging *j, const struct ul_leak *leak,
                      enum suite_kind kind) {
   if (!names(j)) return false;
@@ -182,6 +193,7 @@ static bool add_lost(struct judging *j, const struct ul_leak *leak,
       .of = {leak->blocks, leak->bytes},
       .exact = print.exact,
       .loose = print.loose,
+      .family = fingerprint_family(j->prints, leak->site),
       .at = keep_stack(j->suite, j->symbols, leak->site),
   };
   if (kind == SUITE_DEFINITE) {
@@ -189,6 +201,7 @@ static bool add_lost(struct judging *j, const struct ul_leak *leak,
     f.of.blocks += f.dragged.blocks;
     f.of.bytes += f.dragged.bytes;
   }
+  suppress(j, &f, leak->site, leak->verdict);
   add_finding(j->suite, &f);
   return true;
 }
@@ -235,6 +248,7 @@ static bool add_misuse(struct judging *j, enum ul_misuse_kind misuse,
       .at = keep_stack(j->suite, j->symbols, place->site),
       .allocated = keep_stack(j->suite, j->symbols, place->allocated),
   };
+  suppress(j, &f, place->site, UL_NO_VERDICT);
   add_finding(j->suite, &f);
   return true;
 }

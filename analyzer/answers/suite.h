@@ -14,6 +14,7 @@
 
 #include "answers/answers.h"
 #include "answers/fingerprint.h"
+#include "answers/suppressions.h"
 #include "names/frame.h"
 #include "read/recording.h"
 
@@ -37,10 +38,11 @@ struct suite_rules {
   unsigned fail_on;         /* bit 1 << enum suite_kind for each that fails */
   struct ul_amount least;   /* what is lost at one stack counts from so much on ... */
   struct ul_amount allowed; /* ... and fails only if all together is more than this */
+  struct suppressions *suppressions; /* count what they match */
 };
 
 struct suite_stack {
-  const struct frame *frames; /* innermost first */
+  const struct frame *frames; /* innermost first; `linkage` is frame_symbol() */
   size_t count;               /* 0: there is none */
   size_t guilty;              /* frame_guilty() */
 };
@@ -59,6 +61,8 @@ struct suite_finding {
   struct suite_stack at;               /* where it was allocated, or freed wrongly */
   struct suite_stack allocated, freed; /* of a bad free: where the block was, before */
   uint64_t exact, loose;               /* fingerprint.h; of a bad free of both stacks */
+  enum ul_family family;               /* of what is lost; 0: not known */
+  const struct suppression *accepted;  /* by which it is suppressed; NULL: by none */
 };
 
 enum suite_standing {

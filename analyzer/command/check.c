@@ -57,6 +57,8 @@ enum {
   OPTION_ALLOW_BYTES,
   OPTION_ALLOW_BLOCKS,
   OPTION_KEEP_GOING,
+  OPTION_SUPPRESSIONS,
+  OPTION_GEN_SUPPRESSIONS,
   OPTION_FORMAT,
   OPTION_SOURCE_ROOT,
   OPTION_SYSROOT,
@@ -74,6 +76,8 @@ static const struct option options[] = {
     {"allow-bytes", required_argument, NULL, OPTION_ALLOW_BYTES},
     {"allow-blocks", required_argument, NULL, OPTION_ALLOW_BLOCKS},
     {"keep-going", no_argument, NULL, OPTION_KEEP_GOING},
+    {"suppressions", required_argument, NULL, OPTION_SUPPRESSIONS},
+    {"gen-suppressions", required_argument, NULL, OPTION_GEN_SUPPRESSIONS},
     {"format", required_argument, NULL, OPTION_FORMAT},
     {"source-root", required_argument, NULL, OPTION_SOURCE_ROOT},
     {"sysroot", required_argument, NULL, OPTION_SYSROOT},
@@ -115,18 +119,36 @@ static int parse_allowed(struct check *c, const char *option, uint64_t *amount) 
   return parse_amount(option, amount);
 }
 
-static int parse_format(struct check *c, const char *format) {
-  const struct suite_format *f = suite_formats;
+static int say_bad_format(const char *option, const struct suite_format *f,
+                          const char *format) {
+  char names[256] = "";
+  for (; f->name; f++)
+    snprintf(names + strlen(names), sizeof names - strlen(names), "%s%s",
+             *names ? ", " : "", f->name);
+  return say_usage("check", "--%s=%s: expected is one of %s, perhaps with :FILE", option,
+                   format, names);
+}
+
+static int parse_format(struct check *c, const char *option,
+                        const struct suite_format *formats, const char *format) {
+  const struct suite_format *f = formats;
   size_t length = strcspn(format, ":");
   while (f->name && (strlen(f->name) != length || strncmp(f->name, format, length)))
     f++;
   if (!f->name || (format[length] && !format[length + 1]))
-    return say_usage("check", "--format=%s: FORMAT or FORMAT:FILE expected", format);
+    return say_bad_format(option, formats, format);
   if (c->output_count == FORMATS_MOST)
-    return say_usage("check", "--format: at most %d of them", FORMATS_MOST);
+    return say_usage("check", "--%s: at most %d of them", option, FORMATS_MOST);
   c->outputs[c->output_count++] =
       (struct output){f->view, format[length] ? format + length + 1 : NULL};
   return EXIT_FINE;
+}
+
+static int read_suppressions(struct check *c, const char *path) {
+  char error[PATH_MAX + 256];
+  if (suppressions_read(c->rules.suppressions, path, error, sizeof error))
+    return EXIT_FINE;
+  return say_usage("check", "--suppressions: %s", error);
 }
 
 static int parse_option(struct check *c, int option, char *argv[]) {
@@ -156,7 +178,11 @@ static int parse_option(struct check *c, int option, char *argv[]) {
     c->keep_going = true;
     return EXIT_FINE;
   case OPTION_FORMAT:
-    return parse_format(c, optarg);
+    return parse_format(c, "format", suite_formats, optarg);
+  case OPTION_SUPPRESSIONS:
+    return read_suppressions(c, optarg);
+  case OPTION_GEN_SUPPRESSIONS:
+    return parse_format(c, "gen-suppressions", suite_suppressions, optarg);
   case OPTION_SOURCE_ROOT:
     c->page.source_root = optarg;
     return EXIT_FINE;
@@ -376,7 +402,10 @@ int check_main(int argc, char *argv[]) {
       .rules.fail_on = 1u << SUITE_DEFINITE | 1u << SUITE_BAD_FREE,
       .status = EXIT_FOUND,
   };
+  if (!(c.rules.suppressions = suppressions_new()))
+    return say_failed("not enough memory");
   int status = parse(&c, argc, argv);
-  if (status != EXIT_FINE) return status;
-  return c.runs ? check_program(&c) : check_recordings(&c);
+  if (status == EXIT_FINE) status = c.runs ? check_program(&c) : check_recordings(&c);
+  suppressions_free(c.rules.suppressions);
+  return status;
 }

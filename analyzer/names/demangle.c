@@ -34,11 +34,19 @@ bool is_mangled(const char *symbol) {
   return style(symbol) != 0;
 }
 
-char *demangle(const char *symbol) {
+static char *demangled(const char *symbol, int more) {
   char *name = strndup(symbol, proper_length(symbol));
   if (!name || !style(name) || strlen(name) > SYMBOL_MAX) return name;
-  char *readable = cplus_demangle(name, style(name));
+  char *readable = cplus_demangle(name, style(name) | more);
   if (!readable) return name;
   free(name);
   return readable;
+}
+
+char *demangle(const char *symbol) {
+  return demangled(symbol, 0);
+}
+
+char *demangle_fully(const char *symbol) {
+  return demangled(symbol, DMGL_PARAMS | DMGL_ANSI);
 }

@@ -9,6 +9,8 @@
  * versions are dropped. What cannot be demangled is returned as it is. To be freed;
  * NULL: no memory. */
 char *demangle(const char *symbol);
+/* The same with parameters. */
+char *demangle_fully(const char *symbol);
 /* Does it look like a mangled name? */
 bool is_mangled(const char *symbol);
 #endif

@@ -143,6 +143,7 @@ static void push_place(void *argument, const struct symbol_place *place) {
   struct frame *frame = stack_push(visit->stack);
   if (!frame) return;
   frame->function = place->function;
+  frame->linkage = place->linkage;
   frame->file = place->file;
   frame->line = place->line;
   frame->start = place->start;
@@ -209,6 +210,14 @@ size_t frame_places(struct symbols *symbols, uint64_t code, const struct frame *
 bool frame_function_start(struct symbols *symbols, uint64_t code, uint64_t *start) {
   struct symbol_file *file = file_of(symbols, code);
   return file && symbol_file_function(file, ul_code_offset(code) - 1, start);
+}
+
+const char *frame_symbol(struct symbols *symbols, const struct frame *frame) {
+  bool known =
+      !frame->inlined && frame->start && frame->of_module < symbols->modules.count;
+  struct symbol_file *file =
+      known ? modules_file(&symbols->modules, frame->of_module) : NULL;
+  return file ? symbol_file_symbol(file, frame->start) : NULL;
 }
 
 bool frame_by_pointer(struct symbols *symbols, uint64_t code) {

@@ -18,6 +18,7 @@ struct recording;
 
 struct frame {
   const char *function; /* demangled; NULL: unknown */
+  const char *linkage;  /* the same mangled; NULL: it is not, or that is not told */
   const char *file;     /* of the source; NULL: unknown */
   const char *module;   /* absolute path, "[vdso]"; NULL: none, as for JIT code */
   unsigned line;        /* 0: unknown */
@@ -59,6 +60,9 @@ size_t frame_places(struct symbols *, uint64_t code, const struct frame **out);
 /* Where the function begins that a return address leads to, in its module's file; false:
  * not known. Names nothing. */
 bool frame_function_start(struct symbols *, uint64_t code, uint64_t *start);
+/* The symbol of a frame's function as linkers know it; NULL: it is inlined, or there is
+ * none. */
+const char *frame_symbol(struct symbols *, const struct frame *);
 /* Was the call made by way of a pointer? */
 bool frame_by_pointer(struct symbols *, uint64_t code);
 

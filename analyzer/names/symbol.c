@@ -382,13 +382,20 @@ static const char *die_string(Dwarf_Die *die, unsigned name) {
   return text && *text ? text : NULL;
 }
 
+static void name_place(struct symbol_file *file, const char *symbol,
+                       struct symbol_place *place) {
+  place->function = symbol ? keep(file, demangle(symbol)) : NULL;
+  place->linkage = symbol && is_mangled(symbol) ? keep(file, strdup(symbol)) : NULL;
+}
+
 /* Linkage names say most where they are mangled; in C they are aliases ("__GI_"). */
-static const char *die_function(struct symbol_file *file, Dwarf_Die *die) {
+static void place_by_name(struct symbol_file *file, Dwarf_Die *die,
+                          struct symbol_place *place) {
   const char *linkage = die_string(die, DW_AT_linkage_name);
   if (!linkage) linkage = die_string(die, DW_AT_MIPS_linkage_name);
   const char *name = die_string(die, DW_AT_name);
   if (linkage && (!name || is_mangled(linkage))) name = linkage;
-  return name ? keep(file, demangle(name)) : NULL;
+  name_place(file, name, place);
 }
 
 /* Paths are shown absolute; compilers record some relative to their directory. */
@@ -476,13 +483,13 @@ static bool find_by_debug(struct symbol_file *file, uint64_t own, symbol_visit *
   struct symbol_place place = {.start = entry + file->debug_bias};
   place_by_line_table(file, unit, address, &place);
   while (count > 0) {
-    place.function = die_function(file, &scopes[--count]);
+    place_by_name(file, &scopes[--count], &place);
     place.inlined = true;
     visit(argument, &place);
     place_by_call(file, unit, &scopes[count], &place);
   }
   place.inlined = false;
-  place.function = die_function(file, function);
+  place_by_name(file, function, &place);
   place.offset = place.function ? address - entry : own;
   visit(argument, &place);
   return true;
@@ -590,7 +597,7 @@ static void find_by_elf(struct symbol_file *file, uint64_t own, symbol_visit *vi
   const struct elf_function *function = elf_find(file, own);
   struct symbol_place place = {.offset = own};
   if (function && reaches(file, function, own)) {
-    place.function = keep(file, demangle(function->name));
+    name_place(file, function->name, &place);
     place.start = function->low;
     place.offset = own - function->low;
   } else if (file->entry && own >= file->entry && own - file->entry < ENTRY_BYTES) {
@@ -612,6 +619,13 @@ void symbol_file_find(struct symbol_file *file, uint64_t address, symbol_visit *
   if (!file->looked_for_debug) find_debug(file);
   if (!find_by_debug(file, address, visit, argument))
     find_by_elf(file, address, visit, argument);
+}
+
+const char *symbol_file_symbol(struct symbol_file *file, uint64_t address) {
+  if (file->state != SYMBOL_FOUND) return NULL;
+  if (!file->looked_for_elf) find_elf_symbols(file);
+  const struct elf_function *f = elf_find(file, address);
+  return f ? f->name : NULL;
 }
 
 bool symbol_file_function(struct symbol_file *file, uint64_t address, uint64_t *start) {

@@ -33,6 +33,7 @@ struct symbol_id {
 
 struct symbol_place {
   const char *function; /* demangled; NULL: unknown */
+  const char *linkage;  /* the same mangled; NULL: it is not, or that is not told */
   const char *file;     /* NULL: unknown */
   unsigned line;
   uint64_t offset; /* from the start of the function, or of the file if it is NULL */
@@ -55,6 +56,10 @@ enum symbol_state symbol_file_state(const struct symbol_file *);
 typedef void symbol_visit(void *argument, const struct symbol_place *place);
 void symbol_file_find(struct symbol_file *, uint64_t address, symbol_visit *visit,
                       void *argument);
+
+/* The symbol of the function around an address, as linkers know it, of several the best;
+ * NULL: there is none. */
+const char *symbol_file_symbol(struct symbol_file *, uint64_t address);
 
 /* Where the function around an address begins, without a look at debug information;
  * false: not known. */

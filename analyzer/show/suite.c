@@ -235,9 +235,54 @@ static void put_head(const struct suite *s, const struct suite_page *page) {
     fprintf(page->out, "check passed: nothing found in %s\n", in);
 }
 
+static void put_totals(const struct suite *s, const struct suite_page *page) {
+  fprintf(page->out, "new %zu, suppressed %zu\n", suite_in_state(s, SUITE_NEW),
+          suite_in_state(s, SUITE_SUPPRESSED));
+}
+
+/* Where it is written, "known" for those that everybody has. */
+static void put_suppression(const struct suppression *u, FILE *out) {
+  fputs(text_escaped(u->name), out);
+  if (u->file)
+    fprintf(out, " (%s:%u)", text_escaped(suite_base_name(u->file)), u->line);
+  else
+    fputs(" (known to ullage)", out);
+}
+
+/* What has matched, and what of the user's has not. */
+static void put_suppressions(const struct suite *s, const struct suite_page *page) {
+  const struct suppressions *all = s->rules.suppressions;
+  size_t idle = 0, n = suppressions_count(all);
+  for (size_t i = 0; i < n; i++) {
+    const struct suppression *u = suppressions_at(all, i);
+    if (u->matched) {
+      fputs("suppressed by ", page->out);
+      put_suppression(u, page->out);
+      fprintf(page->out, ": %s", text_plural(u->matched, "stack", "stacks"));
+      if (u->of.blocks)
+        fprintf(page->out, ", %s in %s", text_size(&plain, u->of.bytes),
+                text_plural(u->of.blocks, "block", "blocks"));
+      fputc('\n', page->out);
+    }
+  }
+  for (size_t i = 0; i < n; i++) {
+    const struct suppression *u = suppressions_at(all, i);
+    if (u->matched || !u->file) continue;
+    fputs(idle ? ", " : "suppressions without a match: ", page->out);
+    if (idle++ < GAPS_SHOWN)
+      put_suppression(u, page->out);
+    else
+      break;
+  }
+  if (idle > GAPS_SHOWN) fputs("and more", page->out);
+  if (idle) fputc('\n', page->out);
+}
+
 void suite_text(const struct suite *s, const struct suite_page *page) {
   put_head(s, page);
   put_findings(s, page);
+  put_totals(s, page);
+  put_suppressions(s, page);
   put_gaps(s, SUITE_UNSCANNED, "leaks not judged: ", page);
   put_gaps(s, SUITE_UNRECORDED, "not checked: ", page);
   put_gaps(s, SUITE_NOT_OURS, "not judged: ", page);

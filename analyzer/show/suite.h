@@ -21,6 +21,8 @@ struct suite_format {
 };
 /* The last has no name. */
 extern const struct suite_format suite_formats[];
+/* The same for findings as suppressions, by the tool whose syntax it is. */
+extern const struct suite_format suite_suppressions[];
 
 suite_view suite_text;
 
