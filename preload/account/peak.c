@@ -24,11 +24,10 @@
  * moment reports once too often, or one step late. What is reported is exact: each
  * exchange of it adds the difference to what it was.
  *
- * The cost. Pictures may take 1/COST_SHARE of the time, which is that of the
- * clock: the processor time of a process is a sum over its threads. When they have taken
- * e times that, a peak has to be e^2 times as much above the last picture as before; and
+ * The cost. Pictures may take a share of the time (budget.c). When they have taken
+ * e times that, a peak has to be e^3 times as much above the last picture as before; and
  * the less it is above, the deeper must be the fall: the product of both, in parts of
- * 1/RISE, has to be e^5. Small falls on the way up are then no end of a peak, but what is
+ * 1/RISE, has to be e^7. Small falls on the way up are then no end of a peak, but what is
  * much higher is taken at once. So a program that climbs over hundreds of falls through
  * 10^5 call sites pays little more than the share, and its last picture is still near the
  * peak. The highest sum without a picture is in the header (missed_bytes).
@@ -37,16 +36,15 @@
  * is to be seen before the walk comes to it. */
 #include "account/peak.h"
 
+#include "account/budget.h"
 #include "account/snapshot.h"
 #include "base/os.h"
 #include "heap/heap.h"
 #include "recording/recording.h"
 
 enum { RISE = 125, STEP = 1024, STEP_MIN = 4096, STEP_LEAST = 1024, NEAR = 4 };
-enum { COST_SHARE = 200, COST_FREE_NS = 1000000 };
 
 static _Atomic int64_t reported, reach, pictured, highest, heaps;
-static _Atomic uint64_t spent_ns;
 
 static int64_t get(const _Atomic int64_t *word) {
   return atomic_load_explicit(word, memory_order_relaxed);
@@ -99,20 +97,12 @@ static int64_t report(struct book *b, int64_t live) {
 
 /* ---- pictures ------------------------------------------------------------------ */
 
-/* How many times the share has been used up. */
-static double excess(void) {
-  uint64_t since = recording->forked ? recording->forked_ms : 0;
-  double elapsed = (double)(recording_ms() - since) * 1e6;
-  double spent = (double)atomic_load_explicit(&spent_ns, memory_order_relaxed);
-  return spent / (elapsed / COST_SHARE + COST_FREE_NS);
-}
-
 static bool is_worth_it(int64_t top, int64_t after) {
-  double e = excess();
+  double e = budget_excess(UL_SNAPSHOT_PEAK);
   if (e <= 1) return true;
   double above = (double)(top - get(&pictured)) * RISE / (double)get(&pictured);
   double below = (double)(top - after) * RISE / (double)top;
-  return above > e * e && above * below > e * e * e * e * e;
+  return above > e * e * e && above * below > e * e * e * e * e * e * e;
 }
 
 static void note_missed(int64_t top) {
@@ -138,11 +128,13 @@ static void look(struct heap *h, int64_t total, int64_t after) {
     note_missed(get(&highest));
 }
 
-void peak_pictured(int64_t live_bytes, uint64_t cost_ns) {
-  note_missed(get(&highest));
+void peak_pictured(int64_t live_bytes) {
+  note_missed(most(live_bytes, get(&highest)));
   set(&pictured, most(live_bytes, get(&pictured)));
   set(&highest, 0);
-  atomic_fetch_add_explicit(&spent_ns, cost_ns, memory_order_relaxed);
+}
+
+void peak_published(void) {
   if ((int64_t)recording->missed_bytes <= mark()) recording->missed_bytes = 0;
 }
 
@@ -177,6 +169,5 @@ void peak_reset(void) {
   set(&pictured, 0);
   set(&highest, 0);
   set(&reach, 0);
-  atomic_store(&spent_ns, 0);
   recording->missed_bytes = recording->missed_ms = 0;
 }

@@ -11,8 +11,9 @@
 void peak_rising(struct heap *h);
 void peak_falling(struct heap *h, size_t bytes);
 
-/* A snapshot of that many live bytes was taken for the peak's sake, which cost that. */
-void peak_pictured(int64_t live_bytes, uint64_t cost_ns);
+/* A snapshot of that many live bytes is being taken for the peak's sake; it is whole. */
+void peak_pictured(int64_t live_bytes);
+void peak_published(void);
 /* Is there still something to take a picture of? (Another thread has taken one.) */
 bool peak_is_due(void);
 /* In a forked child: there was none. */

@@ -1,13 +1,10 @@
 /* recursion.c - see recursion.h.
  *
- * Nodes are made stack by stack, the callers first. So who goes through them by number
- * goes through the trie nearly as a search in depth would: from one to the next it leaves
- * a few frames and enters a few. The *path* is the chain of the last one, outermost
- * first, with how often each code is in it; to move it costs as many steps as frames are
- * left and entered, whatever the depth.
- *
- * A number that was taken but not yet written (intern.c), or never will be, is not
- * learned; should somebody need it later, its chain is gone through. */
+ * Nodes are made stack by stack, the callers first. So who goes through them by number,
+ * up or down, goes through the trie nearly as a search in depth would: from one to the
+ * next it leaves a few frames and enters a few. The *path* is the chain of the last one,
+ * outermost first, with how often each code is in it; to move it costs as many steps as
+ * frames are left and entered, whatever the depth. What was found of a node stays. */
 #include "account/recursion.h"
 
 #include "base/meta.h"
@@ -20,7 +17,7 @@ enum { DEPTH_MAX = 2048 };
 /* A bit for each, and one that says that it is known. */
 struct bits {
   uint64_t *known, *set;
-  size_t words, seen;
+  size_t words;
 };
 static struct bits nodes, sites;
 static uint16_t *in_path; /* [code] */
@@ -87,9 +84,9 @@ static void enter(uint32_t node) {
 }
 
 /* Ancestors have smaller numbers: of the path's end and the chain's the larger is not in
- * the other. */
-static void go_to(uint32_t node) {
-  unsigned n = 0;
+ * the other. Returns how many frames it has left and entered. */
+static unsigned go_to(uint32_t node) {
+  unsigned n = 0, before = depth;
   while (node >= UL_NODE_RESERVED && (!depth || path[depth - 1] != node)) {
     if (depth && path[depth - 1] > node) {
       leave();
@@ -101,8 +98,10 @@ static void go_to(uint32_t node) {
   }
   while (node < UL_NODE_RESERVED && depth)
     leave();
+  unsigned moves = before - depth + n;
   while (n && depth < DEPTH_MAX)
     enter(entering[--n]);
+  return moves;
 }
 
 /* ---- bits ---------------------------------------------------------------------- */
@@ -121,41 +120,26 @@ static bool is_set(const struct bits *b, size_t i) {
   return b->set[i / 64] >> i % 64 & 1;
 }
 
-bool recursion_learn(void) {
-  size_t site_count = table_count(UL_SITES), node_count = table_count(UL_NODES);
+bool recursion_begin(size_t site_count, size_t node_count, size_t code_count) {
   while (depth)
     leave();
-  if (!bits_grow(&sites, site_count) || !bits_grow(&nodes, node_count) ||
-      !codes_grow(table_count(UL_CODES)))
-    return false;
-  for (; nodes.seen < node_count; nodes.seen++) {
-    const struct ul_node *n = node_at((uint32_t)nodes.seen);
-    if (!n->code || n->code >= codes) continue;
-    go_to(n->parent);
-    learned(&nodes, nodes.seen, in_path[n->code]);
-    if (depth < DEPTH_MAX) enter((uint32_t)nodes.seen);
-  }
-  for (; sites.seen < site_count; sites.seen++) {
-    const struct ul_site *s = site_at((uint32_t)sites.seen);
-    if (!s->code || s->code >= codes) continue;
-    go_to(s->parent);
-    learned(&sites, sites.seen, in_path[s->code]);
-  }
-  return true;
+  return bits_grow(&sites, site_count) && bits_grow(&nodes, node_count) &&
+         codes_grow(code_count);
 }
 
-static bool in_chain(uint32_t code, uint32_t node) {
-  for (; node >= UL_NODE_RESERVED; node = node_at(node)->parent)
-    if (node_at(node)->code == code) return true;
-  return false;
+static bool is_above(uint32_t code, uint32_t parent, int64_t *steps) {
+  *steps -= go_to(parent);
+  return *times(code) != 0;
 }
 
-bool recursion_at_node(uint32_t i) {
+bool recursion_at_node(uint32_t i, int64_t *steps) {
   const struct ul_node *n = node_at(i);
-  return is_known(&nodes, i) ? is_set(&nodes, i) : in_chain(n->code, n->parent);
+  if (!is_known(&nodes, i)) learned(&nodes, i, is_above(n->code, n->parent, steps));
+  return is_set(&nodes, i);
 }
 
-bool recursion_at_site(uint32_t i) {
+bool recursion_at_site(uint32_t i, int64_t *steps) {
   const struct ul_site *s = site_at(i);
-  return is_known(&sites, i) ? is_set(&sites, i) : in_chain(s->code, s->parent);
+  if (!is_known(&sites, i)) learned(&sites, i, is_above(s->code, s->parent, steps));
+  return is_set(&sites, i);
 }

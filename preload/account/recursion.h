@@ -4,11 +4,13 @@
 #define ULLAGE_RECURSION_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
-/* Look at the nodes and sites that are new since the last time; false: no memory. */
-bool recursion_learn(void);
-/* Of those looked at: has an ancestor the same code? */
-bool recursion_at_node(uint32_t node);
-bool recursion_at_site(uint32_t site);
+/* Numbers below these may be asked for; false: no memory. */
+bool recursion_begin(size_t site_count, size_t node_count, size_t code_count);
+/* Has an ancestor the same code? What that takes the first time is taken off the steps.
+ */
+bool recursion_at_node(uint32_t node, int64_t *steps);
+bool recursion_at_site(uint32_t site, int64_t *steps);
 #endif

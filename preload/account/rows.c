@@ -1,8 +1,10 @@
 /* rows.c - see rows.h.
  *
- * The counters are walked once; that gives what each site holds. Then one loop goes
- * through the nodes above those sites, from the innermost to the outermost, for a parent
- * has a smaller number than its children. At each node there are two sums:
+ * The counters are walked once, at the moment of the snapshot; that gives what each site
+ * holds. All else is made of these sums, in parts that are done bit by bit: for the
+ * program may have a million stacks, and no malloc shall wait for all of them. One loop
+ * goes through the nodes above the sites, from the innermost to the outermost, for a
+ * parent has a smaller number than its children. At each node there are two sums:
  *
  *   rest   what is below the share of a row is handed to the caller's node, until it
  *          reaches the share; the reserved nodes take whatever is left. So the rows of
@@ -36,17 +38,27 @@ struct row {
   struct sum sum;
 };
 
+enum { LOG2_BINS = 64 };
+
 /* All of it is taken anew for each snapshot: what nobody writes to is no memory. */
 struct array {
   void *at;
   size_t bytes;
 };
-static struct array site_sums, node_sums, code_sums, waste_sums, met, made, text;
+static struct array site_sums, node_sums, code_sums, waste_sums, made, text;
+static struct array sites_met, nodes_met, codes_met; /* a bit for each that has a sum */
 static size_t sites, nodes, codes, rows;
+
+/* How far it is: steps are numbers of a table that have been looked at. */
+static struct {
+  unsigned part;
+  size_t next;            /* number, in that part */
+  size_t bins[LOG2_BINS]; /* sums by their size */
+} at;
 
 static uint64_t most_blocks; /* live at any snapshot so far */
 
-enum { LOG2_BINS = 64, ROW_BYTES_MAX = 5 + 10 + 10 };
+enum { ROW_BYTES_MAX = 5 + 10 + 10 };
 /* The room: rows of all snapshots, per stack, per live block, and at least. It should be
  * enough for so many snapshots with rows of about so many bytes. */
 enum { ROOM_STACK = 16, ROOM_BLOCK = 4, ROOM_LEAST = 64 << 10 };
@@ -70,7 +82,9 @@ void rows_done(void) {
   give(&node_sums);
   give(&code_sums);
   give(&waste_sums);
-  give(&met);
+  give(&sites_met);
+  give(&nodes_met);
+  give(&codes_met);
   give(&made);
   give(&text);
 }
@@ -90,6 +104,25 @@ static void add(struct sum *to, const struct sum *s) {
   to->bytes += s->bytes;
 }
 
+/* ---- what has a sum ------------------------------------------------------------ */
+
+static void meet(struct array *bits, size_t i) {
+  ((uint64_t *)bits->at)[i / 64] |= UINT64_C(1) << i % 64;
+}
+
+/* The first from *i on; false: there is none below n. */
+static bool next_met(const struct array *bits, size_t n, size_t *i) {
+  const uint64_t *word = bits->at;
+  for (; *i < n; *i = (*i / 64 + 1) * 64) {
+    uint64_t rest = word[*i / 64] >> *i % 64;
+    if (!rest) continue;
+    *i += (size_t)__builtin_ctzll(rest);
+    return *i < n;
+  }
+  *i = n;
+  return false;
+}
+
 /* ---- sites --------------------------------------------------------------------- */
 
 static bool is_of_others(size_t site) {
@@ -100,34 +133,35 @@ struct counts {
   int64_t allocations, allocated_bytes, frees, freed_bytes;
 };
 
-static void add_counts(size_t site, struct counts n, struct ul_snapshot *s) {
-  struct sum live = {n.allocations - n.frees, n.allocated_bytes - n.freed_bytes};
-  s->allocations += (uint64_t)n.allocations;
-  s->allocated_bytes += (uint64_t)n.allocated_bytes;
-  if (live.blocks || live.bytes) add(site_sum(site), &live);
+static void add_counts(size_t site, const struct counts *n, struct ul_snapshot *s) {
+  struct sum live = {n->allocations - n->frees, n->allocated_bytes - n->freed_bytes};
+  if (live.blocks || live.bytes) {
+    add(site_sum(site), &live);
+    meet(&sites_met, site);
+  }
+  s->allocations += (uint64_t)n->allocations;
+  s->allocated_bytes += (uint64_t)n->allocated_bytes;
   if (!is_of_others(site)) return;
-  s->other_allocations += (uint64_t)n.allocations;
-  s->other_allocated_bytes += (uint64_t)n.allocated_bytes;
+  s->other_allocations += (uint64_t)n->allocations;
+  s->other_allocated_bytes += (uint64_t)n->allocated_bytes;
 }
 
 static void add_chunk(uint64_t c, struct ul_snapshot *s) {
-  const struct ul_chunk *chunk = table_at(UL_CHUNKS, c);
-  const struct ul_counter *n = table_at(UL_COUNTERS, c * UL_CHUNK_SITES);
-  for (uint32_t i = 0; i < UL_CHUNK_SITES && chunk->first_site + i < sites; i++, n++)
-    if (n->allocations || n->frees)
-      add_counts(
-          chunk->first_site + i,
-          (struct counts){n->allocations, n->allocated_bytes, n->frees, n->freed_bytes},
-          s);
+  static struct table_run chunk_run, counter_run;
+  const struct ul_chunk *chunk = table_in(&chunk_run, UL_CHUNKS, c, sizeof *chunk);
+  const struct ul_counter *n =
+      table_in(&counter_run, UL_COUNTERS, c * UL_CHUNK_SITES, sizeof *n);
+  for (uint32_t i = 0; i < UL_CHUNK_SITES && chunk->first_site + i < sites; i++, n++) {
+    struct counts counts = {n->allocations, n->allocated_bytes, n->frees, n->freed_bytes};
+    if (counts.allocations || counts.frees) add_counts(chunk->first_site + i, &counts, s);
+  }
 }
 
 static void add_carry(const struct ul_carry *c, struct ul_snapshot *s) {
   const int64_t unit = INT64_C(1) << UL_CARRY_BITS;
-  if (c->site < sites)
-    add_counts(c->site,
-               (struct counts){c->allocations * unit, c->allocated_bytes * unit,
-                               c->frees * unit, c->freed_bytes * unit},
-               s);
+  struct counts counts = {c->allocations * unit, c->allocated_bytes * unit,
+                          c->frees * unit, c->freed_bytes * unit};
+  if (c->site < sites) add_counts(c->site, &counts, s);
 }
 
 /* While other threads go on, one may have been seen to free what it was not yet seen to
@@ -155,24 +189,27 @@ static void estimate_all(double sample_bytes) {
   uint32_t first = recording->sample_site;
   if (first < UL_SITE_RESERVED || first >= sites) return;
   struct sum *rest = site_sum(first), have = *rest, all = {0}, given = {0};
-  for (size_t i = UL_SITE_RESERVED; i < sites; i++) {
+  for (size_t i = UL_SITE_RESERVED; next_met(&sites_met, sites, &i); i++) {
     if (i == first || is_of_others(i)) continue;
     add(&have, site_sum(i));
     estimate(site_sum(i), sample_bytes);
     add(&all, site_sum(i));
   }
-  for (size_t i = UL_SITE_RESERVED; i < sites; i++) {
+  for (size_t i = UL_SITE_RESERVED; next_met(&sites_met, sites, &i); i++) {
     if (i == first || is_of_others(i)) continue;
     cut(&site_sum(i)->blocks, all.blocks, have.blocks);
     cut(&site_sum(i)->bytes, all.bytes, have.bytes);
     add(&given, site_sum(i));
   }
   *rest = (struct sum){have.blocks - given.blocks, have.bytes - given.bytes};
+  meet(&sites_met, first);
 }
 
 bool rows_count(struct ul_snapshot *s) {
   sites = table_count(UL_SITES);
-  if (!take(&site_sums, sites, sizeof(struct sum))) return false;
+  if (!take(&site_sums, sites, sizeof(struct sum)) ||
+      !take(&sites_met, sites / 64, sizeof(uint64_t)))
+    return false;
   uint64_t chunks = table_count(UL_COUNTERS) / UL_CHUNK_SITES;
   if (chunks > table_count(UL_CHUNKS)) chunks = table_count(UL_CHUNKS);
   for (uint64_t c = 0; c < chunks; c++)
@@ -180,7 +217,7 @@ bool rows_count(struct ul_snapshot *s) {
   for (uint64_t i = 0; i < table_count(UL_CARRIES); i++)
     add_carry(table_at(UL_CARRIES, i), s);
   struct sum live = {0}, others = {0};
-  for (size_t i = 1; i < sites; i++) {
+  for (size_t i = 1; next_met(&sites_met, sites, &i); i++) {
     if (site_sum(i)->blocks < 0 || site_sum(i)->bytes < 0) settle(site_sum(i));
     add(&live, site_sum(i));
     if (is_of_others(i)) add(&others, site_sum(i));
@@ -199,30 +236,30 @@ static unsigned log2_of(uint64_t n) {
   return 63 - (unsigned)__builtin_clzll(n | 1);
 }
 
-/* The least that has a row is two to the power of this, so that about `most` of the sums
- * have one. */
-static uint8_t share(const struct ul_snapshot *s, const struct array *sums, size_t n,
-                     size_t most) {
-  size_t bins[LOG2_BINS] = {0}, have = 0;
-  const struct sum *sum = sums->at;
-  for (size_t i = 1; i < n; i++)
-    if (sum[i].bytes > 0) bins[log2_of((uint64_t)sum[i].bytes)]++;
+static bool sort_out(const struct sum *sums, const struct array *met, size_t n,
+                     int64_t *steps) {
+  if (!at.next) memset(at.bins, 0, sizeof at.bins);
+  for (; *steps > 0 && next_met(met, n, &at.next); at.next++, --*steps)
+    if (sums[at.next].bytes > 0) at.bins[log2_of((uint64_t)sums[at.next].bytes)]++;
+  return at.next >= n;
+}
+
+/* Of what was sorted out, the least that has a row is two to the power of this, so that
+ * about as many have one as there should be. */
+static uint8_t share(const struct ul_snapshot *s) {
+  size_t most = rows_room(s) / SNAPSHOTS_WANTED / ROW_BYTES, have = 0;
   unsigned finest = log2_of(s->live_bytes / UL_ROWS_FINEST);
   unsigned coarsest = log2_of(s->live_bytes / UL_ROWS_COARSEST), k = LOG2_BINS;
-  while (k > finest && (k > coarsest || have + bins[k - 1] <= most))
-    have += bins[--k];
+  while (k > finest && (k > coarsest || have + at.bins[k - 1] <= most))
+    have += at.bins[--k];
   return (uint8_t)k;
 }
 
 /* ---- nodes and codes ----------------------------------------------------------- */
 
-static void meet(uint32_t node) {
-  ((uint64_t *)met.at)[node / 64] |= UINT64_C(1) << node % 64;
-}
-
 /* The innermost of those met that are left; taken off. */
 static bool innermost(size_t *word, uint32_t *node) {
-  uint64_t *bits = met.at;
+  uint64_t *bits = nodes_met.at;
   while (!bits[*word])
     if ((*word)-- == 0) return false;
   unsigned bit = log2_of(bits[*word]);
@@ -239,23 +276,28 @@ static uint32_t parent_of(const struct ul_site *site) {
   return site->parent < nodes ? site->parent : UL_NODE_ROOT;
 }
 
-static void hand_over_site(uint32_t i, int64_t least) {
+static void add_code(uint32_t code, const struct sum *s) {
+  add(code_sum(code), s);
+  meet(&codes_met, code);
+}
+
+static void hand_over_site(uint32_t i, int64_t least, int64_t *steps) {
   static struct table_run run;
   const struct ul_site *site = table_in(&run, UL_SITES, i, sizeof *site);
   const struct sum *sum = site_sum(i);
   uint32_t parent = parent_of(site);
   struct node_sums *to = node_sum(parent);
-  meet(parent);
+  meet(&nodes_met, parent);
   if (sum->bytes >= least)
     add_row(i, sum);
   else
     add(&to->rest, sum);
   add(&to->all, sum);
-  if (site->code && site->code < codes && !recursion_at_site(i))
-    add(code_sum(site->code), sum);
+  if (site->code && site->code < codes && !recursion_at_site(i, steps))
+    add_code(site->code, sum);
 }
 
-static void hand_over_node(uint32_t i, int64_t least) {
+static void hand_over_node(uint32_t i, int64_t least, int64_t *steps) {
   static struct table_run run;
   const struct ul_node *node = table_in(&run, UL_NODES, i, sizeof *node);
   const struct node_sums *sums = node_sum(i);
@@ -265,37 +307,19 @@ static void hand_over_node(uint32_t i, int64_t least) {
   else if (!outermost)
     add(&node_sum(node->parent)->rest, &sums->rest);
   if (outermost) return;
-  meet(node->parent);
+  meet(&nodes_met, node->parent);
   add(&node_sum(node->parent)->all, &sums->all);
-  if (node->code < codes && !recursion_at_node(i)) add(code_sum(node->code), &sums->all);
+  if (node->code < codes && !recursion_at_node(i, steps))
+    add_code(node->code, &sums->all);
 }
 
-static uint32_t site_rows(int64_t least) {
-  size_t before = rows;
-  for (uint32_t i = 1; i < sites; i++)
-    if (!is_of_others(i) && (site_sum(i)->blocks || site_sum(i)->bytes))
-      hand_over_site(i, least);
-  return (uint32_t)(rows - before);
-}
-
-static uint32_t node_rows(int64_t least) {
-  size_t before = rows, word = nodes / 64;
-  uint32_t node;
-  while (innermost(&word, &node))
-    hand_over_node(node, least);
-  for (size_t i = before, k = rows; i + 1 < k; i++) { /* by number */
-    struct row *row = made.at, last = row[--k];
-    row[k] = row[i];
+/* Those of node_rows() come from the innermost on. */
+static void reverse(struct row *row, size_t n) {
+  for (size_t i = 0; i + 1 < n; i++) {
+    struct row last = row[--n];
+    row[n] = row[i];
     row[i] = last;
   }
-  return (uint32_t)(rows - before);
-}
-
-static uint32_t code_rows(int64_t least) {
-  size_t before = rows;
-  for (size_t i = UL_CODE_RESERVED; i < codes; i++)
-    if (code_sum(i)->bytes >= least) add_row(i, code_sum(i));
-  return (uint32_t)(rows - before);
 }
 
 /* ---- bytes --------------------------------------------------------------------- */
@@ -318,28 +342,80 @@ static uint8_t *put_rows(uint8_t *to, const struct row *row, uint32_t n) {
   return to;
 }
 
-/* Rows of sites and nodes do not overlap, nor those of waste; those of codes do. */
-static bool take_all(const struct ul_snapshot *s) {
-  size_t most = (s->live_bytes >> s->least_log2[UL_ROW_SITE]) + UL_NODE_RESERVED + codes +
-                2 * UL_ROWS_COARSEST;
-  return take(&node_sums, nodes, sizeof(struct node_sums)) &&
-         take(&met, nodes / 64, sizeof(uint64_t)) &&
-         take(&code_sums, codes, sizeof(struct sum)) &&
-         take(&made, most, sizeof(struct row)) && recursion_learn();
-}
-
 uint64_t rows_room(const struct ul_snapshot *s) {
   if (s->live_blocks > most_blocks) most_blocks = s->live_blocks;
   return ROOM_LEAST + ROOM_STACK * sites + ROOM_BLOCK * most_blocks;
 }
 
-/* Of sites, in what their blocks keep; no memory, no rows. */
-static void make_waste_rows(struct ul_snapshot *s) {
-  struct waste *by_site = take(&waste_sums, sites, sizeof *by_site);
+/* ---- parts --------------------------------------------------------------------- */
+
+static int64_t least(const struct ul_snapshot *s, enum ul_row_kind kind) {
+  return (int64_t)ul_row_least(s, kind);
+}
+
+static enum rows_state done(bool is) {
+  return is ? ROWS_MADE : ROWS_NOT_YET;
+}
+
+/* First of all, while the blocks are those of the moment. */
+static enum rows_state look_for_waste(struct ul_snapshot *s, int64_t *steps) {
+  (void)s;
+  return done(!waste_sums.at || !waste_add(waste_sums.at, sites, &at.next, steps));
+}
+
+/* Rows of sites and nodes do not overlap, nor those of waste; those of codes do. */
+static enum rows_state sort_sites(struct ul_snapshot *s, int64_t *steps) {
+  if (!sort_out(site_sums.at, &sites_met, sites, steps)) return ROWS_NOT_YET;
+  s->least_log2[UL_ROW_SITE] = share(s);
+  s->least_log2[UL_ROW_NODE] = (uint8_t)log2_of(s->live_bytes / UL_ROWS_COARSEST);
+  size_t most = (s->live_bytes >> s->least_log2[UL_ROW_SITE]) + UL_NODE_RESERVED + codes +
+                2 * UL_ROWS_COARSEST;
+  return take(&made, most, sizeof(struct row)) ? ROWS_MADE : ROWS_FAILED;
+}
+
+static enum rows_state make_site_rows(struct ul_snapshot *s, int64_t *steps) {
+  for (; *steps > 0 && next_met(&sites_met, sites, &at.next); at.next++, --*steps)
+    if (!is_of_others(at.next))
+      hand_over_site((uint32_t)at.next, least(s, UL_ROW_SITE), steps);
+  s->rows[UL_ROW_SITE] = (uint32_t)rows;
+  return done(at.next >= sites);
+}
+
+static enum rows_state make_node_rows(struct ul_snapshot *s, int64_t *steps) {
+  size_t word = nodes / 64 - at.next;
+  uint32_t node;
+  bool more = true;
+  for (; *steps > 0 && (more = innermost(&word, &node)); --*steps)
+    hand_over_node(node, least(s, UL_ROW_NODE), steps);
+  at.next = nodes / 64 - word;
+  if (more) return ROWS_NOT_YET;
+  s->rows[UL_ROW_NODE] = (uint32_t)(rows - s->rows[UL_ROW_SITE]);
+  reverse((struct row *)made.at + s->rows[UL_ROW_SITE], s->rows[UL_ROW_NODE]);
+  return ROWS_MADE;
+}
+
+static enum rows_state sort_codes(struct ul_snapshot *s, int64_t *steps) {
+  if (!sort_out(code_sums.at, &codes_met, codes, steps)) return ROWS_NOT_YET;
+  s->least_log2[UL_ROW_CODE] = share(s);
+  return ROWS_MADE;
+}
+
+static enum rows_state make_code_rows(struct ul_snapshot *s, int64_t *steps) {
+  for (; *steps > 0 && next_met(&codes_met, codes, &at.next); at.next++, --*steps) {
+    if (code_sum(at.next)->bytes < least(s, UL_ROW_CODE)) continue;
+    add_row(at.next, code_sum(at.next));
+    s->rows[UL_ROW_CODE]++;
+  }
+  return done(at.next >= codes);
+}
+
+/* Of sites, in what their blocks keep. */
+static enum rows_state make_waste_rows(struct ul_snapshot *s, int64_t *steps) {
+  const struct waste *by_site = waste_sums.at;
   size_t before = rows;
   int64_t all = 0;
-  if (!by_site) return;
-  waste_add(by_site, sites);
+  if (!by_site) return ROWS_MADE;
+  *steps -= (int64_t)sites;
   for (size_t i = 1; i < sites; i++)
     all += by_site[i].pinned + by_site[i].slack;
   unsigned log2 = log2_of((uint64_t)all / UL_ROWS_COARSEST);
@@ -350,78 +426,90 @@ static void make_waste_rows(struct ul_snapshot *s) {
   }
   s->least_log2[UL_ROW_WASTE] = (uint8_t)log2;
   s->rows[UL_ROW_WASTE] = (uint32_t)(rows - before);
+  return ROWS_MADE;
 }
 
-static int64_t least(const struct ul_snapshot *s, enum ul_row_kind kind) {
-  return (int64_t)ul_row_least(s, kind);
-}
-
-bool rows_make(struct ul_snapshot *s, bool with_waste) {
-  size_t most = rows_room(s) / SNAPSHOTS_WANTED / ROW_BYTES;
-  nodes = table_count(UL_NODES);
-  codes = table_count(UL_CODES);
-  rows = 0;
-  s->least_log2[UL_ROW_SITE] = share(s, &site_sums, sites, most);
-  s->least_log2[UL_ROW_NODE] = (uint8_t)log2_of(s->live_bytes / UL_ROWS_COARSEST);
-  if (!take_all(s)) return false;
-  s->rows[UL_ROW_SITE] = site_rows(least(s, UL_ROW_SITE));
-  s->rows[UL_ROW_NODE] = node_rows(least(s, UL_ROW_NODE));
-  s->least_log2[UL_ROW_CODE] = share(s, &code_sums, codes, most);
-  s->rows[UL_ROW_CODE] = code_rows(least(s, UL_ROW_CODE));
-  if (with_waste && !recording->sample_bytes) make_waste_rows(s); /* few would have one */
+static enum rows_state write_rows(struct ul_snapshot *s, int64_t *steps) {
   uint8_t *start = take(&text, rows, ROW_BYTES_MAX), *to = start;
-  if (!start) return false;
+  if (!start) return ROWS_FAILED;
+  *steps -= (int64_t)rows;
   const struct row *row = made.at;
   for (int kind = 0; kind < UL_ROW_KINDS; row += s->rows[kind++])
     to = put_rows(to, row, s->rows[kind]);
   s->row_bytes = (uint32_t)(to - start);
-  return true;
+  return ROWS_MADE;
+}
+
+bool rows_begin(bool with_waste) {
+  nodes = table_count(UL_NODES);
+  codes = table_count(UL_CODES);
+  rows = 0;
+  at.part = 0;
+  at.next = 0;
+  if (with_waste && !recording->sample_bytes) /* few would have one; no memory, no rows */
+    take(&waste_sums, sites, sizeof(struct waste));
+  return take(&node_sums, nodes, sizeof(struct node_sums)) &&
+         take(&nodes_met, nodes / 64, sizeof(uint64_t)) &&
+         take(&code_sums, codes, sizeof(struct sum)) &&
+         take(&codes_met, codes / 64, sizeof(uint64_t)) &&
+         recursion_begin(sites, nodes, codes);
+}
+
+enum rows_state rows_make(struct ul_snapshot *s, int64_t *steps) {
+  static enum rows_state (*const parts[])(struct ul_snapshot *, int64_t *) = {
+      look_for_waste, sort_sites,     make_site_rows,  make_node_rows,
+      sort_codes,     make_code_rows, make_waste_rows, write_rows};
+  for (; at.part < sizeof parts / sizeof *parts; at.part++, at.next = 0) {
+    enum rows_state is = *steps > 0 ? parts[at.part](s, steps) : ROWS_NOT_YET;
+    if (is != ROWS_MADE) return is;
+  }
+  return ROWS_MADE;
 }
 
 /* ---- places -------------------------------------------------------------------- */
 
-/* Where the rows of other snapshots lie, by place. */
+/* Where rows lie, by place. */
 struct run {
   uint64_t start, end;
 };
 
-static unsigned runs_of_others(struct run *runs, const struct ul_snapshot *slot) {
+static unsigned runs_in_use(struct run *runs) {
   unsigned n = 0;
   for (uint64_t i = 0; i < table_count(UL_SNAPSHOTS); i++) {
     const struct ul_snapshot *s = table_at(UL_SNAPSHOTS, i);
-    if (s == slot || s->kind == UL_SNAPSHOT_FREE || !s->row_bytes) continue;
-    unsigned at = n++;
-    for (; at > 0 && runs[at - 1].start > s->row; at--)
-      runs[at] = runs[at - 1];
-    runs[at] = (struct run){s->row, s->row + s->row_bytes};
+    if (s->kind == UL_SNAPSHOT_FREE || !s->row_bytes) continue;
+    unsigned place = n++;
+    for (; place > 0 && runs[place - 1].start > s->row; place--)
+      runs[place] = runs[place - 1];
+    runs[place] = (struct run){s->row, s->row + s->row_bytes};
   }
   return n;
 }
 
-static bool find_gap(const struct ul_snapshot *slot, uint64_t n, uint64_t *start) {
+static bool find_gap(uint64_t n, uint64_t *start) {
   struct run runs[UL_SNAPSHOT_SLOTS + 1];
-  unsigned others = runs_of_others(runs, slot);
-  runs[others].start = table_count(UL_ROWS);
+  unsigned used = runs_in_use(runs);
+  runs[used].start = table_count(UL_ROWS);
   *start = 0;
-  for (unsigned i = 0; i <= others; i++) {
+  for (unsigned i = 0; i <= used; i++) {
     if (runs[i].start >= *start + n) return true;
-    if (i < others) *start = runs[i].end;
+    if (i < used) *start = runs[i].end;
   }
   return false;
 }
 
 /* The table's pieces are whole grains. */
-static void copy(uint64_t at, const uint8_t *from, size_t n) {
-  for (size_t step; n; at += step, from += step, n -= step) {
-    step = GRAIN - at % GRAIN;
+static void copy(uint64_t to, const uint8_t *from, size_t n) {
+  for (size_t step; n; to += step, from += step, n -= step) {
+    step = GRAIN - to % GRAIN;
     if (step > n) step = n;
-    memcpy(table_at(UL_ROWS, at), from, step);
+    memcpy(table_at(UL_ROWS, to), from, step);
   }
 }
 
-bool rows_place(struct ul_snapshot *s, const struct ul_snapshot *slot, uint64_t bytes) {
+bool rows_place(struct ul_snapshot *s, uint64_t bytes) {
   uint64_t n = s->row_bytes, start;
-  if (!find_gap(slot, n, &start)) {
+  if (!find_gap(n, &start)) {
     if (table_count(UL_ROWS) + n > bytes) return false;
     uint32_t first = table_append(UL_ROWS, (uint32_t)n);
     if (first == TABLE_NONE) return false;
@@ -434,4 +522,5 @@ bool rows_place(struct ul_snapshot *s, const struct ul_snapshot *slot, uint64_t 
 
 void rows_reset(void) {
   most_blocks = 0;
+  rows_done();
 }

@@ -1,4 +1,5 @@
-/* rows.h - a snapshot's rows: who holds what (format.h). Under the snapshot lock. */
+/* rows.h - a snapshot's rows: who holds what (format.h). Under the snapshot lock, but not
+ * all at once: what is under way stays so until rows_done(). */
 #ifndef ULLAGE_ROWS_H
 #define ULLAGE_ROWS_H
 
@@ -6,16 +7,21 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
+
+enum rows_state { ROWS_NOT_YET, ROWS_MADE, ROWS_FAILED /* no memory */ };
 
 /* Add up the counters of all heaps: the totals of s, and what the rows will say. false:
  * no memory, and no rows. */
 bool rows_count(struct ul_snapshot *s);
-/* Then make the rows of s, those of waste too if wanted, and say in it what they are;
- * false: no memory. */
-bool rows_make(struct ul_snapshot *s, bool with_waste);
-/* Give them a place in the table where no other snapshot's rows lie, those of `slot`
- * excepted, and without making it longer than `bytes`; UINT64_MAX: than it may be. */
-bool rows_place(struct ul_snapshot *s, const struct ul_snapshot *slot, uint64_t bytes);
+/* Then rows can be made of that, those of waste too if wanted; false: no memory. */
+bool rows_begin(bool with_waste);
+/* Go on making them, for about so many steps, which are taken off; a step is some 10 to
+ * 50 ns. What they are is said in s. */
+enum rows_state rows_make(struct ul_snapshot *s, int64_t *steps);
+/* Give them a place in the table where no other snapshot's rows lie, without making it
+ * longer than `bytes`; UINT64_MAX: than it may be. */
+bool rows_place(struct ul_snapshot *s, uint64_t bytes);
 /* How many bytes the rows of all snapshots should take at most. */
 uint64_t rows_room(const struct ul_snapshot *s);
 /* Done with them. */

@@ -1,10 +1,12 @@
 /* snapshot.c - see snapshot.h.
  *
  * When: at least wishes.interval_ms after the last one, and at least 1/256 of the run so
- * far, and at least COST_SHARE times as long as the last one took: so their number grows
- * with the logarithm of the run and their cost stays below 1 %. A short run would have
- * too few to tell what grows: of the first ones, FIRST_NS in all, the share is
- * FIRST_SHARE.
+ * far, so that their number grows with the logarithm of the run; and if it is paid
+ * (budget.c).
+ *
+ * How long: what was counted is of one moment. The rows are made of that in slices of
+ * SLICE steps, half a millisecond, by who allocates in the next ticks of the clock. The
+ * last snapshot does not wait, and a peak takes the place of what is in work.
  *
  * Which are kept: UL_SNAPSHOT_SLOTS, of which the newest peak, the final one and that of
  * most waste, which says who keeps it (waste.c): a walk through the ledger, so it has to
@@ -21,6 +23,7 @@
 #include "account/snapshot.h"
 
 #include "account/account.h"
+#include "account/budget.h"
 #include "account/peak.h"
 #include "account/residency.h"
 #include "account/rows.h"
@@ -35,8 +38,7 @@
 
 #include <string.h>
 
-enum { COST_SHARE = 200, ELAPSED_SHARE = 256, TRIES = 3 };
-enum { FIRST_SHARE = 33, FIRST_NS = 25000000 };
+enum { ELAPSED_SHARE = 256, TRIES = 3, SLICE = 32768 };
 enum { WASTE_RISE = 8, WASTE_LEAST = 1 << 20 };
 
 _Atomic uint64_t snapshot_due_ms = UINT64_MAX;
@@ -113,9 +115,9 @@ static void drop(struct ul_snapshot *slot) {
 
 /* Where there is no room for the rows, timed snapshots go; without them, more is taken.
  */
-static bool place_rows(struct ul_snapshot *s, const struct ul_snapshot *slot) {
+static bool place_rows(struct ul_snapshot *s) {
   uint64_t room = rows_room(s);
-  while (!rows_place(s, slot, room)) {
+  while (!rows_place(s, room)) {
     uint32_t i = least_missed(s->ms);
     if (i != TABLE_NONE)
       drop(slot_at(i));
@@ -162,35 +164,78 @@ static bool wants_waste(const struct ul_snapshot *s) {
   return is_of_most_waste(s);
 }
 
-/* Where more is live than there is room for, a second look may be luckier. */
-static void fill(struct ul_snapshot *slot, enum ul_snapshot_kind kind, uint64_t now,
-                 uint32_t mark) {
+/* ---- the one in work ----------------------------------------------------------- */
+
+static struct {
   struct ul_snapshot s;
-  bool fits = false, counted = false;
-  for (int try = 0; !fits && try < TRIES; try++) {
-    s = (struct ul_snapshot){
-        .ms = now, .kind = kind, .sequence = slot->sequence, .mark = mark};
-    counted = count(&s);
-    fits = account_take(&s);
-  }
-  s.rss_bytes = residency_rss();
-  s.waste_bytes = waste_in(&s);
-  if (!counted || !rows_make(&s, wants_waste(&s)) || !place_rows(&s, slot)) say_bare(&s);
+  bool counted;      /* there will be rows */
+  _Atomic bool open; /* they are not made yet */
+} work;
+
+static uint64_t timed_due_ms; /* snapshot_due_ms, but for what is in work */
+
+static void set_due(uint64_t ms) {
+  atomic_store_explicit(&snapshot_due_ms, ms, memory_order_relaxed);
+}
+
+static void write_slot(struct ul_snapshot *slot, struct ul_snapshot *s) {
+  sequence(slot);
+  s->sequence = slot->sequence;
+  *slot = *s;
+  sequence(slot);
+}
+
+static bool publish(struct ul_snapshot *s, bool with_rows) {
+  uint32_t i = slot_for(s->kind, s->ms);
+  if (i == TABLE_NONE) return false;
+  bool most_waste = is_of_most_waste(s) && s->rows[UL_ROW_WASTE];
+  drop(slot_at(i));
+  if (!with_rows || !place_rows(s)) say_bare(s);
+  write_slot(slot_at(i), s);
+  if (most_waste && s->row_bytes) recording->waste_slot = i;
+  if (s->kind != UL_SNAPSHOT_PEAK) return true;
+  if (recording->peak_slot != UINT32_MAX) drop(slot_at(recording->peak_slot));
+  recording->peak_slot = i;
+  peak_published();
+  return true;
+}
+
+/* Where more is live than there is room for, a second look may be luckier. */
+static void begin(enum ul_snapshot_kind kind, uint32_t mark) {
+  uint64_t now = recording_ms();
+  bool fits = false;
   rows_done();
-  *slot = s;
+  for (int try = 0; !fits && try < TRIES; try++) {
+    work.s = (struct ul_snapshot){.ms = now, .kind = kind, .mark = mark};
+    work.counted = count(&work.s);
+    fits = account_take(&work.s);
+  }
+  work.s.rss_bytes = residency_rss();
+  work.s.waste_bytes = waste_in(&work.s);
+  work.counted = work.counted && rows_begin(wants_waste(&work.s));
+  if (kind == UL_SNAPSHOT_PEAK) peak_pictured((int64_t)work.s.live_bytes);
+}
+
+static void schedule(void) {
+  uint64_t now = work.s.ms, wait = wishes.interval_ms;
+  if (now / ELAPSED_SHARE > wait) wait = now / ELAPSED_SHARE;
+  timed_due_ms = now + wait;
+}
+
+/* Go on with it until it is done, or so many steps are. true: it is in its slot. */
+static bool go_on(int64_t steps, uint64_t since_ns) {
+  enum ul_snapshot_kind kind = work.s.kind;
+  enum rows_state is = work.counted ? rows_make(&work.s, &steps) : ROWS_FAILED;
+  work.open = is == ROWS_NOT_YET;
+  bool made = !work.open && publish(&work.s, is == ROWS_MADE);
+  if (!work.open) rows_done();
+  budget_spend(kind, since_ns);
+  if (kind == UL_SNAPSHOT_TIMED && !work.open) schedule();
+  set_due(work.open ? recording_ms() + 1 : timed_due_ms);
+  return made;
 }
 
 /* ---- taking one ---------------------------------------------------------------- */
-
-static void schedule(uint64_t now, uint64_t cost_ns) {
-  static uint64_t spent_ns;
-  spent_ns += cost_ns;
-  uint64_t wait = wishes.interval_ms, share = now / ELAPSED_SHARE;
-  uint64_t cost = cost_ns * (spent_ns < FIRST_NS ? FIRST_SHARE : COST_SHARE) / 1000000;
-  if (share > wait) wait = share;
-  if (cost > wait) wait = cost;
-  atomic_store_explicit(&snapshot_due_ms, now + wait, memory_order_relaxed);
-}
 
 /* Which pages are written is watched from 1 s on, and anew each time the run has become
  * twice as long: what was not written since then was idle for at least half the run. */
@@ -217,27 +262,22 @@ static void check(struct heap *h) {
   heap_leave(h, was);
 }
 
+/* A peak takes the place of what is in work, for it is now; a timed one can be taken
+ * afterwards as well. The last one and marks wait for what is in work, and for their own
+ * rows. false: there is none of that. */
 static bool take_locked(struct heap *h, enum ul_snapshot_kind kind, uint32_t mark) {
-  uint64_t begin = os_thread_ns(), now = recording_ms();
-  uint32_t i = slot_for(kind, now);
-  if (i == TABLE_NONE) return false;
-  struct ul_snapshot *slot = slot_at(i);
-  sequence(slot);
-  slot->kind = UL_SNAPSHOT_FREE;
-  fill(slot, kind, now, mark);
-  sequence(slot);
-  if (is_of_most_waste(slot) && slot->rows[UL_ROW_WASTE]) recording->waste_slot = i;
-  uint64_t cost_ns = os_thread_ns() - begin;
-  if (kind == UL_SNAPSHOT_PEAK) {
-    if (recording->peak_slot != UINT32_MAX) drop(slot_at(recording->peak_slot));
-    recording->peak_slot = i;
-    peak_pictured((int64_t)slot->live_bytes, cost_ns);
-  }
+  uint64_t since_ns = os_thread_ns();
+  bool waits = kind == UL_SNAPSHOT_FINAL || kind == UL_SNAPSHOT_MARK;
+  if (work.open && waits) go_on(INT64_MAX, since_ns);
+  if (!work.open)
+    timed_due_ms = atomic_load_explicit(&snapshot_due_ms, memory_order_relaxed);
+  else if (work.s.kind == UL_SNAPSHOT_TIMED)
+    timed_due_ms = work.s.ms;
+  begin(kind, mark);
+  bool made = go_on(waits ? INT64_MAX : SLICE - (int64_t)table_count(UL_SITES), since_ns);
   if (wishes.check) check(h);
-  if (kind != UL_SNAPSHOT_TIMED) return true;
-  if (wishes.writes) watch_writes(now);
-  schedule(now, cost_ns);
-  return true;
+  if (wishes.writes && kind == UL_SNAPSHOT_TIMED) watch_writes(work.s.ms);
+  return made;
 }
 
 void snapshot_begin(const struct snapshot_wishes *wanted) {
@@ -257,10 +297,17 @@ static bool take_lock(enum ul_snapshot_kind kind) {
   return true;
 }
 
+static bool is_paid(void) {
+  uint64_t wait = budget_wait_ms(UL_SNAPSHOT_TIMED);
+  if (wait) set_due(recording_ms() + wait);
+  return !wait;
+}
+
 /* The same peak may have been taken meanwhile. */
 static bool take_turn(enum ul_snapshot_kind kind) {
   if (!take_lock(kind)) return false;
-  if (kind != UL_SNAPSHOT_PEAK || peak_is_due()) return true;
+  if (kind == UL_SNAPSHOT_PEAK ? peak_is_due() : kind == UL_SNAPSHOT_FINAL || is_paid())
+    return true;
   lock_give(&lock);
   return false;
 }
@@ -273,6 +320,17 @@ void snapshot_take(struct heap *h, enum ul_snapshot_kind kind) {
     lock_give(&lock);
   }
   busy_leave(before);
+}
+
+bool snapshot_go_on(void) {
+  if (!work.open) return false;
+  struct busy_before before = busy_enter(BUSY_SNAPSHOT);
+  if (lock_try(&lock)) {
+    if (work.open) go_on(SLICE, os_thread_ns());
+    lock_give(&lock);
+  }
+  busy_leave(before);
+  return true;
 }
 
 /* ---- marks --------------------------------------------------------------------- */
@@ -316,10 +374,14 @@ bool snapshot_mark(struct heap *h, const char *name) {
   return made;
 }
 
+/* ---- fork ---------------------------------------------------------------------- */
+
 void snapshot_reset(void) {
   for (uint32_t i = 0; i < slots(); i++)
     memset(slot_at(i), 0, sizeof(struct ul_snapshot));
   recording->peak_slot = recording->waste_slot = UINT32_MAX;
+  work.open = false;
+  budget_reset();
   rows_reset();
   peak_reset();
 }

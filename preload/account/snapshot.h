@@ -9,7 +9,7 @@
 #include "format.h"
 #include "ledger/book.h"
 
-extern _Atomic uint64_t snapshot_due_ms /* when the next timed one is */
+extern _Atomic uint64_t snapshot_due_ms /* when the next timed one is, or a slice */
     __attribute__((visibility("hidden")));
 
 struct snapshot_wishes {
@@ -29,7 +29,10 @@ void snapshot_take(struct heap *h, enum ul_snapshot_kind kind);
 bool snapshot_mark(struct heap *h, const char *name);
 unsigned snapshot_marks(void); /* how many there are */
 
-/* Is it time, at `ms`, for a timed one? */
+/* Go on with the one that is in work; false: there is none. */
+bool snapshot_go_on(void);
+
+/* Is it time, at `ms`, for a timed one, or to go on? */
 static inline bool snapshot_due(uint64_t ms) {
   return ms >= atomic_load_explicit(&snapshot_due_ms, memory_order_relaxed);
 }

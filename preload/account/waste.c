@@ -50,14 +50,16 @@ static void add_pool(const struct sharing *s, const struct pool *p) {
   }
 }
 
-static void add_arena(const struct sharing *s, struct arena *a) {
+static void add_arena(const struct sharing *s, struct arena *a, int64_t *steps) {
   const struct pool *p;
-  for (unsigned unit = 0; (p = arena_next_pool(a, &unit));) {
+  for (unsigned unit = 0; (p = arena_next_pool(a, &unit)); --*steps) {
     if (!p->entries) continue;
-    if (p->class == UL_SPAN)
+    if (p->class == UL_SPAN) {
       add_span(s, p);
-    else
+    } else {
       add_pool(s, p);
+      *steps -= p->end / p->size;
+    }
   }
 }
 
@@ -70,18 +72,20 @@ static void add_larges(const struct sharing *s) {
   }
 }
 
-void waste_add(struct waste *by_site, size_t sites) {
+bool waste_add(struct waste *by_site, size_t sites, uint64_t *next, int64_t *steps) {
   const struct sharing s = {by_site, sites};
-  for (uint64_t i = 0; i < table_count(UL_ARENAS); i++) {
-    const struct ul_arena *record = table_at(UL_ARENAS, i);
+  for (; *next < table_count(UL_ARENAS); ++*next) {
+    if (*steps <= 0) return true;
+    const struct ul_arena *record = table_at(UL_ARENAS, *next);
     const void *base = (const void *)__atomic_load_n(&record->base, __ATOMIC_RELAXED);
     if (!base) continue;
     arena_lock();
     map_slot slot = map_lookup(base);
-    if (slot && !map_is_large(slot)) add_arena(&s, map_arena(slot));
+    if (slot && !map_is_large(slot)) add_arena(&s, map_arena(slot), steps);
     arena_unlock();
   }
   arena_lock();
   add_larges(&s);
   arena_unlock();
+  return false;
 }

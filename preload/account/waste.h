@@ -2,6 +2,7 @@
 #ifndef ULLAGE_WASTE_H
 #define ULLAGE_WASTE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -10,7 +11,8 @@
 struct waste {
   int64_t pinned, slack;
 };
-/* Adds what there is to by_site[0] to by_site[sites - 1]. Takes the arena lock for one
- * arena at a time, with all signals blocked. */
-void waste_add(struct waste *by_site, size_t sites);
+/* Adds what there is to by_site[0] to by_site[sites - 1], from arena *next on, as far as
+ * the steps go, one for each block, which are taken off; true: there is more. Takes the
+ * arena lock for one arena at a time, with all signals blocked. */
+bool waste_add(struct waste *by_site, size_t sites, uint64_t *next, int64_t *steps);
 #endif

@@ -209,6 +209,7 @@ static inline uint64_t os_ms(void) {
 uint64_t os_monotonic_ns(void);
 uint64_t os_real_ns(void);
 uint64_t os_thread_ns(void);  /* processor time of this thread; a system call */
+uint64_t os_process_ns(void); /* of the process, which is a sum over its threads */
 /* System calls: true even in a raw clone. 0: confined, nobody knows. */
 int os_tid(void);
 int os_pid(void);

@@ -100,3 +100,6 @@ uint64_t os_real_ns(void) {
 uint64_t os_thread_ns(void) {
   return ns(os_confined() ? CLOCK_MONOTONIC_COARSE : CLOCK_THREAD_CPUTIME_ID);
 }
+uint64_t os_process_ns(void) {
+  return ns(os_confined() ? CLOCK_MONOTONIC_COARSE : CLOCK_PROCESS_CPUTIME_ID);
+}

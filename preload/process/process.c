@@ -413,6 +413,7 @@ void process_unconfine(void) {
 
 void process_snapshot(struct heap *h) {
   if (thread_state.busy || thread_state.in_arena || recording_stopped()) return;
+  if (snapshot_go_on()) return;
   process_settle();
   struct busy_before before = busy_enter(BUSY_LOADING);
   stack_forget_unloaded();

@@ -3,6 +3,7 @@
  * checked as they go, and with each mmap failing in turn. The blocks are ullage's own
  * heap beside this program's malloc; process.c is stubbed. */
 #include "account/residency.h"
+#include "account/rows.h"
 #include "account/snapshot.h"
 #include "base/os.h"
 #include "base/say.h"
@@ -435,6 +436,120 @@ static void test_rows_are_replaced(void **state) {
 }
 
 /* The program waits for each: however large the tables, and though they grow in turn. */
+/* ---- rows in slices ------------------------------------------------------------ */
+
+enum { STACKS = 40000, FRAMES = 50, SLICE = 50 };
+static struct held of_stacks[STACKS];
+static uint32_t first_stack;
+
+static void append_random_nodes(void) {
+  table_extend(UL_CODES, FRAMES);
+  table_extend(UL_NODES, UL_NODE_RESERVED);
+  for (int i = 0; i < STACKS; i++) {
+    uint32_t n = table_append(UL_NODES, 1);
+    *(struct ul_node *)table_at(UL_NODES, n) = (struct ul_node){
+        (uint32_t)(next_random() % n), 1 + (uint32_t)(next_random() % (FRAMES - 1))};
+  }
+}
+
+static void allocate_on_random_stacks(void) {
+  struct heap *h = heap_mine();
+  append_random_nodes();
+  table_extend(UL_SITES, UL_SITE_RESERVED);
+  first_stack = (uint32_t)table_count(UL_SITES);
+  for (uint32_t i = 0; i < STACKS; i++) {
+    struct held *b = &of_stacks[i];
+    *(struct ul_site *)table_at(UL_SITES, table_append(UL_SITES, 1)) =
+        (struct ul_site){(uint32_t)(next_random() % table_count(UL_NODES)),
+                         1 + (uint32_t)(next_random() % (FRAMES - 1))};
+    b->bytes = 16 + next_random() % 500;
+    b->p = heap_take_any(h, b->bytes, 0, &b->spot, &(bool){false});
+    assert_non_null(b->p);
+    memset(b->p, (int)(b->bytes & 0xff), b->bytes < 64 ? b->bytes : 64);
+    ledger_enter(h, b->spot, hide(b->p), b->bytes, first_stack + i, UL_FAMILY_MALLOC, 5);
+  }
+}
+
+static void free_all_of_stacks(void) {
+  for (uint32_t i = 0; i < STACKS; i++)
+    put(&of_stacks[i]);
+}
+
+struct made {
+  struct ul_snapshot s;
+  unsigned calls;
+  uint8_t bytes[1 << 20];
+};
+
+static void make_rows(struct made *m, int64_t slice) {
+  *m = (struct made){.calls = 0};
+  assert_true(rows_count(&m->s) && rows_begin(true));
+  enum rows_state is;
+  do {
+    int64_t steps = slice;
+    is = rows_make(&m->s, &steps);
+    assert_int_not_equal(is, ROWS_FAILED);
+    assert_true(is == ROWS_MADE || steps <= 0);
+    m->calls++;
+  } while (is == ROWS_NOT_YET);
+  assert_in_range(m->s.row_bytes, 1, sizeof m->bytes);
+  assert_true(rows_place(&m->s, UINT64_MAX));
+  for (uint32_t i = 0; i < m->s.row_bytes; i++)
+    m->bytes[i] = *(uint8_t *)table_at(UL_ROWS, m->s.row + i);
+  rows_done();
+}
+
+static void test_rows_in_slices(void **state) {
+  (void)state;
+  static struct made slices, whole;
+  allocate_on_random_stacks();
+  make_rows(&slices, SLICE);
+  make_rows(&whole, INT64_MAX);
+  assert_int_equal(whole.calls, 1);
+  assert_true(slices.calls > 3 * STACKS / SLICE);
+  assert_memory_equal(slices.s.rows, whole.s.rows, sizeof whole.s.rows);
+  assert_memory_equal(slices.bytes, whole.bytes, sizeof whole.bytes);
+  free_all_of_stacks();
+}
+
+static const struct ul_snapshot *newest(enum ul_snapshot_kind kind) {
+  const struct ul_snapshot *best = NULL;
+  for (uint64_t i = 0; i < table_count(UL_SNAPSHOTS); i++) {
+    const struct ul_snapshot *s = table_at(UL_SNAPSHOTS, i);
+    if (s->kind == kind && (!best || s->allocations > best->allocations)) best = s;
+  }
+  return best;
+}
+
+/* The program goes on while rows are made. */
+static void test_a_snapshot_is_of_one_moment(void **state) {
+  (void)state;
+  allocate_on_random_stacks();
+  uint64_t live = (uint64_t)book_totals().live_bytes;
+  snapshot_take(heap_mine(), UL_SNAPSHOT_TIMED);
+  assert_true(snapshot_go_on());
+  free_all_of_stacks();
+  while (snapshot_go_on()) {
+  }
+  assert_non_null(newest(UL_SNAPSHOT_TIMED));
+  assert_int_equal(newest(UL_SNAPSHOT_TIMED)->live_bytes, live);
+}
+
+static void test_the_last_snapshot_waits_for_another(void **state) {
+  (void)state;
+  allocate_on_random_stacks();
+  uint64_t live = (uint64_t)book_totals().live_bytes;
+  peak_rising(heap_mine());
+  snapshot_take(heap_mine(), UL_SNAPSHOT_PEAK);
+  assert_null(newest(UL_SNAPSHOT_PEAK));
+  free_all_of_stacks();
+  snapshot_take(heap_mine(), UL_SNAPSHOT_FINAL);
+  assert_false(snapshot_go_on());
+  assert_non_null(newest(UL_SNAPSHOT_PEAK));
+  assert_int_equal(newest(UL_SNAPSHOT_PEAK)->live_bytes, live);
+  assert_true(newest(UL_SNAPSHOT_FINAL)->live_bytes < live);
+}
+
 static void grow_by_small_steps(void) {
   enum { BYTES = 24 << 20, ENTRIES = 1024, LEAKS = 512 };
   size_t before = window_backed(), longest = 0;
@@ -543,6 +658,9 @@ int main(void) {
       cmocka_unit_test(test_carries),
       cmocka_unit_test(test_tables),
       cmocka_unit_test(test_rows_are_replaced),
+      cmocka_unit_test(test_rows_in_slices),
+      cmocka_unit_test(test_a_snapshot_is_of_one_moment),
+      cmocka_unit_test(test_the_last_snapshot_waits_for_another),
       cmocka_unit_test(test_file), /* last: it stops */
   };
   return cmocka_run_group_tests(tests, set_up, NULL);
