@@ -14,9 +14,10 @@ void cfree(void *);
 void free_sized(void *, size_t);
 void free_aligned_sized(void *, size_t, size_t);
 
-/* Code that is linked to a fixed address knows a function of a library by a stub in itself,
- * and then everybody gets the stub's address, so that there is but one (System V ABI,
- * AMD64 supplement, "Function Addresses"). Such a symbol has a value, and is undefined. */
+/* Code that is linked to a fixed address knows a function of a library by a stub in
+ * itself, and then everybody gets the stub's address, so that there is but one (System V
+ * ABI, AMD64 supplement, "Function Addresses"). Such a symbol has a value, and is
+ * undefined. */
 static bool is_stub(void *function) {
   Dl_info in;
   ElfW(Sym) *symbol = NULL;

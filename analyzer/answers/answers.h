@@ -27,6 +27,8 @@ struct sites;
 /* NULL: no memory. */
 struct growth *growth_load(const struct recording *r, const struct sites *sites);
 void growth_free(struct growth *g);
+/* In which order they are told: less than 0, x before y. */
+int growth_order(const struct growth_site *x, const struct growth_site *y);
 /* The same of all stacks together that lead through one of these return addresses (by
  * index in UL_CODES), so that a function is judged whose stacks are too small each.
  * false: no memory. */
@@ -46,11 +48,11 @@ bool leaks_known(const struct recording *r);
  * list, not what it points to. NULL: no memory, and *count is 0. */
 const struct ul_leak **leaks_of(const struct recording *r, enum ul_verdict verdict,
                                 size_t *count);
-/* What can be reached thanks to a heuristic only. */
 /* Of what is lost, what main's own frame held when main ended the process. */
 struct ul_amount leaks_of_main(const struct recording *r);
 /* Lost in a forked child, allocated by its parent: in no verdict. */
 struct ul_amount leaks_inherited(const struct recording *r);
+/* What can be reached thanks to a heuristic only. */
 struct ul_amount leaks_rescued(const struct recording *r, enum ul_heuristic by);
 /* Whom lost blocks drag along. NULL: no memory. */
 struct drags *drags_load(const struct recording *r);
@@ -60,8 +62,6 @@ const struct ul_drag *const *drags_of(const struct drags *d, uint32_t leader,
                                       size_t *count);
 /* How old what was born then was at the scan, milliseconds. */
 uint64_t leaks_age_ms(const struct recording *r, uint32_t birth);
-/* The verdict that matters most; UL_NO_VERDICT: nothing is lost. */
-enum ul_verdict leaks_worst(const struct recording *r);
 
 /* ---- misuses ------------------------------------------------------------------- */
 

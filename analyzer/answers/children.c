@@ -66,18 +66,33 @@ static char *program_of(const char *command) {
   return strndup(name, length - (size_t)(name - command));
 }
 
-static void count_program(struct children *children, const char *command) {
+/* NULL: no memory. */
+static struct children_program *program_at(struct children *children,
+                                           const char *command) {
   char *name = program_of(command);
-  struct children_program *program;
-  if (!name) return;
+  struct children_program *program = NULL;
+  if (!name) return NULL;
   HASH_FIND_STR(children->programs, name, program);
-  if (program || !(program = calloc(1, sizeof *program))) {
-    if (program) program->count++;
-    free(name);
-    return;
+  if (!program && (program = calloc(1, sizeof *program))) {
+    program->name = name;
+    HASH_ADD_KEYPTR(hh, children->programs, name, strlen(name), program);
+    return program;
   }
-  *program = (struct children_program){.name = name, .count = 1};
-  HASH_ADD_KEYPTR(hh, children->programs, name, strlen(name), program);
+  free(name);
+  return program;
+}
+
+static void add_to_program(struct children *children, char *const fields[]) {
+  struct children_program *program = program_at(children, fields[CHILDREN_COMMAND]);
+  uint64_t peak = strtoull(fields[CHILDREN_PEAK], NULL, 10);
+  uint64_t lost = strtoull(fields[CHILDREN_LOST], NULL, 10);
+  if (!program) return;
+  program->count++;
+  program->allocations += strtoull(fields[CHILDREN_ALLOCATIONS], NULL, 10);
+  program->lost += lost;
+  program->losers += lost > 0;
+  program->unscanned += strcmp(fields[CHILDREN_LOST], "-") == 0;
+  if (peak > program->peak) program->peak = peak;
 }
 
 /* A program without ullage is nobody's child that is known. */
@@ -89,7 +104,7 @@ static void add_folded(void *to, char *const fields[]) {
   children->folded_allocations += strtoull(fields[CHILDREN_ALLOCATIONS], NULL, 10);
   children->folded_lost += strtoull(fields[CHILDREN_LOST], NULL, 10);
   if (peak > children->folded_peak) children->folded_peak = peak;
-  count_program(children, fields[CHILDREN_COMMAND]);
+  add_to_program(children, fields);
 }
 
 static FILE *open_regular(const char *path) {
@@ -131,7 +146,7 @@ static int by_count(const struct children_program *x, const struct children_prog
 
 struct children *children_find(const char *path) {
   struct children *children = calloc(1, sizeof *children);
-  if (!children) return NULL;
+  if (!children || !path) return children;
   find_files(children, path);
   children_each_line(path, add_folded, children);
   HASH_SORT(children->programs, by_count);
@@ -155,22 +170,4 @@ void children_free(struct children *children) {
 /* Each that was worth a recording is counted, those beyond the limit as well. */
 uint64_t children_beyond(const struct children *c, uint64_t worth) {
   return c->folded && worth > c->count ? worth - c->count : 0;
-}
-
-struct children_loss children_lost(const struct children *children) {
-  struct children_loss all = {0, 0, 0};
-  char error[256];
-  for (size_t i = 0; i < children->count; i++) {
-    struct recording *r = recording_open(children->files[i], error, sizeof error);
-    if (!r) continue;
-    const struct ul_scan *scan = &recording_header(r)->scan;
-    uint64_t blocks = scan->totals[UL_DEFINITE].blocks;
-    if (scan->state == UL_SCAN_DONE && blocks) {
-      all.processes++;
-      all.blocks += blocks + scan->totals[UL_INDIRECT].blocks;
-      all.bytes += scan->totals[UL_DEFINITE].bytes + scan->totals[UL_INDIRECT].bytes;
-    }
-    recording_close(r);
-  }
-  return all;
 }

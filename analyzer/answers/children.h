@@ -17,12 +17,15 @@ struct children {
   uint64_t folded_peak; /* the largest */
   struct children_program {
     char *name;
-    uint64_t count;
+    uint64_t count, allocations, lost;
+    uint64_t peak;      /* the largest */
+    uint64_t losers;    /* that have lost something */
+    uint64_t unscanned; /* of which it is not known */
     UT_hash_handle hh;
   } * programs; /* of the folded ones, by name; in order: most frequent first */
 };
 
-/* Looks beside the recording `path`. NULL: no memory. */
+/* Looks beside the recording `path`; NULL: beside none. NULL: no memory. */
 struct children *children_find(const char *path);
 void children_free(struct children *);
 
@@ -46,14 +49,6 @@ void children_each_line(const char *path, children_take *, void *to);
 /* Whether `name` is `base`, a dot and a number, perhaps followed by another dot and
  * number: what the files of children and of earlier programs are called. */
 bool children_is_name(const char *name, const char *base);
-
-/* What those with recordings have definitely lost, with what it drags along; `processes`
- * that did. A recording that cannot be read, or has no scan, adds nothing. */
-struct children_loss {
-  uint64_t blocks, bytes;
-  size_t processes;
-};
-struct children_loss children_lost(const struct children *);
 
 /* Of the folded ones, how many are only because the limit was reached. `worth` is what
  * the main recording counts: header.children_kept. */

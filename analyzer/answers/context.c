@@ -2,17 +2,18 @@
 
 #include "read/estimate.h"
 #include "read/live.h"
+#include "read/timeline.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* ---- a process ----------------------------------------------------------------- */
 
-static bool process_begin(struct process *p, struct recording *r,
-                          const struct context *context) {
+static bool process_begin(struct process *p, const struct context *context) {
   struct symbols_options options = context->options.symbols;
+  struct recording *r = p->recording;
   options.files = context->files;
-  p->recording = r;
   p->sample_bytes = estimate_sample_bytes(r);
   if (!context->options.raw && !estimate_leaks(r)) return false;
   if (context->options.nameless) return true;
@@ -20,6 +21,7 @@ static bool process_begin(struct process *p, struct recording *r,
 }
 
 static void process_end(struct process *p) {
+  fingerprints_free(p->fingerprints);
   holders_free(p->holders);
   findings_free(p->findings);
   functions_free(p->functions);
@@ -29,6 +31,25 @@ static void process_end(struct process *p) {
   sites_free(p->sites);
   symbols_free(p->symbols);
   recording_close(p->recording);
+}
+
+const char *process_name(const struct process *p) {
+  const char *path = recording_argument(p->recording, 0);
+  if (!path || !*path)
+    path = recording_text(p->recording, recording_header(p->recording)->program);
+  const char *slash = strrchr(path, '/');
+  return slash ? slash + 1 : path;
+}
+
+bool process_matters(const struct process *p) {
+  enum { LITTLE = 16 << 10 };
+  return p->number == 1 || timeline_peak_bytes(p->recording) >= LITTLE ||
+         recording_header(p->recording)->scan.totals[UL_DEFINITE].blocks;
+}
+
+uint64_t process_peak_bytes(const struct process *p) {
+  uint64_t most = timeline_peak_bytes(p->recording);
+  return p->sites && p->sites->bytes > most ? p->sites->bytes : most;
 }
 
 const struct sites *process_sites(struct process *p) {
@@ -69,35 +90,201 @@ struct holders *process_holders(struct process *p) {
   return p->holders;
 }
 
+struct fingerprints *process_fingerprints(struct process *p) {
+  if (!p->fingerprints) p->fingerprints = fingerprints_new(p->recording, p->symbols);
+  return p->fingerprints;
+}
+
 void process_look(struct process *p) {
   if (!p->looked) live_look(p->recording);
   p->looked = true;
 }
 
+/* ---- which matter ---------------------------------------------------------------
+ *
+ * First the one that was named, unless it is a wrapper or launcher of another, then the
+ * others by what they held at most. */
+
+#define WRAPPER_SHARE 4 /* it never held so much as a quarter of what the other held */
+
+static int by_peak(const void *a, const void *b) {
+  const struct process *x = a, *y = b;
+  uint64_t px = timeline_peak_bytes(x->recording), py = timeline_peak_bytes(y->recording);
+  if (px != py) return px > py ? -1 : 1;
+  return strverscmp(x->label, y->label);
+}
+
+static bool is_wrapper(const struct process *p, const struct process *of) {
+  return timeline_peak_bytes(p->recording) <
+         timeline_peak_bytes(of->recording) / WRAPPER_SHARE;
+}
+
+/* The named one is the first of all so far. */
+static void sort_by_matter(struct context *context) {
+  struct process *all = context->processes;
+  const struct recording *named = all->recording;
+  qsort(all + 1, context->count - 1, sizeof *all, by_peak);
+  if (context->count > 1 && is_wrapper(&all[0], &all[1]))
+    qsort(all, context->count, sizeof *all, by_peak);
+  for (size_t i = 0; i < context->count; i++) {
+    all[i].number = i + 1;
+    if (all[i].recording == named) context->named = &all[i];
+  }
+}
+
+/* ---- which was chosen ---------------------------------------------------------- */
+
+static bool is_number(const char *text, size_t number) {
+  char digits[24];
+  snprintf(digits, sizeof digits, "%zu", number);
+  return strcmp(text, digits) == 0;
+}
+
+/* "101 (make), 102 (cc1), ..." */
+static void list(const struct context *context, const char *name, char *to,
+                 size_t bytes) {
+  enum { SHOWN = 6 };
+  size_t n = 0, listed = 0;
+  *to = '\0';
+  for (size_t i = 0; i < context->count && n < bytes && listed <= SHOWN; i++) {
+    const struct process *p = &context->processes[i];
+    if (name && strcmp(process_name(p), name) != 0) continue;
+    const char *comma = listed ? ", " : "";
+    if (listed++ == SHOWN)
+      n += (size_t)snprintf(to + n, bytes - n, "%s...", comma);
+    else
+      n += (size_t)snprintf(to + n, bytes - n, "%s%s (%.20s)", comma, p->label,
+                            process_name(p));
+  }
+}
+
+/* Index of the process; SIZE_MAX, and the error is set: there is none, or more. */
+static size_t find_chosen(const struct context *context, char *error, size_t bytes) {
+  const char *wanted = context->options.process;
+  size_t named = 0, found = SIZE_MAX;
+  char others[256];
+  for (size_t i = 0; i < context->count; i++)
+    if (strcmp(context->processes[i].label, wanted) == 0) return i;
+  for (size_t i = 0; i < context->count; i++) {
+    if (strcmp(process_name(&context->processes[i]), wanted) != 0) continue;
+    if (!named++) found = i;
+  }
+  for (size_t i = 0; !named && i < context->count; i++)
+    if (is_number(wanted, context->processes[i].number)) return i;
+  if (named == 1) return found;
+  list(context, named ? wanted : NULL, others, sizeof others);
+  if (named)
+    snprintf(error, bytes, "%zu processes are called %.64s, choose by process id: %s",
+             named, wanted, others);
+  else
+    snprintf(error, bytes, "no process %.64s in it; there %s %s", wanted,
+             context->count == 1 ? "is" : "are", others);
+  return SIZE_MAX;
+}
+
+static bool choose(struct context *context, char *error, size_t bytes) {
+  size_t chosen = find_chosen(context, error, bytes);
+  if (chosen == SIZE_MAX) return false;
+  for (size_t i = 0; i < context->count; i++)
+    if (i != chosen) process_end(&context->processes[i]);
+  context->processes[0] = context->processes[chosen];
+  context->count = 1;
+  context->named = context->processes;
+  return true;
+}
+
 /* ---- a context ----------------------------------------------------------------- */
 
-struct context *context_of(struct recording *r, const struct context_options *options) {
+static struct context *context_new(const struct context_options *options,
+                                   size_t processes) {
   struct context *context = calloc(1, sizeof *context);
-  if (!context) {
-    recording_close(r);
-    return NULL;
-  }
+  if (!context) return NULL;
   if (options) context->options = *options;
-  context->process.recording = r;
   context->files = symbol_files_new();
-  if (context->files && process_begin(&context->process, r, context)) return context;
+  context->processes = calloc(processes, sizeof *context->processes);
+  context->unread = calloc(processes, sizeof *context->unread);
+  if (context->files && context->processes && context->unread) return context;
   context_free(context);
   return NULL;
 }
 
+/* Takes the recording. `earlier`: ".1" of an earlier program, else "". */
+static void add(struct context *context, struct recording *r, const char *earlier) {
+  struct process *p = &context->processes[context->count++];
+  p->recording = r;
+  snprintf(p->label, sizeof p->label, "%d%s", (int)recording_header(r)->pid, earlier);
+}
+
+/* FILE.PID.1 is an earlier program of the process PID, and FILE.1 of FILE's. */
+static const char *earlier_of(const struct recording *r, const char *file,
+                              const char *path) {
+  const char *rest = file + strlen(path), *last = strrchr(rest, '.');
+  char own[24];
+  snprintf(own, sizeof own, ".%d", (int)recording_header(r)->pid);
+  return last && strcmp(rest, own) != 0 && strlen(last) < 12 ? last : "";
+}
+
+static void add_children(struct context *context, const char *path) {
+  const struct children *children = context->children;
+  for (size_t i = 0; i < children->count; i++) {
+    struct context_unread *unread = &context->unread[context->unread_count];
+    const char *file = children->files[i];
+    struct recording *r = recording_open(file, unread->error, sizeof unread->error);
+    unread->file = file;
+    if (r)
+      add(context, r, earlier_of(r, file, path));
+    else
+      context->unread_count++;
+  }
+}
+
+static bool begin_all(struct context *context) {
+  for (size_t i = 0; i < context->count; i++)
+    if (!process_begin(&context->processes[i], context)) return false;
+  return true;
+}
+
+struct context *context_of(struct recording *r, const struct context_options *options) {
+  struct context *context = context_new(options, 1);
+  if (!context) {
+    recording_close(r);
+    return NULL;
+  }
+  add(context, r, "");
+  sort_by_matter(context);
+  context->children = children_find(NULL);
+  if (context->children && begin_all(context)) return context;
+  context_free(context);
+  return NULL;
+}
+
+/* Of the process that matters most. */
+static bool find_moment(struct context *context, char *error, size_t bytes) {
+  const struct recording *r = context->processes[0].recording;
+  if (!context->options.at) return true;
+  return (context->at = moment_find(r, context->options.at, error, bytes));
+}
+
 struct context *context_open(const char *path, const struct context_options *options,
                              char *error, size_t error_bytes) {
+  bool alone = options && options->alone && !options->process;
   struct recording *r = recording_open(path, error, error_bytes);
-  struct context *context = r ? context_of(r, options) : NULL;
-  if (r && !context) snprintf(error, error_bytes, "not enough memory");
-  if (!context || !context->options.at) return context;
-  context->at = moment_find(r, context->options.at, error, error_bytes);
-  if (context->at) return context;
+  if (!r) return NULL;
+  struct children *children = children_find(alone ? NULL : path);
+  struct context *context = children ? context_new(options, children->count + 1) : NULL;
+  snprintf(error, error_bytes, "not enough memory");
+  if (!context) {
+    children_free(children);
+    recording_close(r);
+    return NULL;
+  }
+  context->children = children;
+  add(context, r, "");
+  add_children(context, path);
+  sort_by_matter(context);
+  bool chosen = !context->options.process || choose(context, error, error_bytes);
+  if (chosen && find_moment(context, error, error_bytes) && begin_all(context))
+    return context;
   context_free(context);
   return NULL;
 }
@@ -105,7 +292,11 @@ struct context *context_open(const char *path, const struct context_options *opt
 void context_free(struct context *context) {
   if (!context) return;
   moment_free(context->at);
-  process_end(&context->process);
+  for (size_t i = 0; i < context->count; i++)
+    process_end(&context->processes[i]);
+  children_free(context->children);
   symbol_files_free(context->files);
+  free(context->processes);
+  free(context->unread);
   free(context);
 }

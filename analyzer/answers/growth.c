@@ -325,14 +325,17 @@ static double weight_of(const struct growth_site *g) {
   return by_slope ? slope : (double)g->last_bytes;
 }
 
-static int by_importance(const void *a, const void *b) {
-  const struct growth_site *x = a, *y = b;
+int growth_order(const struct growth_site *x, const struct growth_site *y) {
   if (x->trend.verdict != y->trend.verdict)
     return x->trend.verdict < y->trend.verdict ? -1 : 1;
   double wx = weight_of(x), wy = weight_of(y);
   if (wx != wy) return wx > wy ? -1 : 1;
   if (x->last_bytes != y->last_bytes) return x->last_bytes > y->last_bytes ? -1 : 1;
   return x->site < y->site ? -1 : x->site > y->site;
+}
+
+static int by_importance(const void *a, const void *b) {
+  return growth_order(a, b);
 }
 
 struct growth *growth_load(const struct recording *r, const struct sites *sites) {

@@ -46,12 +46,6 @@ uint64_t leaks_age_ms(const struct recording *r, uint32_t birth) {
   return at > born ? at - born : 0;
 }
 
-enum ul_verdict leaks_worst(const struct recording *r) {
-  const struct ul_scan *scan = &recording_header(r)->scan;
-  if (scan->totals[UL_DEFINITE].blocks) return UL_DEFINITE;
-  return scan->totals[UL_POSSIBLE].blocks ? UL_POSSIBLE : UL_NO_VERDICT;
-}
-
 /* ---- whom they drag along ------------------------------------------------------ */
 
 struct drags {

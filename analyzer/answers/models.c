@@ -1,35 +1,72 @@
 #include "answers/models.h"
 
-bool model_of_summary(struct context *of) {
-  struct process *p = &of->process;
-  return process_growth(p) && process_unused(p);
+#include <stdlib.h>
+
+/* ---- report -------------------------------------------------------------------- */
+
+void report_forget(void *model) {
+  struct overview *all = model;
+  if (!all) return;
+  rising_free(all->rising);
+  lost_free(all->lost);
+  free(all);
+}
+
+struct overview *overview_load(struct context *context) {
+  struct overview *all = calloc(1, sizeof *all);
+  if (all) all->context = context;
+  if (all && (all->rising = rising_load(context)) && (all->lost = lost_load(context)) &&
+      process_unused(&context->processes[0]))
+    return all;
+  report_forget(all);
+  return NULL;
 }
 
 void *report_model(struct context *const of[]) {
-  struct process *p = &of[0]->process;
-  return model_of_summary(of[0]) && process_findings(p) && process_holders(p) ? of[0]
-                                                                              : NULL;
+  struct overview *all = overview_load(of[0]);
+  bool good = all && process_holders(&of[0]->processes[0]);
+  for (size_t i = 0; good && i < of[0]->count; i++)
+    good =
+        !process_matters(&of[0]->processes[i]) || process_findings(&of[0]->processes[i]);
+  if (good) return all;
+  report_forget(all);
+  return NULL;
 }
 
+/* ---- the others ---------------------------------------------------------------- */
+
 void *growth_model(struct context *const of[]) {
-  return process_growth(&of[0]->process) ? of[0] : NULL;
+  return rising_load(of[0]);
+}
+
+void growth_forget(void *model) {
+  rising_free(model);
 }
 
 /* What still lives is told where it is not known what of it is lost. */
 void *leaks_model(struct context *const of[]) {
-  struct process *p = &of[0]->process;
-  bool known = leaks_known(p->recording) || process_sites(p);
-  return process_drags(p) && known ? of[0] : NULL;
+  for (size_t i = 0; i < of[0]->count; i++) {
+    struct process *p = &of[0]->processes[i];
+    bool known = leaks_known(p->recording) || process_sites(p);
+    if (!known || !process_drags(p) || !process_fingerprints(p)) return NULL;
+  }
+  return lost_load(of[0]);
+}
+
+void leaks_forget(void *model) {
+  lost_free(model);
 }
 
 void *unused_model(struct context *const of[]) {
-  return process_unused(&of[0]->process) ? of[0] : NULL;
+  for (size_t i = 0; i < of[0]->count; i++)
+    if (!process_unused(&of[0]->processes[i])) return NULL;
+  return of[0];
 }
 
 void *diff_model(struct context *const of[]) {
   struct diff_look look[DIFF_LOOKS];
   for (unsigned side = 0; side < DIFF_LOOKS; side++)
-    look[side] = (struct diff_look){&of[side]->process, of[side]->at};
+    look[side] = (struct diff_look){of[side]->processes, of[side]->at};
   return diff_load(look, of[0]->options.force);
 }
 

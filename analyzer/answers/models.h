@@ -1,18 +1,29 @@
-/* models.h - the model of each verb: the context with all that its views show. Takes the
- * contexts of as many recordings as the verb does (command/verbs.c). NULL: no memory. */
+/* models.h - the model of each verb, made of the contexts of as many recordings as it
+ * takes (command/verbs.c). NULL: no memory. */
 #ifndef ULLAGE_MODELS_H
 #define ULLAGE_MODELS_H
 
-#include "answers/context.h"
 #include "answers/diff.h"
+#include "answers/lost.h"
+#include "answers/rising.h"
+#include "answers/tree.h"
 
-void *report_model(struct context *const of[]);
-void *growth_model(struct context *const of[]);
-void *leaks_model(struct context *const of[]);
-void *unused_model(struct context *const of[]);
-void *diff_model(struct context *const of[]); /* struct diff */
+struct overview { /* of `report` */
+  struct context *context;
+  struct lost *lost; /* its tree: with all sums */
+  struct rising *rising;
+};
+void *report_model(struct context *const of[]); /* struct overview */
+void report_forget(void *);
+void *growth_model(struct context *const of[]); /* struct rising */
+void growth_forget(void *);
+void *leaks_model(struct context *const of[]); /* struct lost */
+void leaks_forget(void *);
+void *unused_model(struct context *const of[]); /* struct context */
+void *diff_model(struct context *const of[]);   /* struct diff */
 void diff_forget(void *);
-void *dump_model(struct context *const of[]);
-/* For the end of `run`: without names. */
-bool model_of_summary(struct context *);
+void *dump_model(struct context *const of[]); /* struct context */
+
+/* What report says without names, for the end of `run`. */
+struct overview *overview_load(struct context *);
 #endif

@@ -36,6 +36,12 @@ static bool old_name(const char *path, unsigned number, char *old, size_t size) 
   return n >= 0 && (size_t)n < size;
 }
 
+bool earlier_is_name(const char *name) {
+  const char *old = strrchr(name, '.');
+  if (!old || strncmp(old, ".old", 4) != 0) return false;
+  return !old[4] || (old[4] == '-' && old[5 + strspn(old + 5, "0123456789")] == '\0');
+}
+
 static bool move(const char *path, const char *to, const char *suffix) {
   char from[PATH_MAX + 16], name[PATH_MAX + 16];
   snprintf(from, sizeof from, "%s%s", path, suffix);

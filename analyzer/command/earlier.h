@@ -6,6 +6,8 @@
 
 /* Does it begin as a recording does? */
 bool earlier_is_recording(const char *path);
+/* Is it what such a one is called? */
+bool earlier_is_name(const char *name);
 /* It is kept as FILE.old, with those of its children; what is no recording stays, and
  * what cannot be moved is said. */
 void earlier_make_way(const char *path);

@@ -1,5 +1,6 @@
 /* main.c - the command line: verbs, their recordings, their help, exit statuses. */
 #include "answers/children.h"
+#include "command/earlier.h"
 #include "command/options.h"
 #include "command/usage.h"
 
@@ -29,7 +30,7 @@ static int help(const struct verb *verb) {
     printf("\n%sExit status: 0, 1 if %s cannot be used, 2 for a wrong option.\n",
            verb->recordings > 1
                ? ""
-               : "Without FILE, the newest recording ullage.* in the current directory.\n",
+               : "Without FILE, the newest recording in the current directory.\n",
            verb->recordings > 1 ? "a recording" : "FILE");
   } else {
     printf("ullage - what grows, leaks or is not used in a program's heap\n\n"
@@ -80,9 +81,7 @@ static bool is_child(const char *name) {
 
 static void consider(const char *name, struct newest *newest) {
   struct ul_header header;
-  if (strncmp(name, "ullage.", 7) != 0 || strstr(name, ".old") || is_child(name) ||
-      !read_header(name, &header))
-    return;
+  if (earlier_is_name(name) || is_child(name) || !read_header(name, &header)) return;
   newest->count++;
   if (header.start_real_ns < newest->start_ns) return;
   newest->start_ns = header.start_real_ns;
@@ -137,6 +136,7 @@ static int answer(struct request *request, char *const paths[]) {
   char error[512];
   int status = EXIT_FINE;
   request->context.raw = request->verb->raw;
+  request->context.alone = request->verb->alone;
   for (size_t i = 0; i < request->verb->recordings && status == EXIT_FINE; i++) {
     request->context.at = cut_moment(request->verb, paths[i]);
     of[i] = context_open(paths[i], &request->context, error, sizeof error);
@@ -163,7 +163,7 @@ static int verb_main(const struct verb *verb, int argc, char *argv[]) {
   for (int i = 0; i < given; i++)
     paths[i] = argv[optind + i];
   if (!given && !(paths[0] = newest_recording()))
-    return say_usage(verb->name, "which recording? There is no ullage.* file here");
+    return say_usage(verb->name, "which recording? There is none here");
   return answer(&request, paths);
 }
 

@@ -40,6 +40,11 @@ static bool set_color(struct request *request, const char *value) {
          strcmp(value, "auto") == 0;
 }
 
+static bool set_process(struct request *request, const char *value) {
+  request->context.process = value;
+  return *value;
+}
+
 static bool set_sysroot(struct request *request, const char *value) {
   request->context.symbols.sysroot = value;
   return true;
@@ -102,6 +107,10 @@ static const struct known {
      "definite, indirect, possible, reachable or all", set_show},
     {"force", NULL, TAKES_FORCE, "compare recordings of different programs", NULL,
      set_force},
+    {"process", "PROCESS", 0,
+     "of one process only: its id, its program's name, or\n"
+     "                            its place in the report of all (1: the first)",
+     "a process id or a program's name", set_process},
     {"json", NULL, 0, "as JSON (docs/json.md)", NULL, set_json},
     {"bytes", NULL, 0, "exact sizes instead of KiB, MiB", NULL, set_bytes},
     {"top", "N", 0, "show N sites", "a number from 1", set_top},

@@ -81,37 +81,16 @@ static bool say_allocator(const struct recording *r) {
 }
 
 /* The summary, each line marked as ours. */
-static void say_summary(struct process *p) {
+static void say_summary(const struct overview *all) {
   char *text = NULL, *rest, *line;
   size_t bytes;
   struct view_options page = {.out = open_memstream(&text, &bytes)};
-  struct view_options view = view_of(&page, p);
-  if (!view.out) return;
-  report_summary(p, &view);
-  fclose(view.out);
+  if (!page.out) return;
+  report_summary(all, &page);
+  fclose(page.out);
   for (rest = text; (line = strsep(&rest, "\n"));)
     if (*line) say("%s", line);
   free(text);
-}
-
-static void say_lost(const struct children *children) {
-  struct view_options view = {.out = NULL};
-  struct children_loss lost = children_lost(children);
-  if (lost.processes)
-    say("  children definitely lost: %s in %s, in %s", text_size(&view, lost.bytes),
-        text_plural(lost.blocks, "block", "blocks"),
-        text_plural(lost.processes, "process", "processes"));
-}
-
-static void say_children(const struct children *children, const char *path) {
-  if (children) say_lost(children);
-  if (children && children->count)
-    say("beside it: %s of children and earlier programs",
-        text_plural(children->count, "recording", "recordings"));
-  if (children && children->folded)
-    say("%s left only a line%s in %s.children",
-        text_plural(children->folded, "child", "children"),
-        children->folded > 1 ? " each" : "", basename(path));
 }
 
 static const char *relative(const char *path) {
@@ -139,23 +118,24 @@ static void say_missing(const struct launch *l) {
       l->command[0]);
 }
 
-static void say_end(const struct launch *l, const struct children *children) {
+static void say_end(const struct launch *l) {
   char error[512];
   if (access(l->path, F_OK) != 0) {
     say_missing(l);
     return;
   }
   static const struct context_options brief = {.nameless = true};
+  struct overview *all;
   struct context *context = context_open(l->path, &brief, error, sizeof error);
   if (!context) {
     say_failed("%s: %s", relative(l->path), error);
     return;
   }
-  struct process *p = &context->process;
-  bool silent = say_allocator(p->recording);
+  bool silent = say_allocator(context->named->recording);
   if (!l->quiet) {
-    if (!silent && model_of_summary(context)) say_summary(p);
-    say_children(children, l->path);
+    all = silent && context->count == 1 ? NULL : overview_load(context);
+    if (all) say_summary(all);
+    report_forget(all);
     say("next: ullage report %s", relative(l->path));
   }
   context_free(context);
@@ -174,7 +154,7 @@ int run_main(int argc, char *argv[]) {
     ending_settle(l.path, pid);
     struct children *children = children_find(l.path);
     ending_complete(l.path, pid, end, children);
-    say_end(&l, children);
+    say_end(&l);
     children_free(children);
   }
   return launch_end_like(end);

@@ -27,6 +27,7 @@ struct verb {
   unsigned recordings; /* how many it takes */
   unsigned takes;      /* options of its own */
   bool raw;            /* wants the recording as it is (context.h) */
+  bool alone;          /* is about the process of a recording, not those beside it */
   void *(*model)(struct context *const of[]); /* NULL: no memory */
   void (*forget)(void *model);                /* NULL: it is the contexts' */
   verb_view *text, *json;

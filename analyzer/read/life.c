@@ -57,8 +57,9 @@ static uint64_t last_known_ms(const struct recording *r) {
 
 void part_find_duration(struct recording *r) {
   struct timespec now;
-  r->duration_ms = r->header.end_ms ? r->header.end_ms : last_known_ms(r);
-  if (r->header.end_ms || !r->alive) return;
+  bool ended = r->header.end_ms || r->header.state != UL_STATE_RUNNING;
+  r->duration_ms = ended ? r->header.end_ms : last_known_ms(r);
+  if (ended || !r->alive) return;
   clock_gettime(CLOCK_MONOTONIC, &now);
   uint64_t ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
   if (ns > r->header.start_mono_ns)

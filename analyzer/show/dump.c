@@ -625,7 +625,7 @@ static void dump_mappings(struct dump *d) {
 }
 
 static int dump(void *model, bool json, const struct view_options *o) {
-  struct recording *r = ((const struct context *)model)->process.recording;
+  struct recording *r = ((const struct context *)model)->named->recording;
   struct dump d = {.r = r, .f = o->out, .json = json};
   dump_format(&d);
   dump_program(&d);

@@ -1,11 +1,9 @@
 /* findings.c - what to change in the program, two lines each. */
-#include "answers/children.h"
-#include "answers/finding.h"
-#include "answers/fingerprint.h"
 #include "names/function.h"
 #include "read/timeline.h"
 #include "show/causes.h"
 #include "show/json.h"
+#include "show/processes.h"
 #include "show/text.h"
 
 #include <stdarg.h>
@@ -48,11 +46,11 @@ __attribute__((format(printf, 2, 3))) static void add(struct line *l, const char
 struct told {
   struct finding finding; /* sums over the processes; its causes are gone */
   struct cause cause;
-  unsigned processes;
-  int pid; /* of the first one */
-  char *program, *function, *callers;
-  uint64_t live, peak,
-      since_ms; /* of the first one; since its start, UINT64_MAX: unknown */
+  size_t processes;
+  const struct process *first;
+  char *function, *callers;
+  uint64_t live, peak;
+  uint64_t since_ms; /* of the first one; since its start, UINT64_MAX: unknown */
   bool from_start;
 };
 struct tale {
@@ -60,15 +58,7 @@ struct tale {
   size_t count, room;
 };
 
-static const char *program_of(const struct recording *r) {
-  const char *path = recording_argument(r, 0);
-  if (!path || !*path) path = recording_text(r, recording_header(r)->program);
-  const char *slash = strrchr(path, '/');
-  return slash ? slash + 1 : path;
-}
-
 static void told_free(struct told *t) {
-  free(t->program);
   free(t->function);
   free(t->callers);
 }
@@ -76,7 +66,8 @@ static void told_free(struct told *t) {
 static struct told *same(const struct tale *tale, const struct told *wanted) {
   for (size_t i = 0; i < tale->count; i++) {
     struct told *t = &tale->at[i];
-    if (t->finding.kind == wanted->finding.kind && !strcmp(t->program, wanted->program) &&
+    if (t->finding.kind == wanted->finding.kind &&
+        !strcmp(process_name(t->first), process_name(wanted->first)) &&
         !strcmp(t->function, wanted->function) && !strcmp(t->callers, wanted->callers))
       return t;
   }
@@ -85,7 +76,7 @@ static struct told *same(const struct tale *tale, const struct told *wanted) {
 
 /* Takes what it points to. */
 static void tell(struct tale *tale, struct told t) {
-  struct told *known = t.program && t.function && t.callers ? same(tale, &t) : NULL;
+  struct told *known = t.function && t.callers ? same(tale, &t) : NULL;
   if (known) {
     known->processes++;
     known->finding.of.blocks += t.finding.of.blocks;
@@ -94,7 +85,7 @@ static void tell(struct tale *tale, struct told t) {
     known->cause.times = 0;
     known->live += t.live;
     known->peak += t.peak;
-  } else if (t.program && t.function && t.callers) {
+  } else if (t.function && t.callers) {
     if (tale->count == tale->room) {
       size_t room = tale->room ? tale->room * 2 : 64;
       struct told *more = realloc(tale->at, room * sizeof *more);
@@ -108,9 +99,9 @@ static void tell(struct tale *tale, struct told t) {
   told_free(&t);
 }
 
-static void tell_findings(struct tale *tale, struct process *p, size_t columns) {
+static void tell_findings(struct tale *tale, const struct process *p, size_t columns) {
   const struct recording *r = p->recording;
-  const struct findings *all = process_findings(p);
+  const struct findings *all = p->findings;
   uint64_t run = since_start(r, recording_duration_ms(r));
   for (size_t i = 0; all && i < all->count; i++) {
     const struct finding *f = &all->at[i];
@@ -120,8 +111,7 @@ static void tell_findings(struct tale *tale, struct process *p, size_t columns) 
          (struct told){.finding = *f,
                        .cause = *c,
                        .processes = 1,
-                       .pid = recording_header(r)->pid,
-                       .program = strdup(program_of(r)),
+                       .first = p,
                        .function = strdup(causes_function(all->functions, c)),
                        .callers = strdup(
                            causes_callers(all->functions, f->causes, f->cause, columns)),
@@ -132,37 +122,11 @@ static void tell_findings(struct tale *tale, struct process *p, size_t columns) 
   }
 }
 
-/* Of a child that holds or held something. */
-typedef void visit(void *what, struct process *p);
-static void each_child(const struct recording *r, visit *look, void *what) {
-  enum { LITTLE = 16 << 10 };
-  struct children *children = children_find(recording_path(r));
-  char error[256];
-  for (size_t i = 0; children && i < children->count; i++) {
-    struct context *child = context_open(children->files[i], NULL, error, sizeof error);
-    if (!child) continue;
-    const struct recording *of = child->process.recording;
-    bool lost = recording_header(of)->scan.totals[UL_DEFINITE].blocks;
-    if (lost || timeline_peak_bytes(of) >= LITTLE) look(what, &child->process);
-    context_free(child);
-  }
-  children_free(children);
-}
-
-struct telling {
-  struct tale *tale;
-  size_t columns;
-};
-static void tell_child(void *what, struct process *p) {
-  struct telling *t = what;
-  tell_findings(t->tale, p, t->columns);
-}
-
 static int by_gain(const void *a, const void *b) {
   const struct told *x = a, *y = b;
   if (x->finding.of.bytes != y->finding.of.bytes)
     return x->finding.of.bytes > y->finding.of.bytes ? -1 : 1;
-  return x->pid - y->pid;
+  return (x->first > y->first) - (x->first < y->first);
 }
 
 /* ---- text ---------------------------------------------------------------------- */
@@ -192,12 +156,13 @@ static void add_blocks(struct line *l, const struct told *t) {
   add(l, " ");
 }
 
-/* Where not all is of the process whose recording it is. */
+/* Where not all is of the process that the page is about. */
 static void add_process(struct line *l, const struct told *t, bool several) {
+  const char *program = text_escaped(process_name(t->first));
   if (t->processes > 1)
-    add(l, " in %u processes of %s", t->processes, text_escaped(t->program));
+    add(l, " in %zu processes of %s", t->processes, program);
   else if (several)
-    add(l, " in %s, process %d", text_escaped(t->program), t->pid);
+    add(l, " in %s, process %s", program, t->first->label);
 }
 
 static void print_told(const struct told *t, size_t number, bool several,
@@ -235,18 +200,17 @@ static void print_rest(const struct tale *tale, size_t first,
             text_size(o, rest.bytes), text_plural(rest.blocks, "block", "blocks"));
 }
 
-void findings_print(struct process *p, const struct view_options *o) {
+void findings_print(const struct context *context, const struct view_options *o) {
   enum { BEFORE_CALLERS = 50 };
   struct tale tale = {0};
   size_t width = o->columns ? o->columns : TEXT_COLUMNS;
   size_t columns = width > 2 * BEFORE_CALLERS ? width - BEFORE_CALLERS : width / 2;
-  int pid = recording_header(p->recording)->pid;
-  tell_findings(&tale, p, columns);
-  each_child(p->recording, tell_child, &(struct telling){&tale, columns});
+  for (size_t i = 0; i < context->count; i++)
+    tell_findings(&tale, &context->processes[i], columns);
   if (tale.count) qsort(tale.at, tale.count, sizeof *tale.at, by_gain);
   bool several = false;
   for (size_t i = 0; i < tale.count; i++)
-    several = several || tale.at[i].pid != pid;
+    several = several || tale.at[i].first != context->processes;
   size_t shown = worth(&tale, o);
   if (shown) fputc('\n', o->out);
   for (size_t i = 0; i < shown; i++)
@@ -269,16 +233,17 @@ static json_t *callers_array(const struct findings *all, const struct finding *f
   return array;
 }
 
-static json_t *finding_object(const struct recording *r, const struct findings *all,
-                              const struct finding *f,
-                              struct fingerprints *fingerprints) {
+static json_t *finding_object(const struct process *p, const struct finding *f) {
+  const struct recording *r = p->recording;
+  const struct findings *all = p->findings;
   const struct cause *c = cause_of(f);
-  struct fingerprint known = fingerprint_of_finding(fingerprints, all, f);
+  struct fingerprint known = fingerprint_of_finding(p->fingerprints, all, f);
   const struct frame *frame = causes_frame(all->functions, c);
   json_t *object = json_object();
   json_put(object, "kind", json_text(kinds[f->kind]));
   json_put(object, "pid", json_integer(recording_header(r)->pid));
-  json_put(object, "program", json_text(program_of(r)));
+  json_put(object, "process", json_text(p->label));
+  json_put(object, "program", json_text(process_name(p)));
   json_put(object, "bytes", json_bytes(f->of.bytes));
   json_put(object, "blocks", json_bytes(f->of.blocks));
   json_put(object, "frame", frame ? json_frame(frame) : json_null());
@@ -296,24 +261,35 @@ static json_t *finding_object(const struct recording *r, const struct findings *
   return object;
 }
 
-struct collecting {
-  json_t *array;
-  size_t most;
+struct found {
+  struct process *process;
+  const struct finding *finding;
 };
-static void collect_findings(void *what, struct process *p) {
-  struct collecting *c = what;
-  const struct findings *all = process_findings(p);
-  struct fingerprints *fingerprints = fingerprints_new(p->recording, p->symbols);
-  size_t n = all && fingerprints ? all->count : 0;
-  for (size_t i = 0; i < n && json_array_size(c->array) < c->most; i++)
-    json_array_append_new(c->array,
-                          finding_object(p->recording, all, &all->at[i], fingerprints));
-  fingerprints_free(fingerprints);
+
+static int by_bytes(const void *a, const void *b) {
+  const struct found *x = a, *y = b;
+  if (x->finding->of.bytes != y->finding->of.bytes)
+    return x->finding->of.bytes > y->finding->of.bytes ? -1 : 1;
+  if (x->process != y->process) return x->process < y->process ? -1 : 1;
+  return (x->finding > y->finding) - (x->finding < y->finding);
 }
 
-json_t *findings_array(struct process *p, const struct view_options *o) {
-  struct collecting c = {json_array(), o->top ? o->top : o->all ? SIZE_MAX : TOP_JSON};
-  collect_findings(&c, p);
-  each_child(p->recording, collect_findings, &c);
-  return c.array;
+json_t *findings_array(const struct context *context, const struct view_options *o) {
+  json_t *array = json_array();
+  size_t most = o->top ? o->top : o->all ? SIZE_MAX : TOP_JSON, count = 0;
+  for (size_t i = 0; i < context->count; i++)
+    if (context->processes[i].findings) count += context->processes[i].findings->count;
+  struct found *all = malloc((count + 1) * sizeof *all), *next = all;
+  for (size_t i = 0; all && i < context->count; i++) {
+    struct process *p = &context->processes[i];
+    size_t n = p->findings && process_fingerprints(p) ? p->findings->count : 0;
+    for (size_t k = 0; k < n; k++)
+      *next++ = (struct found){p, &p->findings->at[k]};
+  }
+  count = all ? (size_t)(next - all) : 0;
+  if (count) qsort(all, count, sizeof *all, by_bytes);
+  for (size_t i = 0; i < count && i < most; i++)
+    json_array_append_new(array, finding_object(all[i].process, all[i].finding));
+  free(all);
+  return array;
 }

@@ -1,8 +1,8 @@
 /* growth.c - `ullage growth`: which call sites hold more and more, in words. */
-#include "answers/answers.h"
-#include "answers/sites.h"
+#include "answers/rising.h"
 #include "read/timeline.h"
 #include "show/json.h"
+#include "show/processes.h"
 #include "show/text.h"
 
 #include <inttypes.h>
@@ -128,9 +128,11 @@ static json_t *trend_object(const struct recording *r, const struct trend *t,
   return object;
 }
 
-static json_t *site_object(const struct recording *r, const struct growth_site *g,
+static json_t *site_object(const struct rising_site *place,
                            const struct view_options *o) {
-  json_t *object = trend_object(r, &g->trend, o);
+  const struct growth_site *g = place->site;
+  json_t *object = trend_object(place->process->recording, &g->trend, o);
+  json_put(object, "process", json_text(place->process->label));
   json_put(object, "generations", json_integer(g->generations));
   json_put(object, "first_bytes", json_bytes(g->first_bytes));
   json_put(object, "last_bytes", json_bytes(g->last_bytes));
@@ -163,17 +165,22 @@ static json_t *snapshots_array(const struct recording *r) {
   return array;
 }
 
-static int print_json(const struct recording *r, const struct growth *g,
-                      const struct view_options *o) {
+int growth_json(void *model, const struct view_options *options) {
+  const struct rising *all = model;
+  const struct process *named = all->context->named;
+  struct view_options o = view_of(options, named);
   struct json_stream j;
-  size_t most = o->top ? o->top : o->all ? SIZE_MAX : TOP_JSON;
-  json_begin(&j, o);
-  json_member(&j, "sample_bytes", json_bytes(o->sample_bytes));
-  json_member(&j, "snapshots", snapshots_array(r));
-  json_member(&j, "total", trend_object(r, &g->all, o));
+  size_t most = o.top ? o.top : o.all ? SIZE_MAX : TOP_JSON;
+  json_begin(&j, &o);
+  json_member(&j, "sample_bytes", json_bytes(o.sample_bytes));
+  json_member(&j, "snapshots", snapshots_array(named->recording));
+  json_member(&j, "total", trend_object(named->recording, &named->growth->all, &o));
+  json_member(&j, "processes", processes_array(all->context, true));
   json_list(&j, "sites");
-  for (size_t i = 0; i < g->count && i < most; i++)
-    json_site(&j, site_object(r, &g->sites[i], o), g->sites[i].site);
+  for (size_t i = 0; i < all->count && i < most; i++) {
+    struct view_options of = view_of(options, all->sites[i].process);
+    json_site(&j, &of, site_object(&all->sites[i], &of), all->sites[i].site->site);
+  }
   json_list_end(&j);
   return json_end(&j);
 }
@@ -189,28 +196,44 @@ static void print_most(const struct growth_site *g, const struct view_options *o
             text_size(o, g->last_bytes));
 }
 
-static void print_first_line(const struct growth *g, const struct view_options *o) {
-  if (g->verdicts[TREND_GROWING]) {
-    fprintf(o->out, "%s%s%s; most: ", text_on(o, TEXT_BAD),
-            text_plural(g->verdicts[TREND_GROWING], "call site grows", "call sites grow"),
-            text_off(o));
-    print_most(&g->sites[0], o);
-    fprintf(o->out, "%s%s", o->symbols ? " at " : "", text_guilty(o, g->sites[0].site));
-  } else if (g->all.verdict == TREND_GROWING)
-    fprintf(o->out,
-            "%sall live bytes together grow%s: %s, of call sites too small to tell",
-            text_on(o, TEXT_BAD), text_off(o), rate(o, g->all.slope));
-  else if (g->all.reason == TREND_FEW && g->unsure_matter)
-    fprintf(o->out, "what grows is not known: only %s, %u are needed",
-            text_plural(g->all.points, "measurement", "measurements"), TREND_FEWEST);
-  else
-    fprintf(o->out, "%snothing grows%s", text_on(o, TEXT_GOOD), text_off(o));
-  if (g->unsure_matter && g->all.reason != TREND_FEW && g->verdicts[TREND_UNSURE])
-    fprintf(o->out, "; %s unsure", text_plural(g->verdicts[TREND_UNSURE], "is", "are"));
+static void print_growing(const struct rising *all, const struct view_options *options) {
+  const struct rising_site *most = &all->sites[0];
+  struct view_options view = view_of(options, most->process), *o = &view;
+  fprintf(o->out, "%s%s%s", text_on(o, TEXT_BAD),
+          text_plural(all->verdicts[TREND_GROWING], "call site grows", "call sites grow"),
+          text_off(o));
+  if (all->growing > 1)
+    fprintf(o->out, " in %s", text_plural(all->growing, "process", "processes"));
+  fprintf(o->out, "; most: ");
+  print_most(most->site, o);
+  fprintf(o->out, "%s%s%s", options->symbols ? " at " : "",
+          options->symbols ? text_guilty(o, most->site->site) : "",
+          processes_whose(all->context, most->process));
 }
 
-static void print_site(const struct recording *r, const struct growth_site *g,
-                       size_t rank, const struct view_options *o) {
+static void print_first_line(const struct rising *all, const struct view_options *o) {
+  const struct growth *first = all->context->processes[0].growth;
+  bool few = first->all.reason == TREND_FEW;
+  if (all->verdicts[TREND_GROWING])
+    print_growing(all, o);
+  else if (all->unseen)
+    fprintf(o->out,
+            "%sall live bytes together grow%s: %s, of call sites too small to tell%s",
+            text_on(o, TEXT_BAD), text_off(o), rate(o, all->unseen->growth->all.slope),
+            processes_whose(all->context, all->unseen));
+  else if (few && all->unsure_matter)
+    fprintf(o->out, "what grows is not known: only %s, %u are needed",
+            text_plural(first->all.points, "measurement", "measurements"), TREND_FEWEST);
+  else
+    fprintf(o->out, "%snothing grows%s", text_on(o, TEXT_GOOD), text_off(o));
+  if (all->unsure_matter && !few && all->verdicts[TREND_UNSURE])
+    fprintf(o->out, "; %s unsure", text_plural(all->verdicts[TREND_UNSURE], "is", "are"));
+}
+
+static void print_site(const struct rising *all, const struct rising_site *place,
+                       size_t rank, const struct view_options *options) {
+  const struct growth_site *g = place->site;
+  struct view_options view = view_of(options, place->process), *o = &view;
   fprintf(o->out, "\n %3zu   %s%s", rank,
           text_on(o, g->trend.verdict == TREND_GROWING ? TEXT_BAD : TEXT_STRONG),
           names[g->trend.verdict]);
@@ -221,49 +244,53 @@ static void print_site(const struct recording *r, const struct growth_site *g,
   if (g->blocks)
     fprintf(o->out, ", %s from %u of %u parts of the run",
             text_plural(g->blocks, "block", "blocks"), g->generations, SITE_GENERATIONS);
-  fprintf(o->out, "\n       ");
-  print_reason(o->out, r, &g->trend, o);
+  fprintf(o->out, "%s\n       ", processes_whose(all->context, place->process));
+  print_reason(o->out, place->process->recording, &g->trend, o);
   fputc('\n', o->out);
   text_stack(o, g->site);
 }
 
-/* Without --all: what grows, may grow or shrinks; of the steady ones only how many. */
-static int print_text(const struct recording *r, const struct growth *g,
-                      const struct view_options *o) {
-  size_t most = o->top ? o->top : o->all ? SIZE_MAX : TOP_TEXT, shown = 0;
-  print_first_line(g, o);
-  fprintf(o->out, "\n\nAll live bytes together: %s; ", names[g->all.verdict]);
-  print_reason(o->out, r, &g->all, o);
-  fprintf(o->out, ".\nOf %s: %zu growing, %zu unsure, %zu shrinking, %zu steady.\n",
-          text_plural(g->count, "call site", "call sites"), g->verdicts[TREND_GROWING],
-          g->verdicts[TREND_UNSURE], g->verdicts[TREND_SHRINKING],
-          g->verdicts[TREND_STEADY]);
-  for (size_t i = 0; i < g->count && shown < most; i++) {
-    if (g->sites[i].trend.verdict == TREND_STEADY && !o->all && !o->top) break;
-    print_site(r, &g->sites[i], ++shown, o);
+/* The first process, and others that grow as a whole. */
+static void print_together(const struct rising *all, const struct view_options *o) {
+  const struct context *context = all->context;
+  for (size_t i = 0; i < context->count; i++) {
+    const struct process *p = &context->processes[i];
+    const struct trend *t = &p->growth->all;
+    if (i && t->verdict != TREND_GROWING) continue;
+    fprintf(o->out, "All live bytes together%s: %s; ", processes_whose(context, p),
+            names[t->verdict]);
+    print_reason(o->out, p->recording, t, o);
+    fprintf(o->out, ".\n");
   }
-  if (shown < g->count && !o->all)
-    fprintf(o->out, "\n%s not shown (--all)\n",
-            text_plural(g->count - shown, "call site", "call sites"));
-  text_sampled(o, "\nSampled:");
-  text_hints(o);
-  return text_finish(o);
 }
 
-void growth_brief(const struct process *p, const struct view_options *o) {
+void growth_brief(const struct rising *all, const struct view_options *o) {
   fprintf(o->out, "  growth   ");
-  print_first_line(p->growth, o);
+  print_first_line(all, o);
   fputc('\n', o->out);
 }
 
+/* Without --all: what grows, may grow or shrinks; of the steady ones only how many. */
 int growth_text(void *model, const struct view_options *options) {
-  const struct process *p = &((const struct context *)model)->process;
-  struct view_options o = view_of(options, p);
-  return print_text(p->recording, p->growth, &o);
-}
-
-int growth_json(void *model, const struct view_options *options) {
-  const struct process *p = &((const struct context *)model)->process;
-  struct view_options o = view_of(options, p);
-  return print_json(p->recording, p->growth, &o);
+  const struct rising *all = model;
+  struct view_options view = view_of(options, &all->context->processes[0]), *o = &view;
+  size_t most = o->top ? o->top : o->all ? SIZE_MAX : TOP_TEXT, shown = 0;
+  print_first_line(all, o);
+  fprintf(o->out, "\n\n");
+  print_together(all, o);
+  fprintf(o->out, "Of %s: %zu growing, %zu unsure, %zu shrinking, %zu steady.\n",
+          text_plural(all->count, "call site", "call sites"),
+          all->verdicts[TREND_GROWING], all->verdicts[TREND_UNSURE],
+          all->verdicts[TREND_SHRINKING], all->verdicts[TREND_STEADY]);
+  processes_unread(all->context, o);
+  for (size_t i = 0; i < all->count && shown < most; i++) {
+    if (all->sites[i].site->trend.verdict == TREND_STEADY && !o->all && !o->top) break;
+    print_site(all, &all->sites[i], ++shown, o);
+  }
+  if (shown < all->count && !o->all)
+    fprintf(o->out, "\n%s not shown (--all)\n",
+            text_plural(all->count - shown, "call site", "call sites"));
+  text_sampled(o, "\nSampled:");
+  processes_hints(all->context, o);
+  return text_finish(o);
 }

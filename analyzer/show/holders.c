@@ -21,7 +21,7 @@ static void print_holder(const struct holders *h, const struct holder *it, uint6
   fprintf(o->out, "%s%s%s\n", line.s, *callers ? " " : "", callers);
 }
 
-void holders_print(struct process *p, uint64_t peak, const struct view_options *o) {
+void holders_print(const struct process *p, uint64_t peak, const struct view_options *o) {
   const struct holders *h = p->holders;
   size_t most = o->top ? o->top : TOP_TEXT;
   char title[64];

@@ -40,6 +40,18 @@ void json_put(json_t *object, const char *key, json_t *value) {
   if (value) json_object_set_new(object, key, value);
 }
 
+json_t *json_exit(const struct recording *r) {
+  static const char *const kinds[] = {
+      [RECORDING_RUNNING] = "running", [RECORDING_KILLED] = "killed",
+      [RECORDING_EXITED] = "exited",   [RECORDING_SIGNALED] = "signaled",
+      [RECORDING_EXECED] = "execed",   [RECORDING_ABORTED] = "aborted",
+      [RECORDING_UNSEEN] = "unseen"};
+  json_t *object = json_object();
+  json_put(object, "kind", json_text(kinds[recording_end(r)]));
+  json_put(object, "status", json_integer(recording_header(r)->status));
+  return object;
+}
+
 json_t *json_frame(const struct frame *f) {
   json_t *object = json_object();
   char address[24];
@@ -131,21 +143,34 @@ static char *words_of(const struct frame *f) {
   return words;
 }
 
-/* NULL: no memory to remember it. */
-static char **remembered(struct json_stream *j, uint32_t number) {
-  if (number >= j->room) {
-    size_t room = number + 256 + j->room;
-    char **more = realloc(j->words, room * sizeof *more);
-    if (!more) return NULL;
-    memset(more + j->room, 0, (room - j->room) * sizeof *more);
-    j->words = more;
-    j->room = room;
-  }
-  return &j->words[number];
+/* NULL: no memory. */
+static struct json_words *words_for(struct json_stream *j,
+                                    const struct symbols *symbols) {
+  for (size_t i = j->processes; i-- > 0;)
+    if (j->words[i].symbols == symbols) return &j->words[i];
+  struct json_words *more = reallocarray(j->words, j->processes + 1, sizeof *more);
+  if (!more) return NULL;
+  j->words = more;
+  more[j->processes] = (struct json_words){.symbols = symbols};
+  return &more[j->processes++];
 }
 
-static void write_frame(struct json_stream *j, const struct frame *f) {
-  char **words = f->number ? remembered(j, f->number) : NULL;
+/* NULL: no memory to remember it. */
+static char **remembered(struct json_words *words, uint32_t number) {
+  if (number >= words->room) {
+    size_t room = number + 256 + words->room;
+    char **more = realloc(words->at, room * sizeof *more);
+    if (!more) return NULL;
+    memset(more + words->room, 0, (room - words->room) * sizeof *more);
+    words->at = more;
+    words->room = room;
+  }
+  return &words->at[number];
+}
+
+static void write_frame(struct json_stream *j, struct json_words *known,
+                        const struct frame *f) {
+  char **words = known && f->number ? remembered(known, f->number) : NULL;
   char *now = words && *words ? *words : words_of(f);
   if (now) fputs(now, j->o->out);
   if (words)
@@ -154,19 +179,22 @@ static void write_frame(struct json_stream *j, const struct frame *f) {
     free(now);
 }
 
-static void write_stack(struct json_stream *j, uint32_t site) {
+static void write_stack(struct json_stream *j, const struct view_options *o,
+                        uint32_t site) {
   const struct frame *frames;
-  size_t n = frame_stack(j->o->symbols, site, &frames);
+  size_t n = frame_stack(o->symbols, site, &frames);
+  struct json_words *words = words_for(j, o->symbols);
   const char *separator = "";
   for (size_t i = 0; i < n; i++) {
-    if (frames[i].hidden && !j->o->all) continue;
-    fputs(separator, j->o->out);
-    write_frame(j, &frames[i]);
+    if (frames[i].hidden && !o->all) continue;
+    fputs(separator, o->out);
+    write_frame(j, words, &frames[i]);
     separator = ", ";
   }
 }
 
-void json_site(struct json_stream *j, json_t *object, uint32_t site) {
+void json_site(struct json_stream *j, const struct view_options *o, json_t *object,
+               uint32_t site) {
   json_put(object, "site", json_bytes(site));
   char *words = json_dumps(object, 0);
   json_decref(object);
@@ -174,15 +202,18 @@ void json_site(struct json_stream *j, json_t *object, uint32_t site) {
   words[strlen(words) - 1] = 0; /* the brace that closes it */
   fprintf(j->o->out, "%s\n  %s, \"stack\": [", j->begun ? "," : "", words);
   free(words);
-  write_stack(j, site);
+  write_stack(j, o, site);
   fputs("]}", j->o->out);
   j->begun = true;
 }
 
 int json_end(struct json_stream *j) {
   fputs(j->begun ? "\n}\n" : "}\n", j->o->out);
-  for (size_t i = 0; i < j->room; i++)
-    free(j->words[i]);
+  for (size_t i = 0; i < j->processes; i++) {
+    for (size_t k = 0; k < j->words[i].room; k++)
+      free(j->words[i].at[k]);
+    free(j->words[i].at);
+  }
   free(j->words);
   return text_finish(j->o);
 }

@@ -10,6 +10,7 @@
 json_t *json_text(const char *s);
 json_t *json_bytes(uint64_t n); /* saturated at 2^63-1 */
 json_t *json_seconds(uint64_t ms);
+json_t *json_exit(const struct recording *); /* how a process ended */
 struct frame;
 json_t *json_frame(const struct frame *);                        /* FRAME */
 json_t *json_stack(const struct view_options *o, uint32_t site); /* [FRAME] */
@@ -21,9 +22,9 @@ json_t *json_interval(const struct view_options *o, uint64_t bytes, uint64_t blo
 struct fingerprint;
 void json_put_fingerprint(json_t *object, const struct fingerprint *);
 /* What was freed or resized wrongly (docs/json.md). */
-json_t *misuses_array(const struct recording *r, const struct view_options *o);
+json_t *misuses_array(const struct context *, const struct view_options *o);
 /* What to change (docs/json.md). */
-json_t *findings_array(struct process *p, const struct view_options *o);
+json_t *findings_array(const struct context *, const struct view_options *o);
 /* object[key] = value; takes the value, tolerates NULL (out of memory) */
 void json_put(json_t *object, const char *key, json_t *value);
 /* Print and free; as text_finish(). */
@@ -34,15 +35,21 @@ int json_finish(const struct view_options *o, json_t *root);
  * into words once. */
 struct json_stream {
   const struct view_options *o;
-  bool begun;   /* a member was written */
-  char **words; /* of frames, by number */
-  size_t room;
+  bool begun; /* a member was written */
+  struct json_words {
+    const struct symbols *symbols;
+    char **at; /* of their frames, by number */
+    size_t room;
+  } * words; /* of each process that was spoken of */
+  size_t processes;
 };
 void json_begin(struct json_stream *j, const struct view_options *o);
 void json_member(struct json_stream *j, const char *key, json_t *value); /* takes it */
 void json_list(struct json_stream *j, const char *key);
-/* An element of the list, to which its site and stack are added; takes it. */
-void json_site(struct json_stream *j, json_t *object, uint32_t site);
+/* An element of the list, to which its site and stack are added; takes it. `o` says of
+ * which process (view_of). */
+void json_site(struct json_stream *j, const struct view_options *o, json_t *object,
+               uint32_t site);
 void json_list_end(struct json_stream *j);
 int json_end(struct json_stream *j); /* as text_finish() */
 #endif

@@ -3,6 +3,7 @@
 #include "answers/fingerprint.h"
 #include "answers/sites.h"
 #include "show/json.h"
+#include "show/processes.h"
 #include "show/text.h"
 
 #include <errno.h>
@@ -114,18 +115,20 @@ static json_t *drags_array(const struct drags *d, const struct ul_leak *leak,
   return array;
 }
 
-static json_t *leak_object(const struct recording *r, const struct ul_leak *leak,
-                           const struct drags *d, struct fingerprints *fingerprints,
-                           const struct view_options *o) {
-  struct fingerprint known = fingerprint_of_site(fingerprints, leak->site);
+static json_t *leak_object(const struct lost_place *place, const struct view_options *o) {
+  const struct recording *r = place->process->recording;
+  const struct ul_leak *leak = place->leak;
+  struct fingerprint known =
+      fingerprint_of_site(place->process->fingerprints, leak->site);
   json_t *object = amount(leak->bytes, leak->blocks);
   char address[24];
   snprintf(address, sizeof address, "0x%llx", (unsigned long long)leak->example);
+  json_put(object, "process", json_text(place->process->label));
   json_put(object, "verdict", json_text(names[leak->verdict]));
   json_put(object, "interval", json_interval(o, leak->bytes, leak->blocks));
   json_put(object, "indirect_bytes", json_bytes(leak->indirect_bytes));
   json_put(object, "indirect_blocks", json_bytes(leak->indirect_blocks));
-  json_put(object, "drags", drags_array(d, leak, o));
+  json_put(object, "drags", drags_array(place->process->drags, leak, o));
   json_put(object, "oldest_seconds", json_seconds(leaks_age_ms(r, leak->oldest_birth)));
   json_put(object, "newest_seconds", json_seconds(leaks_age_ms(r, leak->newest_birth)));
   json_put(object, "example", json_text(address));
@@ -138,30 +141,37 @@ static bool is_wanted(const struct view_options *o, enum ul_verdict verdict) {
   return verdict == UL_NO_VERDICT || wanted(o) & 1u << verdict;
 }
 
-static void write_leaks(struct json_stream *j, const struct recording *r,
-                        const struct drags *d, struct fingerprints *fingerprints) {
-  const struct view_options *o = j->o;
-  size_t most = o->top ? o->top : o->all ? SIZE_MAX : TOP_JSON;
+static void write_leaks(struct json_stream *j, const struct lost *l,
+                        const struct view_options *options) {
+  size_t most = options->top ? options->top : options->all ? SIZE_MAX : TOP_JSON;
   for (size_t v = 0; v < VERDICTS; v++) {
-    if (!is_wanted(o, order[v])) continue;
-    size_t n;
-    const struct ul_leak **list = leaks_of(r, order[v], &n);
-    for (size_t i = 0; i < n && i < most; i++)
-      json_site(j, leak_object(r, list[i], d, fingerprints, o), list[i]->site);
-    free(list);
+    if (!is_wanted(options, order[v])) continue;
+    for (size_t i = l->first[order[v]], n = 0; i < l->first[order[v] + 1] && n < most;
+         i++, n++) {
+      struct view_options o = view_of(options, l->places[i].process);
+      json_site(j, &o, leak_object(&l->places[i], &o), l->places[i].leak->site);
+    }
   }
 }
 
-static void write_live(struct json_stream *j, const struct sites *s) {
-  const struct view_options *o = j->o;
-  size_t n, most = o->top ? o->top : o->all ? SIZE_MAX : TOP_JSON;
-  const struct site_sum **list = sites_sorted(s, live_bytes, &n);
-  for (size_t i = 0; i < n && i < most; i++) {
-    json_t *object = amount(list[i]->bytes, list[i]->blocks);
-    json_put(object, "interval", json_interval(o, list[i]->bytes, list[i]->blocks));
-    json_site(j, object, list[i]->site);
+/* Of processes of which it is not known what is lost. */
+static void write_live(struct json_stream *j, const struct lost *l,
+                       const struct view_options *options) {
+  size_t most = options->top ? options->top : options->all ? SIZE_MAX : TOP_JSON;
+  for (size_t p = 0; p < l->context->count; p++) {
+    const struct process *process = &l->context->processes[p];
+    if (leaks_known(process->recording)) continue;
+    struct view_options o = view_of(options, process);
+    size_t n;
+    const struct site_sum **list = sites_sorted(process->sites, live_bytes, &n);
+    for (size_t i = 0; i < n && i < most; i++) {
+      json_t *object = amount(list[i]->bytes, list[i]->blocks);
+      json_put(object, "process", json_text(process->label));
+      json_put(object, "interval", json_interval(&o, list[i]->bytes, list[i]->blocks));
+      json_site(j, &o, object, list[i]->site);
+    }
+    free(list);
   }
-  free(list);
 }
 
 static json_t *scan_object(const struct recording *r) {
@@ -181,38 +191,31 @@ static json_t *scan_object(const struct recording *r) {
   return object;
 }
 
-static int print_json(const struct recording *r, const struct sites *s,
-                      const struct drags *d, const struct view_options *o) {
-  const struct ul_scan *scan = &recording_header(r)->scan;
-  struct fingerprints *fingerprints = fingerprints_new(r, o->symbols);
-  if (!fingerprints) {
-    fprintf(stderr, "ullage: out of memory\n");
-    return 1;
-  }
+int leaks_json(void *model, const struct view_options *options) {
+  const struct lost *l = model;
+  const struct process *first = l->context->named;
+  struct view_options o = view_of(options, first);
   json_t *totals = json_object(), *rescued = json_object();
   for (int v = UL_NO_VERDICT; v < UL_VERDICTS; v++)
-    json_put(totals, names[v], amount(scan->totals[v].bytes, scan->totals[v].blocks));
-  for (int h = 0; h < UL_HEURISTICS; h++) {
-    struct ul_amount by = leaks_rescued(r, h);
-    json_put(rescued, heuristics[h], amount(by.bytes, by.blocks));
-  }
-  struct ul_amount of_main = leaks_of_main(r);
-  struct ul_amount inherited = leaks_inherited(r);
+    json_put(totals, names[v], amount(l->totals[v].bytes, l->totals[v].blocks));
+  for (int h = 0; h < UL_HEURISTICS; h++)
+    json_put(rescued, heuristics[h], amount(l->rescued[h].bytes, l->rescued[h].blocks));
   struct json_stream j;
-  json_begin(&j, o);
-  json_member(&j, "sample_bytes", json_bytes(o->sample_bytes));
-  json_member(&j, "scan", scan_object(r));
+  json_begin(&j, &o);
+  json_member(&j, "sample_bytes", json_bytes(o.sample_bytes));
+  json_member(&j, "scan", scan_object(first->recording));
   json_member(&j, "totals", totals);
   json_member(&j, "rescued", rescued);
-  json_member(&j, "of_main", amount(of_main.bytes, of_main.blocks));
-  json_member(&j, "inherited", amount(inherited.bytes, inherited.blocks));
+  json_member(&j, "of_main", amount(l->of_main.bytes, l->of_main.blocks));
+  json_member(&j, "inherited", amount(l->inherited.bytes, l->inherited.blocks));
+  json_member(&j, "processes", processes_array(l->context, false));
+  json_member(&j, "tree", processes_tree(l->context, l->tree, false));
   json_list(&j, "leaks");
-  write_leaks(&j, r, d, fingerprints);
-  fingerprints_free(fingerprints);
+  write_leaks(&j, l, options);
   json_list_end(&j);
-  if (!leaks_known(r)) {
+  if (l->scanned < l->context->count) {
     json_list(&j, "still_live");
-    write_live(&j, s);
+    write_live(&j, l, options);
     json_list_end(&j);
   }
   return json_end(&j);
@@ -220,13 +223,27 @@ static int print_json(const struct recording *r, const struct sites *s,
 
 /* ---- text ---------------------------------------------------------------------- */
 
-static void print_leak(const struct recording *r, const struct ul_leak *leak, size_t rank,
+/* " in 12 processes of worker", " in worker, process 4242": where there are several. */
+static void print_where(const struct lost *l, const struct lost_place *place,
+                        const struct view_options *o) {
+  const char *program = text_escaped(process_name(place->process));
+  if (place->group && place->group->processes > 1)
+    fprintf(o->out, " in %zu processes of %s", place->group->processes, program);
+  else if (l->context->count > 1)
+    fprintf(o->out, " in %s, process %s", program, place->process->label);
+}
+
+static void print_leak(const struct lost *l, const struct lost_place *place, size_t rank,
                        const struct view_options *o) {
-  uint64_t oldest = leaks_age_ms(r, leak->oldest_birth),
-           newest = leaks_age_ms(r, leak->newest_birth);
+  const struct recording *r = place->process->recording;
+  const struct lost_group *group = place->group;
+  const struct ul_leak *leak = group ? &group->sum : place->leak;
+  uint64_t oldest = group ? group->oldest_ms : leaks_age_ms(r, leak->oldest_birth);
+  uint64_t newest = group ? group->newest_ms : leaks_age_ms(r, leak->newest_birth);
   fprintf(o->out, "\n %3zu   %s%s in %s%s%s", rank, text_on(o, TEXT_STRONG),
           text_size(o, leak->bytes), text_plural(leak->blocks, "block", "blocks"),
           text_off(o), text_interval(o, leak->bytes, leak->blocks));
+  print_where(l, place, o);
   if (leak->indirect_blocks)
     fprintf(o->out, ", dragging along %s in %s", text_size(o, leak->indirect_bytes),
             text_count(leak->indirect_blocks));
@@ -238,10 +255,11 @@ static void print_leak(const struct recording *r, const struct ul_leak *leak, si
 }
 
 /* Whom the blocks of a leader drag along. */
-static void print_drags(const struct drags *d, const struct ul_leak *leak,
-                        const struct view_options *o) {
+static void print_drags(const struct lost_place *place, const struct view_options *o) {
   size_t n, most = o->all ? SIZE_MAX : DRAGS_TEXT;
-  const struct ul_drag *const *list = drags_of(d, leak->site, &n);
+  if (place->group) return; /* they are listed as indirectly lost */
+  const struct ul_drag *const *list =
+      drags_of(place->process->drags, place->leak->site, &n);
   for (size_t i = 0; i < n && i < most; i++) {
     const char *whom = list[i]->dragged ? text_guilty(o, list[i]->dragged) : "others";
     fprintf(o->out, "         drags %s in %s%s%s\n", text_size(o, list[i]->bytes),
@@ -252,79 +270,133 @@ static void print_drags(const struct drags *d, const struct ul_leak *leak,
             text_plural(n - most, "call site", "call sites"));
 }
 
-static void print_verdict(const struct recording *r, enum ul_verdict verdict,
-                          const struct drags *d, const struct view_options *o) {
-  size_t n, most = o->top ? o->top : o->all ? SIZE_MAX : TOP_TEXT;
-  const struct ul_leak **list = leaks_of(r, verdict, &n);
+/* The first of each group, which stands for all of it. */
+static size_t count_lines(const struct lost *l, enum ul_verdict verdict) {
+  size_t n = 0;
+  for (size_t i = l->first[verdict]; i < l->first[verdict + 1]; i++)
+    n += i == l->first[verdict] || !l->places[i].group ||
+         l->places[i].group != l->places[i - 1].group;
+  return n;
+}
+
+static void print_verdict(const struct lost *l, enum ul_verdict verdict,
+                          const struct view_options *options) {
+  size_t n = count_lines(l, verdict), rank = 0;
+  size_t most = options->top ? options->top : options->all ? SIZE_MAX : TOP_TEXT;
+  const struct lost_group *group = NULL;
   if (n)
-    text_heading(o, titles[verdict], "  %s%s", meanings[verdict],
+    text_heading(options, titles[verdict], "  %s%s", meanings[verdict],
                  n > most ? " (more: --all)" : "");
-  for (size_t i = 0; i < n && i < most; i++) {
-    print_leak(r, list[i], i + 1, o);
-    if (verdict == UL_DEFINITE) print_drags(d, list[i], o);
+  for (size_t i = l->first[verdict]; i < l->first[verdict + 1] && rank < most; i++) {
+    const struct lost_place *place = &l->places[i];
+    struct view_options o = view_of(options, place->process);
+    if (place->group && place->group == group) continue;
+    group = place->group;
+    print_leak(l, place, ++rank, &o);
+    if (verdict == UL_DEFINITE) print_drags(place, &o);
   }
-  free(list);
 }
 
 /* A few lost bytes must not hide that far more may be. */
-static void print_possible(const struct ul_scan *scan, const struct view_options *o) {
-  uint64_t lost = scan->totals[UL_DEFINITE].bytes + scan->totals[UL_INDIRECT].bytes;
-  if (scan->totals[UL_POSSIBLE].bytes > lost)
-    fprintf(o->out, "; possibly lost: %s in %s",
-            text_size(o, scan->totals[UL_POSSIBLE].bytes),
-            text_plural(scan->totals[UL_POSSIBLE].blocks, "block", "blocks"));
+static void print_possible(const struct lost *l, const struct view_options *o) {
+  uint64_t lost = l->totals[UL_DEFINITE].bytes + l->totals[UL_INDIRECT].bytes;
+  const struct ul_amount *possible = &l->totals[UL_POSSIBLE];
+  if (possible->bytes > lost)
+    fprintf(o->out, "; possibly lost: %s in %s", text_size(o, possible->bytes),
+            text_plural(possible->blocks, "block", "blocks"));
 }
 
-static void print_first_line(const struct recording *r, const struct view_options *o) {
-  const struct ul_scan *scan = &recording_header(r)->scan;
-  enum ul_verdict v = leaks_worst(r);
-  size_t n;
-  if (!v) {
+/* Where not all is of one process. */
+static void print_losers(const struct lost *l, const struct view_options *o) {
+  size_t losers = l->tree->all.losers;
+  if (l->context->count + l->tree->all.lines > 1)
+    fprintf(o->out, ", in %s", text_plural(losers, "process", "processes"));
+}
+
+static void print_lost(const struct lost *l, enum ul_verdict v,
+                       const struct view_options *o) {
+  size_t first = l->first[v];
+  fprintf(o->out, "%s%s lost: %s in %s%s", text_on(o, TEXT_BAD),
+          v == UL_DEFINITE ? "definitely" : "possibly", text_size(o, l->totals[v].bytes),
+          text_plural(l->totals[v].blocks, "block", "blocks"), text_off(o));
+  if (l->totals[UL_INDIRECT].blocks && v == UL_DEFINITE)
+    fprintf(o->out, ", and %s in %s through them",
+            text_size(o, l->totals[UL_INDIRECT].bytes),
+            text_count(l->totals[UL_INDIRECT].blocks));
+  if (v == UL_DEFINITE) print_losers(l, o);
+  if (first < l->first[v + 1] && o->symbols) {
+    struct view_options of = view_of(o, l->places[first].process);
+    fprintf(o->out, "; most: %s", text_guilty(&of, l->places[first].leak->site));
+  }
+  if (v == UL_DEFINITE) print_possible(l, o);
+}
+
+/* Of those that have no recording, sums are all that is known. */
+static struct tree_sums sum_lines(const struct lost *l) {
+  struct tree_sums sums = {.lines = 0};
+  for (size_t i = 0; i < l->tree->count; i++) {
+    const struct children_program *p = l->tree->programs[i].lines;
+    sums.lost.bytes += p ? p->lost : 0;
+    sums.losers += p ? p->losers : 0;
+  }
+  return sums;
+}
+
+static void print_lines(const struct tree_sums *lines, const struct view_options *o) {
+  fprintf(o->out, "%sdefinitely lost: %s%s in %s without a recording",
+          text_on(o, TEXT_BAD), text_size(o, lines->lost.bytes), text_off(o),
+          text_plural(lines->losers, "process", "processes"));
+}
+
+static void print_none(const struct lost *l, const struct view_options *o) {
+  const struct ul_amount *reachable = &l->totals[UL_REACHABLE];
+  if (!l->scanned)
+    fprintf(o->out, "what leaks is not known: %s",
+            why_not_scanned(l->context->processes[0].recording));
+  else
     fprintf(o->out, "%snothing is lost%s: all %s (%s) can be reached",
             text_on(o, TEXT_GOOD), text_off(o),
-            text_plural(scan->totals[UL_REACHABLE].blocks, "live block", "live blocks"),
-            text_size(o, scan->totals[UL_REACHABLE].bytes));
-    return;
-  }
-  const struct ul_leak **list = leaks_of(r, v, &n);
-  fprintf(o->out, "%s%s lost: %s in %s%s", text_on(o, TEXT_BAD),
-          v == UL_DEFINITE ? "definitely" : "possibly",
-          text_size(o, scan->totals[v].bytes),
-          text_plural(scan->totals[v].blocks, "block", "blocks"), text_off(o));
-  if (scan->totals[UL_INDIRECT].blocks && v == UL_DEFINITE)
-    fprintf(o->out, ", and %s in %s through them",
-            text_size(o, scan->totals[UL_INDIRECT].bytes),
-            text_count(scan->totals[UL_INDIRECT].blocks));
-  if (n && o->symbols) fprintf(o->out, "; most: %s", text_guilty(o, list[0]->site));
-  free(list);
-  if (v == UL_DEFINITE) print_possible(scan, o);
+            text_plural(reachable->blocks, "live block", "live blocks"),
+            text_size(o, reachable->bytes));
 }
 
-static void print_totals(const struct recording *r, const struct view_options *o) {
-  const struct ul_scan *scan = &recording_header(r)->scan;
+static void print_first_line(const struct lost *l, const struct view_options *o) {
+  enum ul_verdict v = lost_worst(l);
+  struct tree_sums lines = sum_lines(l);
+  bool any = v || lines.losers;
+  size_t unknown = l->context->count - l->scanned;
+  if (v) print_lost(l, v, o);
+  if (v && lines.losers) fputs("; ", o->out);
+  if (lines.losers) print_lines(&lines, o);
+  if (!any) print_none(l, o);
+  if (unknown && (any || l->scanned))
+    fprintf(o->out, "; of %s it is not known",
+            text_plural(unknown, "process", "processes"));
+}
+
+static void print_totals(const struct lost *l, const struct view_options *o) {
   for (size_t i = 1; i < VERDICTS; i++) /* all are known */
     fprintf(o->out, "  %-10s %14s  %14s   %s\n", names[order[i]],
-            text_size(o, scan->totals[order[i]].bytes),
-            text_plural(scan->totals[order[i]].blocks, "block ", "blocks"),
+            text_size(o, l->totals[order[i]].bytes),
+            text_plural(l->totals[order[i]].blocks, "block ", "blocks"),
             meanings[order[i]]);
   for (int h = 0; h < UL_HEURISTICS; h++) {
-    struct ul_amount by = leaks_rescued(r, h);
+    struct ul_amount by = l->rescued[h];
     if (by.blocks)
       fprintf(o->out, "  %s (%s) count as reachable by the heuristic %s\n",
               text_plural(by.blocks, "block", "blocks"), text_size(o, by.bytes),
               heuristics[h]);
   }
-  struct ul_amount of_main = leaks_of_main(r);
-  if (of_main.blocks)
+  if (l->of_main.blocks)
     fprintf(
         o->out,
         "  %s (%s) of what is lost main's own frame held when main ended the process\n",
-        text_plural(of_main.blocks, "block", "blocks"), text_size(o, of_main.bytes));
-  struct ul_amount inherited = leaks_inherited(r);
-  if (inherited.blocks)
+        text_plural(l->of_main.blocks, "block", "blocks"),
+        text_size(o, l->of_main.bytes));
+  if (l->inherited.blocks)
     fprintf(o->out, "  of what its parent had allocated, %s (%s) is lost, too\n",
-            text_plural(inherited.blocks, "block", "blocks"),
-            text_size(o, inherited.bytes));
+            text_plural(l->inherited.blocks, "block", "blocks"),
+            text_size(o, l->inherited.bytes));
 }
 
 static void print_scan(const struct ul_scan *scan, const struct view_options *o) {
@@ -345,20 +417,43 @@ static void print_scan(const struct ul_scan *scan, const struct view_options *o)
   if (scan->unreadable_pages)
     fprintf(o->out, "%s could not be read.\n",
             text_plural(scan->unreadable_pages, "page", "pages"));
-  if (scan->totals[UL_REACHABLE].blocks && !(wanted(o) & 1u << UL_REACHABLE))
+}
+
+/* Of several: the sums, and of what is not known a line each. */
+static void print_scans(const struct lost *l, const struct view_options *o) {
+  struct ul_scan all = {0};
+  bool any = false;
+  for (size_t i = 0; i < l->context->count; i++) {
+    const struct ul_scan *scan =
+        &recording_header(l->context->processes[i].recording)->scan;
+    if (scan->state != UL_SCAN_DONE && scan->state != UL_SCAN_PARTIAL) continue;
+    any = true;
+    all.heap_bytes += scan->heap_bytes;
+    all.root_bytes += scan->root_bytes;
+    all.took_us += scan->took_us;
+    all.threads += scan->threads;
+    all.leaders_unknown = all.leaders_unknown || scan->leaders_unknown;
+    if (scan->leaders_unknown) all.limit_seconds = scan->limit_seconds;
+    all.threads_unstopped += scan->threads_unstopped;
+    all.unreadable_pages += scan->unreadable_pages;
+  }
+  if (any) print_scan(&all, o);
+  if (l->totals[UL_REACHABLE].blocks && !is_wanted(o, UL_REACHABLE))
     fprintf(o->out, "Reachable blocks are not listed: --show=reachable.\n");
 }
 
-static void print_live(const struct recording *r, const struct sites *s,
-                       const struct view_options *o) {
+static void print_live(const struct process *p, bool several,
+                       const struct view_options *options) {
+  struct view_options view = view_of(options, p), *o = &view;
   char title[64];
   size_t n, most = o->top ? o->top : o->all ? SIZE_MAX : TOP_TEXT;
-  const struct site_sum **list = sites_sorted(s, live_bytes, &n);
-  snprintf(title, sizeof title, "STILL LIVE %s", text_moment(r));
+  const struct site_sum **list = sites_sorted(p->sites, live_bytes, &n);
+  snprintf(title, sizeof title, "STILL LIVE %s", text_moment(p->recording));
   if (n)
     text_heading(o, title,
                  "  not leaks: what was allocated and not "
-                 "freed so far%s",
+                 "freed so far%s%s%s",
+                 several ? ", process " : "", several ? p->label : "",
                  n > most ? " (more: --all)" : "");
   for (size_t i = 0; i < n && i < most; i++) {
     fprintf(o->out, "\n %3zu   %s%s in %s%s%s\n", i + 1, text_on(o, TEXT_STRONG),
@@ -369,46 +464,44 @@ static void print_live(const struct recording *r, const struct sites *s,
   free(list);
 }
 
-static int print_text(const struct recording *r, const struct sites *s,
-                      const struct drags *d, const struct view_options *o) {
-  const struct ul_scan *scan = &recording_header(r)->scan;
-  if (leaks_known(r)) {
-    print_first_line(r, o);
-    fprintf(o->out, "\n\n");
-    print_totals(r, o);
-    for (size_t v = 0; v < VERDICTS; v++)
-      if (is_wanted(o, order[v])) print_verdict(r, order[v], d, o);
-    print_scan(scan, o);
-  } else if (scan->state == UL_SCAN_PARTIAL) {
-    fprintf(o->out, "what leaks is not known: %s\n", why_not_scanned(r));
-    print_verdict(r, UL_NO_VERDICT, d, o);
-    print_scan(scan, o);
-  } else {
-    fprintf(o->out, "what leaks is not known: %s\n", why_not_scanned(r));
-    print_live(r, s, o);
+/* What still lives where it is not known what of it is lost. */
+static void print_unknown(const struct lost *l, const struct view_options *o) {
+  bool several = l->context->count > 1;
+  for (size_t i = 0; i < l->context->count; i++) {
+    const struct process *p = &l->context->processes[i];
+    const struct ul_scan *scan = &recording_header(p->recording)->scan;
+    if (leaks_known(p->recording)) continue;
+    if (several)
+      fprintf(o->out, "\nWhat leaks in %s, process %s, is not known: %s\n",
+              text_escaped(process_name(p)), p->label, why_not_scanned(p->recording));
+    if (scan->state != UL_SCAN_PARTIAL) print_live(p, several, o);
   }
-  text_sampled(o, "\nSampled:");
-  text_hints(o);
-  return text_finish(o);
 }
 
-void leaks_brief(const struct process *p, const struct view_options *o) {
+void leaks_brief(const struct lost *l, const struct view_options *o) {
   fprintf(o->out, "  leaks    ");
-  if (leaks_known(p->recording))
-    print_first_line(p->recording, o);
+  if (l->scanned || lost_worst(l) || sum_lines(l).losers)
+    print_first_line(l, o);
   else
-    fprintf(o->out, "not known: %s", why_not_scanned(p->recording));
+    fprintf(o->out, "not known: %s", why_not_scanned(l->context->processes[0].recording));
   fputc('\n', o->out);
 }
 
 int leaks_text(void *model, const struct view_options *options) {
-  const struct process *p = &((const struct context *)model)->process;
-  struct view_options o = view_of(options, p);
-  return print_text(p->recording, p->sites, p->drags, &o);
-}
-
-int leaks_json(void *model, const struct view_options *options) {
-  const struct process *p = &((const struct context *)model)->process;
-  struct view_options o = view_of(options, p);
-  return print_json(p->recording, p->sites, p->drags, &o);
+  const struct lost *l = model;
+  struct view_options o = view_of(options, &l->context->processes[0]);
+  print_first_line(l, &o);
+  fprintf(o.out, "\n");
+  if (l->scanned) {
+    fprintf(o.out, "\n");
+    print_totals(l, &o);
+  }
+  processes_unread(l->context, &o);
+  for (size_t v = 0; v < VERDICTS; v++)
+    if (is_wanted(&o, order[v])) print_verdict(l, order[v], &o);
+  print_unknown(l, &o);
+  print_scans(l, &o);
+  text_sampled(&o, "\nSampled:");
+  processes_hints(l->context, &o);
+  return text_finish(&o);
 }

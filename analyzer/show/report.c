@@ -1,12 +1,10 @@
 /* report.c - `ullage report`: everything about a recording on one page. */
-#include "answers/answers.h"
 #include "answers/balance.h"
-#include "answers/children.h"
-#include "answers/sites.h"
 #include "names/frame.h"
 #include "read/timeline.h"
 #include "show/chart.h"
 #include "show/json.h"
+#include "show/processes.h"
 #include "show/text.h"
 
 #include <inttypes.h>
@@ -28,11 +26,6 @@ static const char *const fallback_names[] = {
     UL_FALLBACKS(X)
 #undef X
 };
-
-static uint64_t peak_bytes(const struct recording *r, const struct sites *s) {
-  uint64_t most = timeline_peak_bytes(r);
-  return most > s->bytes ? most : s->bytes;
-}
 
 static uint64_t since_start(const struct recording *r, uint64_t ms) {
   uint64_t start = timeline_start_ms(r);
@@ -63,18 +56,6 @@ static uint64_t key_any(const struct site_sum *s) {
 }
 
 /* ---- JSON ---------------------------------------------------------------------- */
-
-static json_t *exit_object(const struct recording *r) {
-  static const char *const kinds[] = {
-      [RECORDING_RUNNING] = "running", [RECORDING_KILLED] = "killed",
-      [RECORDING_EXITED] = "exited",   [RECORDING_SIGNALED] = "signaled",
-      [RECORDING_EXECED] = "execed",   [RECORDING_ABORTED] = "aborted",
-      [RECORDING_UNSEEN] = "unseen"};
-  json_t *object = json_object();
-  json_put(object, "kind", json_text(kinds[recording_end(r)]));
-  json_put(object, "status", json_integer(recording_header(r)->status));
-  return object;
-}
 
 static json_t *limit(uint64_t bytes) {
   return bytes == UINT64_MAX ? json_null() : json_bytes(bytes);
@@ -108,20 +89,21 @@ static json_t *program_object(const struct recording *r) {
   json_put(object, "limits", limits_object(h));
   json_put(object, "seconds", json_seconds(run_ms(r)));
   json_put(object, "started", json_real((double)h->start_real_ns / 1e9));
-  json_put(object, "exit", exit_object(r));
+  json_put(object, "exit", json_exit(r));
   json_put(object, "confined_seconds",
            h->confined_ms ? json_seconds(since_start(r, h->confined_ms)) : json_null());
   return object;
 }
 
-static json_t *heap_object(const struct recording *r, const struct sites *s,
-                           const struct view_options *o) {
+static json_t *heap_object(const struct process *p, const struct view_options *o) {
+  const struct recording *r = p->recording;
+  const struct sites *s = p->sites;
   const struct ul_snapshot *peak = timeline_peak(r);
   json_t *object = json_object();
   json_put(object, "live_bytes", json_bytes(s->bytes));
   json_put(object, "live_blocks", json_bytes(s->blocks));
   json_put(object, "inherited_bytes", json_bytes(s->inherited_bytes));
-  json_put(object, "peak_bytes", json_bytes(peak_bytes(r, s)));
+  json_put(object, "peak_bytes", json_bytes(process_peak_bytes(p)));
   json_put(object, "peak_pictured_bytes",
            json_bytes(peak ? timeline_live_bytes(peak) : 0));
   json_put(object, "peak_seconds", json_seconds(peak ? peak->ms : 0));
@@ -189,38 +171,43 @@ static json_t *fallbacks_object(const struct recording *r) {
   return object;
 }
 
-static json_t *children_object(const struct recording *r) {
-  struct children *c = children_find(recording_path(r));
+static json_t *children_object(const struct context *context) {
+  const struct children *c = context->children;
+  uint64_t worth = recording_header(context->named->recording)->children_kept;
   json_t *object = json_object(), *files = json_array();
-  for (size_t i = 0; c && i < c->count; i++)
+  for (size_t i = 0; i < c->count; i++)
     json_array_append_new(files, json_text(c->files[i]));
   json_put(object, "recordings", files);
-  json_put(object, "folded", json_bytes(c ? c->folded : 0));
-  json_put(object, "folded_allocations", json_bytes(c ? c->folded_allocations : 0));
-  json_put(object, "folded_peak_bytes", json_bytes(c ? c->folded_peak : 0));
-  json_put(object, "folded_lost_bytes", json_bytes(c ? c->folded_lost : 0));
-  json_put(object, "beyond_limit",
-           json_bytes(c ? children_beyond(c, recording_header(r)->children_kept) : 0));
-  children_free(c);
+  json_put(object, "folded", json_bytes(c->folded));
+  json_put(object, "folded_allocations", json_bytes(c->folded_allocations));
+  json_put(object, "folded_peak_bytes", json_bytes(c->folded_peak));
+  json_put(object, "folded_lost_bytes", json_bytes(c->folded_lost));
+  json_put(object, "beyond_limit", json_bytes(children_beyond(c, worth)));
   return object;
 }
 
-static int print_json(struct process *p, const struct view_options *o) {
+int report_json(void *model, const struct view_options *options) {
+  const struct overview *all = model;
+  const struct context *context = all->context;
+  const struct process *p = context->named;
   const struct recording *r = p->recording;
   const struct sites *s = p->sites;
+  struct view_options view = view_of(options, p), *o = &view;
   struct balance b = balance_of(r);
   json_t *root = json_object();
   json_put(root, "program", program_object(r));
-  json_put(root, "heap", heap_object(r, s, o));
+  json_put(root, "heap", heap_object(p, o));
   json_put(root, "sample_bytes", json_bytes(o->sample_bytes));
   json_put(root, "rss_bytes", json_bytes(b.rss_bytes));
-  json_put(root, "findings", findings_array(p, o));
+  json_put(root, "findings", findings_array(context, o));
   json_put(root, "balance", balance_array(&b));
   json_put(root, "sites", sites_array(s, o));
   json_put(root, "sites_count", json_bytes(s->count));
-  json_put(root, "misuses", misuses_array(r, o));
+  json_put(root, "misuses", misuses_array(context, o));
   json_put(root, "fallbacks", fallbacks_object(r));
-  json_put(root, "children", children_object(r));
+  json_put(root, "children", children_object(context));
+  json_put(root, "processes", processes_array(context, true));
+  json_put(root, "tree", processes_tree(context, all->lost->tree, true));
   json_put(root, "unsettled", json_bytes(recording_unsettled(r)));
   json_put(root, "stopped", json_integer(recording_header(r)->stop));
   return json_finish(o, root);
@@ -228,35 +215,34 @@ static int print_json(struct process *p, const struct view_options *o) {
 
 /* ---- text: totals, balance ----------------------------------------------------- */
 
-static void print_title(const struct recording *r, const struct sites *s,
-                        const struct view_options *o) {
-  /* As the user called it: the executable may have another name (a symbolic link). */
-  const char *path = recording_argument(r, 0);
-  if (!path || !*path) path = recording_text(r, recording_header(r)->program);
-  const char *name = strrchr(path, '/');
+/* Of all processes together, where there are several. */
+static void print_tree(const struct overview *all, const struct view_options *o) {
+  const struct tree_sums *sums = &all->lost->tree->all;
+  uint64_t processes = sums->recordings + sums->lines;
+  if (processes < 2) return;
+  fprintf(o->out, "  all %s processes together: %s live, %s, %s definitely lost\n",
+          text_count(processes), text_size(o, sums->live.bytes),
+          text_plural(sums->allocations, "allocation", "allocations"),
+          text_size(o, sums->lost.bytes));
+}
+
+static void print_title(const struct overview *all, const struct view_options *o) {
+  const struct process *p = &all->context->processes[0];
+  const struct recording *r = p->recording;
   fprintf(o->out, "%s%s%s %s after %s: %s live, %s at the peak\n",
-          text_on(o, TEXT_STRONG), text_escaped(name ? name + 1 : path), text_off(o),
-          text_end(r), text_time(run_ms(r)), text_size(o, s->bytes),
-          text_size(o, peak_bytes(r, s)));
+          text_on(o, TEXT_STRONG), text_escaped(process_name(p)), text_off(o),
+          text_end(r), text_time(run_ms(r)), text_size(o, p->sites->bytes),
+          text_size(o, process_peak_bytes(p)));
+  print_tree(all, o);
 }
 
-/* The end of a run does without symbols, for they may take long; but here the place is
- * all there is to say. */
-static void print_misuses(const struct recording *r, const struct view_options *o) {
-  struct view_options named = *o;
-  if (!misuses_any(r)) return;
-  if (!o->symbols) named.symbols = symbols_new(r, NULL);
-  misuses_brief(r, &named);
-  if (!o->symbols) symbols_free(named.symbols);
-}
-
-static void print_answers(const struct process *p, const struct view_options *o) {
+static void print_answers(const struct overview *all, const struct view_options *o) {
   fputc('\n', o->out);
   text_sampled(o, "  sampled ");
-  print_misuses(p->recording, o);
-  growth_brief(p, o);
-  leaks_brief(p, o);
-  unused_brief(p, o);
+  misuses_brief(all->context, o);
+  growth_brief(all->rising, o);
+  leaks_brief(all->lost, o);
+  unused_brief(all->context, o);
 }
 
 static void print_stop(const struct recording *r, const struct view_options *o) {
@@ -315,12 +301,24 @@ static void print_limits(const struct ul_header *h, const struct view_options *o
   if (any) fputc('\n', o->out);
 }
 
-static void print_totals(const struct recording *r, const struct sites *s,
-                         const struct view_options *o) {
+/* Whose recording was named, where the page is about another. */
+static void print_starter(const struct context *context, const struct view_options *o) {
+  const struct process *named = context->named;
+  if (named != context->processes)
+    fprintf(o->out, ", started under %s, process %s", text_escaped(process_name(named)),
+            named->label);
+}
+
+static void print_totals(const struct context *context, const struct view_options *o) {
+  const struct process *p = &context->processes[0];
+  const struct recording *r = p->recording;
+  const struct sites *s = p->sites;
   const struct ul_header *h = recording_header(r);
   fprintf(o->out, "\n  command      %s\n", text_command(r, COMMAND_BYTES));
-  fprintf(o->out, "  process      %" PRId32 "%s\n", h->pid,
+  fprintf(o->out, "  process      %" PRId32 "%s", h->pid,
           h->forked ? ", forked without exec" : "");
+  print_starter(context, o);
+  fputc('\n', o->out);
   print_limits(h, o);
   fprintf(o->out, "  recording    %s (%s)\n", text_escaped(recording_path(r)),
           text_size(o, recording_file_bytes(r)));
@@ -435,15 +433,17 @@ static const char *title_of_peak(const struct recording *r, const struct view_op
   return title;
 }
 
-static void print_rankings(const struct recording *r, const struct sites *s,
-                           const struct view_options *o) {
+static void print_rankings(const struct process *p, const struct view_options *o) {
+  const struct recording *r = p->recording;
+  const struct sites *s = p->sites;
   char title[64], near[96];
   const struct ranking at_last = {title, key_live, line_live};
   static const struct ranking others[] = {
       {"MOST ALLOCATIONS", key_count, line_count},
       {"MOST TEMPORARY ALLOCATIONS  freed within 3 further ones", key_temporary,
        line_temporary}};
-  bool at_peak = s->bytes >= peak_bytes(r, s) / 100 * 99; /* the same picture twice */
+  bool at_peak =
+      s->bytes >= process_peak_bytes(p) / 100 * 99; /* the same picture twice */
   const struct ranking at_most = {title_of_peak(r, o, near, sizeof near), key_peak,
                                   line_peak};
   if (!at_peak) print_ranking(&at_most, s, o);
@@ -473,8 +473,9 @@ static bool matters(int fallback, const struct view_options *o) {
   }
 }
 
-static void print_fallbacks(const struct recording *r, const struct sites *s,
-                            const struct view_options *o) {
+static void print_fallbacks(const struct process *p, const struct view_options *o) {
+  const struct recording *r = p->recording;
+  const struct sites *s = p->sites;
   const struct ul_header *h = recording_header(r);
   bool any = recording_unsettled(r) || s->disagreeing;
   for (int i = 0; i < UL_FB_SLOTS; i++)
@@ -502,60 +503,49 @@ static int no_memory(void) {
   return 1;
 }
 
-static void print_page(struct process *p, const struct view_options *o) {
-  struct recording *r = p->recording;
-  const struct sites *s = p->sites;
-  print_title(r, s, o);
-  findings_print(p, o);
-  print_answers(p, o);
-  print_totals(r, s, o);
-  misuses_print(r, o);
-  chart_draw(r, o);
-  print_balance(r, o);
+static void print_page(const struct overview *all, const struct view_options *o) {
+  const struct process *p = &all->context->processes[0];
+  print_title(all, o);
+  findings_print(all->context, o);
+  print_answers(all, o);
+  print_totals(all->context, o);
+  misuses_print(all->context, o);
+  processes_print(all->context, all->lost->tree, o);
+  chart_draw(p->recording, o);
+  print_balance(p->recording, o);
   if (o->all)
-    print_rankings(r, s, o);
+    print_rankings(p, o);
   else
-    holders_print(p, peak_bytes(r, s), o);
-  print_fallbacks(r, s, o);
+    holders_print(p, process_peak_bytes(p), o);
+  print_fallbacks(p, o);
 }
 
 /* Lines as wide as the page, unless all is asked for. */
-static int print_text(struct process *p, const struct view_options *o) {
-  struct view_options page = *o;
+int report_text(void *model, const struct view_options *options) {
+  const struct overview *all = model;
+  struct view_options o = view_of(options, &all->context->processes[0]), page = o;
   char *lines = NULL;
   size_t bytes;
-  if (!o->all && (page.out = open_memstream(&lines, &bytes))) {
-    print_page(p, &page);
+  if (!o.all && (page.out = open_memstream(&lines, &bytes))) {
+    print_page(all, &page);
     if (fclose(page.out) != 0 || !lines) return no_memory();
-    text_fit(o, lines);
+    text_fit(&o, lines);
   } else {
-    print_page(p, o);
+    print_page(all, &o);
   }
   free(lines);
-  text_hints(o);
-  children_print(o, recording_path(p->recording),
-                 recording_header(p->recording)->children_kept);
-  return text_finish(o);
+  processes_hints(all->context, &o);
+  return text_finish(&o);
 }
 
-int report_text(void *model, const struct view_options *options) {
-  struct process *p = &((struct context *)model)->process;
+int report_summary(const struct overview *all, const struct view_options *options) {
+  struct process *p = &all->context->processes[0];
   struct view_options o = view_of(options, p);
-  return print_text(p, &o);
-}
-
-int report_json(void *model, const struct view_options *options) {
-  struct process *p = &((struct context *)model)->process;
-  struct view_options o = view_of(options, p);
-  return print_json(p, &o);
-}
-
-int report_summary(struct process *p, const struct view_options *o) {
-  struct recording *r = p->recording;
-  print_title(r, p->sites, o);
-  print_answers(p, o);
-  print_confinement(r, o);
-  print_deepbind(r, o);
-  print_stop(r, o);
-  return text_finish(o);
+  print_title(all, &o);
+  print_answers(all, &o);
+  print_confinement(p->recording, &o);
+  print_deepbind(p->recording, &o);
+  print_stop(p->recording, &o);
+  processes_print(all->context, all->lost->tree, &o);
+  return text_finish(&o);
 }

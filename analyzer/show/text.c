@@ -273,12 +273,9 @@ void text_sampled(const struct view_options *o, const char *lead) {
             lead, text_size(o, o->sample_bytes));
 }
 
-void text_hints(const struct view_options *o) {
-  const char *hint;
-  for (size_t i = 0; o->symbols && (hint = symbols_hint(o->symbols, i)); i++) {
-    if (i == 0) fputc('\n', o->out);
-    wrap(o, "hint: ", text_escaped(hint));
-  }
+void text_hint(const struct view_options *o, const char *hint, bool first) {
+  if (first) fputc('\n', o->out);
+  wrap(o, "hint: ", text_escaped(hint));
 }
 
 /* ---- the program --------------------------------------------------------------- */

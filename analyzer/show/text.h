@@ -71,8 +71,8 @@ void text_stack(const struct view_options *o, uint32_t site);
 const char *text_guilty_in(struct text_long *to, const struct view_options *o,
                            uint32_t site);
 #define text_guilty(o, site) text_guilty_in(TEXT_LONG, o, site)
-/* What the symbols want to tell: how to get lines. */
-void text_hints(const struct view_options *o);
+/* What symbols want to tell: how to get lines. */
+void text_hint(const struct view_options *o, const char *hint, bool first);
 
 /* The command line as a shell would take it, escaped. Cut at `max` bytes. */
 const char *text_command_in(struct text_long *to, const struct recording *r, size_t max);

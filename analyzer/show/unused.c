@@ -1,7 +1,7 @@
 /* unused.c - `ullage unused`: retained, but not used (the model is in waste.c). */
-#include "answers/answers.h"
 #include "read/timeline.h"
 #include "show/json.h"
+#include "show/processes.h"
 #include "show/text.h"
 
 #include <inttypes.h>
@@ -9,6 +9,7 @@
 #define TOP_TEXT 10u
 #define TOP_JSON 1000u
 #define TOP_THEN 5u
+#define OTHERS_SHOWN 10u
 #define UNPINNED "free, in arenas without any live block"
 
 static uint64_t pinned(const struct unused_site *s) {
@@ -104,23 +105,38 @@ static json_t *moment_object(const struct recording *r, const struct unused_mome
   return object;
 }
 
-static int print_json(const struct recording *r, const struct unused *u,
-                      const struct view_options *o) {
+/* What each process has; nothing about its call sites. */
+static json_t *processes_totals(const struct context *context) {
+  json_t *array = json_array();
+  for (size_t i = 0; i < context->count; i++) {
+    json_t *object = totals_object(context->processes[i].unused);
+    json_put(object, "process", json_text(context->processes[i].label));
+    json_array_append_new(array, object);
+  }
+  return array;
+}
+
+int unused_json(void *model, const struct view_options *options) {
+  const struct context *context = model;
+  const struct unused *u = context->named->unused;
+  const struct recording *r = context->named->recording;
+  struct view_options o = view_of(options, context->named);
   json_t *evidence = json_object();
-  size_t n = shown(u, o, TOP_JSON);
+  size_t n = shown(u, &o, TOP_JSON);
   struct json_stream j;
   json_put(evidence, "resident", json_text(evidence_name(u->residency)));
   json_put(evidence, "written", json_text(evidence_name(u->writes)));
   json_put(evidence, "written_since_seconds",
            json_seconds(recording_header(r)->writes_ms));
-  json_begin(&j, o);
-  json_member(&j, "sample_bytes", json_bytes(o->sample_bytes));
+  json_begin(&j, &o);
+  json_member(&j, "sample_bytes", json_bytes(o.sample_bytes));
   json_member(&j, "totals", totals_object(u));
   json_member(&j, "evidence", evidence);
-  json_member(&j, "most", moment_object(r, &u->most, o));
+  json_member(&j, "most", moment_object(r, &u->most, &o));
+  json_member(&j, "processes", processes_totals(context));
   json_list(&j, "sites");
   for (size_t i = 0; i < n; i++)
-    json_site(&j, site_object(&u->sites[i]), u->sites[i].site);
+    json_site(&j, &o, site_object(&u->sites[i]), u->sites[i].site);
   json_list_end(&j);
   json_member(&j, "rest", rest_object(u, n));
   return json_end(&j);
@@ -207,7 +223,8 @@ static const struct unused_site *worst(const struct unused *u) {
   return u->count && unused_sum(&u->sites[0]) ? &u->sites[0] : NULL;
 }
 
-void unused_brief(const struct process *p, const struct view_options *o) {
+void unused_brief(const struct context *context, const struct view_options *o) {
+  const struct process *p = &context->processes[0];
   const struct unused *u = p->unused;
   const struct recording *r = p->recording;
   const struct unused_site *t = &u->total;
@@ -221,18 +238,42 @@ void unused_brief(const struct process *p, const struct view_options *o) {
   if (unused_was_worse(u))
     fprintf(o->out, "; at %s there were %s", text_time(since_start(r, &u->most)),
             text_size(o, u->most.waste_bytes));
-  fputc('\n', o->out);
+  fprintf(o->out, "%s\n", processes_whose(context, p));
 }
 
-static int print_text(const struct recording *r, const struct unused *u,
-                      const struct view_options *o) {
-  const struct unused_site *t = &u->total;
+static void print_process(const struct process *p, const struct view_options *options) {
+  struct view_options view = view_of(options, p), *o = &view;
+  const struct unused *u = p->unused;
+  const struct unused_site *most = worst(u);
+  print_row(o, unused_at_end(u), text_escaped(process_name(p)));
+  fprintf(o->out, "                  process %s%s%s\n", p->label, most ? "; most: " : "",
+          most ? text_guilty(o, most->site) : "");
+}
+
+/* Which of them to ask about by itself. */
+static void print_others(const struct context *context, const struct view_options *o) {
+  size_t most = o->all ? SIZE_MAX : OTHERS_SHOWN;
+  if (context->count < 2) return;
+  text_heading(o, "OTHER PROCESSES", "  retained but not used (--process=PID)");
+  for (size_t i = 1; i < context->count && i <= most; i++)
+    print_process(&context->processes[i], o);
+  if (context->count - 1 > most)
+    fprintf(o->out, "  and %s more (--all)\n",
+            text_plural(context->count - 1 - most, "process", "processes"));
+}
+
+int unused_text(void *model, const struct view_options *options) {
+  const struct context *context = model;
+  const struct process *p = &context->processes[0];
+  struct view_options view = view_of(options, p), *o = &view;
+  const struct unused *u = p->unused;
   size_t n = shown(u, o, TOP_TEXT);
   while (n && !unused_sum(&u->sites[n - 1]))
     n--;
   fprintf(o->out, "%s%s retained but not used%s", text_on(o, TEXT_STRONG),
-          text_size(o, pinned(t) + u->unpinned_bytes + t->slack), text_off(o));
-  fprintf(o->out, ", and %s requested but never touched", text_size(o, t->untouched));
+          text_size(o, unused_at_end(u)), text_off(o));
+  fprintf(o->out, ", and %s requested but never touched%s",
+          text_size(o, u->total.untouched), processes_whose(context, p));
   const struct unused_site *most = worst(u);
   if (most) fprintf(o->out, "; most: %s", text_guilty(o, most->site));
   fprintf(o->out, "\n\n");
@@ -242,21 +283,12 @@ static int print_text(const struct recording *r, const struct unused *u,
                  n < u->count && !o->all ? "; --all shows the rest" : "");
   for (size_t i = 0; i < n; i++)
     print_site(&u->sites[i], i + 1, o);
-  if (unused_was_worse(u) || (o->all && u->most.at)) print_then(r, &u->most, o);
-  print_evidence(r, u, o);
+  if (unused_was_worse(u) || (o->all && u->most.at))
+    print_then(p->recording, &u->most, o);
+  print_others(context, o);
+  processes_unread(context, o);
+  print_evidence(p->recording, u, o);
   text_sampled(o, "\nSampled:");
-  text_hints(o);
+  processes_hints(context, o);
   return text_finish(o);
-}
-
-int unused_text(void *model, const struct view_options *options) {
-  const struct process *p = &((const struct context *)model)->process;
-  struct view_options o = view_of(options, p);
-  return print_text(p->recording, p->unused, &o);
-}
-
-int unused_json(void *model, const struct view_options *options) {
-  const struct process *p = &((const struct context *)model)->process;
-  struct view_options o = view_of(options, p);
-  return print_json(p->recording, p->unused, &o);
 }

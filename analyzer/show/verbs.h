@@ -6,7 +6,7 @@
 #ifndef ULLAGE_VERBS_H
 #define ULLAGE_VERBS_H
 
-#include "answers/context.h"
+#include "answers/models.h"
 
 #include <stdbool.h>
 #include <stdio.h>
@@ -38,28 +38,23 @@ static inline struct view_options view_of(const struct view_options *o,
   return view;
 }
 
-/* What to change, two lines for each of the largest findings; nothing if there are none.
+/* Parts of a report, of what is loaded.
+ *
+ * What to change, two lines for each of the largest findings; nothing if there are none.
  */
-void findings_print(struct process *p, const struct view_options *o);
-
+void findings_print(const struct context *, const struct view_options *o);
 /* The functions that held most at the peak, one line each; `peak`: bytes then. */
-void holders_print(struct process *p, uint64_t peak, const struct view_options *o);
-
-/* A few lines each, for report and for the end of run, of what is loaded. */
-void growth_brief(const struct process *p, const struct view_options *o);
-void leaks_brief(const struct process *p, const struct view_options *o);
-void unused_brief(const struct process *p, const struct view_options *o);
-
+void holders_print(const struct process *p, uint64_t peak, const struct view_options *o);
+/* A few lines each, also for the end of run. */
+void growth_brief(const struct rising *, const struct view_options *o);
+void leaks_brief(const struct lost *, const struct view_options *o);
+void unused_brief(const struct context *, const struct view_options *o);
 /* What was freed or resized wrongly: a line for each kind, and in full. Nothing if
  * nothing was. */
-void misuses_brief(const struct recording *r, const struct view_options *o);
-void misuses_print(const struct recording *r, const struct view_options *o);
-
-/* For the end of a report: a heading, the recordings with their peak, loss and end, the
- * folded ones by program, and whether a limit was reached. Nothing if there were none. */
-void children_print(const struct view_options *options, const char *path, uint64_t worth);
+void misuses_brief(const struct context *, const struct view_options *o);
+void misuses_print(const struct context *, const struct view_options *o);
 
 /* A few lines for the end of `ullage run`: how much, the peak, what leaks and grows
  * most, without stacks. Always text. */
-int report_summary(struct process *p, const struct view_options *options);
+int report_summary(const struct overview *, const struct view_options *options);
 #endif

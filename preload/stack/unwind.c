@@ -416,9 +416,9 @@ static int answer(long result) {
 #define LIBC_SIGNALS (UINT64_C(3) << 31)
 
 /* It blocks all signals around its lock, twice a frame, with one of the next two (which,
- * depends on its version). While it is asked, either they are blocked already (rule.h), or
- * the process is confined and may not block them. Others get what libc does, not by another
- * name of libc's: who stands in front of that may come back here. */
+ * depends on its version). While it is asked, either they are blocked already (rule.h),
+ * or the process is confined and may not block them. Others get what libc does, not by
+ * another name of libc's: who stands in front of that may come back here. */
 static long set_mask(uintptr_t caller, int how, const sigset_t *set, sigset_t *before) {
   if (caller - library_start < library_end - library_start) return 0;
   uint64_t wanted = 0;

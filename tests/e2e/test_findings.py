@@ -111,7 +111,7 @@ def test_children_are_part_of_the_answer(recorder):
     """Three children leak by one function, their parent hardly anything."""
     result = recorder.run(program("causes"), "children")
     assert result.status == 0
-    assert re.search(r"children definitely lost: 1\.\d MiB in 6,000 blocks, in 3 processes",
+    assert re.search(r"definitely lost: 1\.\d MiB in 6,000 blocks, in 3 processes",
                      result.said), result.said
     found = [f for f in recorder.answer("report")["findings"] if f["kind"] == "leak"]
     assert [(f["frame"]["function"], f["blocks"]) for f in found] == [("session_new", 2000)] * 3

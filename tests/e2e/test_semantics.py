@@ -394,9 +394,9 @@ def test_allocators_beside_malloc_are_named(tmp_path, recorder):
 
 def test_one_child_with_a_line(recorder):
     r = recorder.run(tool("sh"), "-c", "/bin/true; exit 0")
-    assert "1 child left only a line in" in r.said
+    assert "PROCESSES  2, of which left only a line: 1" in r.said
     r = recorder.run(tool("sh"), "-c", "/bin/true; /bin/true; exit 0")
-    assert "2 children left only a line each in" in r.said
+    assert "PROCESSES  3, of which left only a line: 2" in r.said
 
 
 def test_script_with_a_thousand_children(recorder):

@@ -35,7 +35,7 @@ static void answer(const struct verb *verb, const uint8_t *data, size_t size, bo
     good = (of[i] = open_context(data, size, alive, verb->raw ? &raw : &nowhere)) && good;
   if (good && alive && verb->takes & TAKES_MOMENTS) {
     char error[512];
-    of[0]->at = moment_find(of[0]->process.recording, "peak", error, sizeof error);
+    of[0]->at = moment_find(of[0]->processes[0].recording, "peak", error, sizeof error);
   }
   void *model = good ? verb->model(of) : NULL;
   if (model) verb->text(model, &(struct view_options){.out = out, .all = alive});
@@ -48,8 +48,9 @@ static void answer(const struct verb *verb, const uint8_t *data, size_t size, bo
 static void summary(const uint8_t *data, size_t size, bool alive, FILE *out) {
   static const struct context_options brief = {.nameless = true};
   struct context *of = open_context(data, size, alive, &brief);
-  if (of && model_of_summary(of))
-    report_summary(&of->process, &(struct view_options){.out = out});
+  struct overview *all = of ? overview_load(of) : NULL;
+  if (all) report_summary(all, &(struct view_options){.out = out});
+  report_forget(all);
   context_free(of);
 }
 

@@ -495,10 +495,13 @@ static NOINLINE void keep_blocks(long blocks) {
   }
 }
 
+/* Neither drawn before the switch nor merged nor a tail call. */
+#define APART(n) __asm__ volatile("" : : "i"(n) : "memory")
 #define CALL(n)                                                                          \
   case n:                                                                                \
+    APART(n);                                                                            \
     choose(path / 4, depth - 1, blocks);                                                 \
-    __asm__ volatile("" : : "i"(n) : "memory"); /* neither merged nor a tail call */     \
+    APART(n);                                                                            \
     break
 
 /* Four calls, of which `path` chooses one for each of `depth` levels. */

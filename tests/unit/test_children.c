@@ -1,6 +1,5 @@
 /* What lies beside a recording: children's recordings and the folded ones. */
 #include "answers/children.h"
-#include "show/verbs.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -88,37 +87,14 @@ static void sums_up_folded_children(void **state) {
   children_free(children);
 }
 
-static bool says(const char *path, uint64_t worth, const char *what) {
-  char *text = NULL;
-  size_t n;
-  struct view_options options = {.out = open_memstream(&text, &n)};
-  children_print(&options, path, worth);
-  fclose(options.out);
-  assert_non_null(text);
-  bool said = strstr(text, what) != NULL;
-  if (!said) print_message("not in: %s", text);
-  free(text);
-  return said;
-}
-
-static void names_only_what_there_is(void **state) {
-  (void)state;
-  assert_true(says("f", 0, "BESIDE IT (4 children with a line each)\n"));
-  write_text("g.7", "");
-  assert_true(says("g", 0, "BESIDE IT (1 recording of children and earlier programs)\n"));
-  write_text("g.children", "1\t0\texited\t0\t5\t10\t1000\t7\ttrue\n");
-  assert_true(says("g", 1, "programs; 1 child with a line)\n"));
-  assert_true(says("nothing", 0, ""));
-}
-
 static void tells_that_the_limit_was_reached(void **state) {
   (void)state;
+  write_text("g.7", "");
+  write_text("g.children", "1\t0\texited\t0\t5\t10\t1000\t7\ttrue\n");
   struct children *children = children_find("g");
   assert_int_equal(children_beyond(children, 1), 0);
   assert_int_equal(children_beyond(children, 2), 1);
   children_free(children);
-  assert_true(
-      says("g", 2, "only the first recording was kept, and 1 more child was worth"));
 }
 
 static void opens_no_fifo(void **state) {
@@ -136,7 +112,6 @@ int main(void) {
       cmocka_unit_test(tells_names_apart),
       cmocka_unit_test(finds_recordings_in_order),
       cmocka_unit_test(sums_up_folded_children),
-      cmocka_unit_test(names_only_what_there_is),
       cmocka_unit_test(tells_that_the_limit_was_reached),
       cmocka_unit_test(opens_no_fifo),
   };

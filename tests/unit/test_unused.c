@@ -157,7 +157,7 @@ static bool brief_says(struct recording *r, const char *what) {
   size_t n;
   struct view_options options = {.out = open_memstream(&text, &n)};
   struct process process = {.recording = r, .unused = unused_load(r)};
-  unused_brief(&process, &options);
+  unused_brief(&(struct context){.processes = &process, .count = 1}, &options);
   unused_free(process.unused);
   fclose(options.out);
   bool said = strstr(text, what) != NULL;

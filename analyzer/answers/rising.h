@@ -1,0 +1,23 @@
+/* rising.h - what grows, of all processes of a context. */
+#ifndef ULLAGE_RISING_H
+#define ULLAGE_RISING_H
+
+#include "answers/context.h"
+
+struct rising_site {
+  struct process *process;
+  const struct growth_site *site;
+};
+struct rising {
+  struct context *context;
+  struct rising_site *sites; /* as in struct growth, whichever process they are of */
+  size_t count;
+  size_t verdicts[4];
+  size_t growing;               /* processes of which a call site grows */
+  const struct process *unseen; /* all that lives in it grows, but no site; NULL: none */
+  bool unsure_matter;           /* in one of them */
+};
+/* The context must outlive it. NULL: no memory. */
+struct rising *rising_load(struct context *);
+void rising_free(struct rising *);
+#endif

@@ -1,0 +1,207 @@
+"""A run is a tree of processes: every answer about it speaks of all, and names whose it is."""
+
+import re
+
+import pytest
+
+from harness import ULLAGE, execute, find, marked_line, program
+from recording import Recording
+
+DAEMON = 1024 * 10240  # bytes that the worker loses
+KEPT = 32 << 20
+
+
+def pid_of(file):
+    return Recording(file).header["pid"]
+
+
+def leaks_found(recorder):
+    return [f for f in recorder.answer("report")["findings"] if f["kind"] == "leak"]
+
+
+def lost_of(answer):
+    return sum(answer["totals"][v]["bytes"] for v in ("definite", "indirect"))
+
+
+@pytest.mark.short
+def test_worker_is_in_the_first_lines_of_its_master(recorder):
+    said = recorder.run(program("family"), "daemon").said
+    worker, = recorder.children()
+    assert re.search(r"definitely lost: 10\.0 MiB in 1,024 blocks.*, in 1 process", said), said
+    first, = leaks_found(recorder)
+    assert (first["bytes"], first["pid"]) == (DAEMON, pid_of(worker))
+    assert first["frame"]["function"] == "lose"
+    page = recorder.text("report").splitlines()[:8]
+    assert any(f"lose (family.c:{marked_line('family.c', 'lose')}) in family, process "
+               f"{pid_of(worker)}" in line for line in page), page
+    leaks = recorder.answer("leaks")
+    assert lost_of(leaks) == DAEMON
+    assert {l["process"] for l in leaks["leaks"]} == {str(pid_of(worker))}
+    assert re.search(rf"10\.0 MiB  family, process {pid_of(worker)}, exited with status 0: ",
+                     recorder.text("report"))
+    text = recorder.text("leaks")
+    assert re.match(r"definitely lost: 10\.0 MiB in 1,024 blocks.*most: lose", text), text
+
+
+@pytest.mark.short
+def test_suite_whose_children_leak_is_no_clean_run(recorder):
+    """The parent loses nothing, and none of the children enough for a recording."""
+    for small in (False, True):
+        r = recorder.run("/bin/sh", "-c", f"{program('family')} suite; exit 0",
+                         env={"ULLAGE_CHILDREN_MAX": "0"} if small else None)
+        assert r.status == 0
+        assert re.search(r"definitely lost: 60\.0 KiB.* in 3 processes", r.said), r.said
+        leaks = recorder.answer("leaks")
+        assert leaks["tree"]["lost_bytes"] == 3 * 20480 and leaks["tree"]["losers"] == 3
+        assert lost_of(leaks) == (0 if small else 3 * 20480)
+        assert "nothing is lost" not in recorder.text("leaks")
+        assert "nothing is lost" not in recorder.text("report")
+
+
+@pytest.mark.short
+def test_what_several_processes_lose_is_one_line(recorder):
+    recorder.run(program("family"), "many", "12", strict=False)
+    text = recorder.text("leaks")
+    assert text.count(" at lose (") == 1, text
+    assert re.search(r"240\.0 KiB in 240 blocks in 12 processes of family", text), text
+    assert len(recorder.answer("leaks")["leaks"]) == 12
+    page = recorder.text("report")
+    assert re.search(r"1 leak .*lose \(family.c:\d+\) in 12 processes of family", page), page
+    assert len(page.splitlines()) <= 60
+    table, = re.findall(r"^PROCESSES.*\n.*\n(.*)\n", page, flags=re.M)
+    assert table.endswith("family x 13") and "240.0 KiB" in table, page
+    assert "process" in recorder.text("report", "--all")
+
+
+@pytest.mark.short
+def test_wrapper_is_not_what_the_report_is_about(recorder):
+    """sh only starts the program; asked for, it answers for itself."""
+    recorder.run("/bin/sh", "-c", f"{program('family')} daemon; exit 0", strict=False)
+    page = recorder.text("report")
+    assert page.startswith("family exited with status 0"), page
+    assert re.search(r"process +\d+, started under sh, process \d+", page), page
+    assert re.search(r"^  \d leak   10\.0 MiB", page, flags=re.M), page
+    report = recorder.answer("report")
+    assert report["program"]["command"][0] == "/bin/sh"
+    assert [p["program"] for p in report["processes"]] == ["family", "family", "sh"]
+    assert [p["number"] for p in report["processes"]] == [1, 2, 3]
+    assert recorder.text("report", "--process=sh").startswith("sh exited with status 0")
+
+
+@pytest.mark.short
+def test_one_process_can_be_chosen(recorder):
+    recorder.run("/bin/sh", "-c", f"{program('family')} daemon; exit 0", strict=False)
+    processes = recorder.answer("report")["processes"]
+    for p in processes:
+        choices = [p["process"], str(p["number"])] + ["sh"] * (p["program"] == "sh")
+        for chosen in choices:
+            report = recorder.answer("report", f"--process={chosen}")
+            assert report["program"]["pid"] == p["pid"]
+            assert {f["pid"] for f in report["findings"]} <= {p["pid"]}
+            assert [q["process"] for q in report["processes"]] == [p["process"]]
+        leaks = recorder.answer("leaks", f"--process={p['process']}")
+        assert lost_of(leaks) == p["lost_bytes"]
+        for verb in ("growth", "unused", "dump"):
+            assert recorder.answer(verb, f"--process={p['process']}")
+    dump = recorder.answer("dump", f"--process={processes[0]['process']}")
+    assert dump["program"][0]["pid"] == processes[0]["pid"]
+    assert recorder.answer("dump")["program"][0]["pid"] == pid_of(recorder.file)
+
+
+@pytest.mark.short
+def test_choice_of_nobody_says_who_there_is(recorder):
+    recorder.run(program("family"), "daemon", strict=False)
+    pids = sorted(pid_of(f) for f in recorder.recordings())
+    for wrong, expected in (("nobody", "no process nobody in it"), ("99", "no process 99"),
+                            ("family", "2 processes are called family")):
+        r = execute([ULLAGE, "report", f"--process={wrong}", recorder.file])
+        assert (r.status, r.stdout) == (1, b"")
+        assert expected in r.said and len(r.said.splitlines()) == 1, r.said
+        assert all(str(pid) in r.said for pid in pids), r.said
+    r = execute([ULLAGE, "report", "--process=", recorder.file])
+    assert r.status == 2 and "a process id or a program's name expected" in r.said
+
+
+@pytest.mark.short
+def test_what_was_lost_before_an_exec_is_part_of_it(recorder):
+    said = recorder.run(program("family"), "exec").said
+    assert re.search(r"definitely lost: 1\.0 MiB in 1,024 blocks", said), said
+    first, = leaks_found(recorder)
+    assert (first["blocks"], first["bytes"]) == (1024, 1 << 20)
+    assert first["process"] == f"{pid_of(recorder.file)}.1" and first["program"] == "family"
+    assert lost_of(recorder.answer("leaks")) == 1 << 20
+    assert lost_of(recorder.answer("leaks", f"--process={pid_of(recorder.file)}")) == 0
+    assert lost_of(recorder.answer("leaks", f"--process={first['process']}")) == 1 << 20
+
+
+@pytest.mark.short
+def test_bad_frees_of_children_are_told(recorder):
+    r = recorder.run(program("family"), "wrong", "3", strict=False)
+    assert re.search(r"misuse +3 blocks freed twice \(ignored\) +in 3 processes", r.said), r.said
+    misuses = recorder.answer("report")["misuses"]
+    assert len({m["process"] for m in misuses}) == 3
+    line = marked_line("family.c", "twice")
+    assert all((m["count"], m["stack"][0]["line"]) == (1, line) for m in misuses)
+    page = recorder.text("report")
+    assert page.count("freed twice") <= 2 and "MISUSED" in page, page
+
+
+def test_growth_of_a_child_is_growth(recorder):
+    recorder.run(program("family"), "grows", strict=False)
+    child = pid_of(recorder.children()[0])
+    growing = [s for s in recorder.answer("growth")["sites"] if s["verdict"] == "growing"]
+    assert [s["process"] for s in growing] == [str(child)]
+    assert find(growing, "remember", "family.c", marked_line("family.c", "grow"))
+    assert "1 call site grows" in recorder.text("growth").splitlines()[0]
+
+
+@pytest.mark.short
+def test_damaged_recording_of_a_child_is_no_end(recorder):
+    recorder.run(program("family"), "daemon", strict=False)
+    child, = recorder.children()
+    child.write_bytes(child.read_bytes()[:5000])
+    for verb in ("report", "growth", "leaks", "unused"):
+        text = recorder.text(verb)
+        assert re.search(rf"not read: .*{child.name}: \w+", text), text
+    assert recorder.answer("report")["tree"]["unread"] == [str(child)]
+
+
+@pytest.mark.short
+def test_sums_of_the_tree_are_those_of_its_processes(recorder):
+    recorder.run("/bin/sh", "-c", f"{program('family')} daemon; {program('family')} suite; exit 0",
+                 strict=False)
+    report = recorder.answer("report", "--all")
+    tree, processes = report["tree"], report["processes"]
+    assert tree["recordings"] == len(processes) == len(recorder.recordings())
+    for what in ("live_bytes", "live_blocks", "allocated_bytes", "frees"):
+        assert tree[what] == sum(p[what] for p in processes), what
+    folded = report["children"]
+    assert tree["allocations"] == (sum(p["allocations"] for p in processes)
+                                   + folded["folded_allocations"])
+    assert tree["lost_bytes"] == (sum(p["lost_bytes"] for p in processes)
+                                  + folded["folded_lost_bytes"])
+    for p in processes:
+        heap = recorder.answer("report", f"--process={p['process']}")["heap"]
+        assert {k: heap[k] for k in ("live_bytes", "live_blocks", "allocations", "frees")} == {
+            k: p[k] for k in ("live_bytes", "live_blocks", "allocations", "frees")}
+
+
+@pytest.mark.short
+def test_newest_recording_is_found_whatever_its_name(recorder):
+    """Not its children's, nor earlier ones of the name."""
+    here = recorder.directory
+    (here / "a note").write_text("no recording")
+    for name in ("ullage.first.1", "second.ull"):
+        for _ in range(2):
+            execute([ULLAGE, "run", "-q", "-o", name, "--", program("family"), "daemon"], cwd=here)
+    r = execute([ULLAGE, "report"], cwd=here)
+    assert r.status == 0
+    assert "reading second.ull, the newest of 2 recordings here" in r.said, r.said
+    for path in here.glob("second.ull*"):
+        path.unlink()
+    r = execute([ULLAGE, "leaks"], cwd=here)
+    assert r.status == 0 and "reading ullage.first.1" in r.said, r.said
+    empty = here / "empty"
+    empty.mkdir()
+    r = execute([ULLAGE, "report"], cwd=empty)
+    assert r.status == 2 and "which recording? There is none here" in r.said, r.said
