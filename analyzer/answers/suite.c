@@ -18,12 +18,19 @@ struct entry {
   UT_hash_handle hh;
 };
 
+/* A program of processes that left no recording. */
+struct silent {
+  const char *program;
+  UT_hash_handle hh;
+};
+
 struct work {
   struct suite suite;
   struct obstack memory;
   size_t room;            /* of processes */
   uint64_t silent_others; /* in s->silent if nobody is ours */
   struct obstack pids;    /* of those that are silent */
+  struct silent *silent;
   struct entry *entries;
 };
 
@@ -316,6 +323,25 @@ bool suite_add(struct suite *s, const char *path, const struct symbols_options *
   return done;
 }
 
+/* As its first argument calls it. */
+static void note_silent(struct suite *s, const char *command) {
+  struct work *w = work_of(s);
+  struct silent *found;
+  const char *word = obstack_copy0(s->memory, command, strcspn(command, " "));
+  const char *program = base_name(word);
+  HASH_FIND_STR(w->silent, program, found);
+  if (found) return;
+  found = obstack_alloc(s->memory, sizeof *found);
+  found->program = program;
+  HASH_ADD_KEYPTR(hh, w->silent, program, strlen(program), found);
+}
+
+bool suite_is_silent(const struct suite *s, const char *program) {
+  struct silent *found;
+  HASH_FIND_STR(((const struct work *)s)->silent, program, found);
+  return found;
+}
+
 static void add_line(void *to, char *const fields[]) {
   struct suite *s = to;
   const char *kind = fields[CHILDREN_KIND];
@@ -327,6 +353,7 @@ static void add_line(void *to, char *const fields[]) {
   if (strcmp(kind, "unfit") != 0) {
     int pid = atoi(fields[CHILDREN_PID]);
     obstack_grow(&work_of(s)->pids, &pid, sizeof pid);
+    note_silent(s, fields[CHILDREN_COMMAND]);
     s->silent++;
     return;
   }
@@ -460,6 +487,11 @@ size_t suite_in_state(const struct suite *s, enum suite_state state) {
   return n;
 }
 
+void suite_accept(struct suite *s) {
+  for (size_t i = 0; i < s->count; i++)
+    if (s->findings[i].state != SUITE_SUPPRESSED) s->findings[i].state = SUITE_KNOWN;
+}
+
 bool suite_fails(const struct suite *s) {
   struct ul_amount lost = {0, 0};
   for (size_t i = 0; i < s->count; i++) {
@@ -487,6 +519,7 @@ struct suite *suite_new(const struct suite_rules *rules) {
 void suite_free(struct suite *s) {
   if (!s) return;
   HASH_CLEAR(hh, work_of(s)->entries);
+  HASH_CLEAR(hh, work_of(s)->silent);
   obstack_free(&work_of(s)->pids, NULL);
   obstack_free(s->memory, NULL);
   free(s);

@@ -62,6 +62,7 @@ struct suite_finding {
   struct suite_stack allocated, freed; /* of a bad free: where the block was, before */
   uint64_t exact, loose;               /* fingerprint.h; of a bad free of both stacks */
   enum ul_family family;               /* of what is lost; 0: not known */
+  const struct baseline_line *known;   /* what it was; NULL: it is new */
   const struct suppression *accepted;  /* by which it is suppressed; NULL: by none */
 };
 
@@ -100,6 +101,7 @@ struct suite {
   size_t process_count;
   uint64_t silent; /* ours that were judged, found clean, and left no recording */
   bool ours;       /* some process is ours */
+  const struct baseline *baseline; /* that it was compared with; NULL: with none */
   struct obstack *memory;
 };
 
@@ -112,6 +114,10 @@ void suite_add_lines(struct suite *, const char *path);
 bool suite_judge(struct suite *, const struct symbols_options *);
 void suite_free(struct suite *);
 
+/* Was a program of that name among the silent ones, as far as their command tells? */
+bool suite_is_silent(const struct suite *, const char *program);
+/* All that is not suppressed is accepted. */
+void suite_accept(struct suite *);
 /* Processes of which everything is known. */
 size_t suite_judged(const struct suite *);
 /* Findings in that state; those that make the check fail are new or grew. */

@@ -5,6 +5,7 @@
  * Where ullage itself failed, or the program could not be recorded, the status is never
  * 0. */
 #include "command/check.h"
+#include "answers/baseline.h"
 #include "answers/children.h"
 #include "answers/suite.h"
 #include "command/ending.h"
@@ -35,7 +36,10 @@ struct check {
   struct suite_page page;
   struct output outputs[FORMATS_MOST];
   size_t output_count;
-  unsigned status; /* if there are findings */
+  unsigned status;           /* if there are findings */
+  struct baseline *baseline; /* NULL: there is none */
+  const char *update;        /* to be written; NULL: is not */
+  struct baseline_slack slack;
   bool keep_going;
   bool found;
   bool runs; /* a program; else recordings are judged */
@@ -57,6 +61,10 @@ enum {
   OPTION_ALLOW_BYTES,
   OPTION_ALLOW_BLOCKS,
   OPTION_KEEP_GOING,
+  OPTION_BASELINE,
+  OPTION_UPDATE_BASELINE,
+  OPTION_GROW_BLOCKS,
+  OPTION_GROW_PERCENT,
   OPTION_SUPPRESSIONS,
   OPTION_GEN_SUPPRESSIONS,
   OPTION_FORMAT,
@@ -76,6 +84,10 @@ static const struct option options[] = {
     {"allow-bytes", required_argument, NULL, OPTION_ALLOW_BYTES},
     {"allow-blocks", required_argument, NULL, OPTION_ALLOW_BLOCKS},
     {"keep-going", no_argument, NULL, OPTION_KEEP_GOING},
+    {"baseline", required_argument, NULL, OPTION_BASELINE},
+    {"update-baseline", required_argument, NULL, OPTION_UPDATE_BASELINE},
+    {"grow-blocks", required_argument, NULL, OPTION_GROW_BLOCKS},
+    {"grow-percent", required_argument, NULL, OPTION_GROW_PERCENT},
     {"suppressions", required_argument, NULL, OPTION_SUPPRESSIONS},
     {"gen-suppressions", required_argument, NULL, OPTION_GEN_SUPPRESSIONS},
     {"format", required_argument, NULL, OPTION_FORMAT},
@@ -151,6 +163,27 @@ static int read_suppressions(struct check *c, const char *path) {
   return say_usage("check", "--suppressions: %s", error);
 }
 
+static int read_baseline(struct check *c, const char *path) {
+  char error[PATH_MAX + 256];
+  if (c->baseline) return say_usage("check", "one baseline is enough");
+  c->baseline = baseline_read(path, error, sizeof error);
+  return c->baseline ? EXIT_FINE : say_usage("check", "--baseline: %s", error);
+}
+
+static int update_baseline(struct check *c, const char *path) {
+  c->update = path;
+  if (access(path, F_OK) == 0) return read_baseline(c, path);
+  if (c->baseline) return say_usage("check", "one baseline is enough");
+  c->baseline = baseline_new();
+  return c->baseline ? EXIT_FINE : say_failed("not enough memory");
+}
+
+static int parse_slack(const char *option, unsigned most, unsigned *value) {
+  if (parse_number(optarg, 0, most, value)) return EXIT_FINE;
+  return say_usage("check", "--%s=%s: a number from 0 to %u expected", option, optarg,
+                   most);
+}
+
 static int parse_option(struct check *c, int option, char *argv[]) {
   int status = launch_option(&c->launch, option);
   if (status != LAUNCH_OTHER) return status;
@@ -179,6 +212,14 @@ static int parse_option(struct check *c, int option, char *argv[]) {
     return EXIT_FINE;
   case OPTION_FORMAT:
     return parse_format(c, "format", suite_formats, optarg);
+  case OPTION_BASELINE:
+    return read_baseline(c, optarg);
+  case OPTION_UPDATE_BASELINE:
+    return update_baseline(c, optarg);
+  case OPTION_GROW_BLOCKS:
+    return parse_slack("grow-blocks", UINT_MAX, &c->slack.blocks);
+  case OPTION_GROW_PERCENT:
+    return parse_slack("grow-percent", 1000000, &c->slack.percent);
   case OPTION_SUPPRESSIONS:
     return read_suppressions(c, optarg);
   case OPTION_GEN_SUPPRESSIONS:
@@ -293,14 +334,30 @@ static int tell(const struct check *c, const struct suite *s) {
   return status;
 }
 
+static int accept_all(const struct check *c, struct suite *s) {
+  struct baseline *next = baseline_next(c->baseline, s, suite_names);
+  bool written = next && baseline_write(next, c->update);
+  int error = errno;
+  if (written) suite_accept(s);
+  if (written && !c->launch.quiet)
+    say("accepted: %s has %zu findings", c->update, next->count);
+  baseline_free(next);
+  if (written) return EXIT_FINE;
+  return say_failed("cannot write the baseline %s: %s", c->update, strerror(error));
+}
+
 /* Judged and told; an exit status. */
 static int conclude(struct check *c, struct suite *s, bool complete) {
+  int accepted = EXIT_FINE;
   if (!complete || !suite_judge(s, &c->symbols)) return say_failed("not enough memory");
+  if (c->baseline) baseline_compare(c->baseline, s, c->slack);
+  if (c->update) accepted = accept_all(c, s);
   c->found = suite_fails(s);
   if (*c->folder && c->found) c->page.recording = c->recording;
   if (c->runs && !*c->folder) c->page.recording = c->launch.file;
   int status = tell(c, s);
-  return c->found ? (int)c->status : status;
+  if (c->found) return (int)c->status;
+  return accepted ? accepted : status;
 }
 
 /* ---- a program ------------------------------------------------------------------- */
@@ -401,11 +458,13 @@ int check_main(int argc, char *argv[]) {
       .launch.verb = "check",
       .rules.fail_on = 1u << SUITE_DEFINITE | 1u << SUITE_BAD_FREE,
       .status = EXIT_FOUND,
+      .slack = {.blocks = 1, .percent = 10},
   };
   if (!(c.rules.suppressions = suppressions_new()))
     return say_failed("not enough memory");
   int status = parse(&c, argc, argv);
   if (status == EXIT_FINE) status = c.runs ? check_program(&c) : check_recordings(&c);
   suppressions_free(c.rules.suppressions);
+  baseline_free(c.baseline);
   return status;
 }

@@ -1,6 +1,7 @@
 /* suite.c - what the formats of a verdict share, and the text. */
 #include "show/suite.h"
 
+#include "answers/baseline.h"
 #include "names/blame.h"
 
 #include <string.h>
@@ -69,6 +70,23 @@ const char *suite_where_in(struct text_long *to, const struct suite_stack *stack
   }
   if (out) fclose(out);
   return text_escaped_in(to, *room ? room : "(no stack)");
+}
+
+char *suite_names(const struct suite_finding *f) {
+  char *names = NULL;
+  size_t size;
+  FILE *out = open_memstream(&names, &size);
+  unsigned shown = 0;
+  for (size_t i = f->at.guilty; out && i < f->at.count && shown < FRAMES_SHOWN; i++) {
+    const struct frame *at = &f->at.frames[i];
+    if (shown && !blame_is_own(at)) continue;
+    const char *module = at->module ? suite_base_name(at->module) : "(no module)";
+    fprintf(out, "%s%s", shown++ ? " < " : "",
+            text_escaped(at->function ? at->function : module));
+  }
+  if (out && !shown) fputs(suite_what(f), out);
+  if (out) fclose(out);
+  return names;
 }
 
 const char *suite_amount_in(struct text_short *to, const struct suite_finding *f) {
@@ -163,6 +181,9 @@ static void put_finding(const struct suite *s, const struct suite_finding *f, si
     fprintf(page->out, ", freed first %s", suite_where(&f->freed, page));
   if (f->allocated.count)
     fprintf(page->out, ", allocated %s", suite_where(&f->allocated, page));
+  if (f->state == SUITE_GREW)
+    fprintf(page->out, ", was %s %s", text_count(f->known->of.blocks),
+            f->times ? "times" : "blocks");
   fprintf(page->out, "  [%s]\n", suite_who(s, f));
 }
 
@@ -236,8 +257,34 @@ static void put_head(const struct suite *s, const struct suite_page *page) {
 }
 
 static void put_totals(const struct suite *s, const struct suite_page *page) {
-  fprintf(page->out, "new %zu, suppressed %zu\n", suite_in_state(s, SUITE_NEW),
-          suite_in_state(s, SUITE_SUPPRESSED));
+  const struct baseline *b = s->baseline;
+  fprintf(page->out, "new %zu, ", suite_in_state(s, SUITE_NEW));
+  if (b) {
+    size_t moved = baseline_moved(b);
+    fprintf(page->out, "grown %zu, known %zu", suite_in_state(s, SUITE_GREW),
+            suite_in_state(s, SUITE_KNOWN));
+    if (moved) fprintf(page->out, " (%zu moved)", moved);
+    fprintf(page->out, ", fixed %zu, ", baseline_fixed(b));
+  }
+  fprintf(page->out, "suppressed %zu\n", suite_in_state(s, SUITE_SUPPRESSED));
+}
+
+/* Lines of the baseline for which that is true. */
+static void put_lines(const struct baseline *b, bool (*is)(const struct baseline_line *),
+                      const char *title, FILE *out) {
+  size_t shown = 0, all = 0;
+  for (size_t i = 0; b && i < b->count; i++) {
+    const struct baseline_line *line = &b->lines[i];
+    if (!is(line) || all++ >= GAPS_SHOWN) continue;
+    fprintf(out, "%s%s", shown++ ? ", " : title, text_escaped(line->program));
+    if (line->where) fprintf(out, " (%s)", text_escaped(line->where));
+  }
+  if (all > shown) fprintf(out, " and %zu more", all - shown);
+  if (all) fputc('\n', out);
+}
+
+static bool has_moved(const struct baseline_line *line) {
+  return line->moved;
 }
 
 /* Where it is written, "known" for those that everybody has. */
@@ -282,10 +329,14 @@ void suite_text(const struct suite *s, const struct suite_page *page) {
   put_head(s, page);
   put_findings(s, page);
   put_totals(s, page);
+  put_lines(s->baseline, baseline_is_fixed, "fixed: ", page->out);
+  put_lines(s->baseline, has_moved, "moved, known by their function: ", page->out);
   put_suppressions(s, page);
   put_gaps(s, SUITE_UNSCANNED, "leaks not judged: ", page);
   put_gaps(s, SUITE_UNRECORDED, "not checked: ", page);
   put_gaps(s, SUITE_NOT_OURS, "not judged: ", page);
+  if (suite_fails(s))
+    fputs("accept: ullage check --update-baseline FILE ...\n", page->out);
   if (page->recording)
     fprintf(page->out, "details: ullage leaks %s\n", text_escaped(page->recording));
 }

@@ -38,6 +38,8 @@ const char *suite_where_in(struct text_long *to, const struct suite_stack *,
 /* "512 B in 1 block", "3 times" */
 const char *suite_amount_in(struct text_short *to, const struct suite_finding *);
 #define suite_amount(f) suite_amount_in(TEXT_SHORT, f)
+/* "render < main": the functions alone, in memory to be freed. */
+char *suite_names(const struct suite_finding *);
 /* "t_forks, a child", "t_a and 2 more processes" */
 const char *suite_who_in(struct text_long *to, const struct suite *,
                          const struct suite_finding *);
