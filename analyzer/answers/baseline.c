@@ -205,6 +205,7 @@ struct baseline *baseline_read(const char *path, char *error, size_t size) {
 /* ---- compare ---------------------------------------------------------------------- */
 
 static struct ul_amount amount_of(const struct suite_finding *f) {
+  if (f->kind == SUITE_BUDGET) return (struct ul_amount){f->value, 0};
   return f->times ? (struct ul_amount){f->times, 0} : f->of;
 }
 
@@ -214,7 +215,7 @@ static const char *program_of(const struct suite *s, const struct suite_finding 
 }
 
 static bool is_open(const struct suite_finding *f) {
-  return f->state != SUITE_SUPPRESSED;
+  return f->state != SUITE_SUPPRESSED && f->state != SUITE_FOREIGN;
 }
 
 static struct baseline_line *find_exact(const struct baseline *b, const struct suite *s,

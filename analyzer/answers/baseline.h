@@ -7,9 +7,9 @@
  *
  *     PROGRAM KIND EXACT LOOSE BLOCKS BYTES  # WHERE
  *
- * BLOCKS are times where KIND is bad-free or unchecked. Lines are sorted when written,
- * and may be in any order: git merges them, by union too; of two lines for one finding
- * the larger figures count. */
+ * BLOCKS are times where KIND is bad-free or unchecked, and what was used of a budget.
+ * Lines are sorted when written, and may be in any order: git merges them, by union too;
+ * of two lines for one finding the larger figures count. */
 #ifndef ULLAGE_BASELINE_H
 #define ULLAGE_BASELINE_H
 

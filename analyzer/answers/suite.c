@@ -1,6 +1,7 @@
 #include "answers/suite.h"
 
-#include "answers/children.h"
+#include "answers/context.h"
+#include "answers/warmup.h"
 #include "pattern.h"
 
 #include <stdio.h>
@@ -58,7 +59,7 @@ static const char *keep_command(struct suite *s, const struct recording *r) {
 static struct suite_stack keep_stack(struct suite *s, struct symbols *symbols,
                                      uint32_t site) {
   const struct frame *frames;
-  struct suite_stack stack = {NULL, 0, 0};
+  struct suite_stack stack = {NULL, 0, 0, 0};
   if (!site) return stack;
   size_t n = frame_stack(symbols, site, &frames);
   struct frame *kept = obstack_alloc(s->memory, (n + 1) * sizeof *kept);
@@ -72,7 +73,8 @@ static struct suite_stack keep_stack(struct suite *s, struct symbols *symbols,
     f->module = keep(s, f->module);
   }
   stack.frames = kept;
-  stack.guilty = stack.count ? frame_guilty(kept, stack.count) : 0;
+  stack.blamed = stack.count ? frame_guilty(kept, stack.count) : 0;
+  stack.guilty = ours_frame(&s->rules.ours, kept, stack.count, stack.blamed);
   return stack;
 }
 
@@ -93,9 +95,9 @@ static void grow_stack(struct obstack *memory, const struct suite_stack *stack) 
 }
 
 static char *key_of(struct suite *s, const struct suite_finding *f) {
-  obstack_printf(s->memory, "%d %d %s\n", f->kind, f->misuse,
+  obstack_printf(s->memory, "%d %d %d %s\n", f->kind, f->misuse, f->measure,
                  base_name(s->processes[f->process].program));
-  grow_stack(s->memory, &f->at);
+  if (f->kind != SUITE_BUDGET) grow_stack(s->memory, &f->at);
   grow_stack(s->memory, &f->allocated);
   grow_stack(s->memory, &f->freed);
   obstack_1grow(s->memory, 0);
@@ -117,6 +119,13 @@ static void add_finding(struct suite *s, const struct suite_finding *f) {
   }
   if (e->last_process != f->process) e->finding.processes++;
   e->last_process = f->process;
+  if (f->kind == SUITE_BUDGET) { /* the worst tells */
+    if (f->value <= e->finding.value) return;
+    size_t processes = e->finding.processes;
+    e->finding = *f;
+    e->finding.processes = processes;
+    return;
+  }
   e->finding.of.blocks += f->of.blocks;
   e->finding.of.bytes += f->of.bytes;
   e->finding.dragged.blocks += f->dragged.blocks;
@@ -170,6 +179,7 @@ struct judging {
   const struct recording *recording;
   const struct symbols_options *options;
   size_t process;
+  struct warmup warmup;
   struct symbols *symbols;
   struct fingerprints *prints;
 };
@@ -180,18 +190,23 @@ static bool names(struct judging *j) {
   return j->prints;
 }
 
-static void suppress(struct judging *j, struct suite_finding *f, uint32_t site,
+static void classify(struct judging *j, struct suite_finding *f, uint32_t site,
                      enum ul_verdict verdict) {
   struct suppressible what = {
       .freed = f->kind == SUITE_BAD_FREE, .verdict = verdict, .family = f->family};
   what.symbols = j->symbols;
   what.count = frame_stack(j->symbols, site, &what.frames);
   f->accepted = suppressions_match(j->suite->rules.suppressions, &what, f->of);
-  if (f->accepted) f->state = SUITE_SUPPRESSED;
+  if (f->accepted)
+    f->state = SUITE_SUPPRESSED;
+  else if (f->at.count &&
+           !ours_counts(&j->suite->rules.ours, &f->at.frames[f->at.blamed]))
+    f->state = SUITE_FOREIGN;
 }
 
-static bool add_lost(struct judging *j, const struct ul_leak *leak,
-                     enum suite_kind kind) {
+static bool add_lost(struct judging *j, const struct ul_leak *row, enum suite_kind kind) {
+  struct ul_leak late = *row, *leak = &late;
+  if (!warmup_leaves(&j->warmup, leak)) return true;
   if (!names(j)) return false;
   struct fingerprint print = fingerprint_of_site(j->prints, leak->site);
   struct suite_finding f = {
@@ -208,7 +223,7 @@ static bool add_lost(struct judging *j, const struct ul_leak *leak,
     f.of.blocks += f.dragged.blocks;
     f.of.bytes += f.dragged.bytes;
   }
-  suppress(j, &f, leak->site, leak->verdict);
+  classify(j, &f, leak->site, leak->verdict);
   add_finding(j->suite, &f);
   return true;
 }
@@ -240,6 +255,14 @@ static uint64_t mix(uint64_t a, uint64_t b) {
   return (a ^ b) * 0x100000001b3;
 }
 
+/* Of what has no stack of its own. */
+static uint64_t print_of(const char *text) {
+  uint64_t print = 0xcbf29ce484222325u;
+  for (; *text; text++)
+    print = mix(print, (unsigned char)*text);
+  return print;
+}
+
 static bool add_misuse(struct judging *j, enum ul_misuse_kind misuse,
                        const struct ul_misuse *place) {
   if (!names(j)) return false;
@@ -255,7 +278,7 @@ static bool add_misuse(struct judging *j, enum ul_misuse_kind misuse,
       .at = keep_stack(j->suite, j->symbols, place->site),
       .allocated = keep_stack(j->suite, j->symbols, place->allocated),
   };
-  suppress(j, &f, place->site, UL_NO_VERDICT);
+  classify(j, &f, place->site, UL_NO_VERDICT);
   add_finding(j->suite, &f);
   return true;
 }
@@ -273,6 +296,65 @@ static bool add_misuses(struct judging *j) {
     const struct ul_misuse rest = {.count = more}; /* of pairs too many to keep */
     if (more) done = add_misuse(j, kind, &rest) && done;
   }
+  return done;
+}
+
+static bool add_growth(struct judging *j, struct process *p) {
+  const struct findings *all = process_findings(p);
+  struct fingerprints *prints = process_fingerprints(p);
+  if (!all || !prints || !names(j)) return false;
+  for (size_t i = 0; i < all->count; i++) {
+    const struct finding *grown = &all->at[i];
+    if (grown->kind != FINDING_GROWTH) continue;
+    uint32_t site = grown->causes->at[grown->cause].site;
+    struct fingerprint print = fingerprint_of_finding(prints, all, grown);
+    struct suite_finding f = {.kind = SUITE_GROWTH,
+                              .process = j->process,
+                              .of = grown->of,
+                              .exact = print.exact,
+                              .loose = print.loose,
+                              .family = fingerprint_family(prints, site),
+                              .at = keep_stack(j->suite, j->symbols, site)};
+    classify(j, &f, site, UL_REACHABLE);
+    add_finding(j->suite, &f);
+  }
+  return true;
+}
+
+static bool add_budgets(struct judging *j, struct process *p) {
+  static const char *const names_of[BUDGET_MEASURES] = BUDGET_NAMES;
+  const struct budgets *all = &j->suite->rules.budgets;
+  const struct sites *sites = process_sites(p);
+  if (!sites || !names(j)) return false;
+  for (size_t i = 0; i < all->count; i++) {
+    const struct budget *b = &all->at[i];
+    if (!pattern_of_path(b->programs, j->suite->processes[j->process].program)) continue;
+    struct budget_use use = budget_use(p->recording, sites, b->measure);
+    if (use.value <= b->limit) continue;
+    struct suite_finding f = {.kind = SUITE_BUDGET,
+                              .process = j->process,
+                              .measure = b->measure,
+                              .value = use.value,
+                              .limit = b->limit,
+                              .exact = print_of(names_of[b->measure]),
+                              .at = keep_stack(j->suite, j->symbols, use.site)};
+    f.loose = f.exact;
+    add_finding(j->suite, &f);
+  }
+  return true;
+}
+
+/* What it used, beside what it lost. */
+static bool add_uses(struct judging *j) {
+  char error[512];
+  const struct context_options options = {.symbols = *j->options, .alone = true};
+  const struct suite_rules *rules = &j->suite->rules;
+  if (!fails_on(j->suite, SUITE_GROWTH) && !rules->budgets.count) return true;
+  struct context *c =
+      context_open(j->suite->processes[j->process].file, &options, error, sizeof error);
+  bool done = c && (!fails_on(j->suite, SUITE_GROWTH) || add_growth(j, c->named)) &&
+              (!rules->budgets.count || add_budgets(j, c->named));
+  context_free(c);
   return done;
 }
 
@@ -297,7 +379,9 @@ static bool judge(struct suite *s, const struct recording *r, size_t process,
   bool known = leaks_known(r);
   s->processes[process].standing = known ? SUITE_JUDGED : SUITE_UNSCANNED;
   add_unrecorded_children(s, r, process);
-  bool done = add_misuses(&j) && (!known || add_all_lost(&j));
+  bool done = warmup_load(&j.warmup, r, s->rules.warmup) && add_misuses(&j) &&
+              (!known || add_all_lost(&j)) && add_uses(&j);
+  warmup_free(&j.warmup);
   fingerprints_free(j.prints);
   symbols_free(j.symbols);
   return done;
@@ -424,9 +508,7 @@ static void add_unchecked(struct suite *s) {
   for (size_t i = 0; i < s->process_count; i++) {
     const struct suite_process *p = &s->processes[i];
     if (p->standing != SUITE_UNSCANNED && p->standing != SUITE_UNRECORDED) continue;
-    uint64_t print = SUITE_UNCHECKED;
-    for (const char *c = base_name(p->program); *c; c++)
-      print = mix(print, (unsigned char)*c);
+    uint64_t print = print_of(base_name(p->program));
     add_finding(s, &(struct suite_finding){.kind = SUITE_UNCHECKED,
                                            .process = i,
                                            .times = 1,
@@ -436,7 +518,7 @@ static void add_unchecked(struct suite *s) {
 }
 
 static bool is_lost(const struct suite_finding *f) {
-  return f->kind < SUITE_BAD_FREE;
+  return f->kind < SUITE_GROWTH;
 }
 
 static bool is_too_little(const struct suite *s, const struct suite_finding *f) {
@@ -447,8 +529,9 @@ static bool is_too_little(const struct suite *s, const struct suite_finding *f) 
 /* Bad frees before leaks: a test that frees wrongly may do anything afterwards. */
 static int rank(const struct suite_finding *f) {
   static const int ranks[SUITE_KINDS] = {
-      [SUITE_BAD_FREE] = 0, [SUITE_DEFINITE] = 1,  [SUITE_INDIRECT] = 2,
-      [SUITE_POSSIBLE] = 3, [SUITE_REACHABLE] = 4, [SUITE_UNCHECKED] = 5};
+      [SUITE_BAD_FREE] = 0,  [SUITE_DEFINITE] = 1, [SUITE_INDIRECT] = 2,
+      [SUITE_POSSIBLE] = 3,  [SUITE_GROWTH] = 4,   [SUITE_BUDGET] = 5,
+      [SUITE_REACHABLE] = 6, [SUITE_UNCHECKED] = 7};
   return ranks[f->kind];
 }
 
@@ -480,6 +563,10 @@ size_t suite_judged(const struct suite *s) {
   return judged;
 }
 
+bool suite_counts(const struct suite_finding *f) {
+  return f->state == SUITE_NEW || f->state == SUITE_GREW;
+}
+
 size_t suite_in_state(const struct suite *s, enum suite_state state) {
   size_t n = 0;
   for (size_t i = 0; i < s->count; i++)
@@ -489,14 +576,14 @@ size_t suite_in_state(const struct suite *s, enum suite_state state) {
 
 void suite_accept(struct suite *s) {
   for (size_t i = 0; i < s->count; i++)
-    if (s->findings[i].state != SUITE_SUPPRESSED) s->findings[i].state = SUITE_KNOWN;
+    if (suite_counts(&s->findings[i])) s->findings[i].state = SUITE_KNOWN;
 }
 
 bool suite_fails(const struct suite *s) {
   struct ul_amount lost = {0, 0};
   for (size_t i = 0; i < s->count; i++) {
     const struct suite_finding *f = &s->findings[i];
-    if (f->state != SUITE_NEW && f->state != SUITE_GREW) continue;
+    if (!suite_counts(f)) continue;
     if (!is_lost(f)) return true;
     lost.blocks += f->of.blocks;
     lost.bytes += f->of.bytes;

@@ -13,7 +13,9 @@
 #define ULLAGE_SUITE_H
 
 #include "answers/answers.h"
+#include "answers/budget.h"
 #include "answers/fingerprint.h"
+#include "answers/ours.h"
 #include "answers/suppressions.h"
 #include "names/frame.h"
 #include "read/recording.h"
@@ -25,13 +27,18 @@ enum suite_kind {
   SUITE_INDIRECT, /* by themselves: what leaders drag along is in SUITE_DEFINITE */
   SUITE_POSSIBLE,
   SUITE_REACHABLE,
+  SUITE_GROWTH, /* of what is not lost */
   SUITE_BAD_FREE,
+  SUITE_BUDGET,    /* exceeded */
   SUITE_UNCHECKED, /* --strict: a process that could not be judged */
   SUITE_KINDS
 };
-/* As --fail-on has them; SUITE_UNCHECKED is "unchecked". */
+/* As --fail-on has them, but for the last two, which other options ask for. */
 #define SUITE_KIND_NAMES                                                                 \
-  { "definite", "indirect", "possible", "reachable", "bad-free", "unchecked" }
+  {                                                                                      \
+    "definite", "indirect", "possible", "reachable", "growth", "bad-free", "budget",     \
+        "unchecked"                                                                      \
+  }
 
 struct suite_rules {
   const char *programs;     /* pattern.h */
@@ -39,25 +46,38 @@ struct suite_rules {
   struct ul_amount least;   /* what is lost at one stack counts from so much on ... */
   struct ul_amount allowed; /* ... and fails only if all together is more than this */
   struct suppressions *suppressions; /* count what they match */
+  struct ours ours;
+  struct budgets budgets;
+  const char *warmup; /* a time or a mark (moment.h): what was allocated before does not
+                         count; NULL: all does */
 };
 
 struct suite_stack {
   const struct frame *frames; /* innermost first; `linkage` is frame_symbol() */
   size_t count;               /* 0: there is none */
-  size_t guilty;              /* frame_guilty() */
+  size_t blamed;              /* frame_guilty() */
+  size_t guilty;              /* to tell it by: the same, or the user's own (ours.h) */
 };
 
-enum suite_state { SUITE_NEW, SUITE_SUPPRESSED, SUITE_KNOWN, SUITE_GREW };
+enum suite_state {
+  SUITE_NEW,
+  SUITE_SUPPRESSED,
+  SUITE_FOREIGN, /* not of the user's own code (ours.h) */
+  SUITE_KNOWN,   /* this and the next: by the baseline */
+  SUITE_GREW
+};
 
 struct suite_finding {
   enum suite_kind kind;
-  enum ul_misuse_kind misuse;          /* of a bad free or mismatch */
-  enum suite_state state;              /* the last two: by the baseline */
+  enum ul_misuse_kind misuse; /* of a bad free or mismatch */
+  enum suite_state state;
   size_t process;                      /* the first in which it was found */
   size_t processes;                    /* in how many */
   struct ul_amount of;                 /* of what is lost: with what it drags along */
   struct ul_amount dragged;            /* of it */
   uint64_t times;                      /* of a bad free */
+  enum budget_measure measure;         /* of a budget: this, ... */
+  uint64_t value, limit;               /* ... of which there was so much */
   struct suite_stack at;               /* where it was allocated, or freed wrongly */
   struct suite_stack allocated, freed; /* of a bad free: where the block was, before */
   uint64_t exact, loose;               /* fingerprint.h; of a bad free of both stacks */
@@ -120,7 +140,8 @@ bool suite_is_silent(const struct suite *, const char *program);
 void suite_accept(struct suite *);
 /* Processes of which everything is known. */
 size_t suite_judged(const struct suite *);
-/* Findings in that state; those that make the check fail are new or grew. */
+/* Does it make the check fail? It is new, or grew. */
+bool suite_counts(const struct suite_finding *);
 size_t suite_in_state(const struct suite *, enum suite_state);
 bool suite_fails(const struct suite *);
 #endif

@@ -7,6 +7,7 @@
 #include "command/check.h"
 #include "answers/baseline.h"
 #include "answers/children.h"
+#include "answers/moment.h"
 #include "answers/suite.h"
 #include "command/ending.h"
 #include "command/launch.h"
@@ -60,6 +61,10 @@ enum {
   OPTION_MIN_BLOCKS,
   OPTION_ALLOW_BYTES,
   OPTION_ALLOW_BLOCKS,
+  OPTION_OURS,
+  OPTION_NOT_OURS,
+  OPTION_WARMUP,
+  OPTION_MAX,
   OPTION_KEEP_GOING,
   OPTION_BASELINE,
   OPTION_UPDATE_BASELINE,
@@ -83,6 +88,10 @@ static const struct option options[] = {
     {"min-blocks", required_argument, NULL, OPTION_MIN_BLOCKS},
     {"allow-bytes", required_argument, NULL, OPTION_ALLOW_BYTES},
     {"allow-blocks", required_argument, NULL, OPTION_ALLOW_BLOCKS},
+    {"ours", required_argument, NULL, OPTION_OURS},
+    {"not-ours", required_argument, NULL, OPTION_NOT_OURS},
+    {"warmup", required_argument, NULL, OPTION_WARMUP},
+    {"max", required_argument, NULL, OPTION_MAX},
     {"keep-going", no_argument, NULL, OPTION_KEEP_GOING},
     {"baseline", required_argument, NULL, OPTION_BASELINE},
     {"update-baseline", required_argument, NULL, OPTION_UPDATE_BASELINE},
@@ -102,15 +111,14 @@ static int parse_fail_on(struct check *c, const char *list) {
   c->rules.fail_on = strict;
   for (const char *name = list;; name++) {
     size_t length = strcspn(name, ","), kind = 0;
-    while (kind < SUITE_UNCHECKED &&
+    while (kind < SUITE_BUDGET &&
            (strlen(names[kind]) != length || strncmp(name, names[kind], length)))
       kind++;
-    if (kind == SUITE_UNCHECKED)
-      return say_usage(
-          "check",
-          "--fail-on=%s: definite, indirect, possible, reachable or bad-free "
-          "expected",
-          list);
+    if (kind == SUITE_BUDGET)
+      return say_usage("check",
+                       "--fail-on=%s: definite, indirect, possible, reachable, growth or "
+                       "bad-free expected",
+                       list);
     c->rules.fail_on |= 1u << kind;
     name += length;
     if (!*name) return EXIT_FINE;
@@ -129,6 +137,73 @@ static int parse_allowed(struct check *c, const char *option, uint64_t *amount) 
   if (!allowed->bytes && !allowed->blocks)
     *allowed = (struct ul_amount){UINT64_MAX, UINT64_MAX};
   return parse_amount(option, amount);
+}
+
+/* What is there is a path, else it is the name of a module. */
+static int add_ours(const char *option, struct ours_list *list) {
+  char *path = realpath(optarg, NULL);
+  if (list->count == OURS_MOST)
+    return say_usage("check", "--%s: at most %d of them", option, OURS_MOST);
+  if (!*optarg || (!path && strchr(optarg, '/')))
+    return say_usage("check", "--%s=%s: there is no such path, and a module has no slash",
+                     option, optarg);
+  list->at[list->count++] = path ? path : optarg;
+  return EXIT_FINE;
+}
+
+/* Unless something else is said. */
+static void add_here(struct ours_list *list) {
+  char *here = realpath(".", NULL);
+  if (here) list->at[list->count++] = here;
+}
+
+static int parse_ours(struct check *c) {
+  if (strcmp(optarg, "only") != 0) return add_ours("ours", &c->rules.ours.mine);
+  c->rules.ours.only = true;
+  return EXIT_FINE;
+}
+
+static int parse_warmup(struct check *c) {
+  uint64_t ms;
+  c->rules.warmup = optarg;
+  if (moment_time(optarg, &ms) || ul_mark_is_name(optarg)) return EXIT_FINE;
+  return say_usage("check", "--warmup=%s: a time such as 10s, or the name of a mark",
+                   optarg);
+}
+
+static bool parse_limit(char *text, struct budget *b) {
+  static const char *const names[BUDGET_MEASURES] = BUDGET_NAMES;
+  char *value = strchr(text, '=');
+  size_t n = value ? (size_t)(value - text) : 0, end = value ? strlen(value) : 0, m = 0;
+  while (m < BUDGET_MEASURES && (strlen(names[m]) != n || strncmp(names[m], text, n)))
+    m++;
+  if (m == BUDGET_MEASURES) return false;
+  b->measure = (enum budget_measure)m;
+  if ((value[end - 1] == '%') != (m == BUDGET_TEMPORARY)) return false;
+  if (m == BUDGET_TEMPORARY) value[end - 1] = 0;
+  return parse_size(value + 1, &b->limit);
+}
+
+/* [PATTERN:]MEASURE=LIMIT,... The pattern may have colons, the rest has none. */
+static int parse_max(struct check *c) {
+  struct budgets *all = &c->rules.budgets;
+  char *colon = strrchr(optarg, ':'), *limit;
+  const char *programs = colon ? strndup(optarg, (size_t)(colon - optarg)) : "*";
+  char *copy = strdup(colon ? colon + 1 : optarg), *rest = copy;
+  bool fine = copy && programs;
+  while (fine && (limit = strsep(&rest, ","))) {
+    struct budget *b = &all->at[all->count];
+    fine = all->count < BUDGETS_MOST && parse_limit(limit, b);
+    if (!fine) break;
+    b->programs = programs;
+    all->count++;
+  }
+  free(copy);
+  if (fine) return EXIT_FINE;
+  return say_usage("check",
+                   "--max=%s: [PATTERN:]peak=SIZE,live=SIZE,allocations=N,temporary=N%% "
+                   "expected, at most %d of them",
+                   optarg, BUDGETS_MOST);
 }
 
 static int say_bad_format(const char *option, const struct suite_format *f,
@@ -207,6 +282,14 @@ static int parse_option(struct check *c, int option, char *argv[]) {
     return parse_allowed(c, "allow-bytes", &c->rules.allowed.bytes);
   case OPTION_ALLOW_BLOCKS:
     return parse_allowed(c, "allow-blocks", &c->rules.allowed.blocks);
+  case OPTION_OURS:
+    return parse_ours(c);
+  case OPTION_NOT_OURS:
+    return add_ours("not-ours", &c->rules.ours.others);
+  case OPTION_WARMUP:
+    return parse_warmup(c);
+  case OPTION_MAX:
+    return parse_max(c);
   case OPTION_KEEP_GOING:
     c->keep_going = true;
     return EXIT_FINE;
@@ -251,6 +334,7 @@ static int parse(struct check *c, int argc, char *argv[]) {
     value = optarg;
   }
   c->runs = ends_options(argv, value);
+  if (c->rules.ours.only && !c->rules.ours.mine.count) add_here(&c->rules.ours.mine);
   if (c->runs) return launch_command(&c->launch, argc, argv);
   if (optind == argc)
     return say_usage("check", "what to check? 'ullage check -- PROGRAM' runs one");
@@ -364,8 +448,9 @@ static int conclude(struct check *c, struct suite *s, bool complete) {
 
 static int prepare(struct check *c) {
   struct launch *l = &c->launch;
-  bool keeps_all = c->rules.fail_on &
-                   (1u << SUITE_INDIRECT | 1u << SUITE_POSSIBLE | 1u << SUITE_REACHABLE);
+  bool keeps_all = c->rules.budgets.count ||
+                   c->rules.fail_on & (1u << SUITE_INDIRECT | 1u << SUITE_POSSIBLE |
+                                       1u << SUITE_REACHABLE | 1u << SUITE_GROWTH);
   if (!c->rules.programs && !getcwd(c->here, PATH_MAX))
     return say_failed("the current directory is not known: %s; --programs names what is "
                       "to be judged",

@@ -20,7 +20,7 @@ const char *suite_what(const struct suite_finding *f) {
   static const char *const kinds[SUITE_KINDS] = {
       [SUITE_DEFINITE] = "leak",          [SUITE_INDIRECT] = "indirect leak",
       [SUITE_POSSIBLE] = "possible leak", [SUITE_REACHABLE] = "still reachable",
-      [SUITE_UNCHECKED] = "not checked",
+      [SUITE_GROWTH] = "growth",          [SUITE_UNCHECKED] = "not checked",
   };
   static const char *const misuses[UL_MISUSES] = {
       [UL_FREED_TWICE] = "double free",
@@ -28,6 +28,13 @@ const char *suite_what(const struct suite_finding *f) {
       [UL_RESIZED_AFTER_FREE] = "realloc after free",
       [UL_RESIZED_INSIDE] = "invalid realloc",
   };
+  static const char *const budgets[BUDGET_MEASURES] = {
+      [BUDGET_PEAK] = "peak over budget",
+      [BUDGET_LIVE] = "live over budget",
+      [BUDGET_ALLOCATIONS] = "allocations over budget",
+      [BUDGET_TEMPORARY] = "temporary over budget",
+  };
+  if (f->kind == SUITE_BUDGET) return budgets[f->measure];
   return f->kind == SUITE_BAD_FREE ? misuses[f->misuse] : kinds[f->kind];
 }
 
@@ -89,7 +96,24 @@ char *suite_names(const struct suite_finding *f) {
   return names;
 }
 
+static const char *use_in(struct text_short *to, enum budget_measure measure,
+                          uint64_t value) {
+  if (measure == BUDGET_TEMPORARY)
+    snprintf(to->s, sizeof to->s, "%s %%", text_count(value));
+  else
+    snprintf(to->s, sizeof to->s, "%s",
+             measure == BUDGET_ALLOCATIONS ? text_count(value)
+                                           : text_size(&plain, value));
+  return to->s;
+}
+#define use(measure, value) use_in(TEXT_SHORT, measure, value)
+
 const char *suite_amount_in(struct text_short *to, const struct suite_finding *f) {
+  if (f->kind == SUITE_BUDGET) {
+    snprintf(to->s, sizeof to->s, "%s of %s", use(f->measure, f->value),
+             use(f->measure, f->limit));
+    return to->s;
+  }
   if (f->times) return text_plural_in(to, f->times, "time", "times");
   snprintf(to->s, sizeof to->s, "%s in %s", text_size(&plain, f->of.bytes),
            text_plural(f->of.blocks, "block", "blocks"));
@@ -142,10 +166,6 @@ const char *suite_reason_in(struct text_long *to, const struct suite_process *p)
   return "it cannot have ullage: static, 32-bit, another libc, or a sanitizer";
 }
 
-bool suite_counts(const struct suite_finding *f) {
-  return f->state == SUITE_NEW || f->state == SUITE_GREW;
-}
-
 /* ---- text ------------------------------------------------------------------------- */
 
 /* Columns of kinds and amounts. */
@@ -181,7 +201,9 @@ static void put_finding(const struct suite *s, const struct suite_finding *f, si
     fprintf(page->out, ", freed first %s", suite_where(&f->freed, page));
   if (f->allocated.count)
     fprintf(page->out, ", allocated %s", suite_where(&f->allocated, page));
-  if (f->state == SUITE_GREW)
+  if (f->state == SUITE_GREW && f->kind == SUITE_BUDGET)
+    fprintf(page->out, ", was %s", use(f->measure, f->known->of.blocks));
+  else if (f->state == SUITE_GREW)
     fprintf(page->out, ", was %s %s", text_count(f->known->of.blocks),
             f->times ? "times" : "blocks");
   fprintf(page->out, "  [%s]\n", suite_who(s, f));
@@ -266,7 +288,10 @@ static void put_totals(const struct suite *s, const struct suite_page *page) {
     if (moved) fprintf(page->out, " (%zu moved)", moved);
     fprintf(page->out, ", fixed %zu, ", baseline_fixed(b));
   }
-  fprintf(page->out, "suppressed %zu\n", suite_in_state(s, SUITE_SUPPRESSED));
+  fprintf(page->out, "suppressed %zu", suite_in_state(s, SUITE_SUPPRESSED));
+  if (suite_in_state(s, SUITE_FOREIGN))
+    fprintf(page->out, ", not ours %zu", suite_in_state(s, SUITE_FOREIGN));
+  fputc('\n', page->out);
 }
 
 /* Lines of the baseline for which that is true. */

@@ -51,6 +51,4 @@ const char *suite_reason_in(struct text_long *to, const struct suite_process *);
 const char *suite_path(const char *file, const struct suite_page *);
 /* The last part of a path. */
 const char *suite_base_name(const char *path);
-/* Does it make the check fail? */
-bool suite_counts(const struct suite_finding *);
 #endif

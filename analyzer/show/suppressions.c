@@ -72,7 +72,8 @@ typedef void put_one(const struct suite *, const struct suite_finding *,
 static void put_all(const struct suite *s, const struct suite_page *page, put_one *put) {
   for (size_t i = 0; i < s->count; i++) {
     const struct suite_finding *f = &s->findings[i];
-    if (suite_counts(f) && f->kind != SUITE_UNCHECKED && f->at.count) put(s, f, page);
+    bool has_any = f->kind < SUITE_GROWTH || f->kind == SUITE_BAD_FREE;
+    if (suite_counts(f) && has_any && f->at.count) put(s, f, page);
   }
 }
 

@@ -1,0 +1,23 @@
+/* ours.h - whose code a frame is, as far as the user says: by a pattern of its module, or
+ * by the directory that its source or module lies in. */
+#ifndef ULLAGE_OURS_H
+#define ULLAGE_OURS_H
+
+#include "names/frame.h"
+
+#define OURS_MOST 32
+
+struct ours_list {
+  const char *at[OURS_MOST]; /* an absolute path, or a module's name (pattern.h) */
+  size_t count;
+};
+struct ours {
+  struct ours_list mine, others;
+  bool only; /* what is not mine does not count */
+};
+
+/* The frame to tell a stack by: the innermost one of mine; if there is none, `guilty`. */
+size_t ours_frame(const struct ours *, const struct frame *, size_t count, size_t guilty);
+/* Does what the guilty frame has done count? */
+bool ours_counts(const struct ours *, const struct frame *guilty);
+#endif
