@@ -23,14 +23,11 @@ struct overview *overview_load(struct context *context) {
 }
 
 void *report_model(struct context *const of[]) {
-  struct overview *all = overview_load(of[0]);
-  bool good = all && process_holders(&of[0]->processes[0]);
-  for (size_t i = 0; good && i < of[0]->count; i++)
-    good =
-        !process_matters(&of[0]->processes[i]) || process_findings(&of[0]->processes[i]);
-  if (good) return all;
-  report_forget(all);
-  return NULL;
+  for (size_t i = 0; i < of[0]->count; i++) {
+    struct process *p = &of[0]->processes[i];
+    if (process_matters(p) && !process_findings(p)) return NULL;
+  }
+  return process_holders(&of[0]->processes[0]) ? overview_load(of[0]) : NULL;
 }
 
 /* ---- the others ---------------------------------------------------------------- */

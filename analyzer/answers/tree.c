@@ -16,6 +16,8 @@ static void add(struct tree_sums *to, const struct tree_sums *more) {
   to->frees += more->frees;
   if (more->peak_bytes > to->peak_bytes) to->peak_bytes = more->peak_bytes;
   add_amount(&to->live, more->live);
+  add_amount(&to->leak, more->leak);
+  add_amount(&to->growth, more->growth);
   add_amount(&to->lost, more->lost);
   add_amount(&to->possible, more->possible);
   to->losers += more->losers;
@@ -35,10 +37,16 @@ static void add_scan(struct tree_sums *sums, const struct recording *r) {
   add_amount(&sums->possible, scan->totals[UL_POSSIBLE]);
 }
 
+static void add_findings(struct tree_sums *sums, const struct findings *f) {
+  for (size_t i = 0; f && i < f->count; i++)
+    add_amount(f->at[i].kind == FINDING_LEAK ? &sums->leak : &sums->growth, f->at[i].of);
+}
+
 struct tree_sums tree_of(const struct process *p) {
   const struct sites *s = p->sites;
   struct tree_sums sums = {.recordings = 1, .peak_bytes = process_peak_bytes(p)};
   add_scan(&sums, p->recording);
+  add_findings(&sums, p->findings);
   for (int kind = 0; kind < UL_MISUSES; kind++)
     sums.misuses += misuses_of(p->recording, kind).count;
   if (!s) return sums;

@@ -13,6 +13,8 @@ struct tree_sums {
   /* Of those with a recording. */
   uint64_t allocated_bytes, frees;
   struct ul_amount live; /* at their ends, or now */
+  /* Of it, what findings say of, if they are loaded. */
+  struct ul_amount leak, growth;
   /* ... and without, in bytes. */
   struct ul_amount lost; /* definitely, with what that drags along */
   struct ul_amount possible;

@@ -117,6 +117,31 @@ static json_t *heap_object(const struct process *p, const struct view_options *o
   return object;
 }
 
+static json_t *amount(struct ul_amount of) {
+  json_t *object = json_object();
+  json_put(object, "bytes", json_bytes(of.bytes));
+  json_put(object, "blocks", json_bytes(of.blocks));
+  return object;
+}
+
+/* Of samples, what is found is an estimate. */
+static uint64_t less(uint64_t a, uint64_t b) {
+  return a > b ? a - b : 0;
+}
+
+/* What lives, by what findings say of it. */
+static json_t *live_object(const struct tree_sums *sums) {
+  json_t *object = json_object();
+  struct ul_amount found = {sums->leak.blocks + sums->growth.blocks,
+                            sums->leak.bytes + sums->growth.bytes};
+  struct ul_amount rest = {less(sums->live.blocks, found.blocks),
+                           less(sums->live.bytes, found.bytes)};
+  json_put(object, "leak", amount(sums->leak));
+  json_put(object, "growth", amount(sums->growth));
+  json_put(object, "rest", amount(rest));
+  return object;
+}
+
 static json_t *balance_array(const struct balance *b) {
   json_t *array = json_array();
   for (size_t i = 0; i < b->rows; i++) {
@@ -200,6 +225,7 @@ int report_json(void *model, const struct view_options *options) {
   json_put(root, "sample_bytes", json_bytes(o->sample_bytes));
   json_put(root, "rss_bytes", json_bytes(b.rss_bytes));
   json_put(root, "findings", findings_array(context, o));
+  json_put(root, "live", live_object(&all->lost->tree->all));
   json_put(root, "balance", balance_array(&b));
   json_put(root, "sites", sites_array(s, o));
   json_put(root, "sites_count", json_bytes(s->count));

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from harness import ULLAGE, check_recording, clean_environment, execute, tool
+from sums import check_sums
 from workloads import PERL_HASHES, PYTHON_JSON, SQL, make_source, system_python
 
 # Millions of allocations: comparing every stack with libunwind's is done on a
@@ -31,6 +32,7 @@ def usable(recorder, *names):
         assert name in text, (name, text[:3000])
     for verb in ("growth", "leaks", "unused"):
         recorder.answer(verb)
+    check_sums(recorder)
     return report
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from harness import ULLAGE, execute, find, marked_line, program
 from recording import Recording
+from sums import check_sums
 
 DAEMON = 1024 * 10240  # bytes that the worker loses
 KEPT = 32 << 20
@@ -205,3 +206,12 @@ def test_newest_recording_is_found_whatever_its_name(recorder):
     empty.mkdir()
     r = execute([ULLAGE, "report"], cwd=empty)
     assert r.status == 2 and "which recording? There is none here" in r.said, r.said
+
+
+@pytest.mark.short
+@pytest.mark.parametrize("argv", ["family daemon", "family exec", "heirs work 2", "leaks",
+                                  "causes growing"])
+def test_findings_and_the_rest_are_all_that_lives(recorder, argv):
+    name, *arguments = argv.split()
+    recorder.run(program(name), *arguments)
+    check_sums(recorder)
