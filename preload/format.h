@@ -566,6 +566,21 @@ struct ul_misuse {
   uint64_t ms;
 }; /* 32 bytes */
 
+/* What somebody else asks of the process (`ullage mark`), who holds a lock on the file
+ * (flock): first the name, then the state. The process looks now and then while it
+ * allocates. */
+enum ul_ask_state {
+  UL_ASK_NONE,
+  UL_ASK_WANTED,
+  UL_ASK_TAKEN, /* by the process, which is at it */
+  UL_ASK_DONE,
+  UL_ASK_REFUSED
+};
+struct ul_ask {
+  uint32_t state;
+  char mark[UL_MARK_BYTES];
+}; /* 60 bytes */
+
 /* Bytes that the process may have, by its control group, by RLIMIT_AS and RLIMIT_DATA,
  * and that there are; UINT64_MAX: no limit. */
 struct ul_limits {
@@ -644,6 +659,8 @@ struct ul_header {
       of_main; /* lost blocks that only main's frame held, which had called exit */
   uint64_t sample_bytes; /* a stack was looked up once in so many (weight.h) */
   uint32_t sample_site;  /* of all blocks whose stack was not */
+  struct ul_ask ask;
+  uint64_t copied_ms; /* this is a copy (`ullage mark`) of what was there then; 0: none */
 };
 
 static inline int ul_is_inherited(const struct ul_header *h, uint32_t site) {
@@ -663,5 +680,6 @@ _Static_assert(sizeof(struct ul_snapshot) == 256, "snapshot");
 _Static_assert(sizeof(struct ul_leak) == 64, "leak");
 _Static_assert(sizeof(struct ul_drag) == 24, "drag");
 _Static_assert(sizeof(struct ul_mapping) == 64, "mapping");
+_Static_assert(sizeof(struct ul_ask) == 60, "ask");
 _Static_assert(sizeof(struct ul_misuse) == 32, "misuse");
 #endif

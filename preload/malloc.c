@@ -76,7 +76,7 @@ static bool granted(struct heap *h, size_t size, struct entrance e) {
   if (!entry_samples() || size >= SAMPLE_GRANT_MAX || sample_is_loader(entrance_ip(e)))
     return false;
   uint64_t ms = recording_ms();
-  return !snapshot_due(ms) && sample_grant(h, size, ms);
+  return !snapshot_looks(ms) && sample_grant(h, size, ms);
 }
 
 __attribute__((noinline)) void *entry_allocate(size_t size, size_t align,
@@ -133,7 +133,7 @@ INLINE void *allocate_again(struct heap *h, size_t size, enum ul_family family,
   bool zeroed;
   void *block = heap_take_inside(p, &zeroed);
   ledger_enter_pool(h, p, block, size, again.site, again.counter, family, ms);
-  if (UNLIKELY(pool_is_full(p) || snapshot_due(ms) || snapshot_may_rise(h) ||
+  if (UNLIKELY(pool_is_full(p) || snapshot_looks(ms) || snapshot_may_rise(h) ||
                ledger_is_heavy_in(again.counter)))
     block = settle(h, p, hide(block), inside, again);
   else

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* ---- a process ----------------------------------------------------------------- */
 
@@ -182,14 +183,18 @@ static size_t find_chosen(const struct context *context, char *error, size_t byt
   return SIZE_MAX;
 }
 
-static bool choose(struct context *context, char *error, size_t bytes) {
-  size_t chosen = find_chosen(context, error, bytes);
-  if (chosen == SIZE_MAX) return false;
+static void keep(struct context *context, size_t chosen) {
   for (size_t i = 0; i < context->count; i++)
     if (i != chosen) process_end(&context->processes[i]);
   context->processes[0] = context->processes[chosen];
   context->count = 1;
   context->named = context->processes;
+}
+
+static bool choose(struct context *context, char *error, size_t bytes) {
+  size_t chosen = find_chosen(context, error, bytes);
+  if (chosen == SIZE_MAX) return false;
+  keep(context, chosen);
   return true;
 }
 
@@ -258,11 +263,41 @@ struct context *context_of(struct recording *r, const struct context_options *op
   return NULL;
 }
 
-/* Of the process that matters most. */
+/* Whose mark it is: of the named one, or another; a time is of the first. */
+static size_t find_marked(const struct context *context) {
+  uint64_t ms;
+  if (moment_marked(context->named->recording, context->options.at, &ms))
+    return (size_t)(context->named - context->processes);
+  for (size_t i = 0; i < context->count; i++)
+    if (moment_marked(context->processes[i].recording, context->options.at, &ms))
+      return i;
+  return 0;
+}
+
+/* A moment is of one process. */
 static bool find_moment(struct context *context, char *error, size_t bytes) {
-  const struct recording *r = context->processes[0].recording;
   if (!context->options.at) return true;
-  return (context->at = moment_find(r, context->options.at, error, bytes));
+  keep(context, find_marked(context));
+  context->at =
+      moment_find(context->processes->recording, context->options.at, error, bytes);
+  return context->at;
+}
+
+/* What was copied to FILE@NAME is the moment of that name, unless a mark came later; then
+ * it takes the recording's place. */
+static bool prefer_copy(struct recording **r, const char *at, char *error,
+                        size_t error_bytes) {
+  char *path = NULL;
+  uint64_t ms = 0;
+  bool marked = moment_marked(*r, at, &ms);
+  if (asprintf(&path, "%s@%s", recording_path(*r), at) < 0) path = NULL;
+  struct recording *copy =
+      path && access(path, F_OK) == 0 ? recording_open(path, error, error_bytes) : NULL;
+  free(path);
+  bool later = copy && (!marked || recording_header(copy)->copied_ms >= ms);
+  recording_close(later ? *r : copy);
+  if (later) *r = copy;
+  return later;
 }
 
 struct context *context_open(const char *path, const struct context_options *options,
@@ -270,7 +305,9 @@ struct context *context_open(const char *path, const struct context_options *opt
   bool alone = options && options->alone && !options->process;
   struct recording *r = recording_open(path, error, error_bytes);
   if (!r) return NULL;
-  struct children *children = children_find(alone ? NULL : path);
+  bool copied =
+      options && options->at && prefer_copy(&r, options->at, error, error_bytes);
+  struct children *children = children_find(alone || copied ? NULL : path);
   struct context *context = children ? context_new(options, children->count + 1) : NULL;
   snprintf(error, error_bytes, "not enough memory");
   if (!context) {
@@ -278,6 +315,7 @@ struct context *context_open(const char *path, const struct context_options *opt
     recording_close(r);
     return NULL;
   }
+  if (copied) context->options.at = NULL;
   context->children = children;
   add(context, r, "");
   add_children(context, path);

@@ -3,6 +3,7 @@
 #include "read/rows.h"
 #include "read/timeline.h"
 
+#include <dirent.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -110,16 +111,57 @@ static const struct ul_snapshot *find_mark(const struct recording *r, const char
   return best;
 }
 
+bool moment_marked(const struct recording *r, const char *name, uint64_t *ms) {
+  const struct ul_snapshot *s = find_mark(r, name);
+  if (s) *ms = s->ms;
+  return s;
+}
+
+static void add_copy(char ***names, size_t *count, const char *name) {
+  char **more = reallocarray(*names, *count + 1, sizeof *more);
+  if (!more) return;
+  *names = more;
+  if ((more[*count] = strdup(name))) ++*count;
+}
+
+char **moment_copies(const char *path, size_t *count) {
+  const char *slash = strrchr(path, '/');
+  const char *base = slash ? slash + 1 : path;
+  char *directory = strndup(path, (size_t)(base - path)), **names = NULL;
+  DIR *d = directory ? opendir(*directory ? directory : ".") : NULL;
+  size_t length = strlen(base);
+  struct dirent *entry;
+  *count = 0;
+  while (d && (entry = readdir(d)))
+    if (strncmp(entry->d_name, base, length) == 0 && entry->d_name[length] == '@' &&
+        ul_mark_is_name(entry->d_name + length + 1))
+      add_copy(&names, count, entry->d_name + length + 1);
+  if (d) closedir(d);
+  free(directory);
+  return names;
+}
+
 static void say_marks(const struct recording *r, const char *name, char *error,
                       size_t size) {
-  const struct ul_snapshot *s;
-  int n = snprintf(error, size, "no mark is called '%s', and it is no time (12s)", name);
+  FILE *f = fmemopen(error, size, "w");
   const char *before = "; there are: ";
-  for (uint64_t i = 0; n > 0 && (size_t)n < size && (s = recording_snapshot(r, i)); i++) {
-    if (s->kind != UL_SNAPSHOT_MARK) continue;
-    n += snprintf(error + n, size - (size_t)n, "%s%s", before, recording_text(r, s->mark));
+  const struct ul_snapshot *s;
+  size_t count;
+  char **copies = moment_copies(recording_path(r), &count);
+  if (f) fprintf(f, "no mark is called '%s', and it is no time (12s)", name);
+  for (uint64_t i = 0; f && (s = recording_snapshot(r, i)); i++)
+    if (s->kind == UL_SNAPSHOT_MARK) {
+      fprintf(f, "%s%s", before, recording_text(r, s->mark));
+      before = ", ";
+    }
+  for (size_t i = 0; i < count; i++) {
+    if (f) fprintf(f, "%s%s", before, copies[i]);
     before = ", ";
+    free(copies[i]);
   }
+  free(copies);
+  if (f) fclose(f);
+  error[size - 1] = 0;
 }
 
 /* A mark goes first, whatever else its name might mean. */

@@ -24,6 +24,12 @@ struct moment *moment_find(const struct recording *r, const char *name, char *er
                            size_t error_bytes);
 void moment_free(struct moment *);
 
+/* Is there a mark of that name in the recording; when was it? */
+bool moment_marked(const struct recording *r, const char *name, uint64_t *ms);
+/* The names N of the copies FILE@N beside the recording FILE (`ullage mark`); *count of
+ * them, to be freed with the list. */
+char **moment_copies(const char *path, size_t *count);
+
 /* Does the text say a time? "12s", "500ms", "2m", "1.5h", "12" (seconds). */
 bool moment_time(const char *text, uint64_t *ms);
 #endif

@@ -1,6 +1,7 @@
 #include "command/earlier.h"
 
 #include "answers/children.h"
+#include "answers/moment.h"
 #include "command/usage.h"
 #include "read/recording.h"
 
@@ -49,14 +50,28 @@ static bool move(const char *path, const char *to, const char *suffix) {
   return (to ? rename(from, name) : unlink(from)) == 0 || errno == ENOENT;
 }
 
-/* A recording, with those of its children; to NULL: it is removed. */
+/* What was copied of it (`ullage mark`). */
+static bool move_copies(const char *path, const char *to) {
+  size_t count;
+  char **names = moment_copies(path, &count), suffix[UL_MARK_BYTES + 1];
+  bool moved = true;
+  for (size_t i = 0; i < count; i++) {
+    snprintf(suffix, sizeof suffix, "@%s", names[i]);
+    moved = move(path, to, suffix) && moved;
+    free(names[i]);
+  }
+  free(names);
+  return moved;
+}
+
+/* A recording, with its copies and those of its children; to NULL: it is removed. */
 static bool move_all(const char *path, const char *to) {
   struct children *children = children_find(path);
   bool moved = move(path, to, "") && move(path, to, ".children");
   for (size_t i = 0; children && i < children->count; i++)
     moved = move(path, to, children->files[i] + strlen(path)) && moved;
   children_free(children);
-  return moved;
+  return move_copies(path, to) && moved;
 }
 
 static bool is_free(const char *path) {

@@ -81,7 +81,9 @@ static bool is_child(const char *name) {
 
 static void consider(const char *name, struct newest *newest) {
   struct ul_header header;
-  if (earlier_is_name(name) || is_child(name) || !read_header(name, &header)) return;
+  if (earlier_is_name(name) || is_child(name) || !read_header(name, &header) ||
+      header.copied_ms)
+    return;
   newest->count++;
   if (header.start_real_ns < newest->start_ns) return;
   newest->start_ns = header.start_real_ns;
@@ -123,12 +125,15 @@ static int view(struct request *request, struct context *const of[], const char 
   return status;
 }
 
-/* FILE@MOMENT, unless a file has that name. */
+/* FILE@MOMENT, if there is a FILE, or at least no file of the whole name. */
 static const char *cut_moment(const struct verb *verb, char *path) {
   char *at = verb->takes & TAKES_MOMENTS ? strrchr(path, '@') : NULL;
-  if (!at || at == path || access(path, F_OK) == 0) return NULL;
+  if (!at || at == path) return NULL;
+  bool whole = access(path, F_OK) == 0;
   *at = '\0';
-  return at + 1;
+  if (!whole || access(path, F_OK) == 0) return at + 1;
+  *at = '@';
+  return NULL;
 }
 
 static int answer(struct request *request, char *const paths[]) {

@@ -2,6 +2,7 @@
 
 #include "answers/models.h"
 #include "command/check.h"
+#include "command/mark.h"
 #include "command/run.h"
 
 #include <string.h>
@@ -143,6 +144,19 @@ const struct verb verbs[] = {
      .forget = diff_forget,
      .text = diff_text,
      .json = diff_json},
+    {.name = "mark",
+     .purpose = "give a name to this moment of a running process",
+     .usage = "PID|FILE NAME",
+     .details =
+         "What is live now, and whose it is, can be compared with what is later, or was\n"
+         "before, as FILE@NAME ('ullage diff'). A process that allocates makes the mark\n"
+         "itself, in its recording; of one that does not, the recording is copied, to a\n"
+         "file FILE@NAME. The process is neither stopped nor sent anything.\n"
+         "\n"
+         "      --help                this text\n"
+         "\n"
+         "Exit status: 0; 1 if there is no mark, 2 for a wrong option or name.\n",
+     .main = mark_main},
     {.name = "dump",
      .purpose = "the recording itself as readable text",
      .usage = "[OPTION]... [FILE]",

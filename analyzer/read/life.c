@@ -55,15 +55,24 @@ static uint64_t last_known_ms(const struct recording *r) {
   return ms;
 }
 
-void part_find_duration(struct recording *r) {
+bool recording_header_runs(const struct ul_header *h) {
+  return h->state == UL_STATE_RUNNING && !h->copied_ms &&
+         part_process_runs(h->pid, h->pid_start);
+}
+
+uint64_t recording_header_now_ms(const struct ul_header *h) {
   struct timespec now;
-  bool ended = r->header.end_ms || r->header.state != UL_STATE_RUNNING;
-  r->duration_ms = ended ? r->header.end_ms : last_known_ms(r);
-  if (ended || !r->alive) return;
   clock_gettime(CLOCK_MONOTONIC, &now);
   uint64_t ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-  if (ns > r->header.start_mono_ns)
-    later(&r->duration_ms, (ns - r->header.start_mono_ns) / 1000000);
+  return ns > h->start_mono_ns ? (ns - h->start_mono_ns) / 1000000 : 0;
+}
+
+void part_find_duration(struct recording *r) {
+  bool ended = r->header.end_ms || r->header.state != UL_STATE_RUNNING;
+  r->duration_ms = ended ? r->header.end_ms : last_known_ms(r);
+  if (ended) return;
+  if (r->header.copied_ms) later(&r->duration_ms, r->header.copied_ms);
+  if (r->alive) later(&r->duration_ms, recording_header_now_ms(&r->header));
 }
 
 bool recording_runs(const struct recording *r) {
@@ -89,7 +98,7 @@ enum recording_end recording_end(const struct recording *r) {
   case UL_STATE_ABORTED:
     return RECORDING_ABORTED;
   default:
-    if (r->alive) return RECORDING_RUNNING;
+    if (r->alive || r->header.copied_ms) return RECORDING_RUNNING;
     return r->header.confined_ms ? RECORDING_UNSEEN : RECORDING_KILLED;
   }
 }

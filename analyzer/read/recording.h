@@ -53,7 +53,7 @@ uint64_t recording_file_bytes(const struct recording *r);
 /* How the recorded process ended. A file in state RUNNING is of a running process
  * if /proc/PID still shows the same start time, else of a killed one. */
 enum recording_end {
-  RECORDING_RUNNING,
+  RECORDING_RUNNING, /* or it did, when a copy was made (copied_ms) */
   RECORDING_KILLED,   /* no time for a last word: SIGKILL, crash, power */
   RECORDING_EXITED,   /* header.status: exit status */
   RECORDING_SIGNALED, /* header.status: signal */
@@ -66,6 +66,9 @@ enum recording_end recording_end(const struct recording *r);
 uint64_t recording_duration_ms(const struct recording *r);
 /* The recorded process runs, now. */
 bool recording_runs(const struct recording *r);
+/* The same of a header that was read by itself; and what time it is in its process. */
+bool recording_header_runs(const struct ul_header *h);
+uint64_t recording_header_now_ms(const struct ul_header *h);
 /* Elements blanked because the process was in the middle of writing them. */
 uint64_t recording_unsettled(const struct recording *r);
 

@@ -60,11 +60,12 @@ static struct totals totals_of(const struct diff_look *look) {
                            .ms = m->ms};
   const struct sites *sites = look->process->sites;
   const struct ul_scan *scan = &recording_header(r)->scan;
+  uint64_t peak = timeline_peak_bytes(r); /* so far: of a running one it may be past */
   return (struct totals){.live = sites->bytes,
                          .blocks = sites->blocks,
                          .lost = scan->totals[UL_DEFINITE].bytes +
                                  scan->totals[UL_INDIRECT].bytes,
-                         .peak = timeline_peak_bytes(r),
+                         .peak = peak > sites->bytes ? peak : sites->bytes,
                          .rss = recording_header(r)->end_rss_bytes,
                          .allocations = sites->total.allocations,
                          .ms = run_ms(r)};

@@ -216,6 +216,7 @@ static void dump_end(struct dump *d) {
   number(d, "missed_bytes", h->missed_bytes);
   number(d, "missed_ms", h->missed_ms);
   number(d, "waste_slot", h->waste_slot);
+  number(d, "copied_ms", h->copied_ms);
   end(d);
 }
 

@@ -309,7 +309,7 @@ const char *text_end_in(struct text_long *to, const struct recording *r) {
   const struct ul_header *h = recording_header(r);
   switch (recording_end(r)) {
   case RECORDING_RUNNING:
-    return "is still running";
+    return h->copied_ms ? "was running when this copy was made" : "is still running";
   case RECORDING_KILLED:
     return "was killed";
   case RECORDING_EXITED:
@@ -336,7 +336,7 @@ const char *text_end_in(struct text_long *to, const struct recording *r) {
 const char *text_moment(const struct recording *r) {
   switch (recording_end(r)) {
   case RECORDING_RUNNING:
-    return "NOW";
+    return recording_header(r)->copied_ms ? "WHEN IT WAS COPIED" : "NOW";
   case RECORDING_KILLED:
   case RECORDING_SIGNALED:
     return "WHEN IT WAS KILLED";

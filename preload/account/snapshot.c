@@ -2,7 +2,7 @@
  *
  * When: at least wishes.interval_ms after the last one, and at least 1/256 of the run so
  * far, so that their number grows with the logarithm of the run; and if it is paid
- * (budget.c).
+ * (budget.c). Who allocates looks each LOOK_MS, for a mark may be asked for from outside.
  *
  * How long: what was counted is of one moment. The rows are made of that in slices of
  * SLICE steps, half a millisecond, by who allocates in the next ticks of the clock. The
@@ -38,10 +38,11 @@
 
 #include <string.h>
 
-enum { ELAPSED_SHARE = 256, TRIES = 3, SLICE = 32768 };
+enum { ELAPSED_SHARE = 256, TRIES = 3, SLICE = 32768, LOOK_MS = 100 };
 enum { WASTE_RISE = 8, WASTE_LEAST = 1 << 20 };
 
-_Atomic uint64_t snapshot_due_ms = UINT64_MAX;
+_Atomic uint64_t snapshot_look_ms = UINT64_MAX;
+static _Atomic uint64_t due_ms = UINT64_MAX; /* the next timed one, or a slice */
 static struct snapshot_wishes wishes = {.interval_ms = 10};
 
 static struct lock lock;
@@ -172,10 +173,27 @@ static struct {
   _Atomic bool open; /* they are not made yet */
 } work;
 
-static uint64_t timed_due_ms; /* snapshot_due_ms, but for what is in work */
+static uint64_t timed_due_ms; /* due_ms, but for what is in work */
 
-static void set_due(uint64_t ms) {
-  atomic_store_explicit(&snapshot_due_ms, ms, memory_order_relaxed);
+static void look_before(uint64_t due) {
+  uint64_t look = recording_ms() + LOOK_MS;
+  atomic_store_explicit(&snapshot_look_ms, due < look ? due : look, memory_order_relaxed);
+}
+
+static uint64_t due(void) {
+  return atomic_load_explicit(&due_ms, memory_order_relaxed);
+}
+
+void snapshot_set_due(uint64_t ms) {
+  atomic_store_explicit(&due_ms, ms, memory_order_relaxed);
+  look_before(ms);
+}
+
+bool snapshot_is_due(void) {
+  uint64_t ms = due();
+  if (recording_ms() >= ms) return true;
+  look_before(ms);
+  return false;
 }
 
 static void write_slot(struct ul_snapshot *slot, struct ul_snapshot *s) {
@@ -231,7 +249,7 @@ static bool go_on(int64_t steps, uint64_t since_ns) {
   if (!work.open) rows_done();
   budget_spend(kind, since_ns);
   if (kind == UL_SNAPSHOT_TIMED && !work.open) schedule();
-  set_due(work.open ? recording_ms() + 1 : timed_due_ms);
+  snapshot_set_due(work.open ? recording_ms() + 1 : timed_due_ms);
   return made;
 }
 
@@ -270,7 +288,7 @@ static bool take_locked(struct heap *h, enum ul_snapshot_kind kind, uint32_t mar
   bool waits = kind == UL_SNAPSHOT_FINAL || kind == UL_SNAPSHOT_MARK;
   if (work.open && waits) go_on(INT64_MAX, since_ns);
   if (!work.open)
-    timed_due_ms = atomic_load_explicit(&snapshot_due_ms, memory_order_relaxed);
+    timed_due_ms = due();
   else if (work.s.kind == UL_SNAPSHOT_TIMED)
     timed_due_ms = work.s.ms;
   begin(kind, mark);
@@ -299,7 +317,7 @@ static bool take_lock(enum ul_snapshot_kind kind) {
 
 static bool is_paid(void) {
   uint64_t wait = budget_wait_ms(UL_SNAPSHOT_TIMED);
-  if (wait) set_due(recording_ms() + wait);
+  if (wait) snapshot_set_due(recording_ms() + wait);
   return !wait;
 }
 

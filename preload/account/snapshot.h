@@ -9,8 +9,8 @@
 #include "format.h"
 #include "ledger/book.h"
 
-extern _Atomic uint64_t snapshot_due_ms /* when the next timed one is, or a slice */
-    __attribute__((visibility("hidden")));
+/* When to look whether a timed one is due, or a slice, or somebody asks for a mark. */
+extern _Atomic uint64_t snapshot_look_ms __attribute__((visibility("hidden")));
 
 struct snapshot_wishes {
   uint64_t interval_ms; /* between timed ones, at least */
@@ -32,10 +32,13 @@ unsigned snapshot_marks(void); /* how many there are */
 /* Go on with the one that is in work; false: there is none. */
 bool snapshot_go_on(void);
 
-/* Is it time, at `ms`, for a timed one, or to go on? */
-static inline bool snapshot_due(uint64_t ms) {
-  return ms >= atomic_load_explicit(&snapshot_due_ms, memory_order_relaxed);
+/* Is it time, at `ms`, to look? */
+static inline bool snapshot_looks(uint64_t ms) {
+  return ms >= atomic_load_explicit(&snapshot_look_ms, memory_order_relaxed);
 }
+/* Is it time for a timed one, or to go on? If not, when to look again is settled. */
+bool snapshot_is_due(void);
+void snapshot_set_due(uint64_t ms);
 
 /* The peak (peak.h): h's thread has allocated, or is about to free `bytes`. */
 static inline int64_t snapshot_word(const _Atomic int64_t *word) {

@@ -317,7 +317,8 @@ static void become_child(void) {
   inherit();
   recording_identify();
   page_set_recording(true);
-  snapshot_due_ms = recording_ms() + SETTLE_MS;
+  recording->ask.state = UL_ASK_NONE; /* the parent was asked */
+  snapshot_set_due(recording->forked_ms + SETTLE_MS);
   if (file_is_heir()) process_settle();
   file_has_forked();
 }
@@ -362,6 +363,48 @@ void process_become(unsigned user) {
     file_make_heir(user);
 }
 
+/* ---- now and then -------------------------------------------------------------- */
+
+static bool may_look(void) {
+  return !thread_state.busy && !thread_state.in_arena && !recording_stopped();
+}
+
+static void take_snapshot(struct heap *h) {
+  if (!may_look()) return;
+  process_settle();
+  struct busy_before before = busy_enter(BUSY_LOADING);
+  stack_forget_unloaded();
+  busy_leave(before);
+  snapshot_take(h, UL_SNAPSHOT_TIMED);
+}
+
+/* Who asks may take it back as long as nobody has taken it up. */
+static void answer(struct heap *h) {
+  struct ul_ask *ask = &recording->ask;
+  uint32_t wanted = UL_ASK_WANTED;
+  char name[UL_MARK_BYTES];
+  if (__atomic_load_n(&ask->state, __ATOMIC_RELAXED) != wanted || thread_state.locks ||
+      !__atomic_compare_exchange_n(&ask->state, &wanted, UL_ASK_TAKEN, false,
+                                   __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+    return;
+  memcpy(name, ask->mark, sizeof name);
+  name[sizeof name - 1] = 0;
+  bool made = snapshot_mark(h, name);
+  __atomic_store_n(&ask->state, made ? UL_ASK_DONE : UL_ASK_REFUSED, __ATOMIC_RELEASE);
+}
+
+void process_look(struct heap *h) {
+  if (!may_look()) return;
+  answer(h);
+  if (snapshot_is_due() && !snapshot_go_on()) take_snapshot(h);
+}
+
+bool process_mark(struct heap *h, const char *name) {
+  if (!may_look()) return false;
+  process_settle();
+  return snapshot_mark(h, name);
+}
+
 /* ---- confinement ---------------------------------------------------------------- */
 
 /* For a program that needs no memory of the system any more, and allows it none. */
@@ -383,7 +426,7 @@ static void settle_for_good(void) {
 static void prepare_confinement(void) {
   settle_for_good();
   if (!process_recording()) return;
-  process_snapshot(heap_mine());
+  take_snapshot(heap_mine());
   recording_lengthen_fully();
   recording_reserve(CONFINED_RESERVE);
   struct ul_header *h = table_header_rest();
@@ -407,24 +450,6 @@ void process_unconfine(void) {
   os_confine(false);
   struct ul_header *h = recording ? table_header_rest() : NULL;
   if (h) h->confined_ms = 0;
-}
-
-/* ---- now and then -------------------------------------------------------------- */
-
-void process_snapshot(struct heap *h) {
-  if (thread_state.busy || thread_state.in_arena || recording_stopped()) return;
-  if (snapshot_go_on()) return;
-  process_settle();
-  struct busy_before before = busy_enter(BUSY_LOADING);
-  stack_forget_unloaded();
-  busy_leave(before);
-  snapshot_take(h, UL_SNAPSHOT_TIMED);
-}
-
-bool process_mark(struct heap *h, const char *name) {
-  if (thread_state.busy || thread_state.in_arena || recording_stopped()) return false;
-  process_settle();
-  return snapshot_mark(h, name);
 }
 
 /* ---- the end ------------------------------------------------------------------- */
@@ -673,7 +698,7 @@ static void start_recording(void) {
   busy_leave(before);
   if (file_is_main()) limits_note(); /* before they are met */
   on_exit(at_exit, NULL);
-  process_snapshot(heap_mine()); /* where everything begins */
+  take_snapshot(heap_mine()); /* where everything begins */
 }
 
 /* Other libraries' constructors run before ours and may allocate (C++ programs do, a

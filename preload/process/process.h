@@ -40,13 +40,14 @@ void process_settle(void);
  */
 void process_give_up(void);
 void process_become(unsigned user);
-/* A timed snapshot by the thread that has h, and what else is done that often. */
-void process_snapshot(struct heap *h);
+/* It is time to look: a timed snapshot by the thread that has h, if it is due, and what
+ * else is done that often; a mark that somebody else asks for. */
+void process_look(struct heap *h);
 /* A snapshot by name (ullage.h); false: there is none. */
 bool process_mark(struct heap *h, const char *name);
 /* After an allocation, at `ms`. */
 static inline void process_tick(struct heap *h, uint64_t ms) {
-  if (UNLIKELY(snapshot_due(ms))) process_snapshot(h);
+  if (UNLIKELY(snapshot_looks(ms))) process_look(h);
   snapshot_after_allocation(h);
 }
 

@@ -212,7 +212,7 @@ class Recording:
                                  f"in rows {held}")
         found += self.problems_of_verdicts()
         for m in self.elements("MODULES", "ul_module"):
-            if exited and m["loaded_ms"] > max(self.header["end_ms"], self.header["stop_ms"]):
+            if exited and m["loaded_ms"] > self.header["end_ms"] > 0:
                 found.append(f"a module loaded at {m['loaded_ms']} ms, after the end")
         if self.fallbacks["WALK_MISMATCH"]:
             found.append(f"{self.fallbacks['WALK_MISMATCH']} stacks differ from libunwind's")

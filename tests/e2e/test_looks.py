@@ -8,8 +8,8 @@ import subprocess
 
 import pytest
 
-from harness import (BUILD, PRELOAD, ROOT, SOURCES, ULLAGE, clean_environment, execute, program,
-                     tool)
+from harness import (BUILD, PRELOAD, ROOT, SOURCES, ULLAGE, check_recording,
+                     clean_environment, execute, program, tool)
 
 pytestmark = pytest.mark.short
 
@@ -248,6 +248,163 @@ def test_the_header_needs_nothing_linked(recorder, tmp_path, options):
     assert recorder.run(tmp_path / "p").text() == "1\n"
     assert execute([tmp_path / "p"], env={"LD_PRELOAD": str(PRELOAD), "ULLAGE_RECORD": "no"}
                    ).text() == "0\n"
+
+
+# ---- marks from outside ----------------------------------------------------------------
+
+
+class Server:
+    """`looks` under ullage: serves what it is asked for, and then waits."""
+
+    def __init__(self, file):
+        self.file = file
+        self.p = subprocess.Popen([ULLAGE, "run", "-q", "-o", file, "--", program("looks")],
+                                  stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                  env=clean_environment())
+        self.serve(0)
+        self.pid = json.loads(execute([ULLAGE, "report", "--json", file]).stdout)["program"]["pid"]
+
+    def ask(self, n):
+        self.p.stdin.write(b"%d\n" % n)
+        self.p.stdin.flush()
+
+    def serve(self, n):
+        self.ask(n)
+        assert self.p.stdout.readline() == b"done\n"
+
+    def end(self):
+        self.p.stdin.close()
+        assert self.p.wait(60) == 0
+
+
+@pytest.fixture
+def server(tmp_path):
+    s = Server(tmp_path / "r")
+    yield s
+    if s.p.poll() is None:
+        os.kill(s.pid, signal.SIGKILL)
+        s.p.wait(60)
+
+
+def mark(what, name):
+    r = execute([ULLAGE, "mark", what, name])
+    assert r.status == 0 and r.stdout == b"", r.all_stderr
+    line, = r.said.splitlines()
+    return line
+
+
+def test_of_one_that_idles_the_recording_is_copied(server, tmp_path):
+    server.serve(200)
+    line = mark(server.file, "few")
+    assert f"the process allocates nothing: its recording is copied to {server.file}@few (" in line
+    server.serve(400)
+    mark(str(server.pid), "many")
+    os.kill(server.pid, signal.SIGSTOP)
+    mark(server.file, "stopped")
+    os.kill(server.pid, signal.SIGCONT)
+    few, many, stopped = (f"{server.file}@{name}" for name in ("few", "many", "stopped"))
+    assert [(c["frame"]["function"], c["before_blocks"], c["after_blocks"])
+            for c in diff(few, many)["changes"]] == [("item_new", 100, 300)]
+    assert diff(many, stopped)["changes"] == []
+    look = diff(few, many)["before"]
+    assert look["seconds"] < diff(few, many)["after"]["seconds"] and look["lost_bytes"] is None
+    report = json.loads(execute([ULLAGE, "report", "--json", few]).stdout)
+    assert report["program"]["exit"]["kind"] == "running" and report["unsettled"] == 0
+    check_recording(few)
+    assert os.path.getsize(few) < os.path.getsize(server.file)
+    assert os.stat(few).st_mode == os.stat(server.file).st_mode
+    server.serve(10)
+    mark(server.file, "few")
+    assert diff(few, many)["changes"][0]["before_blocks"] == 305
+    server.end()
+    line = refused("diff", f"{server.file}@none", server.file)
+    assert "no mark is called 'none'" in line and "few" in line and "stopped" in line
+    record(server.file, program("looks"), [1])
+    assert diff(f"{server.file}.old@many", f"{server.file}.old@few")["changes"]
+    assert not os.path.exists(few)
+
+
+def test_one_that_allocates_marks_itself(server):
+    """As soon as it looks, which a loaded machine may delay for long: then it is asked again."""
+    server.serve(1000)
+    server.ask(-1)
+    for _ in range(50):
+        if "marked: see" in mark(str(server.pid), "busy"):
+            break
+    else:
+        raise AssertionError("it never answered")
+    assert not os.path.exists(f"{server.file}@busy")
+    os.kill(server.pid, signal.SIGKILL)
+    server.p.wait(60)
+    at = diff(f"{server.file}@busy", server.file)
+    assert at["before"]["moment"] == "busy"
+    assert abs(at["before"]["live_blocks"] - at["after"]["live_blocks"]) <= 1  # a reply's
+    check_recording(server.file)
+    assert "does not run any more" in refused("mark", server.file, "later")
+
+
+def test_what_cannot_be_marked_is_said_in_a_line(server, tmp_path):
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    assert f"there is no process {dead.pid}" in refused("mark", str(dead.pid), "x")
+    other = subprocess.Popen(["sleep", "60"], env=clean_environment())
+    try:
+        assert "does not run under ullage" in refused("mark", str(other.pid), "x")
+    finally:
+        other.kill()
+        other.wait()
+    assert "No such file" in refused("mark", tmp_path / "none", "x")
+    (tmp_path / "text").write_text("no recording" * 9000)
+    assert "not a recording" in refused("mark", tmp_path / "text", "x")
+    for name in "a/b", "a@b", "", "x" * 56, "a\nb":
+        assert "a name of at most 55 bytes" in refused("mark", server.file, name, status=2)
+    assert "a name expected" in refused("mark", server.file, status=2)
+    assert "unknown option --now" in refused("mark", "--now", server.file, "x", status=2)
+    (tmp_path / "r@mine").write_text("precious")
+    assert "no recording; take another name" in refused("mark", server.file, "mine")
+    assert (tmp_path / "r@mine").read_text() == "precious"
+    os.rename(server.file, tmp_path / "elsewhere")
+    mark(tmp_path / "elsewhere", "renamed")
+    assert diff(tmp_path / "elsewhere@renamed", tmp_path / "elsewhere")["changes"] == []
+    os.unlink(tmp_path / "elsewhere")
+    os.unlink(tmp_path / "elsewhere@renamed")
+    assert "its file was removed" in refused("mark", str(server.pid), "x")
+
+
+def test_the_program_notices_nothing(tmp_path):
+    """No signal, descriptor or thread: it does what it does without ullage."""
+    source = tmp_path / "p.c"
+    source.write_text("""
+        #include <dirent.h>
+        #include <stdio.h>
+        #include <stdlib.h>
+        static int entries(const char *name) {
+          DIR *d = opendir(name);
+          int n = 0;
+          while (d && readdir(d)) n++;
+          closedir(d);
+          return n;
+        }
+        int main(void) {
+          char line[20];
+          setvbuf(stdout, NULL, _IONBF, 0);
+          while (fgets(line, sizeof line, stdin)) {
+            free(malloc(100));
+            printf("%d %d\\n", entries("/proc/self/fd"), entries("/proc/self/task"));
+          }
+        }""")
+    subprocess.run([tool("gcc"), "-o", tmp_path / "p", source], check=True)
+    p = subprocess.Popen([ULLAGE, "run", "-q", "-o", tmp_path / "r", "--", tmp_path / "p"],
+                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                         env=clean_environment())
+    said = []
+    for i in range(4):
+        p.stdin.write("\n")
+        p.stdin.flush()
+        said.append(p.stdout.readline())
+        mark(tmp_path / "r", f"mark {i}")
+    p.stdin.close()
+    assert p.wait(60) == 0 and len(set(said)) == 1
 
 
 # ---- what cannot be compared ---------------------------------------------------------

@@ -1,6 +1,6 @@
 /* looks.c - a server of requests to be looked at twice. Reads a number of requests from
- * each line of standard input, serves them, and answers "done". PLANTED: what the build
- * does differently. */
+ * each line of standard input, serves them, and answers "done"; if it is negative, replies
+ * for ever. PLANTED: what the build does differently. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -64,6 +64,8 @@ int main(void) {
   while (scanf("%d", &n) == 1) {
     for (int i = 0; i < n; i++)
       request(i);
+    while (n < 0)
+      reply(n);
     passed = NULL;
     puts("done");
   }
