@@ -61,7 +61,7 @@ static aligned *aligned_arrays[18];
 static NOINLINE void hold_aligned() {
   for (int i = 0; i < 18; i++) {
     aligned_arrays[i] = new aligned[3]; // MARK hold_aligned
-    memset(aligned_arrays[i], 7, 3 * sizeof(aligned));
+    memset((void *)aligned_arrays[i], 7, 3 * sizeof(aligned));
   }
 }
 
