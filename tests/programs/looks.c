@@ -8,7 +8,11 @@
 #ifndef PLANTED
 #define PLANTED 0
 #endif
+#ifdef __clang__
+#define NOINLINE __attribute__((noinline))
+#else
 #define NOINLINE __attribute__((noinline, noclone))
+#endif
 
 struct item {
   struct item *next;
