@@ -20,11 +20,13 @@ struct function {
 };
 enum { BY_NAME, BY_START, BY_ADDRESS };
 
-/* What is at a return address, innermost first. */
+/* What is at a return address, innermost first; and of that, what stacks show, which
+ * end with main. */
 struct place {
   uint64_t code;
-  struct function_call *calls;
-  size_t count;
+  struct function_call *calls, *shown;
+  size_t count, shown_count;
+  bool ends;
   UT_hash_handle hh;
 };
 
@@ -35,7 +37,9 @@ struct functions {
   struct function *by_key, **by_number;
   uint32_t room;
   struct place *places;
-  uint64_t *codes; /* of a stack */
+  struct place *
+      *by_code;    /* the same by index in UL_CODES, as far as they were asked for */
+  uint32_t *codes; /* of a stack */
   size_t depth;
   struct function_call *calls; /* likewise */
   size_t calls_room;
@@ -115,27 +119,42 @@ static struct function *function_of(struct functions *f, uint64_t code,
   return made;
 }
 
+static void show(struct functions *f, struct place *p, const struct function_call *call) {
+  enum function_kind kind = functions_kind(f, call->function);
+  if (kind == FUNCTION_ULLAGE || p->ends) return;
+  p->shown[p->shown_count++] = *call;
+  p->ends = kind == FUNCTION_START;
+}
+
 static bool fill_place(struct functions *f, struct place *p) {
   const struct frame *frames;
   size_t n = frame_places(f->symbols, p->code, &frames);
   p->calls = calloc(n, sizeof *p->calls);
-  for (size_t i = 0; p->calls && i < n; i++) {
+  p->shown = calloc(n, sizeof *p->shown);
+  if (!p->calls || !p->shown) return false;
+  for (size_t i = 0; i < n; i++) {
     struct function *function = function_of(f, p->code, &frames[i]);
     if (!function) return false;
     p->calls[p->count++] = (struct function_call){&frames[i], function->number,
                                                   i == 0 && frames[i].by_pointer};
+    show(f, p, &p->calls[i]);
   }
-  return p->calls;
+  return true;
 }
 
-static const struct place *place_at(struct functions *f, uint64_t code) {
+static void free_place(struct place *p) {
+  free(p->calls);
+  free(p->shown);
+  free(p);
+}
+
+static struct place *place_at(struct functions *f, uint64_t code) {
   struct place *p;
   HASH_FIND(hh, f->places, &code, sizeof code, p);
   if (p || !(p = calloc(1, sizeof *p))) return p;
   p->code = code;
   if (!fill_place(f, p)) {
-    free(p->calls);
-    free(p);
+    free_place(p);
     return NULL;
   }
   HASH_ADD(hh, f->places, code, sizeof code, p);
@@ -162,24 +181,34 @@ uint32_t functions_count(const struct functions *f) {
 
 /* ---- stacks -------------------------------------------------------------------- */
 
-static bool make_room(struct functions *f, size_t depth) {
-  if (depth <= f->depth) return true;
-  uint64_t *codes = realloc(f->codes, depth * sizeof *codes);
-  if (!codes) return false;
-  f->codes = codes;
-  f->depth = depth;
-  return true;
+/* The indices of its return addresses are in f->codes; how many. */
+static size_t read_stack(struct functions *f, uint32_t site) {
+  size_t depth;
+  while ((depth = recording_codes(f->recording, site, f->codes, f->depth)) > f->depth) {
+    uint32_t *codes = realloc(f->codes, depth * sizeof *codes);
+    if (!codes) return 0;
+    f->codes = codes;
+    f->depth = depth;
+  }
+  return depth;
 }
 
-static bool push(struct functions *f, size_t n, const struct function_call *call) {
-  if (n == f->calls_room) {
-    size_t room = f->calls_room ? f->calls_room * 2 : 64;
+static const struct place *place_of(struct functions *f, uint32_t index) {
+  struct place **p = &f->by_code[index];
+  if (!*p) *p = place_at(f, recording_code(f->recording, index));
+  return *p;
+}
+
+static bool push(struct functions *f, size_t n, const struct place *p) {
+  if (n + p->shown_count > f->calls_room) {
+    size_t room = (n + p->shown_count) * 2;
     struct function_call *more = realloc(f->calls, room * sizeof *more);
     if (!more) return false;
     f->calls = more;
     f->calls_room = room;
   }
-  f->calls[n] = *call;
+  for (size_t i = 0; i < p->shown_count; i++)
+    f->calls[n + i] = p->shown[i];
   return true;
 }
 
@@ -199,20 +228,14 @@ static size_t without_start(struct functions *f, size_t n) {
 
 size_t functions_stack(struct functions *f, uint32_t site,
                        const struct function_call **out) {
-  size_t depth = recording_stack(f->recording, site, NULL, 0, NULL), n = 0;
-  bool start = false;
+  size_t depth = read_stack(f, site), n = 0;
+  bool ends = false;
   *out = NULL;
-  if (!depth || !make_room(f, depth)) return 0;
-  recording_stack(f->recording, site, f->codes, depth, NULL);
-  for (size_t i = 0; i < depth && !start; i++) {
-    const struct place *p = place_at(f, f->codes[i]);
-    if (!p) return 0;
-    for (size_t k = 0; k < p->count && !start; k++) {
-      enum function_kind kind = functions_kind(f, p->calls[k].function);
-      if (kind == FUNCTION_ULLAGE) continue;
-      if (!push(f, n++, &p->calls[k])) return 0;
-      start = kind == FUNCTION_START;
-    }
+  for (size_t i = 0; i < depth && !ends; i++) {
+    const struct place *p = place_of(f, f->codes[i]);
+    if (!p || !push(f, n, p)) return 0;
+    n += p->shown_count;
+    ends = p->ends;
   }
   *out = f->calls;
   return without_start(f, n);
@@ -253,7 +276,8 @@ struct functions *functions_new(const struct recording *recording,
   if (!f) return NULL;
   f->recording = recording;
   f->symbols = symbols;
-  if (number_modules(f)) return f;
+  f->by_code = calloc(recording_count(recording, UL_CODES) + 1, sizeof(*f->by_code));
+  if (f->by_code && number_modules(f)) return f;
   functions_free(f);
   return NULL;
 }
@@ -264,14 +288,14 @@ void functions_free(struct functions *f) {
   if (!f) return;
   HASH_ITER(hh, f->places, place, after) {
     HASH_DEL(f->places, place);
-    free(place->calls);
-    free(place);
+    free_place(place);
   }
   HASH_ITER(hh, f->by_key, function, next) {
     HASH_DEL(f->by_key, function);
     free(function);
   }
   free(f->by_number);
+  free(f->by_code);
   free(f->canonical);
   free(f->codes);
   free(f->calls);

@@ -95,20 +95,31 @@ const char *recording_argument(const struct recording *r, uint32_t i) {
   return text;
 }
 
+/* The next caller's code; 0: there is none. Parents have smaller numbers: this ends. */
+static uint32_t caller(const struct recording *r, uint32_t *node) {
+  if (*node < UL_NODE_RESERVED) return 0;
+  const struct ul_node *n = (const struct ul_node *)r->tables[UL_NODES].data + *node;
+  *node = n->parent;
+  return n->code;
+}
+
+size_t recording_codes(const struct recording *r, uint32_t site, uint32_t *codes,
+                       size_t max) {
+  const struct ul_site *s = recording_site(r, site);
+  uint32_t node = s ? s->parent : UL_NODE_ROOT;
+  size_t n = 0;
+  for (uint32_t code = s ? s->code : 0; code; code = caller(r, &node), n++)
+    if (n < max) codes[n] = code;
+  return n;
+}
+
 size_t recording_stack(const struct recording *r, uint32_t site, uint64_t *codes,
                        size_t max, uint32_t *end) {
   const struct ul_site *s = recording_site(r, site);
-  uint32_t node = s ? s->parent : UL_NODE_ROOT, code = s ? s->code : 0;
+  uint32_t node = s ? s->parent : UL_NODE_ROOT;
   size_t n = 0;
-  while (code) { /* parent < node: this ends */
+  for (uint32_t code = s ? s->code : 0; code; code = caller(r, &node), n++)
     if (codes && n < max) codes[n] = recording_code(r, code);
-    n++;
-    code = 0;
-    if (node < UL_NODE_RESERVED) break;
-    const struct ul_node *caller = recording_node(r, node);
-    code = caller->code;
-    node = caller->parent;
-  }
   if (end) *end = node < UL_NODE_RESERVED ? node : UL_NODE_BROKEN;
   return n;
 }

@@ -173,6 +173,22 @@ def test_what_a_reader_needs_of_memory(tmp_path):
         assert resident < 60e6
 
 
+@needs_valgrind
+def test_instructions_of_a_report_for_each_stack(tmp_path):
+    def of_report(thousands):
+        recording = tmp_path / f"{thousands}.ull"
+        execute([ULLAGE, "run", "-q", "-o", recording, "--", program("micro"), "single",
+                 str(thousands)])
+        r = execute(["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null",
+                     ULLAGE, "report", recording])
+        assert r.status == 0
+        return int(re.search(rb"Collected : (\d+)", r.stderr)[1])
+
+    a_stack = (of_report(6) - of_report(2)) / 4000
+    print(f"a stack: {a_stack:.0f}")
+    assert a_stack < 22_000
+
+
 def on_disk(file):
     return os.stat(file).st_blocks * 512
 
