@@ -52,6 +52,12 @@ json_t *json_exit(const struct recording *r) {
   return object;
 }
 
+/* Of the return address, in its module's file. */
+static json_t *module_offset(const struct frame *f) {
+  if (!f->module || (f->function && !f->start)) return json_null();
+  return json_bytes((f->function ? f->start : 0) + f->offset);
+}
+
 json_t *json_frame(const struct frame *f) {
   json_t *object = json_object();
   char address[24];
@@ -61,6 +67,7 @@ json_t *json_frame(const struct frame *f) {
   json_put(object, "line", json_integer(f->line));
   json_put(object, "module", json_text(f->module ? f->module : ""));
   json_put(object, "address", json_text(address));
+  json_put(object, "module_offset", module_offset(f));
   json_put(object, "inlined", json_boolean(f->inlined));
   json_put(object, "derived", json_boolean(f->derived));
   return object;
