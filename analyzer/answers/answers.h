@@ -30,15 +30,15 @@ void growth_free(struct growth *g);
 /* In which order they are told: less than 0, x before y. */
 int growth_order(const struct growth_site *x, const struct growth_site *y);
 /* The same of all stacks together that lead through one of these return addresses (by
- * index in UL_CODES), so that a function is judged whose stacks are too small each.
- * false: no memory. */
+ * index in UL_CODES), so that a function is judged whose stacks are too small each;
+ * `generations` in which blocks of theirs were born that live. false: no memory. */
 struct growth_codes {
   struct trend trend;
   struct ul_amount added;
   bool has_base; /* they held something before it */
 };
 bool growth_of_codes(const struct recording *r, const struct sites *sites,
-                     const bool *codes, struct growth_codes *g);
+                     const bool *codes, unsigned generations, struct growth_codes *g);
 
 /* ---- leaks --------------------------------------------------------------------- */
 

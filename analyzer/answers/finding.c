@@ -76,6 +76,14 @@ static uint64_t growth_begin_ms(const struct recording *r, const struct growth *
   return ms;
 }
 
+static unsigned generations_of(const struct sites *sites, const struct finding *found) {
+  unsigned generations = 0;
+  for (size_t i = 0; i < sites->count; i++)
+    if (found->causes->of_site[i] == found->cause)
+      generations |= sites->sum[i].generations;
+  return generations;
+}
+
 /* Is it a cause of growth, by all that lives through its function, and is most of that
  * its own? */
 static bool function_grows(const struct recording *r, const struct sites *sites,
@@ -86,7 +94,8 @@ static bool function_grows(const struct recording *r, const struct sites *sites,
   uint32_t function = found->causes->at[found->cause].function;
   for (size_t i = 1; codes && i < count; i++)
     codes[i] = functions_at(f->functions, recording_code(r, i), function);
-  bool known = codes && growth_of_codes(r, sites, codes, &grown);
+  bool known =
+      codes && growth_of_codes(r, sites, codes, generations_of(sites, found), &grown);
   free(codes);
   if (!known || grown.trend.verdict != TREND_GROWING) return false;
   if (found->of.bytes < grown.added.bytes / 2) return false; /* others grow below it */
@@ -168,7 +177,7 @@ static void add_rates(const struct growth *g, struct findings *f,
  * what matters beside the peak: `growth` has the rest. */
 static void keep_growing(const struct recording *r, const struct sites *sites,
                          struct findings *f, size_t first) {
-  enum { LOOKED_AT = 16, SHARE = 100 };
+  enum { LOOKED_AT = 16, SHARE = 200 };
   size_t kept = first;
   uint64_t least = timeline_peak_bytes(r) / SHARE;
   for (size_t i = first; i < f->count; i++) {

@@ -20,6 +20,7 @@
 #include "read/rows.h"
 #include "read/timeline.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 #define UNSURE_SHARE                                                                     \
@@ -44,6 +45,8 @@ struct series {
    * what is not known counts as the most it can be. */
   struct ul_amount *held;
   double *y;
+  bool *no_rows; /* for which there was no room: the moment says nothing of sites */
+  bool by_rows;  /* is what is judged known by rows? */
 };
 
 static int by_site(const void *a, const void *b) {
@@ -52,12 +55,20 @@ static int by_site(const void *a, const void *b) {
   return x->moment < y->moment ? -1 : x->moment > y->moment;
 }
 
+static void add_ledger(const struct sites *sites, struct series *s, uint32_t m) {
+  for (size_t i = 0; i < sites->count; i++)
+    if (sites->sum[i].blocks && !sites->sum[i].of_others)
+      s->samples[s->count++] =
+          (struct sample){(uint32_t)i, m, sites->sum[i].blocks, sites->sum[i].bytes};
+}
+
 static void add_rows(const struct recording *r, struct series *s) {
   for (uint32_t m = 0; m < s->timeline.count; m++) {
     const struct ul_snapshot *shot = s->timeline.at[m];
     s->seconds[m] = (double)shot->ms / 1000;
     s->work[m] = (double)timeline_work(shot);
-    s->unseen[m] = timeline_unseen(r, shot);
+    s->no_rows[m] = !shot->row_bytes && timeline_live_bytes(shot);
+    s->unseen[m] = s->no_rows[m] ? 0 : timeline_unseen(r, shot);
     struct rows rows = rows_of(r, shot);
     struct row row;
     while (rows_next(&rows, &row) && row.kind == UL_ROW_SITE)
@@ -66,20 +77,22 @@ static void add_rows(const struct recording *r, struct series *s) {
   }
 }
 
-/* The ledger as the last moment, if the snapshots end before it. */
-static void add_ledger(const struct recording *r, const struct sites *sites,
-                       struct series *s) {
+/* The ledger as the last moment, if the snapshots end before it, or in place of the rows
+ * that the last one has not. */
+static void add_end(const struct recording *r, const struct sites *sites,
+                    struct series *s) {
   uint64_t now = recording_duration_ms(r);
   const struct timeline *t = &s->timeline;
-  if (s->life.ended || !t->count || now <= t->at[t->count - 1]->ms) return;
-  uint32_t m = (uint32_t)s->moments++;
-  s->seconds[m] = (double)now / 1000;
-  s->work[m] = (double)(sites->total.allocations + sites->total.frees);
-  s->unseen[m] = 0;
-  for (size_t i = 0; i < sites->count; i++)
-    if (sites->sum[i].blocks && !sites->sum[i].of_others)
-      s->samples[s->count++] =
-          (struct sample){(uint32_t)i, m, sites->sum[i].blocks, sites->sum[i].bytes};
+  if (!t->count) return;
+  uint32_t last = (uint32_t)t->count - 1;
+  bool later = !s->life.ended && now > t->at[last]->ms;
+  if (later) {
+    last = (uint32_t)s->moments++;
+    s->seconds[last] = (double)now / 1000;
+    s->work[last] = (double)(sites->total.allocations + sites->total.frees);
+  }
+  if (later || s->no_rows[last]) add_ledger(sites, s, last);
+  s->no_rows[last] = false;
 }
 
 static bool series_load(const struct recording *r, const struct sites *sites,
@@ -100,11 +113,12 @@ static bool series_load(const struct recording *r, const struct sites *sites,
   s->unseen = calloc(s->moments + 1, sizeof *s->unseen);
   s->held = calloc(s->moments + 1, sizeof *s->held);
   s->y = calloc(s->moments + 1, sizeof *s->y);
+  s->no_rows = calloc(s->moments + 1, sizeof *s->no_rows);
   if (!s->timeline.at || !s->samples || !s->seconds || !s->work || !s->unseen ||
-      !s->held || !s->y)
+      !s->held || !s->y || !s->no_rows)
     return false;
   add_rows(r, s);
-  add_ledger(r, sites, s);
+  add_end(r, sites, s);
   qsort(s->samples, s->count, sizeof *s->samples, by_site);
   return true;
 }
@@ -117,15 +131,24 @@ static void series_free(struct series *s) {
   free(s->unseen);
   free(s->held);
   free(s->y);
+  free(s->no_rows);
 }
 
-/* By a clock; in `points` the y are set. Moments at which the clock stood still are one.
- */
+/* By a clock; `points` has room for one more than there are moments. Moments at which the
+ * clock stood still are one. What lives at the end was there since the last block of it
+ * was allocated, however long before the last measurement; it is told of the part of the
+ * time after that, for of each the lowest counts. */
 static struct trend judge_by(const struct series *s, const double *clock,
                              struct trend_point *points, const struct trend_life *life) {
   size_t n = 0;
   for (size_t m = 0; m < s->moments; m++) {
+    if (s->by_rows && s->no_rows[m]) continue;
     if (n && points[n - 1].t >= clock[m]) n--;
+    if (m + 1 == s->moments && n && life->holds) {
+      double since = life->newest > points[n - 1].t ? life->newest : points[n - 1].t;
+      double next = since + (clock[m] - points[0].t) / TREND_BINS;
+      if (next < clock[m]) points[n++] = (struct trend_point){next, s->y[m]};
+    }
     points[n++] = (struct trend_point){clock[m], s->y[m]};
   }
   struct trend t = trend_judge(points, n, s->life.ended);
@@ -154,14 +177,18 @@ static size_t moment_of(const struct series *s, double seconds) {
   return m;
 }
 
-/* Seconds since what has been added from t->at on was there, or nearly all of it. */
-static double idle_seconds(const struct series *s, const struct trend *t) {
+/* Seconds since what has been added from t->at on was there, or nearly all of it: between
+ * two measurements when the last of the blocks was allocated. */
+static double idle_seconds(const struct series *s, const struct trend *t, double newest) {
   enum { NEARLY = 50 };
   size_t m = moment_of(s, t->at);
   double low = s->y[m];
   while (m + 1 < s->moments && s->y[m] < t->high - (t->high - low) / NEARLY)
     m++;
-  return s->seconds[s->moments - 1] - s->seconds[m];
+  double reached = s->seconds[m];
+  if (m && newest < reached)
+    reached = newest > s->seconds[m - 1] ? newest : s->seconds[m - 1];
+  return s->seconds[s->moments - 1] - reached;
 }
 
 /* The moments between which it grew. */
@@ -196,7 +223,7 @@ static bool has_base(const struct series *s, size_t from, size_t to) {
 
 static struct trend judge(const struct series *s, uint64_t blocks, uint64_t newest_ms,
                           unsigned generations) {
-  struct trend_point *points = malloc((s->moments + 1) * sizeof *points);
+  struct trend_point *points = malloc((s->moments + 2) * sizeof *points);
   if (!points) return (struct trend){.verdict = TREND_UNSURE, .reason = TREND_FEW};
   struct trend_life life = s->life;
   life.holds = blocks > 0;
@@ -214,7 +241,8 @@ static struct trend judge(const struct series *s, uint64_t blocks, uint64_t newe
   if (work.verdict != TREND_GROWING) return work;
   if (seconds.verdict == TREND_GROWING)
     return rise(s, &seconds) < rise(s, &work) ? seconds : work;
-  return idle_seconds(s, &work) > s->life.seconds / 2 ? seconds : work;
+  double newest = blocks ? (double)newest_ms / 1000 : INFINITY;
+  return idle_seconds(s, &work, newest) > s->life.seconds / 2 ? seconds : work;
 }
 
 static uint64_t more(uint64_t now, uint64_t before) {
@@ -236,13 +264,33 @@ static struct ul_amount added(const struct series *s, const struct trend *t,
                             .bytes = more(live.bytes, before.bytes)};
 }
 
+/* Behind a base: in how many 16ths of the time that it is said to grow has it added
+ * blocks that live? In few, if it is the most that was ever in use at once. */
+static bool is_of_few_events(const struct series *s, const struct trend *t,
+                             unsigned generations) {
+  size_t from, to;
+  moments_of(s, t, &from, &to);
+  double part = (s->seconds[from] - s->life.start) / s->life.seconds * SITE_GENERATIONS;
+  unsigned first = part < SITE_GENERATIONS - 1 ? (unsigned)part + 1 : SITE_GENERATIONS;
+  unsigned parts = SITE_GENERATIONS - first;
+  uint64_t blocks = more(s->held[to].blocks, s->held[from].blocks);
+  return has_base(s, from, to) && blocks >= parts / 2 &&
+         (unsigned)__builtin_popcount(generations >> first) < parts / 2;
+}
+
+static void doubt_events(const struct series *s, struct trend *t, unsigned generations) {
+  if (t->verdict == TREND_GROWING && is_of_few_events(s, t, generations))
+    trend_decide(t, TREND_STEPS);
+}
+
 /* n samples of one site. The most it may have held where it is not known. */
 static uint64_t fill(struct series *s, const struct sample *samples, size_t n) {
   uint64_t level = 0;
   size_t next = 0;
+  s->by_rows = true;
   for (size_t m = 0; m < s->moments; m++) {
     bool seen = next < n && samples[next].moment == m;
-    s->held[m] = (struct ul_amount){0, 0};
+    s->held[m] = s->no_rows[m] && m ? s->held[m - 1] : (struct ul_amount){0, 0};
     for (; next < n && samples[next].moment == m; next++)
       s->held[m] = (struct ul_amount){samples[next].blocks, samples[next].bytes};
     if (!seen && s->unseen[m] > level) level = s->unseen[m];
@@ -271,9 +319,18 @@ static bool judge_site(struct series *s, const struct sample *samples, size_t n,
   g->blocks = sum->blocks;
   g->generations = (unsigned)__builtin_popcount(sum->generations);
   g->trend = judge(s, sum->blocks, sum->newest_ms, g->generations);
+  doubt_events(s, &g->trend, sum->generations);
   g->added = added(s, &g->trend, (struct ul_amount){sum->blocks, sum->bytes},
                    (struct ul_amount){sum->peak_blocks, sum->peak_bytes});
   return is_told(g, level);
+}
+
+/* The room of a container doubles as well while something is filled that then stays: not
+ * growth, unless all together grows. */
+static void doubt_doubling(const struct growth *g, struct growth_site *site) {
+  if (site->trend.reason != TREND_DOUBLES || g->all.verdict == TREND_GROWING) return;
+  trend_decide(&site->trend, TREND_STEPS);
+  site->added = (struct ul_amount){0, 0};
 }
 
 static void judge_all(struct series *s, const struct sites *sites, struct growth *g) {
@@ -283,21 +340,28 @@ static void judge_all(struct series *s, const struct sites *sites, struct growth
     struct growth_site *site = &g->sites[g->count];
     if (!judge_site(s, &s->samples[i], n, &sites->sum[s->samples[i].site], site))
       continue;
+    doubt_doubling(g, site);
     g->count++;
     g->verdicts[site->trend.verdict]++;
   }
 }
 
 static void judge_total(struct series *s, const struct sites *sites, struct growth *g) {
+  s->by_rows = false;
   for (size_t m = 0; m < s->moments; m++) {
-    uint64_t live =
-        m < s->timeline.count ? timeline_live_bytes(s->timeline.at[m]) : sites->bytes;
-    s->y[m] = (double)live;
+    const struct ul_snapshot *shot = m < s->timeline.count ? s->timeline.at[m] : NULL;
+    s->held[m].bytes = shot ? timeline_live_bytes(shot) : sites->bytes;
+    s->held[m].blocks = shot ? timeline_live_blocks(shot) : sites->blocks;
   }
+  lift(s, 0);
   uint64_t newest = 0;
-  for (size_t i = 0; i < sites->count; i++)
+  unsigned generations = 0;
+  for (size_t i = 0; i < sites->count; i++) {
     if (sites->sum[i].newest_ms > newest) newest = sites->sum[i].newest_ms;
+    generations |= sites->sum[i].generations;
+  }
   g->all = judge(s, sites->blocks, newest, 0);
+  doubt_events(s, &g->all, generations);
   g->measurements = s->moments;
 }
 
@@ -344,8 +408,8 @@ struct growth *growth_load(const struct recording *r, const struct sites *sites)
   bool good = g && series_load(r, sites, &s) &&
               (g->sites = calloc(sites->count + 1, sizeof *g->sites));
   if (good) {
-    judge_all(&s, sites, g);
     judge_total(&s, sites, g);
+    judge_all(&s, sites, g);
     g->unsure_matter = unsure_matter(g, sites);
     qsort(g->sites, g->count, sizeof *g->sites, by_importance);
   }
@@ -360,23 +424,25 @@ static uint64_t fill_codes(const struct recording *r, const bool *codes,
                            struct series *s) {
   uint64_t level = 0;
   s->moments = s->timeline.count;
+  s->by_rows = true;
   for (size_t m = 0; m < s->moments; m++) {
     struct rows rows = rows_of(r, s->timeline.at[m]);
     struct row row;
-    s->held[m] = (struct ul_amount){0, 0};
+    s->no_rows[m] = !s->timeline.at[m]->row_bytes;
+    s->held[m] = s->no_rows[m] && m ? s->held[m - 1] : (struct ul_amount){0, 0};
     while (rows_next(&rows, &row))
       if (row.kind == UL_ROW_CODE && codes[row.number]) {
         s->held[m].blocks += row.blocks;
         s->held[m].bytes += row.bytes;
       }
     uint64_t least = ul_row_least(s->timeline.at[m], UL_ROW_CODE);
-    if (!s->held[m].bytes && least > level) level = least;
+    if (!s->no_rows[m] && !s->held[m].bytes && least > level) level = least;
   }
   return level;
 }
 
 bool growth_of_codes(const struct recording *r, const struct sites *sites,
-                     const bool *codes, struct growth_codes *g) {
+                     const bool *codes, unsigned generations, struct growth_codes *g) {
   struct series s = {0};
   bool good = series_load(r, sites, &s);
   *g = (struct growth_codes){.trend.verdict = TREND_UNSURE};
@@ -384,6 +450,7 @@ bool growth_of_codes(const struct recording *r, const struct sites *sites,
   if (good && s.moments) {
     size_t from, to;
     g->trend = judge(&s, sites->blocks, recording_duration_ms(r), SITE_GENERATIONS);
+    doubt_events(&s, &g->trend, generations);
     moments_of(&s, &g->trend, &from, &to);
     g->added = added(&s, &g->trend, s.held[to], s.held[to]);
     g->has_base = has_base(&s, from, to);

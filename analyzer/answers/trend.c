@@ -87,6 +87,19 @@ struct trend_kendall trend_kendall(const struct trend_point *points, size_t n) {
  * plateau. */
 #define LASTING 0.5
 #define MATTERS 0.005
+/* Four equal parts of the time, by their means: if each rise between them is at most
+ * SHRINKS of the one before, the rest of this geometric series is all there is to come.
+ * (Of a linear rise they are equal, of a square root 0.76 and 0.85, of 1 - exp(-k t)
+ * exp(-k / 4).) */
+#define SHRINKS 0.7
+#define PARTS 4u
+/* A container that doubles when it is full: each level is DOUBLE of the one before at
+ * least, and lasts as long as all before it together, within bounds; so is the last. */
+#define DOUBLE 1.4
+#define DOUBLINGS 3u
+#define DUE_LEAST 1.4
+#define DUE_MOST 2.8
+#define OVERDUE 2.2
 
 typedef size_t bin_of(const struct trend_point *points, size_t n, size_t i);
 
@@ -186,12 +199,67 @@ static struct shape shape_of(const struct trend_point *points, size_t n) {
   return s;
 }
 
-static double late_slope(const struct trend_point *points, size_t n) {
-  double from = points[0].t + (points[n - 1].t - points[0].t) * 2 / 3;
+/* The last measurement before the last `part` of the time, or the first in it. */
+static size_t before_last(const struct trend_point *points, size_t n, double part) {
+  double from = points[n - 1].t - (points[n - 1].t - points[0].t) * part;
   size_t first = 0;
-  while (points[first].t < from)
+  while (first + 1 < n && points[first + 1].t <= from)
     first++;
+  return first;
+}
+
+static double late_slope(const struct trend_point *points, size_t n) {
+  size_t first = before_last(points, n, 1.0 / 3);
   return trend_slope(points + first, n - first);
+}
+
+/* Two thirds of the time are enough to tell a rise from some late events. */
+static bool rises_late(const struct trend_point *points, size_t n) {
+  size_t first = before_last(points, n, 2.0 / 3);
+  if (n - first < TREND_FEWEST) return true;
+  struct trend_kendall k = trend_kendall(points + first, n - first);
+  return k.p < SIGNIFICANT && k.tau >= TAU;
+}
+
+/* Does the rise come to an end, and at which level? */
+static bool saturates(const struct trend_point *p, size_t n, double *level) {
+  double sum[PARTS] = {0}, rise[PARTS - 1], span = p[n - 1].t - p[0].t;
+  size_t count[PARTS] = {0};
+  for (size_t i = 0; i < n; i++) {
+    size_t part = span > 0 ? (size_t)((p[i].t - p[0].t) / span * PARTS) : 0;
+    if (part >= PARTS) part = PARTS - 1;
+    sum[part] += p[i].y;
+    count[part]++;
+  }
+  for (size_t i = 0; i < PARTS; i++)
+    if (count[i] < 2) return false;
+  for (size_t i = 0; i + 1 < PARTS; i++)
+    rise[i] = sum[i + 1] / (double)count[i + 1] - sum[i] / (double)count[i];
+  for (size_t i = 0; i + 2 < PARTS; i++)
+    if (rise[i] <= 0 || rise[i + 1] > SHRINKS * rise[i]) return false;
+  double ratio = rise[PARTS - 2] / rise[PARTS - 3];
+  double top = sum[PARTS - 1] / (double)count[PARTS - 1];
+  *level = ratio > 0 ? top + rise[PARTS - 2] * ratio / (1 - ratio) : top;
+  return true;
+}
+
+/* From p[0] on, where it was (nearly) nothing. */
+static bool doubles(const struct trend_point *p, size_t n) {
+  double start = p[0].t, at = 0, level = 0;
+  unsigned doublings = 0;
+  if (p[0].y < 0) return false; /* a fall, turned upside down */
+  for (size_t i = 1; i < n; i++) {
+    double t = p[i].t - start;
+    if (p[i].y < DOUBLE * p[i - 1].y) {
+      if (p[i].y > level * (1 + NOTHING)) return false; /* and not in between */
+      continue;
+    }
+    bool due = at > 0 && t >= DUE_LEAST * at && t <= DUE_MOST * at;
+    doublings = due ? doublings + 1 : 1;
+    at = t;
+    level = p[i].y;
+  }
+  return doublings >= DOUBLINGS && p[n - 1].t - start <= OVERDUE * at;
 }
 
 /* Three quarters of the rise in the first half of the time: it has slowed down, or ended.
@@ -222,7 +290,10 @@ static size_t rise_behind(const struct trend_point *p, size_t n, const struct sh
   *slope = trend_slope(tail, count);
   bool lasts = k.p < SIGNIFICANT && k.tau >= TAU && early > 0 && late >= LASTING * early;
   bool matters = *slope * (tail[count - 1].t - tail[0].t) >= MATTERS * s->high;
-  return lasts && matters && !is_early(tail, count) ? first : n;
+  double level;
+  return lasts && matters && !is_early(tail, count) && !saturates(tail, count, &level)
+             ? first
+             : n;
 }
 
 static bool rises_behind(const struct trend_point *p, size_t n, const struct shape *s,
@@ -249,6 +320,7 @@ static enum trend_reason rising(const struct trend_point *p, size_t n,
                ? TREND_SWINGS
                : TREND_FELL;
   }
+  if (doubles(p, n)) return TREND_DOUBLES;
   double idle = p[n - 1].t - s->reached, late = late_slope(p, n);
   bool stepping = s->steps >= 3 && idle <= 2 * s->pause;
   if (idle >= STOPPED * s->span || late < FLAT_END * t->slope) {
@@ -262,6 +334,8 @@ static enum trend_reason rising(const struct trend_point *p, size_t n,
     return TREND_PAUSED;
   }
   if (n - first < TREND_FEWEST / 2 + 1) return TREND_LATE;
+  if (saturates(p + first, n - first, &t->level)) return TREND_SATURATES;
+  if (!rises_late(p, n)) return TREND_SLOWS;
   return late < SLOW_END * t->slope ? TREND_SLOWS : TREND_RISES;
 }
 
@@ -269,11 +343,13 @@ static enum trend_verdict verdict_for(enum trend_reason reason) {
   switch (reason) {
   case TREND_RISES:
   case TREND_FREED:
+  case TREND_DOUBLES:
     return TREND_GROWING;
   case TREND_FALLS:
     return TREND_SHRINKING;
   case TREND_NONE:
   case TREND_STOPPED:
+  case TREND_SATURATES:
   case TREND_SWINGS:
   case TREND_SETTLED:
   case TREND_START:
@@ -291,6 +367,7 @@ static enum trend_reason mirrored(enum trend_reason reason) {
   case TREND_STOPPED:
   case TREND_PAUSED:
   case TREND_STEPS:
+  case TREND_SATURATES:
     return TREND_SETTLED;
   case TREND_FELL:
     return TREND_NONE;
@@ -341,7 +418,7 @@ static struct trend judge_before(const struct trend_point *points, size_t n,
     struct trend until = judge(points, before);
     if (until.reason == TREND_FEW) break;
     t = until;
-    if (t.reason != TREND_RISES) continue;
+    if (t.verdict != TREND_GROWING) continue;
     t.reason = TREND_FREED;
     t.at = freed;
   }
@@ -365,7 +442,7 @@ static bool flat_since(const struct trend *t, const struct trend_point *points, 
   return true;
 }
 
-static void set_reason(struct trend *t, enum trend_reason reason) {
+void trend_decide(struct trend *t, enum trend_reason reason) {
   t->reason = reason;
   t->verdict = verdict_for(reason);
 }
@@ -377,15 +454,15 @@ void trend_consider(struct trend *t, const struct trend_point *points, size_t n,
   if (life->seconds < TREND_SHORTEST) {
     bool freed = points[n - 1].y < t->low + UNDONE * (t->high - t->low);
     if (t->verdict == TREND_GROWING && freed && life->generations < SURVIVING)
-      set_reason(t, TREND_SHORT);
+      trend_decide(t, TREND_SHORT);
     return;
   }
   if (t->verdict != TREND_UNSURE && t->verdict != TREND_GROWING) return;
   double start = life->start + START * run;
   if (life->holds && life->newest <= start && flat_since(t, points, n, start)) {
-    set_reason(t, TREND_START);
+    trend_decide(t, TREND_START);
     t->at = life->newest;
   } else if (!life->holds && !life->ended && t->reason == TREND_FEW) {
-    set_reason(t, TREND_NONE);
+    trend_decide(t, TREND_NONE);
   }
 }

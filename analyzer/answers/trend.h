@@ -31,27 +31,30 @@ struct trend_kendall trend_kendall(const struct trend_point *points, size_t n);
 
 enum trend_verdict { TREND_GROWING, TREND_UNSURE, TREND_SHRINKING, TREND_STEADY };
 enum trend_reason {
-  TREND_FEW,     /* unsure: too few measurements */
-  TREND_NONE,    /* steady: neither rises nor falls */
-  TREND_RISES,   /* growing: since `at` */
-  TREND_FREED,   /* growing, up to the end, `at`, when the program tidied up */
-  TREND_LATE,    /* unsure: rises, but only since `at`, which is not long */
-  TREND_STOPPED, /* steady: rose, but not since `at` */
-  TREND_PAUSED,  /* unsure: rose, but not since `at`, which is not long */
-  TREND_STEPS,   /* unsure: rises in steps, the last at `at`; a next may be due */
-  TREND_SLOWS,   /* unsure: rises ever more slowly */
-  TREND_SWINGS,  /* steady: up and down, without a floor that rises */
-  TREND_FELL,    /* unsure: rises, but fell once, at `at` */
-  TREND_FALLS,   /* shrinking */
-  TREND_SETTLED, /* steady: fell, but not since `at` */
-  TREND_START,   /* steady: what lives is from the start, until `at`, and flat since */
-  TREND_SHORT    /* unsure: rose and was freed in a run too short to call it growth */
+  TREND_FEW,       /* unsure: too few measurements */
+  TREND_NONE,      /* steady: neither rises nor falls */
+  TREND_RISES,     /* growing: since `at` */
+  TREND_FREED,     /* growing, up to the end, `at`, when the program tidied up */
+  TREND_LATE,      /* unsure: rises, but only since `at`, which is not long */
+  TREND_STOPPED,   /* steady: rose, but not since `at` */
+  TREND_PAUSED,    /* unsure: rose, but not since `at`, which is not long */
+  TREND_STEPS,     /* unsure: rises in steps, the last at `at`; a next may be due */
+  TREND_SLOWS,     /* unsure: rises ever more slowly */
+  TREND_SATURATES, /* steady: each rise is smaller than the one before, up to `level` */
+  TREND_DOUBLES,   /* growing: doubles each time that as much has been done as before */
+  TREND_SWINGS,    /* steady: up and down, without a floor that rises */
+  TREND_FELL,      /* unsure: rises, but fell once, at `at` */
+  TREND_FALLS,     /* shrinking */
+  TREND_SETTLED,   /* steady: fell, but not since `at` */
+  TREND_START,     /* steady: what lives is from the start, until `at`, and flat since */
+  TREND_SHORT      /* unsure: rose and was freed in a run too short to call it growth */
 };
 struct trend {
   enum trend_verdict verdict;
   enum trend_reason reason;
   double slope;     /* per unit of the clock; of growth: since it began */
   double at;        /* by the clock; see the reasons */
+  double level;     /* of what saturates: where it goes to */
   double low, high; /* of all measurements */
   struct trend_kendall kendall;
   size_t points; /* the measurements were reduced to */
@@ -66,6 +69,8 @@ struct trend {
 /* `ended`: the program came to its end, so that a fall in the last tenth of the time
  * may be its tidying up: then the verdict is on what was before. */
 struct trend trend_judge(const struct trend_point *points, size_t n, bool ended);
+/* Takes another reason, and its verdict. */
+void trend_decide(struct trend *t, enum trend_reason reason);
 
 /* What else is known of the series: the run, and the blocks that live now. */
 struct trend_life {

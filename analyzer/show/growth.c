@@ -61,6 +61,13 @@ static void print_reason(FILE *f, const struct recording *r, const struct trend 
   case TREND_SLOWS:
     fprintf(f, "rises ever more slowly");
     return;
+  case TREND_SATURATES:
+    fprintf(f, "saturates: each rise is smaller than the one before, towards %s",
+            text_size(o, whole(t->level)));
+    return;
+  case TREND_DOUBLES:
+    fprintf(f, "doubles each time that as much has been done as before");
+    return;
   case TREND_SWINGS:
     fprintf(f, "goes up and down between %s and %s, and its floor does not rise",
             text_size(o, whole(t->low)), text_size(o, whole(t->high)));

@@ -125,6 +125,32 @@ static double doubling(double t) {
 static double doubling_paused(double t) {
   return exp2(floor(log2(1 + 500 * t))) * 1000;
 }
+static double doubling_overdue(double t) {
+  return t < 0.4 ? exp2(floor(log2(1 + 500 * t))) * 1000 : 128e3;
+}
+static double exponential_2(double t) {
+  return 1e6 * (1 - exp(-2 * t));
+}
+static double exponential_3(double t) {
+  return 1e6 * (1 - exp(-3 * t));
+}
+static double logarithm(double t) {
+  return 1e6 * log(1 + 100 * t);
+}
+static double power(double t) {
+  return 1e6 * pow(t, 0.7);
+}
+/* The most that was ever in use at once: fewer and fewer records. */
+static double records(double t) {
+  return t < 0.05   ? 1e6 * t * 20
+         : t < 0.25 ? 1e6
+         : t < 0.63 ? 1.05e6
+         : t < 0.84 ? 1.07e6
+                    : 1.08e6;
+}
+static double rare_events(double t) {
+  return t < 0.16 ? 700 * t : t < 0.95 ? 115 : 123;
+}
 static double stairs(double t) {
   return 1e5 * floor(t * 10);
 }
@@ -174,22 +200,45 @@ static const struct {
 } habits[] = {
 #define HABIT(name, verdict, slope)                                                      \
   { name, #name, verdict, slope }
-    HABIT(linear, TREND_GROWING, 1e4),       HABIT(slow_on_base, TREND_GROWING, 100),
-    HABIT(noisy, TREND_GROWING, 0),          HABIT(root, TREND_GROWING, 0),
-    HABIT(saw_on_growth, TREND_GROWING, 0),  HABIT(late, TREND_GROWING, 1e4),
-    HABIT(doubling, TREND_GROWING, 0),       HABIT(stairs, TREND_GROWING, 0),
-    HABIT(base_1, TREND_GROWING, 0),         HABIT(base_2, TREND_GROWING, 0),
-    HABIT(base_5, TREND_GROWING, 0),         HABIT(base_10, TREND_GROWING, 0),
-    HABIT(base_20, TREND_GROWING, 0),        HABIT(base_noisy, TREND_GROWING, 0),
-    HABIT(base_white, TREND_STEADY, 0),      HABIT(base_warms_up, TREND_STEADY, 0),
-    HABIT(base_fills, TREND_STEADY, 0),      HABIT(constant, TREND_STEADY, 0),
-    HABIT(start_up, TREND_STEADY, 0),        HABIT(phase, TREND_STEADY, 0),
-    HABIT(cache, TREND_STEADY, 0),           HABIT(cache_exponential, TREND_STEADY, 0),
-    HABIT(cache_noisy, TREND_STEADY, 0),     HABIT(saw_3, TREND_STEADY, 0),
-    HABIT(saw_7, TREND_STEADY, 0),           HABIT(saw_50, TREND_STEADY, 0),
-    HABIT(white, TREND_STEADY, 0),           HABIT(freed_early, TREND_STEADY, 0),
-    HABIT(shrinking, TREND_SHRINKING, -9e3), HABIT(saw_2, TREND_UNSURE, 0),
-    HABIT(torn_down, TREND_UNSURE, 0),       HABIT(doubling_paused, TREND_UNSURE, 0),
+    HABIT(linear, TREND_GROWING, 1e4),
+    HABIT(slow_on_base, TREND_GROWING, 100),
+    HABIT(noisy, TREND_GROWING, 0),
+    HABIT(root, TREND_GROWING, 0),
+    HABIT(saw_on_growth, TREND_GROWING, 0),
+    HABIT(late, TREND_GROWING, 1e4),
+    HABIT(doubling, TREND_GROWING, 0),
+    HABIT(stairs, TREND_GROWING, 0),
+    HABIT(base_1, TREND_GROWING, 0),
+    HABIT(base_2, TREND_GROWING, 0),
+    HABIT(base_5, TREND_GROWING, 0),
+    HABIT(base_10, TREND_GROWING, 0),
+    HABIT(base_20, TREND_GROWING, 0),
+    HABIT(base_noisy, TREND_GROWING, 0),
+    HABIT(base_white, TREND_STEADY, 0),
+    HABIT(base_warms_up, TREND_STEADY, 0),
+    HABIT(base_fills, TREND_STEADY, 0),
+    HABIT(constant, TREND_STEADY, 0),
+    HABIT(start_up, TREND_STEADY, 0),
+    HABIT(phase, TREND_STEADY, 0),
+    HABIT(cache, TREND_STEADY, 0),
+    HABIT(cache_exponential, TREND_STEADY, 0),
+    HABIT(cache_noisy, TREND_STEADY, 0),
+    HABIT(saw_3, TREND_STEADY, 0),
+    HABIT(saw_7, TREND_STEADY, 0),
+    HABIT(saw_50, TREND_STEADY, 0),
+    HABIT(white, TREND_STEADY, 0),
+    HABIT(freed_early, TREND_STEADY, 0),
+    HABIT(shrinking, TREND_SHRINKING, -9e3),
+    HABIT(saw_2, TREND_UNSURE, 0),
+    HABIT(torn_down, TREND_UNSURE, 0),
+    HABIT(doubling_paused, TREND_GROWING, 0),
+    HABIT(doubling_overdue, TREND_STEADY, 0),
+    HABIT(exponential_2, TREND_STEADY, 0),
+    HABIT(exponential_3, TREND_STEADY, 0),
+    HABIT(logarithm, TREND_STEADY, 0),
+    HABIT(records, TREND_STEADY, 0),
+    HABIT(rare_events, TREND_UNSURE, 0),
+    HABIT(power, TREND_GROWING, 0),
 };
 
 static struct trend judge(habit *y, size_t n, bool thinned) {

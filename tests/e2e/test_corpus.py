@@ -1,0 +1,12 @@
+"""Precision and recall: programs with one culprit each, and healthy ones (tests/corpus)."""
+
+import pytest
+
+from harness import BUILD, ROOT, execute
+
+
+@pytest.mark.seconds(900)
+def test_culprits_are_named_and_the_healthy_left_alone():
+    result = execute([ROOT / "tests" / "corpus" / "run", "--variants", "O2"],
+                     env={"ULLAGE_BUILD": str(BUILD)}, timeout=850)
+    assert result.status == 0, result.text() + result.stderr.decode()
