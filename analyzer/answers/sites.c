@@ -154,12 +154,25 @@ static void estimate(const struct recording *r, const struct estimate *live,
   estimate_temporary(s, temporary, variance, (double)estimate_sample_bytes(r));
 }
 
+/* The picture of the most: a snapshot, or the ledger, of what died at its peak. */
 static void add_peak(const struct recording *r, struct sites *s) {
-  const struct ul_snapshot *peak = timeline_peak(r);
+  const struct ul_snapshot *peak = timeline_pictured(r);
+  s->peak_bytes = peak ? timeline_live_bytes(peak) : 0;
+  s->peak_ms = peak ? peak->ms : 0;
+  if (s->bytes > s->peak_bytes) {
+    s->peak_bytes = s->bytes;
+    s->peak_ms = recording_duration_ms(r);
+    for (size_t i = 0; i < s->count; i++) {
+      s->sum[i].peak_blocks = s->sum[i].blocks;
+      s->sum[i].peak_bytes = s->sum[i].bytes;
+    }
+    return;
+  }
   if (!peak) return;
   struct rows rows = rows_of(r, peak);
   struct row row;
   while (rows_next(&rows, &row) && row.kind == UL_ROW_SITE) {
+    if (estimate_is_rest(r, row.number)) continue;
     s->sum[row.number].peak_blocks += row.blocks;
     s->sum[row.number].peak_bytes += row.bytes;
   }
@@ -187,9 +200,9 @@ struct sites *sites_load(const struct recording *r) {
   l.duration = end > l.start ? end - l.start : 0;
   blocks_each(r, add_block, &l);
   add_counters(r, s);
-  add_peak(r, s); /* its rows are estimates already */
   s->temporary_low = s->temporary_high = s->total.temporary;
   if (l.estimates) estimate(r, l.estimates, s);
+  add_peak(r, s); /* whose rows are estimates already */
   free(l.estimates);
   return s;
 }

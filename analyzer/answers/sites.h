@@ -20,7 +20,7 @@ struct site_sum {
   uint64_t blocks, bytes;        /* live, from the ledger; requested bytes */
   uint64_t slack;                /* usable minus requested, of the live blocks */
   uint64_t oldest_ms, newest_ms; /* births of the live blocks */
-  uint64_t peak_blocks, peak_bytes; /* at the peak snapshot */
+  uint64_t peak_blocks, peak_bytes; /* in the picture of the peak */
   struct site_count count;          /* summed over all heaps */
 };
 
@@ -33,6 +33,7 @@ struct sites {
   uint64_t temporary_low, temporary_high;
   uint64_t blocks, bytes; /* live in the ledger */
   uint64_t inherited_bytes;
+  uint64_t peak_bytes, peak_ms; /* of the picture of the peak, which may be near it */
   /* Sites whose counters and ledger disagree: none when the program was at rest. */
   uint64_t disagreeing;
 };

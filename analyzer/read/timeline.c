@@ -37,6 +37,13 @@ const struct ul_snapshot *timeline_peak(const struct recording *r) {
   return best;
 }
 
+const struct ul_snapshot *timeline_pictured(const struct recording *r) {
+  const struct ul_snapshot *best = NULL, *s;
+  for (uint64_t i = 0; (s = recording_snapshot(r, i)); i++)
+    if (used(s, true) && s->row_bytes && higher(s, best)) best = s;
+  return best;
+}
+
 uint64_t timeline_peak_bytes(const struct recording *r) {
   const struct ul_snapshot *peak = timeline_peak(r);
   if (!peak) return 0;

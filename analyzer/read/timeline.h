@@ -9,6 +9,8 @@
 uint64_t timeline_start_ms(const struct recording *r);
 /* The snapshot with the most live bytes; NULL if there are none. */
 const struct ul_snapshot *timeline_peak(const struct recording *r);
+/* Of those that say who held what. */
+const struct ul_snapshot *timeline_pictured(const struct recording *r);
 /* The most live bytes there were. More than that snapshot's where one at the very peak
  * would have cost too much (header.missed_bytes). */
 uint64_t timeline_peak_bytes(const struct recording *r);

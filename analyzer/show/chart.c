@@ -9,6 +9,7 @@
 #define COLUMNS_MAX 120u
 #define MARGIN 14u
 #define TALL 4 /* RSS above so many times the peak is not drawn to scale */
+#define NEAR 2 /* a limit above so many times the most is not drawn */
 
 struct column {
   uint64_t live, rss;
@@ -20,6 +21,7 @@ struct chart {
   unsigned columns;
   uint64_t start, span; /* ms */
   uint64_t top, live_top, rss_top;
+  uint64_t limit; /* 0: far away, or none */
 };
 
 static unsigned column_of(const struct chart *c, uint64_t ms) {
@@ -49,6 +51,18 @@ static void fill(struct chart *c, const struct timeline *t,
   if (c->rss_top > c->top && c->rss_top / TALL <= c->live_top) c->top = c->rss_top;
 }
 
+/* The lowest of what the process was allowed. */
+static void set_limit(struct chart *c, const struct ul_header *h) {
+  const struct ul_limits *l = &h->limits;
+  const uint64_t limits[] = {l->group, l->address_space, l->data, l->machine};
+  uint64_t most = c->rss_top > c->live_top ? c->rss_top : c->live_top, least = UINT64_MAX;
+  for (size_t i = 0; i < sizeof limits / sizeof *limits; i++)
+    if (limits[i] < least) least = limits[i];
+  if (!(h->features & UL_FEATURE_LIMITS) || least / NEAR > most) return;
+  c->limit = least;
+  if (least > c->top) c->top = least;
+}
+
 /* Rows that a value fills, rounded, at least one for anything. */
 static unsigned height(const struct chart *c, uint64_t bytes) {
   if (!bytes || !c->top) return 0;
@@ -64,6 +78,7 @@ static void draw_row(const struct chart *c, const struct view_options *o, unsign
     line[x] = live >= row ? '#' : rss == row ? '.' : ' ';
     if (c->column[x].peak && live + 1 == row) line[x] = 'v';
     if (c->column[x].peak && live == ROWS && row == ROWS) line[x] = '^';
+    if (line[x] == ' ' && row == height(c, c->limit)) line[x] = '-';
   }
   unsigned end = c->columns;
   while (end && line[end - 1] == ' ')
@@ -74,7 +89,9 @@ static void draw_row(const struct chart *c, const struct view_options *o, unsign
 
 static void draw(const struct chart *c, const struct view_options *o,
                  const struct ul_snapshot *peak) {
-  text_heading(o, "MEMORY OVER TIME", "  # live, . resident, peak of %s at %s",
+  char limit[64] = "";
+  if (c->limit) snprintf(limit, sizeof limit, "- limit of %s, ", text_size(o, c->limit));
+  text_heading(o, "MEMORY OVER TIME", "  # live, . resident, %speak of %s at %s", limit,
                text_size(o, timeline_live_bytes(peak)), text_time(peak->ms - c->start));
   for (unsigned row = ROWS; row > 0; row--)
     draw_row(c, o, row);
@@ -99,6 +116,7 @@ void chart_draw(const struct recording *r, const struct view_options *o) {
   c.span = end > c.start ? end - c.start : 0;
   if (t.count >= 2 && c.span && timeline_live_bytes(peak)) {
     fill(&c, &t, peak);
+    set_limit(&c, recording_header(r));
     draw(&c, o, peak);
   }
   timeline_free(&t);

@@ -96,17 +96,14 @@ static json_t *program_object(const struct recording *r) {
 }
 
 static json_t *heap_object(const struct process *p, const struct view_options *o) {
-  const struct recording *r = p->recording;
   const struct sites *s = p->sites;
-  const struct ul_snapshot *peak = timeline_peak(r);
   json_t *object = json_object();
   json_put(object, "live_bytes", json_bytes(s->bytes));
   json_put(object, "live_blocks", json_bytes(s->blocks));
   json_put(object, "inherited_bytes", json_bytes(s->inherited_bytes));
   json_put(object, "peak_bytes", json_bytes(process_peak_bytes(p)));
-  json_put(object, "peak_pictured_bytes",
-           json_bytes(peak ? timeline_live_bytes(peak) : 0));
-  json_put(object, "peak_seconds", json_seconds(peak ? peak->ms : 0));
+  json_put(object, "peak_pictured_bytes", json_bytes(s->peak_bytes));
+  json_put(object, "peak_seconds", json_seconds(s->peak_ms));
   json_put(object, "allocated_bytes", json_bytes(s->total.allocated_bytes));
   json_put(object, "allocations", json_bytes(s->total.allocations));
   json_put(object, "frees", json_bytes(s->total.frees));
@@ -449,10 +446,10 @@ static void print_ranking(const struct ranking *ranking, const struct sites *s,
 }
 
 /* Its snapshot may be of a moment shortly before or after. */
-static const char *title_of_peak(const struct recording *r, const struct view_options *o,
-                                 char *title, size_t bytes) {
-  const struct ul_snapshot *peak = timeline_peak(r);
-  uint64_t pictured = peak ? timeline_live_bytes(peak) : 0;
+static const char *title_of_peak(const struct recording *r, const struct sites *s,
+                                 const struct view_options *o, char *title,
+                                 size_t bytes) {
+  uint64_t pictured = s->peak_bytes;
   if (pictured >= timeline_peak_bytes(r) / 100 * 99) return "LIVE AT THE PEAK";
   snprintf(title, bytes, "LIVE NEAR THE PEAK, when there were %s",
            text_size(o, pictured));
@@ -470,7 +467,7 @@ static void print_rankings(const struct process *p, const struct view_options *o
        line_temporary}};
   bool at_peak =
       s->bytes >= process_peak_bytes(p) / 100 * 99; /* the same picture twice */
-  const struct ranking at_most = {title_of_peak(r, o, near, sizeof near), key_peak,
+  const struct ranking at_most = {title_of_peak(r, s, o, near, sizeof near), key_peak,
                                   line_peak};
   if (!at_peak) print_ranking(&at_most, s, o);
   snprintf(title, sizeof title, "LIVE %s", text_moment(r));

@@ -1,7 +1,9 @@
 """Findings: one function is to blame, and the page names it first."""
 
 import re
+import resource
 import shutil
+import signal
 
 import pytest
 
@@ -40,6 +42,26 @@ def test_growth_of_many_small_stacks_is_one_finding(recorder):
     assert (first["blocks"], first["bytes"], first["stacks"]) == (
         4 * 4096, 4 * (4096 * 64 + 2048), 4096), first
     assert not others
+
+
+@pytest.mark.short
+def test_what_died_at_its_limit_was_growing(recorder):
+    """Near its limit nothing can be mapped any more, the rows of a snapshot included."""
+    limit = 400 << 20
+    result = recorder.run(program("causes"), "endless", preexec_fn=lambda: resource.setrlimit(
+        resource.RLIMIT_AS, (limit, limit)))
+    assert result.status == -signal.SIGABRT
+    report = recorder.answer("report")
+    first, *others = report["findings"]
+    assert first["kind"] == "growth" and first["frame"]["function"] == "remember", first
+    assert first["bytes"] == report["heap"]["live_bytes"] and first["bytes_per_second"] > 0, first
+    assert not others
+    assert report["program"]["limits"]["address_space_bytes"] == limit
+    assert min(row["bytes"] for row in report["balance"]) >= 0, report["balance"]
+    held = next(s for s in report["sites"] if s["live_bytes"] == first["bytes"])
+    assert held["peak_bytes"] == held["live_bytes"], held
+    text = recorder.text("report")
+    assert "- limit of 400.0 MiB" in text and "nothing grows" not in text, text
 
 
 @pytest.mark.short

@@ -10,8 +10,10 @@
  *   children   three children lose, each by the same function
  *   two        two functions lose, each its own
  *   growing    the insert again, but what it keeps can be reached: growth, of 4,096
- * stacks filled     it keeps no more after a fifth of the work pointer    called by way
- * of a table of functions, which is all its dispatcher does
+ *              stacks
+ *   filled     it keeps no more after a fifth of the work
+ *   pointer    called by way of a table of functions, which is all its dispatcher does
+ *   endless    keeps what it makes until there is no more memory, and aborts
  *
  * Names are the program's own: nobody knows os_alloc. */
 #include <stdbool.h>
@@ -80,8 +82,9 @@ STEP(0)
 STEP(1)
 STEP(2)
 STEP(3)
-STEP(4) STEP(5) STEP(6) STEP(7) STEP(8) STEP(9) STEP(10) STEP(11) STEP(12) STEP(13)
-    STEP(14) STEP(15) static step *const steps[16] = {
+STEP(4)
+STEP(5) STEP(6) STEP(7) STEP(8) STEP(9) STEP(10) STEP(11) STEP(12) STEP(13) STEP(14)
+    STEP(15) static step *const steps[16] = {
         step_0, step_1, step_2,  step_3,  step_4,  step_5,  step_6,  step_7,
         step_8, step_9, step_10, step_11, step_12, step_13, step_14, step_15};
 
@@ -119,8 +122,8 @@ static void filled(void) {
   X(1)                                                                                   \
   X(2)                                                                                   \
   X(3)                                                                                   \
-  X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14) X(15) X(16) X(17) X(18)    \
-      X(19)
+  X(4)                                                                                   \
+  X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14) X(15) X(16) X(17) X(18) X(19)
 TWENTY(HANDLER)
 
 static void wrapper(void) {
@@ -160,7 +163,7 @@ HUNDRED(3)
 HUNDRED(4)
 #undef ONE
 
-    static void callers(void) {
+static void callers(void) {
 #define ONE(h, t, o) caller_##h##t##o();
   for (int i = 0; i < 10; i++) {
     HUNDRED(0) HUNDRED(1) HUNDRED(2) HUNDRED(3) HUNDRED(4)
@@ -280,6 +283,23 @@ static void pointer(void) {
     dispatch(i % 2);
 }
 
+/* ---- to the limit -------------------------------------------------------------- */
+
+NOINLINE static void remember(void) {
+  struct entry *e = os_alloc(4000);
+  if (!e) abort();
+  memset(e, 1, 4000);
+  e->next = entries;
+  entries = e;
+}
+
+static void endless(void) {
+  for (;;) {
+    work();
+    remember();
+  }
+}
+
 int main(int argc, char *argv[]) {
   static const struct {
     const char *name;
@@ -287,7 +307,7 @@ int main(int argc, char *argv[]) {
   } modes[] = {{"cache", cache},       {"growing", growing}, {"filled", filled},
                {"wrapper", wrapper},   {"callers", callers}, {"recursion", recursion},
                {"counts", counts},     {"two", two},         {"inlined", inlined},
-               {"children", children}, {"pointer", pointer}};
+               {"children", children}, {"pointer", pointer}, {"endless", endless}};
   for (size_t i = 0; i < sizeof modes / sizeof *modes; i++)
     if (argc == 2 && strcmp(argv[1], modes[i].name) == 0) {
       modes[i].run();
