@@ -24,8 +24,10 @@ struct growth {
   bool unsure_matter;  /* the unsure ones hold, or held, a share worth mentioning */
 };
 struct sites;
-/* NULL: no memory. */
-struct growth *growth_load(const struct recording *r, const struct sites *sites);
+/* As if the run had begun at since_ms (of the recording's clock); 0: as it did. NULL: no
+ * memory. */
+struct growth *growth_load(const struct recording *r, const struct sites *sites,
+                           uint64_t since_ms);
 void growth_free(struct growth *g);
 /* In which order they are told: less than 0, x before y. */
 int growth_order(const struct growth_site *x, const struct growth_site *y);

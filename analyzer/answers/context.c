@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 /* ---- a process ----------------------------------------------------------------- */
 
@@ -59,7 +58,8 @@ const struct sites *process_sites(struct process *p) {
 }
 
 const struct growth *process_growth(struct process *p) {
-  if (!p->growth && process_sites(p)) p->growth = growth_load(p->recording, p->sites);
+  if (!p->growth && process_sites(p))
+    p->growth = growth_load(p->recording, p->sites, p->since_ms);
   return p->growth;
 }
 
@@ -265,12 +265,10 @@ struct context *context_of(struct recording *r, const struct context_options *op
 
 /* Whose mark it is: of the named one, or another; a time is of the first. */
 static size_t find_marked(const struct context *context) {
-  uint64_t ms;
-  if (moment_marked(context->named->recording, context->options.at, &ms))
+  if (moment_marked(context->named->recording, context->options.at))
     return (size_t)(context->named - context->processes);
   for (size_t i = 0; i < context->count; i++)
-    if (moment_marked(context->processes[i].recording, context->options.at, &ms))
-      return i;
+    if (moment_marked(context->processes[i].recording, context->options.at)) return i;
   return 0;
 }
 
@@ -283,21 +281,28 @@ static bool find_moment(struct context *context, char *error, size_t bytes) {
   return context->at;
 }
 
-/* What was copied to FILE@NAME is the moment of that name, unless a mark came later; then
- * it takes the recording's place. */
-static bool prefer_copy(struct recording **r, const char *at, char *error,
-                        size_t error_bytes) {
-  char *path = NULL;
-  uint64_t ms = 0;
-  bool marked = moment_marked(*r, at, &ms);
-  if (asprintf(&path, "%s@%s", recording_path(*r), at) < 0) path = NULL;
-  struct recording *copy =
-      path && access(path, F_OK) == 0 ? recording_open(path, error, error_bytes) : NULL;
-  free(path);
-  bool later = copy && (!marked || recording_header(copy)->copied_ms >= ms);
-  recording_close(later ? *r : copy);
-  if (later) *r = copy;
-  return later;
+/* A moment of the named process is one of all, by the clock on the wall. */
+static bool find_since(struct context *context, char *error, size_t bytes) {
+  const struct recording *named = context->named->recording;
+  uint64_t ms;
+  if (!context->options.since) return true;
+  if (!moment_when(named, context->options.since, &ms, error, bytes)) return false;
+  uint64_t real = recording_header(named)->start_real_ns + ms * 1000000;
+  for (size_t i = 0; i < context->count; i++) {
+    struct process *p = &context->processes[i];
+    uint64_t own = recording_header(p->recording)->start_real_ns;
+    p->since_ms = real > own ? (real - own) / 1000000 : 0;
+  }
+  return true;
+}
+
+/* What was copied to FILE@NAME takes the recording's place. */
+static bool prefer_copy(struct recording **r, const struct context_options *options) {
+  struct recording *copy = options && options->at ? moment_copy(*r, options->at) : NULL;
+  if (!copy) return false;
+  recording_close(*r);
+  *r = copy;
+  return true;
 }
 
 struct context *context_open(const char *path, const struct context_options *options,
@@ -305,8 +310,7 @@ struct context *context_open(const char *path, const struct context_options *opt
   bool alone = options && options->alone && !options->process;
   struct recording *r = recording_open(path, error, error_bytes);
   if (!r) return NULL;
-  bool copied =
-      options && options->at && prefer_copy(&r, options->at, error, error_bytes);
+  bool copied = prefer_copy(&r, options);
   struct children *children = children_find(alone || copied ? NULL : path);
   struct context *context = children ? context_new(options, children->count + 1) : NULL;
   snprintf(error, error_bytes, "not enough memory");
@@ -321,7 +325,8 @@ struct context *context_open(const char *path, const struct context_options *opt
   add_children(context, path);
   sort_by_matter(context);
   bool chosen = !context->options.process || choose(context, error, error_bytes);
-  if (chosen && find_moment(context, error, error_bytes) && begin_all(context))
+  if (chosen && find_moment(context, error, error_bytes) &&
+      find_since(context, error, error_bytes) && begin_all(context))
     return context;
   context_free(context);
   return NULL;

@@ -25,11 +25,12 @@ struct context_options {
   struct symbols_options symbols; /* its `files` are the context's */
   const char *process;            /* speak of this one: process id, program, or number;
                                      NULL: of all */
-  const char *at; /* the moment that is asked for (moment.h); NULL: the end, or now */
-  bool alone;     /* unless one is chosen: speak of the one that was named */
-  bool nameless;  /* no names will be asked for: there are no symbols */
-  bool force;     /* to compare what seems to be of different programs */
-  bool raw;       /* as it is: samples do not become what they stand for */
+  const char *at;    /* the moment that is asked for (moment.h); NULL: the end, or now */
+  const char *since; /* growth is judged from that moment on; NULL: from the start */
+  bool alone;        /* unless one is chosen: speak of the one that was named */
+  bool nameless;     /* no names will be asked for: there are no symbols */
+  bool force;        /* to compare what seems to be of different programs */
+  bool raw;          /* as it is: samples do not become what they stand for */
 };
 
 struct process {
@@ -38,6 +39,7 @@ struct process {
   size_t number;  /* from 1: by how much it matters */
   struct symbols *symbols; /* NULL: nameless */
   uint64_t sample_bytes;   /* estimate.h */
+  uint64_t since_ms;       /* growth is judged from then on, by the recording's clock */
   bool looked;             /* live.h */
   /* By the functions below; NULL before. */
   struct sites *sites;

@@ -22,6 +22,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define UNSURE_SHARE                                                                     \
   100 /* unsure sites that hold less than 1/100 are not worth a word                     \
@@ -95,13 +96,23 @@ static void add_end(const struct recording *r, const struct sites *sites,
   s->no_rows[last] = false;
 }
 
+static void forget_before(struct timeline *t, uint64_t ms) {
+  size_t first = 0;
+  while (first < t->count && t->at[first]->ms < ms)
+    first++;
+  t->count -= first;
+  if (t->count) memmove(t->at, t->at + first, t->count * sizeof *t->at);
+}
+
 static bool series_load(const struct recording *r, const struct sites *sites,
-                        struct series *s) {
+                        uint64_t since_ms, struct series *s) {
   *s = (struct series){.timeline = timeline_load(r, false)};
+  if (since_ms) forget_before(&s->timeline, since_ms);
   uint64_t rows = sites->count;
   s->life.ended = s->timeline.count &&
                   s->timeline.at[s->timeline.count - 1]->kind == UL_SNAPSHOT_FINAL;
-  s->life.start = (double)timeline_start_ms(r) / 1000;
+  uint64_t start = timeline_start_ms(r);
+  s->life.start = (double)(since_ms > start ? since_ms : start) / 1000;
   s->life.end = (double)recording_duration_ms(r) / 1000;
   s->life.seconds = s->life.end - s->life.start;
   for (size_t m = 0; m < s->timeline.count; m++)
@@ -402,10 +413,11 @@ static int by_importance(const void *a, const void *b) {
   return growth_order(a, b);
 }
 
-struct growth *growth_load(const struct recording *r, const struct sites *sites) {
+struct growth *growth_load(const struct recording *r, const struct sites *sites,
+                           uint64_t since_ms) {
   struct growth *g = calloc(1, sizeof *g);
   struct series s = {0};
-  bool good = g && series_load(r, sites, &s) &&
+  bool good = g && series_load(r, sites, since_ms, &s) &&
               (g->sites = calloc(sites->count + 1, sizeof *g->sites));
   if (good) {
     judge_total(&s, sites, g);
@@ -444,7 +456,7 @@ static uint64_t fill_codes(const struct recording *r, const bool *codes,
 bool growth_of_codes(const struct recording *r, const struct sites *sites,
                      const bool *codes, unsigned generations, struct growth_codes *g) {
   struct series s = {0};
-  bool good = series_load(r, sites, &s);
+  bool good = series_load(r, sites, 0, &s);
   *g = (struct growth_codes){.trend.verdict = TREND_UNSURE};
   if (good) lift(&s, fill_codes(r, codes, &s));
   if (good && s.moments) {

@@ -9,6 +9,7 @@ void report_forget(void *model) {
   if (!all) return;
   rising_free(all->rising);
   lost_free(all->lost);
+  held_free(all->held);
   free(all);
 }
 
@@ -22,7 +23,16 @@ struct overview *overview_load(struct context *context) {
   return NULL;
 }
 
+static struct overview *overview_of_moment(struct context *context) {
+  struct overview *all = calloc(1, sizeof *all);
+  if (all) all->context = context;
+  if (all && (all->held = held_load(context))) return all;
+  report_forget(all);
+  return NULL;
+}
+
 void *report_model(struct context *const of[]) {
+  if (of[0]->at) return overview_of_moment(of[0]);
   for (size_t i = 0; i < of[0]->count; i++) {
     struct process *p = &of[0]->processes[i];
     if (process_matters(p) && !process_findings(p)) return NULL;

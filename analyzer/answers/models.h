@@ -4,6 +4,7 @@
 #define ULLAGE_MODELS_H
 
 #include "answers/diff.h"
+#include "answers/held.h"
 #include "answers/lost.h"
 #include "answers/rising.h"
 #include "answers/tree.h"
@@ -12,6 +13,7 @@ struct overview { /* of `report` */
   struct context *context;
   struct lost *lost; /* its tree: with all sums */
   struct rising *rising;
+  struct held *held; /* of a moment: then there is nothing else */
 };
 void *report_model(struct context *const of[]); /* struct overview */
 void report_forget(void *);

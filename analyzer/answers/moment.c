@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* ---- times --------------------------------------------------------------------- */
 
@@ -50,16 +51,21 @@ static const struct ul_snapshot *at_time(const struct recording *r, uint64_t ms)
   return best;
 }
 
-static const struct ul_snapshot *find_time(const struct recording *r, const char *name,
-                                           uint64_t ms, char *error, size_t size) {
+static bool is_within_run(const struct recording *r, const char *name, uint64_t ms,
+                          char *error, size_t size) {
   uint64_t run = since_start(r, recording_duration_ms(r));
-  const struct ul_snapshot *s = ms <= run ? at_time(r, ms) : NULL;
   if (ms > run)
     snprintf(error, size,
              "%s is outside of the run, which took %" PRIu64 ".%03" PRIu64 " s", name,
              run / 1000, run % 1000);
-  else if (!s)
-    snprintf(error, size, "it has no snapshot that says who held what");
+  return ms <= run;
+}
+
+static const struct ul_snapshot *find_time(const struct recording *r, const char *name,
+                                           uint64_t ms, char *error, size_t size) {
+  if (!is_within_run(r, name, ms, error, size)) return NULL;
+  const struct ul_snapshot *s = at_time(r, ms);
+  if (!s) snprintf(error, size, "it has no snapshot that says who held what");
   return s;
 }
 
@@ -111,10 +117,20 @@ static const struct ul_snapshot *find_mark(const struct recording *r, const char
   return best;
 }
 
-bool moment_marked(const struct recording *r, const char *name, uint64_t *ms) {
-  const struct ul_snapshot *s = find_mark(r, name);
-  if (s) *ms = s->ms;
-  return s;
+bool moment_marked(const struct recording *r, const char *name) {
+  return find_mark(r, name);
+}
+
+struct recording *moment_copy(const struct recording *r, const char *name) {
+  const struct ul_snapshot *mark = find_mark(r, name);
+  struct recording *copy = NULL;
+  char *path, error[256];
+  if (asprintf(&path, "%s@%s", recording_path(r), name) < 0) return NULL;
+  if (access(path, F_OK) == 0) copy = recording_open(path, error, sizeof error);
+  free(path);
+  if (!copy || !mark || recording_header(copy)->copied_ms >= mark->ms) return copy;
+  recording_close(copy);
+  return NULL;
 }
 
 static void add_copy(char ***names, size_t *count, const char *name) {
@@ -186,6 +202,24 @@ struct moment *moment_find(const struct recording *r, const char *name, char *er
   struct moment *m = s ? of_snapshot(r, s, name) : NULL;
   if (s && !m) snprintf(error, error_bytes, "not enough memory");
   return m;
+}
+
+bool moment_when(const struct recording *r, const char *name, uint64_t *ms, char *error,
+                 size_t error_bytes) {
+  struct recording *copy = moment_copy(r, name);
+  if (copy) {
+    *ms = recording_header(copy)->copied_ms;
+    recording_close(copy);
+    return true;
+  }
+  if (!find_mark(r, name) && moment_time(name, ms)) {
+    if (!is_within_run(r, name, *ms, error, error_bytes)) return false;
+    *ms += timeline_start_ms(r);
+    return true;
+  }
+  const struct ul_snapshot *s = find(r, name, error, error_bytes);
+  if (s) *ms = s->ms;
+  return s;
 }
 
 void moment_free(struct moment *m) {

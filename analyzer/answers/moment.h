@@ -24,8 +24,15 @@ struct moment *moment_find(const struct recording *r, const char *name, char *er
                            size_t error_bytes);
 void moment_free(struct moment *);
 
-/* Is there a mark of that name in the recording; when was it? */
-bool moment_marked(const struct recording *r, const char *name, uint64_t *ms);
+/* When it was, by the recording's clock; a time need not be that of a snapshot. false: as
+ * above. */
+bool moment_when(const struct recording *r, const char *name, uint64_t *ms, char *error,
+                 size_t error_bytes);
+
+/* Is there a mark of that name in the recording? */
+bool moment_marked(const struct recording *r, const char *name);
+/* The copy FILE@NAME of the recording, unless a mark of that name came later; NULL. */
+struct recording *moment_copy(const struct recording *r, const char *name);
 /* The names N of the copies FILE@N beside the recording FILE (`ullage mark`); *count of
  * them, to be freed with the list. */
 char **moment_copies(const char *path, size_t *count);

@@ -143,7 +143,8 @@ static int answer(struct request *request, char *const paths[]) {
   request->context.raw = request->verb->raw;
   request->context.alone = request->verb->alone;
   for (size_t i = 0; i < request->verb->recordings && status == EXIT_FINE; i++) {
-    request->context.at = cut_moment(request->verb, paths[i]);
+    const char *moment = cut_moment(request->verb, paths[i]);
+    if (moment || request->verb->recordings > 1) request->context.at = moment;
     of[i] = context_open(paths[i], &request->context, error, sizeof error);
     if (!of[i]) status = say_failed("%s: %s", paths[i], error);
   }

@@ -55,6 +55,16 @@ static bool set_debuginfod(struct request *request, const char *value) {
   return request->context.symbols.debuginfod = true;
 }
 
+static bool set_at(struct request *request, const char *value) {
+  request->context.at = value;
+  return *value;
+}
+
+static bool set_since(struct request *request, const char *value) {
+  request->context.since = value;
+  return *value;
+}
+
 static bool set_force(struct request *request, const char *value) {
   (void)value;
   return request->context.force = true;
@@ -105,6 +115,10 @@ static const struct known {
      "definite, indirect, possible, reachable, all\n"
      "                            (default: all but reachable)",
      "definite, indirect, possible, reachable or all", set_show},
+    {"at", "MOMENT", TAKES_AT, "who held what then: a time (12s, 1.5m), a mark, \"peak\"",
+     "a time or mark", set_at},
+    {"since", "MOMENT", TAKES_SINCE, "as if the run had begun then (12s, 1.5m, a mark)",
+     "a time or mark", set_since},
     {"force", NULL, TAKES_FORCE, "compare recordings of different programs", NULL,
      set_force},
     {"process", "PROCESS", 0,

@@ -92,8 +92,11 @@ const struct verb verbs[] = {
      .details =
          "What to change: the functions that leak or grow, on a page with totals, memory\n"
          "over time, how it adds up to the resident size, and the functions that hold\n"
-         "most. --all cuts nothing, and lists the call sites with their stacks.\n",
+         "most. --all cuts nothing, and lists the call sites with their stacks.\n"
+         "\n"
+         "--at=MOMENT, or FILE@MOMENT, is about a moment of the run: who held what.\n",
      .recordings = 1,
+     .takes = TAKES_AT | TAKES_MOMENTS,
      .model = report_model,
      .text = report_text,
      .json = report_json},
@@ -103,6 +106,7 @@ const struct verb verbs[] = {
      .details = "The trend of each call site over the snapshots, with a verdict and its "
                 "reason.\n",
      .recordings = 1,
+     .takes = TAKES_SINCE,
      .model = growth_model,
      .text = growth_text,
      .json = growth_json},

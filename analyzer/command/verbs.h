@@ -12,6 +12,8 @@ enum {
   TAKES_SHOW = 1 << 0,    /* --show */
   TAKES_MOMENTS = 1 << 1, /* FILE@MOMENT */
   TAKES_FORCE = 1 << 2,   /* --force */
+  TAKES_AT = 1 << 3,      /* --at */
+  TAKES_SINCE = 1 << 4,   /* --since */
 };
 
 struct verb {

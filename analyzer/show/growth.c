@@ -172,6 +172,13 @@ static json_t *snapshots_array(const struct recording *r) {
   return array;
 }
 
+/* Of the named process, since it began; 0: from its start on. */
+static uint64_t since_ms(const struct context *context) {
+  const struct process *p = context->named;
+  uint64_t start = timeline_start_ms(p->recording);
+  return p->since_ms > start ? p->since_ms - start : 0;
+}
+
 int growth_json(void *model, const struct view_options *options) {
   const struct rising *all = model;
   const struct process *named = all->context->named;
@@ -180,6 +187,9 @@ int growth_json(void *model, const struct view_options *options) {
   size_t most = o.top ? o.top : o.all ? SIZE_MAX : TOP_JSON;
   json_begin(&j, &o);
   json_member(&j, "sample_bytes", json_bytes(o.sample_bytes));
+  json_member(&j, "since_seconds",
+              all->context->options.since ? json_seconds(since_ms(all->context))
+                                          : json_null());
   json_member(&j, "snapshots", snapshots_array(named->recording));
   json_member(&j, "total", trend_object(named->recording, &named->growth->all, &o));
   json_member(&j, "processes", processes_array(all->context, true));
@@ -257,6 +267,11 @@ static void print_site(const struct rising *all, const struct rising_site *place
   text_stack(o, g->site);
 }
 
+static void print_since(const struct context *context, const struct view_options *o) {
+  if (context->options.since)
+    fprintf(o->out, "As if the run had begun at %s.\n", text_time(since_ms(context)));
+}
+
 /* The first process, and others that grow as a whole. */
 static void print_together(const struct rising *all, const struct view_options *o) {
   const struct context *context = all->context;
@@ -284,6 +299,7 @@ int growth_text(void *model, const struct view_options *options) {
   size_t most = o->top ? o->top : o->all ? SIZE_MAX : TOP_TEXT, shown = 0;
   print_first_line(all, o);
   fprintf(o->out, "\n\n");
+  print_since(all->context, o);
   print_together(all, o);
   fprintf(o->out, "Of %s: %zu growing, %zu unsure, %zu shrinking, %zu steady.\n",
           text_plural(all->count, "call site", "call sites"),

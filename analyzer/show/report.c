@@ -210,6 +210,7 @@ static json_t *children_object(const struct context *context) {
 
 int report_json(void *model, const struct view_options *options) {
   const struct overview *all = model;
+  if (all->held) return held_json(all->held, options);
   const struct context *context = all->context;
   const struct process *p = context->named;
   const struct recording *r = p->recording;
@@ -546,6 +547,7 @@ static void print_page(const struct overview *all, const struct view_options *o)
 /* Lines as wide as the page, unless all is asked for. */
 int report_text(void *model, const struct view_options *options) {
   const struct overview *all = model;
+  if (all->held) return held_text(all->held, options);
   struct view_options o = view_of(options, &all->context->processes[0]), page = o;
   char *lines = NULL;
   size_t bytes;

@@ -45,6 +45,9 @@ static inline struct view_options view_of(const struct view_options *o,
 void findings_print(const struct context *, const struct view_options *o);
 /* The functions that held most at the peak, one line each; `peak`: bytes then. */
 void holders_print(const struct process *p, uint64_t peak, const struct view_options *o);
+/* Of a moment, in place of all else. */
+int held_text(const struct held *, const struct view_options *o);
+int held_json(const struct held *, const struct view_options *o);
 /* A few lines each, also for the end of run. */
 void growth_brief(const struct rising *, const struct view_options *o);
 void leaks_brief(const struct lost *, const struct view_options *o);

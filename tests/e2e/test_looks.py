@@ -10,8 +10,10 @@ import pytest
 
 from harness import (BUILD, PRELOAD, ROOT, SOURCES, ULLAGE, check_recording,
                      clean_environment, execute, program, tool)
+from schema import Schema
 
 pytestmark = pytest.mark.short
+SCHEMA = Schema()
 
 
 def record(to, binary, requests, env=None):
@@ -248,6 +250,60 @@ def test_the_header_needs_nothing_linked(recorder, tmp_path, options):
     assert recorder.run(tmp_path / "p").text() == "1\n"
     assert execute([tmp_path / "p"], env={"LD_PRELOAD": str(PRELOAD), "ULLAGE_RECORD": "no"}
                    ).text() == "0\n"
+
+
+# ---- a moment by itself ------------------------------------------------------------------
+
+
+def test_report_of_a_moment(recorder):
+    marks(recorder)
+    at = recorder.answer("report", "--at", "served")
+    assert list(SCHEMA.of_value(SCHEMA.names["MOMENT"], at, "report --at")) == []
+    assert at["moment"]["name"] == "served" and at["moment"]["untold_bytes"] == 0
+    held = {s["stack"][0]["function"]: (s["bytes"], s["blocks"]) for s in at["sites"]}
+    assert held.pop("load") == (100000, 100) and held.pop("serve") == (25000, 50)
+    assert sum(s["bytes"] for s in at["sites"]) == at["moment"]["live_bytes"]
+    assert recorder.answer("report", file=f"{recorder.file}@served") == at
+    for options, what in (([], "97.7 KiB"), (["--all"], "by call site"), (["--bytes"], "100,000")):
+        text = recorder.text("report", "--at=served", *options)
+        assert "served: 1" in text and what in text and "load (marks.c" in text
+        assert "of leaks and of unused memory it knows nothing" in text
+        assert max(map(len, text.splitlines())) <= 100 or options == ["--all"]
+    assert "outside of the run" in refused("report", "--at=5h", recorder.file)
+    assert "no mark is called 'x'" in refused("report", "--at=x", recorder.file)
+    assert "a time or mark expected" in refused("report", "--at=", recorder.file, status=2)
+    assert "--at is an option of 'ullage report'" in refused("growth", "--at=1s", recorder.file,
+                                                             status=2)
+
+
+def test_report_of_a_copy_is_a_report(server):
+    server.serve(200)
+    mark(server.file, "now")
+    server.serve(200)
+    report = json.loads(execute([ULLAGE, "report", "--json", "--at=now", server.file]).stdout)
+    assert SCHEMA.problems("report", report) == []
+    assert report["program"]["pid"] == server.pid
+    assert report["heap"]["live_blocks"] + 100 == json.loads(
+        execute([ULLAGE, "report", "--json", server.file]).stdout)["heap"]["live_blocks"]
+
+
+def test_growth_since_a_moment(recorder):
+    """The measurements begin there."""
+    record(recorder.file, program("looks"), [20000] * 10, env={"ULLAGE_SNAPSHOT_MS": "1"})
+    whole = recorder.answer("growth")
+    middle = whole["snapshots"][len(whole["snapshots"]) // 2]["seconds"]
+    since = recorder.answer("growth", f"--since={middle}s")
+    assert SCHEMA.problems("growth", since) == []
+    assert since["since_seconds"] == middle and whole["since_seconds"] is None
+    grew = {s["stack"][0]["function"]: s["first_bytes"] for s in since["sites"]}
+    before = {s["stack"][0]["function"]: s["first_bytes"] for s in whole["sites"]}
+    assert grew["item_new"] > before["item_new"]
+    assert f"As if the run had begun at {middle * 1000:.0f} ms." in recorder.text(
+        "growth", f"--since={middle}s") or middle >= 1
+    nothing = recorder.answer("growth", "--since=0")
+    assert nothing["sites"] == whole["sites"]
+    assert "outside of the run" in refused("growth", "--since=5h", recorder.file)
+    assert "no mark is called 'x'" in refused("growth", "--since=x", recorder.file)
 
 
 # ---- marks from outside ----------------------------------------------------------------

@@ -154,7 +154,7 @@ static void growth_is_ranked(void **state) {
   (void)state;
   struct recording *r = opened(build_example());
   struct sites *s = sites_load(r);
-  struct growth *g = growth_load(r, s);
+  struct growth *g = growth_load(r, s, 0);
   assert_int_equal(g->count, 2);
   assert_int_equal(g->sites[0].site, UL_SITE_RESERVED);
   assert_int_equal(g->sites[0].trend.verdict, TREND_GROWING);
@@ -183,7 +183,7 @@ static void rows_left_out_are_not_zeros(void **state) {
   }
   struct recording *r = opened(b);
   struct sites *s = sites_load(r);
-  struct growth *g = growth_load(r, s);
+  struct growth *g = growth_load(r, s, 0);
   assert_int_equal(g->sites[0].trend.verdict, TREND_STEADY);
   assert_true(g->sites[0].trend.low >= 1000);
   growth_free(g);
@@ -448,7 +448,7 @@ static void killed_processes_end_with_their_ledger(void **state) {
   b->header.end_ms = 60000;
   struct recording *r = opened(b);
   struct sites *s = sites_load(r);
-  struct growth *g = growth_load(r, s);
+  struct growth *g = growth_load(r, s, 0);
   assert_int_equal(g->measurements, 5);
   assert_int_equal(g->count, 2);
   for (size_t i = 0; i < 2; i++)
