@@ -98,9 +98,10 @@ INLINE void put(struct heap *h, struct pool *pool, void *p) {
 }
 
 /* Besides, its lifetime is counted. */
-static __attribute__((noinline)) void put_with_life(struct heap *h, struct pool *pool,
-                                                    hidden block, struct ul_counter *c,
-                                                    uint64_t entry, bool temporary) {
+static __attribute__((noinline)) void put_with_life(struct pool *pool, uint64_t entry,
+                                                    struct heap *h, hidden block,
+                                                    struct ul_counter *c,
+                                                    bool temporary) {
   ledger_count_life(h, c, entry, temporary);
   put(h, pool, reveal(block));
 }
@@ -110,20 +111,20 @@ INLINE uint32_t requested_by(const struct pool *pool, uint64_t entry) {
 }
 
 /* Of a live block whose site has the counter c, at no peak. */
-static __attribute__((noinline)) void free_recorded(struct heap *h, struct pool *pool,
-                                                    uint64_t *at, void *p,
+static __attribute__((noinline)) void free_recorded(struct pool *pool, uint64_t *at,
+                                                    struct heap *h, void *p,
                                                     struct ul_counter *c) {
   uint64_t entry = *at;
-  struct ledger_line was = {entry, requested_by(pool, entry), pool->size};
+  uint32_t requested = requested_by(pool, entry);
   ledger_end_life(at);
   if (!ledger_forget_recent(h, p)) {
-    ledger_count_out(h, c, &was, false);
-    put_with_life(h, pool, hide(p), c, entry, false);
+    ledger_clear_pool(h, pool, requested, c, false);
+    put_with_life(pool, entry, h, hide(p), c, false);
     return;
   }
-  ledger_count_out(h, c, &was, true);
+  ledger_clear_pool(h, pool, requested, c, true);
   if (UNLIKELY(ledger_is_heavy_out(c)))
-    put_with_life(h, pool, hide(p), c, entry, true);
+    put_with_life(pool, entry, h, hide(p), c, true);
   else
     put(h, pool, p);
 }
@@ -172,7 +173,7 @@ INLINE void free_pooled(struct pool *pool, uint32_t index, void *p,
                snapshot_may_fall(h, requested_by(pool, *at))))
     release(p, entry_entrance(frame));
   else
-    free_recorded(h, pool, at, p, c);
+    free_recorded(pool, at, h, p, c);
 }
 
 void entry_free(void *p) {

@@ -157,7 +157,19 @@ static inline void ledger_enter_pool(struct heap *h, struct pool *p, void *block
   uint32_t slack = p->size - (uint32_t)requested;
   p->entries[pool_index(p, block)] = ul_entry(site, ul_birth(ms), slack, family);
   ledger_remember_recent(h, block);
-  ledger_count_in(h, c, requested, p->size);
+  c->allocations++;
+  c->allocated_bytes += (uint32_t)requested;
+  book_of(h)->live += (int64_t)requested;
+  book_of(h)->usable_bytes += p->size;
+}
+static inline void ledger_clear_pool(struct heap *h, const struct pool *p,
+                                     uint32_t requested, struct ul_counter *c,
+                                     bool temporary) {
+  c->frees++;
+  c->freed_bytes += requested;
+  c->temporary += temporary;
+  book_of(h)->live -= requested;
+  book_of(h)->usable_bytes -= p->size;
 }
 
 /* The same without a stack (sample.h). */
