@@ -237,6 +237,7 @@ struct ul_large {
  * 2^19 ms (8.7 minutes), later a relative precision of 2^-18. Births compare
  * as the times they stand for. */
 #define UL_SLACK_MAX 0x1fffu
+#define UL_ENTRY_BIRTH (UINT64_C(0xffffff) << 24)
 #define UL_ENTRY_LIVE (UINT64_C(1) << 63)
 enum ul_family {
   UL_FAMILY_MALLOC = 4,

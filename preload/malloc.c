@@ -75,8 +75,7 @@ __attribute__((noinline)) void *entry_allocate_at(struct heap *h, size_t size,
 static bool granted(struct heap *h, size_t size, struct entrance e) {
   if (!entry_samples() || size >= SAMPLE_GRANT_MAX || sample_is_loader(entrance_ip(e)))
     return false;
-  uint64_t ms = recording_ms();
-  return !snapshot_looks(ms) && sample_grant(h, size, ms);
+  return !snapshot_looks(ledger_clock(h)->ms) && sample_grant(h, size);
 }
 
 __attribute__((noinline)) void *entry_allocate(size_t size, size_t align,
@@ -121,7 +120,7 @@ static __attribute__((noinline)) void *settle(struct heap *h, struct pool *p,
 
 INLINE void *allocate_again(struct heap *h, size_t size, enum ul_family family,
                             enum entry_zero zero, struct site_again again) {
-  uint64_t ms = recording_ms();
+  const struct book_clock *now = ledger_clock(h);
   uint32_t inside;
   if (UNLIKELY(!heap_try_enter(h, &inside)))
     return entry_allocate_at(h, size, 0, family, zero, again.site);
@@ -132,8 +131,8 @@ INLINE void *allocate_again(struct heap *h, size_t size, enum ul_family family,
   }
   bool zeroed;
   void *block = heap_take_inside(p, &zeroed);
-  ledger_enter_pool(h, p, block, size, again.site, again.counter, family, ms);
-  if (UNLIKELY(pool_is_full(p) || snapshot_looks(ms) || snapshot_may_rise(h) ||
+  ledger_enter_pool(h, p, block, size, again.site, again.counter, family, now->birth);
+  if (UNLIKELY(pool_is_full(p) || snapshot_looks(now->ms) || snapshot_may_rise(h) ||
                ledger_is_heavy_in(again.counter)))
     block = settle(h, p, hide(block), inside, again);
   else

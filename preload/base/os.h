@@ -198,13 +198,21 @@ ssize_t os_slurp(const char *path, char *buffer, size_t size);
 bool os_barrier_register(void);
 bool os_barrier_all_threads(void);
 
-/* CLOCK_MONOTONIC_COARSE, some ms. */
+/* CLOCK_MONOTONIC_COARSE, which moves every few ms; as it comes, to be compared. */
 typedef int os_clock_reader(clockid_t clock, struct timespec *t);
 extern os_clock_reader *os_clock __attribute__((visibility("hidden")));
-static inline uint64_t os_ms(void) {
+enum { OS_TICK_NS_BITS = 30 };
+static inline uint64_t os_tick(void) {
   struct timespec t;
   __atomic_load_n(&os_clock, __ATOMIC_RELAXED)(CLOCK_MONOTONIC_COARSE, &t);
-  return (uint64_t)t.tv_sec * 1000u + (uint64_t)t.tv_nsec / 1000000u;
+  return (uint64_t)t.tv_sec << OS_TICK_NS_BITS | (uint64_t)t.tv_nsec;
+}
+static inline uint64_t os_tick_ms(uint64_t tick) {
+  uint64_t ns = tick & ((1u << OS_TICK_NS_BITS) - 1);
+  return (tick >> OS_TICK_NS_BITS) * 1000u + ns / 1000000u;
+}
+static inline uint64_t os_ms(void) {
+  return os_tick_ms(os_tick());
 }
 uint64_t os_monotonic_ns(void);
 uint64_t os_real_ns(void);

@@ -24,12 +24,20 @@ struct sample {
   uint64_t random;            /* state */
 };
 
+/* The clock as the owner last saw it: nearly always it is the same still. */
+struct book_clock {
+  uint64_t tick;  /* os_tick() */
+  uint64_t ms;    /* since the start */
+  uint64_t birth; /* where an entry has it */
+};
+
 /* What this heap's owners allocated minus what they freed, of anybody's; may be negative;
  * only the sum over all heaps has a meaning. Written by the owner, by one instruction
  * each, and read by whoever takes a snapshot. */
 struct book {
   struct heap heap;
   struct sample sample;
+  struct book_clock clock;
   int64_t live;                   /* requested bytes, see book_live() */
   int64_t usable_bytes;           /* of the blocks that lie in pools */
   _Atomic int64_t ceiling, floor; /* of live bytes: who leaves them reports ... */

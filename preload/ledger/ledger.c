@@ -24,6 +24,18 @@ struct book_totals book_totals(void) {
   return t;
 }
 
+/* ---- the clock ------------------------------------------------------------------ */
+
+/* A handler may do the same in between: then the tick is not that of the rest, but an
+ * older one, which does not come again. */
+void ledger_clock_moved(struct heap *h, uint64_t tick) {
+  struct book_clock *c = &book_of(h)->clock;
+  c->ms = os_tick_ms(tick) - recording_start_ms;
+  c->birth = ul_entry(0, ul_birth(c->ms), 0, 0);
+  atomic_signal_fence(memory_order_seq_cst);
+  c->tick = tick;
+}
+
 /* ---- counters ------------------------------------------------------------------ */
 
 static bool chunks_grow(struct book *b, uint32_t need) {

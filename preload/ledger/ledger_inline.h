@@ -2,6 +2,24 @@
 #ifndef ULLAGE_LEDGER_INLINE_H
 #define ULLAGE_LEDGER_INLINE_H
 
+/* ---- the clock ------------------------------------------------------------------ */
+
+void ledger_clock_moved(struct heap *h, uint64_t tick);
+static inline const struct book_clock *ledger_clock(struct heap *h) {
+  const struct book_clock *c = &book_of(h)->clock;
+  uint64_t tick = os_tick();
+  if (UNLIKELY(tick != c->tick)) ledger_clock_moved(h, tick);
+  return c;
+}
+
+/* Since the block of that entry was allocated. */
+static inline uint64_t ledger_life_ms(struct heap *h, uint64_t entry) {
+  const struct book_clock *now = ledger_clock(h);
+  if (LIKELY((entry & UL_ENTRY_BIRTH) == now->birth)) return 0;
+  uint64_t born = ul_birth_ms(ul_entry_birth(entry));
+  return now->ms > born ? now->ms - born : 0;
+}
+
 /* ---- counters ------------------------------------------------------------------ */
 
 /* NULL: there is none yet. */
@@ -88,9 +106,7 @@ void ledger_carry_life(struct heap *h, struct ul_counter *c, uint64_t entry,
                        uint64_t life);
 static inline void ledger_count_life(struct heap *h, struct ul_counter *c, uint64_t entry,
                                      bool temporary) {
-  uint64_t now = temporary ? 0 : recording_ms(),
-           born = ul_birth_ms(ul_entry_birth(entry));
-  uint64_t life = now > born ? now - born : 0;
+  uint64_t life = temporary ? 0 : ledger_life_ms(h, entry);
   c->lifetime_ms += (uint32_t)life & LEDGER_LOW;
   if (UNLIKELY(life >> UL_CARRY_BITS || ledger_is_heavy_out(c) ||
                ledger_is_heavy(c->lifetime_ms)))
@@ -153,9 +169,9 @@ static inline void ledger_enter(struct heap *h, struct spot s, hidden block,
 static inline void ledger_enter_pool(struct heap *h, struct pool *p, void *block,
                                      size_t requested, uint32_t site,
                                      struct ul_counter *c, enum ul_family family,
-                                     uint64_t ms) {
+                                     uint64_t birth) {
   uint32_t slack = p->size - (uint32_t)requested;
-  p->entries[pool_index(p, block)] = ul_entry(site, ul_birth(ms), slack, family);
+  p->entries[pool_index(p, block)] = ul_entry(site, 0, slack, family) | birth;
   ledger_remember_recent(h, block);
   c->allocations++;
   c->allocated_bytes += (uint32_t)requested;

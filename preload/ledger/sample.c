@@ -143,10 +143,10 @@ static bool renew(struct heap *h) {
   return true;
 }
 
-bool sample_grant(struct heap *h, size_t size, uint64_t ms) {
+bool sample_grant(struct heap *h, size_t size) {
   struct book *b = book_of(h);
   if (!renew(h)) return false;
-  b->sample.word = ul_entry(sample_site, ul_birth(ms), 0, 0);
+  b->sample.word = ul_entry(sample_site, 0, 0, 0) | b->clock.birth;
   atomic_signal_fence(memory_order_seq_cst); /* a handler may use what it finds granted */
   set_left(b, to_allocate(b));
   thread_state.quick = h;

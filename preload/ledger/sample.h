@@ -45,9 +45,9 @@ uint64_t sample_distance(uint64_t *random, uint64_t bytes);
 /* No point lies on an allocation of `size` bytes by h's thread: it has no stack. */
 bool sample_passes(struct heap *h, size_t size);
 
-/* Grant the calling thread's heap what it may allocate from now on, at `ms`, or free,
- * without a further look; true: that includes a block of `size` bytes. */
-bool sample_grant(struct heap *h, size_t size, uint64_t ms);
+/* Grant the calling thread's heap what it may allocate from now on, which is that of its
+ * clock, or free, without a further look; true: that includes a block of `size` bytes. */
+bool sample_grant(struct heap *h, size_t size);
 bool sample_grant_to_free(struct heap *h, size_t size);
 
 /* Was so much granted? */

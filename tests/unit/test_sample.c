@@ -34,7 +34,7 @@ void ledger_relieve(struct heap *h, uint32_t site, struct ul_counter *c) {
 /* ---- what malloc does (entry.h) --------------------------------------------------- */
 
 static bool passes(struct book *b, size_t bytes) {
-  if (!sample_granted(b->sample.left, bytes) && !sample_grant(&b->heap, bytes, 5))
+  if (!sample_granted(b->sample.left, bytes) && !sample_grant(&b->heap, bytes))
     return sample_passes(&b->heap, bytes);
   b->sample.left -= (int64_t)bytes;
   return true;
@@ -110,7 +110,7 @@ static void a_grant_ends_at_the_bounds(void **state) {
     int64_t bytes = (int64_t)(1 + (random >> 40) % 2000);
     bool allocates = random >> 63, quickly = true;
     if (allocates && !sample_granted(b.sample.left, (size_t)bytes))
-      quickly = sample_grant(&b.heap, (size_t)bytes, 5);
+      quickly = sample_grant(&b.heap, (size_t)bytes);
     if (!allocates && !sample_granted(b.sample.left_to_free, (size_t)bytes))
       quickly = sample_grant_to_free(&b.heap, (size_t)bytes);
     if (!quickly && allocates) sample_passes(&b.heap, (size_t)bytes);
@@ -136,10 +136,10 @@ static void none_is_granted_when_nothing_is_recorded(void **state) {
   sample_begin(MEAN, 3, 6);
   page.epoch = EPOCH_IDLE;
   passes(&b, 100);
-  assert_false(sample_grant(&b.heap, 100, 5));
+  assert_false(sample_grant(&b.heap, 100));
   page.epoch = EPOCH_FIRST;
   passes(&b, 100);
-  assert_true(sample_grant(&b.heap, 1, 5));
+  assert_true(sample_grant(&b.heap, 1));
   assert_int_equal(b.sample.epoch, EPOCH_FIRST);
 }
 
