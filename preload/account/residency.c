@@ -130,22 +130,31 @@ static uint64_t resident_bytes(int fd, uintptr_t start, uintptr_t end) {
   return pages * OS_PAGE;
 }
 
-/* Divides the line's rss. Ranges and lines are both in order of address. */
+/* Gives the ranges of one owner what the line has of them, as far as it has not been
+ * given away. */
+static void give(const struct smaps *s, const struct ul_mapping *row,
+                 enum range_owner owner, uint64_t left, uint64_t *rss) {
+  const struct range_list *ours = &s->ours;
+  for (size_t i = s->next_range; i < ours->count && ours->ranges[i].start < row->end;
+       i++) {
+    const struct range *r = &ours->ranges[i];
+    if (r->owner != owner || *rss == left) continue;
+    uintptr_t start = r->start > row->start ? r->start : row->start;
+    uintptr_t end = r->end < row->end ? r->end : row->end;
+    bool whole = start == row->start && end == row->end;
+    uint64_t bytes = whole ? left : resident_bytes(s->pagemap, start, end);
+    *rss += bytes < left - *rss ? bytes : left - *rss;
+  }
+}
+
+/* Divides the line's rss. Ranges and lines are both in order of address. The heap comes
+ * first: what has become resident since the line was written is ours, the text itself. */
 static void divide(struct smaps *s, struct ul_mapping *row) {
   const struct range_list *ours = &s->ours;
   while (s->next_range < ours->count && ours->ranges[s->next_range].end <= row->start)
     s->next_range++;
-  for (size_t i = s->next_range; i < ours->count && ours->ranges[i].start < row->end;
-       i++) {
-    const struct range *r = &ours->ranges[i];
-    uintptr_t start = r->start > row->start ? r->start : row->start;
-    uintptr_t end = r->end < row->end ? r->end : row->end;
-    bool whole = start == row->start && end == row->end;
-    uint64_t left = row->rss - row->heap_rss - row->tool_rss;
-    uint64_t bytes = whole ? row->rss : left ? resident_bytes(s->pagemap, start, end) : 0;
-    if (bytes > left) bytes = left;
-    *(r->owner == RANGE_HEAP ? &row->heap_rss : &row->tool_rss) += bytes;
-  }
+  give(s, row, RANGE_HEAP, row->rss, &row->heap_rss);
+  give(s, row, RANGE_TOOL, row->rss - row->heap_rss, &row->tool_rss);
 }
 
 /* The texts from the first account's names to the last one's. Before each exec there is

@@ -1514,6 +1514,41 @@ static void test_mappings(void **state) {
   assert_true(rss > 0.8 * (double)sum && rss < 1.2 * (double)sum);
 }
 
+/* Maps what there is room for above `below`, so that what is mapped next lies right
+ * before it; if mappings come from above, as is usual. */
+static NOINLINE int fill_holes_above(char *below, size_t bytes, void **fillers,
+                                     int most) {
+  enum { USE = PROT_READ | PROT_WRITE, KIND = MAP_PRIVATE | MAP_ANONYMOUS };
+  for (int n = 0; n < most; n++) {
+    char *lowest = fillers[n] = mmap(NULL, bytes, USE, KIND, -1, 0);
+    assert_ptr_not_equal(lowest, MAP_FAILED);
+    if (lowest > below) continue;
+    char *end = lowest + bytes;
+    if (end < below)
+      mmap(end, (size_t)(below - end), USE, KIND | MAP_FIXED_NOREPLACE, -1, 0);
+    munmap(lowest, bytes);
+    return n;
+  }
+  return most;
+}
+
+/* What /proc says grows into memory beside the heap's while it is read. */
+static void test_account_beside_the_heap(void **state) {
+  (void)state;
+  enum { TEXT_BYTES = 256 * 1024, MOST = 4096 };
+  static void *fillers[MOST];
+  int s = span(10 * UL_UNIT_BYTES, A);
+  memset(blocks[s].start, 1, 3 * PAGE);
+  int n = fill_holes_above(arenas[0]->base, TEXT_BYTES, fillers, MOST);
+  residency_collect();
+  uint64_t heap = 0;
+  for (uint64_t i = 0; i < header.table[UL_MAPPINGS].count; i++)
+    heap += mappings[i].heap_rss;
+  assert_int_equal(heap, 3 * PAGE);
+  while (n > 0)
+    munmap(fillers[--n], TEXT_BYTES);
+}
+
 static bool says_device(const char *line) {
   return mapping_of_device(line, line + strlen(line));
 }
@@ -1631,6 +1666,7 @@ int main(void) {
       TEST(test_in_a_forked_child),
       TEST(test_second_scan_replaces_the_first),
       TEST(test_mappings),
+      TEST(test_account_beside_the_heap),
       TEST(test_mappings_of_devices),
       TEST(test_mappings_without_pagemap),
       TEST(test_pages_that_cannot_be_told),
