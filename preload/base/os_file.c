@@ -75,12 +75,17 @@ int os_append(int fd, const void *line, size_t bytes) {
   return (size_t)n == bytes ? 0 : -EIO;
 }
 
+/* String functions load whole vectors, and what was behind the text before would stay in
+ * a register of the program's thread, joined to it. */
 ssize_t os_slurp(const char *path, char *buffer, size_t size) {
+  enum { VECTOR_BYTES = 64 };
   int fd = os_open(path, O_RDONLY, 0);
   if (fd < 0) return fd;
   ssize_t n = os_read_all(fd, buffer, size - 1, 0);
   os_close(fd);
-  if (n >= 0) buffer[n] = 0;
+  if (n < 0) return n;
+  size_t rest = size - (size_t)n;
+  memset(buffer + n, 0, rest < VECTOR_BYTES ? rest : VECTOR_BYTES);
   return n;
 }
 

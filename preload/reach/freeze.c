@@ -90,15 +90,13 @@ static void wait_for_thaw(uint32_t mine) {
 
 /* Does the signal's frame show the very call that /proc has shown? */
 static bool came_out_of(const struct system_call *call, const greg_t *r) {
-  static const uint8_t instruction[] = {0x0f, 0x05};
   const uintptr_t now[] = {(uintptr_t)r[REG_RDI], (uintptr_t)r[REG_RSI],
                            (uintptr_t)r[REG_RDX], (uintptr_t)r[REG_R10],
                            (uintptr_t)r[REG_R8],  (uintptr_t)r[REG_R9]};
   return call->number >= 0 && call->pc == (uintptr_t)r[REG_RIP] &&
          call->sp == (uintptr_t)r[REG_RSP] &&
          memcmp(call->arguments, now, sizeof now) == 0 &&
-         memcmp((const void *)(call->pc - sizeof instruction), instruction,
-                sizeof instruction) == 0;
+         is_system_call(call->pc - SYSTEM_CALL_BYTES);
 }
 
 enum { NOT, NOTED, ANEW }; /* how a call goes on */
@@ -151,7 +149,7 @@ static void sleep_on(const struct system_call *call, ucontext_t *c) {
     r[REG_RAX] = os_restart_call();
   } else if (how == ANEW) {
     r[REG_RAX] = call->number;
-    r[REG_RIP] -= 2;
+    r[REG_RIP] -= SYSTEM_CALL_BYTES;
   }
 }
 

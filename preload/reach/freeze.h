@@ -14,6 +14,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 enum frozen_state {
   FROZEN_ASKED,     /* the signal is under way */
@@ -22,6 +23,13 @@ enum frozen_state {
                      */
   FROZEN_GONE       /* ended meanwhile */
 };
+
+enum { SYSTEM_CALL_BYTES = 2 };
+/* Is the instruction there a system call? */
+static inline bool is_system_call(uintptr_t pc) {
+  static const uint8_t instruction[SYSTEM_CALL_BYTES] = {0x0f, 0x05};
+  return memcmp((const void *)pc, instruction, sizeof instruction) == 0;
+}
 
 /* What a thread sleeps in, as /proc says. */
 struct system_call {

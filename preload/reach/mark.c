@@ -48,6 +48,7 @@
 #include "reach/handle.h"
 #include "reach/heuristic.h"
 #include "reach/scratch.h"
+#include "reach/stacks.h"
 #include "reach/stale.h"
 #include "recording/table.h"
 #include "stack/module.h"
@@ -310,11 +311,27 @@ static void keep_stack(uintptr_t sp) {
   if (sp && census_at(sp, &f)) keep(&f);
 }
 
+/* Without the dead part. */
+static void keep_around(struct range dead) {
+  struct found f;
+  if (!census_at(dead.start, &f) || is_reachable(found_state(&f))) return;
+  uintptr_t end = f.start + found_requested(&f);
+  found_set_state(&f, REACHABLE);
+  scan_words(f.start, dead.start);
+  if (dead.end < end) scan_words(dead.end, end);
+  drain();
+}
+
 static void keep_stacks_of(const struct frozen_thread *t) {
   keep_stack(t->sp);
   if (t->state != FROZEN_STOPPED) return;
   const stack_t *alternate = &((const ucontext_t *)t->context)->uc_stack;
-  if (!(alternate->ss_flags & SS_DISABLE)) keep_stack((uintptr_t)alternate->ss_sp);
+  if (alternate->ss_flags & SS_DISABLE) return;
+  struct range dead = stacks_signal(t);
+  if (dead.start < dead.end)
+    keep_around(dead);
+  else
+    keep_stack((uintptr_t)alternate->ss_sp);
 }
 
 static void scan_touched_root(uintptr_t start, uintptr_t end) {

@@ -326,6 +326,20 @@ static void scan_vectors(uintptr_t state, scan_function *scan) {
     if (present >> components[i] & 1) scan_component(state, components[i], scan);
 }
 
+static bool is_code_around(uintptr_t function, uintptr_t address) {
+  const struct region *code = roots_region(function);
+  return code && code->start <= address && address < code->end;
+}
+
+/* Who sleeps in libc has called it, and no vector register keeps anything for its caller
+ * (System V ABI, 3.2.1). What is there was left by string functions, which load whatever
+ * lies behind the end of a string: words of two halves that never belonged together. */
+static READS_ANYTHING bool vectors_are_dead(const greg_t *registers) {
+  uintptr_t pc = (uintptr_t)registers[REG_RIP], libc = (uintptr_t)getauxval;
+  return is_code_around(libc, pc - SYSTEM_CALL_BYTES) && is_code_around(libc, pc + 1) &&
+         (is_system_call(pc - SYSTEM_CALL_BYTES) || is_system_call(pc));
+}
+
 /* ---- pointers in our own hands -------------------------------------------------- */
 
 /* A thread that was stopped in the middle of malloc or realloc may have the only pointer
@@ -334,8 +348,7 @@ static void scan_vectors(uintptr_t state, scan_function *scan) {
 enum { OUR_FRAMES = 2048, OUR_WORDS = OUR_FRAMES / sizeof(uintptr_t) };
 
 static bool is_our_code(uintptr_t address) {
-  const struct region *code = roots_region((uintptr_t)roots_region);
-  return code && code->start <= address && address < code->end;
+  return is_code_around((uintptr_t)roots_region, address);
 }
 
 /* In our code, or in a function that we have called. */
@@ -370,7 +383,8 @@ static void scan_registers(const struct frozen_thread *t, scan_function *scan) {
   const greg_t *general = c->uc_mcontext.gregs;
   scan((uintptr_t)general, (uintptr_t)(general + REG_RIP));
   scan_hidden(general, scan);
-  if (c->uc_mcontext.fpregs) scan_vectors((uintptr_t)c->uc_mcontext.fpregs, scan);
+  if (c->uc_mcontext.fpregs && !vectors_are_dead(general))
+    scan_vectors((uintptr_t)c->uc_mcontext.fpregs, scan);
 }
 
 bool roots_each(const struct roots_self *self, struct pagemaps pagemaps,

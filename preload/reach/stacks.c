@@ -27,6 +27,8 @@
 #include "reach/roots.h"
 #include "reach/scratch.h"
 
+#include <ucontext.h>
+
 /* In struct pthread, glibc 2.34 and later. */
 enum { LIST_AT = 0x2c0, TID_AT = 0x2d0, BLOCK_MAX = 0x1000 };
 enum { HEAD_BYTES = 16, MOST_NODES = 1 << 22, RED_ZONE = 128 };
@@ -153,6 +155,30 @@ static bool add_cached(uintptr_t tcb) {
   return !find_extent(tcb, &start, &end) || add_dead(start, end);
 }
 
+/* ---- stacks for signals -------------------------------------------------------- */
+
+/* Who was not on it is now, for the one signal that has stopped it; and no farther down
+ * than that signal's frame nothing is in use, which is full of what vector registers
+ * were left with. */
+struct range stacks_signal(const struct frozen_thread *t) {
+  struct range dead = {.owner = RANGE_TOOL};
+  if (t->state != FROZEN_STOPPED) return dead;
+  const stack_t *s = &((const ucontext_t *)t->context)->uc_stack;
+  uintptr_t start = (uintptr_t)s->ss_sp, end = start + s->ss_size;
+  if (t->context < start || t->context >= end) return dead;
+  dead.start = start;
+  dead.end = start <= t->sp && t->sp < end ? t->sp - RED_ZONE : end;
+  return dead;
+}
+
+static bool add_signal_stacks(const struct thread_set *threads) {
+  for (unsigned i = 0; i < threads->count; i++) {
+    struct range dead = stacks_signal(&threads->threads[i]);
+    if (!add_dead(dead.start, dead.end)) return false;
+  }
+  return true;
+}
+
 /* ---- all of them --------------------------------------------------------------- */
 
 static size_t count;
@@ -190,7 +216,8 @@ bool stacks_dead(const struct roots_self *self, struct range_list *dead, bool *k
   here.dead = dead;
   count = 0;
   *known = find_lists(&used);
-  if (!take_room(count + 1)) return false;
+  if (!take_room(count + 1 + self->threads->count)) return false;
+  if (!add_signal_stacks(self->threads)) return false;
   const struct region *main_stack = roots_main_stack();
   if (main_stack && !add_below_sp(main_stack->start, main_stack->end)) return false;
   user = used + HEAD_BYTES;

@@ -12,4 +12,7 @@
  * on it, it has none; *known: of the stacks but the main thread's something is known.
  * false: no memory. */
 bool stacks_dead(const struct roots_self *self, struct range_list *dead, bool *known);
+/* The dead part of the thread's stack for signals, where that has stopped it; or empty.
+ */
+struct range stacks_signal(const struct frozen_thread *t);
 #endif

@@ -1175,6 +1175,108 @@ static void test_registers(void **state) {
   expect(A + 2, UL_DEFINITE, 1, 32);
 }
 
+/* Each sleeps, and its block's address is in a vector register only: the first one's in
+ * use, the second one's what the caller of a function of libc's has left there. */
+static _Atomic pid_t sleepers[2];
+static void *sleep_with_vector(void *arg) {
+  int i = (int)(intptr_t)arg;
+  long (*volatile by_libc)(long, ...) = syscall, result;
+  leave_garbage(2);
+  atomic_store(&sleepers[i], gettid());
+  while (!atomic_load(&leave)) {
+    __asm__ volatile("movq %0, %%xmm7" : : "m"(blocks[i].start) : "xmm7");
+    if (i)
+      by_libc(SYS_futex, &leave, 0 /* FUTEX_WAIT */, 0, NULL, NULL, 0);
+    else
+      __asm__ volatile("xorl %%r10d, %%r10d\n\tsyscall"
+                       : "=a"(result)
+                       : "0"(SYS_futex), "D"(&leave), "S"(0), "d"(0)
+                       : "r10", "rcx", "r11", "cc", "memory");
+  }
+  return NULL;
+}
+
+static NOINLINE void await_system_call(const _Atomic pid_t *tid, long number) {
+  char path[64], call[256];
+  do {
+    sched_yield();
+    snprintf(path, sizeof path, "/proc/self/task/%d/syscall", (int)atomic_load(tid));
+  } while (os_slurp(path, call, sizeof call) <= 0 || atol(call) != number);
+}
+
+static void test_vector_registers(void **state) {
+  (void)state;
+  static pthread_t thread;
+  for (int i = 0; i < 3; i++)
+    block(32, A + (uint32_t)i);
+  for (int i = 0; i < 2; i++) {
+    atomic_store(&leave, 0);
+    thread = start(sleep_with_vector, i);
+    await_system_call(&sleepers[i], SYS_futex);
+    scan();
+    let_leave(&thread, 1);
+    expect(A + (uint32_t)i, i ? UL_DEFINITE : UL_REACHABLE, 1, 32);
+  }
+}
+
+/* Each has a stack for signals that it has been on and is not now: full of garbage. One
+ * of them is a block, behind which there is a pointer in use. */
+static char *signal_stacks[2];
+static void *sleep_with_signal_stack(void *arg) {
+  int i = (int)(intptr_t)arg;
+  stack_t s = {.ss_sp = signal_stacks[i], .ss_size = 64 << 10};
+  sigaltstack(&s, NULL);
+  atomic_store(&sleepers[i], gettid());
+  while (!atomic_load(&leave))
+    syscall(SYS_futex, &leave, 0 /* FUTEX_WAIT */, 0, NULL, NULL, 0);
+  s.ss_flags = SS_DISABLE;
+  sigaltstack(&s, NULL);
+  return NULL;
+}
+
+static NOINLINE void fill_with_garbage(char *stack, int b) {
+  for (size_t i = 0; i < (64 << 10) / 8; i++)
+    ((uintptr_t *)stack)[i] = (uintptr_t)blocks[b].start;
+  SCRUB_REGISTERS();
+}
+
+static void test_stacks_for_signals(void **state) {
+  (void)state;
+  static pthread_t threads[2];
+  int a = block(32, A), b = block(32, B), l = large(1 << 20, C);
+  signal_stacks[0] =
+      mmap(NULL, 64 << 10, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  signal_stacks[1] = blocks[l].start;
+  for (int i = 0; i < 2; i++)
+    fill_with_garbage(signal_stacks[i], a);
+  point(l, 64 << 10, b, 0);
+  atomic_store(&leave, 0);
+  for (int i = 0; i < 2; i++)
+    threads[i] = start(sleep_with_signal_stack, i);
+  for (int i = 0; i < 2; i++)
+    await_system_call(&sleepers[i], SYS_futex);
+  scan();
+  let_leave(threads, 2);
+  munmap(signal_stacks[0], 64 << 10);
+  expect(A, UL_DEFINITE, 1, 32);
+  expect(B, UL_REACHABLE, 1, 32);
+  expect(C, UL_REACHABLE, 1, 1 << 20);
+}
+
+/* String functions leave in vector registers what lies behind the end of a string. */
+static void test_zeros_behind_a_text(void **state) {
+  (void)state;
+  char line[512];
+  memset(line, 'x', sizeof line);
+  ssize_t n = os_slurp("/proc/self/statm", line, sizeof line);
+  assert_true(n > 0 && (size_t)n + 65 < sizeof line);
+  for (ssize_t i = n; i < n + 64; i++)
+    assert_int_equal(line[i], 0);
+  assert_int_equal(line[n + 64], 'x');
+  assert_int_equal(os_slurp("/proc/self/statm", line, 4), 3);
+  assert_int_equal(line[3], 0);
+}
+
 static void *end_with_garbage(void *arg) {
   int i = (int)(intptr_t)arg;
   leave_garbage(i + 1);
@@ -1657,6 +1759,9 @@ int main(void) {
       TEST(test_loader_blocks_are_roots),
       TEST(test_threads),
       TEST(test_registers),
+      TEST(test_vector_registers),
+      TEST(test_stacks_for_signals),
+      TEST(test_zeros_behind_a_text),
       TEST(test_dead_thread),
       TEST(test_stack_in_a_block),
       TEST(test_freeze_amid_births),
