@@ -1374,6 +1374,7 @@ static void test_freeze_amid_births(void **state) {
 static _Atomic int counted;
 static void *count_on(void *arg) {
   (void)arg;
+  atomic_fetch_add(&ready, 1);
   while (!atomic_load(&leave))
     atomic_fetch_add(&counted, 1);
   return NULL;
@@ -1385,8 +1386,10 @@ static void test_freeze_has_a_limit(void **state) {
   static pthread_t threads[3];
   static struct thread_set set;
   atomic_store(&leave, 0);
+  atomic_store(&ready, 0);
   for (int i = 0; i < 3; i++)
     threads[i] = start(count_on, i);
+  await(3); /* being born, they block all signals */
   freeze(&set);
   assert_int_equal(set.stopped, 3);
   int seen = atomic_load(&counted);
