@@ -59,7 +59,7 @@ static void find_files(struct children *children, const char *path) {
 
 /* The program of a command line: its first word without directories. */
 static char *program_of(const char *command) {
-  size_t length = strcspn(command, " ");
+  size_t length = strcspn(command, " \t");
   const char *name = command;
   for (size_t i = 0; i < length; i++)
     if (command[i] == '/' && i + 1 < length) name = command + i + 1;
@@ -95,10 +95,25 @@ static void add_to_program(struct children *children, char *const fields[]) {
   if (peak > program->peak) program->peak = peak;
 }
 
+bool children_is_place(char *const fields[]) {
+  return strcmp(fields[CHILDREN_KIND], "lost") == 0 ||
+         strcmp(fields[CHILDREN_KIND], "freed") == 0;
+}
+
+static void add_misuse(struct children *children, char *const fields[]) {
+  struct children_program *program = program_at(children, fields[CHILDREN_COMMAND]);
+  if (program && strcmp(fields[CHILDREN_KIND], "freed") == 0)
+    program->misuses += strtoull(fields[CHILDREN_ALLOCATIONS], NULL, 10);
+}
+
 /* A program without ullage is nobody's child that is known. */
 static void add_folded(void *to, char *const fields[]) {
   struct children *children = to;
   if (strcmp(fields[CHILDREN_KIND], "unfit") == 0) return;
+  if (children_is_place(fields)) {
+    add_misuse(children, fields);
+    return;
+  }
   uint64_t peak = strtoull(fields[CHILDREN_PEAK], NULL, 10);
   children->folded++;
   children->folded_allocations += strtoull(fields[CHILDREN_ALLOCATIONS], NULL, 10);

@@ -21,6 +21,7 @@ struct children {
     uint64_t peak;      /* the largest */
     uint64_t losers;    /* that have lost something */
     uint64_t unscanned; /* of which it is not known */
+    uint64_t misuses;   /* blocks freed or resized wrongly, at the places that are told */
     UT_hash_handle hh;
   } * programs; /* of the folded ones, by name; in order: most frequent first */
 };
@@ -37,14 +38,17 @@ enum children_field {
   CHILDREN_KIND, /* how it ended; preload/process/child.h has the others */
   CHILDREN_STATUS,
   CHILDREN_MS,
-  CHILDREN_ALLOCATIONS,
+  CHILDREN_ALLOCATIONS, /* of a place: blocks */
   CHILDREN_PEAK,
-  CHILDREN_LOST, /* bytes; "-": not known */
-  CHILDREN_COMMAND,
+  CHILDREN_LOST,    /* bytes; "-": not known */
+  CHILDREN_COMMAND, /* of a place: a tab and its call stack behind it (told.h) */
   CHILDREN_FIELDS
 };
 typedef void children_take(void *to, char *const fields[]);
 void children_each_line(const char *path, children_take *, void *to);
+/* Is the line about a place where a process lost something or freed wrongly (folded.h),
+ * not about the process itself? */
+bool children_is_place(char *const fields[]);
 
 /* Whether `name` is `base`, a dot and a number, perhaps followed by another dot and
  * number: what the files of children and of earlier programs are called. */

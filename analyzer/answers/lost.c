@@ -192,7 +192,7 @@ static bool load(struct lost *l) {
     l->first[l->places[i].leak->verdict + 1]++;
   for (int v = 1; v <= UL_VERDICTS; v++)
     l->first[v] += l->first[v - 1];
-  return (l->tree = tree_load(context));
+  return (l->tree = tree_load(context)) && (l->folded = folded_load(context));
 }
 
 struct lost *lost_load(struct context *context) {
@@ -206,6 +206,7 @@ struct lost *lost_load(struct context *context) {
 void lost_free(struct lost *l) {
   if (!l) return;
   tree_free(l->tree);
+  folded_free(l->folded);
   free(l->places);
   free(l->groups);
   free(l);

@@ -7,6 +7,7 @@
 #ifndef ULLAGE_LOST_H
 #define ULLAGE_LOST_H
 
+#include "answers/folded.h"
 #include "answers/tree.h"
 
 struct lost_group {
@@ -22,6 +23,7 @@ struct lost_place {
 struct lost {
   struct context *context;
   struct tree *tree;
+  struct folded *folded;
   /* By verdict, then most bytes of a group, then of a place. */
   struct lost_place *places;
   struct lost_group *groups;

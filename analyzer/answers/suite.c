@@ -429,6 +429,7 @@ bool suite_is_silent(const struct suite *s, const char *program) {
 static void add_line(void *to, char *const fields[]) {
   struct suite *s = to;
   const char *kind = fields[CHILDREN_KIND];
+  if (children_is_place(fields)) return;
   if (strcmp(kind, "other") == 0) {
     work_of(s)->silent_others++;
     return;

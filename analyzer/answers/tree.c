@@ -71,7 +71,8 @@ struct tree_sums tree_of_lines(const struct children_program *p) {
                             .peak_bytes = p->peak,
                             .lost.bytes = p->lost,
                             .losers = p->losers,
-                            .unscanned = p->unscanned};
+                            .unscanned = p->unscanned,
+                            .misuses = p->misuses};
 }
 
 /* As many as there may be. */

@@ -257,19 +257,18 @@ static bool is_allocator(const struct frame *frame) {
   return false;
 }
 
-static void hide(struct stack *stack, bool complete) {
-  size_t end = complete ? program_end(stack->frames, stack->count) : stack->count;
-  for (size_t i = end; i < stack->count; i++)
-    stack->frames[i].hidden = true;
+void frame_hide(struct frame *frames, size_t count, bool complete) {
+  size_t end = complete ? program_end(frames, count) : count;
+  for (size_t i = end; i < count; i++)
+    frames[i].hidden = true;
   for (size_t i = 0; i + 1 < end; i++) {
-    struct frame *frame = &stack->frames[i];
-    if (!frame->hidden && !is_allocator(frame)) break;
-    frame->hidden = true;
+    if (!frames[i].hidden && !is_allocator(&frames[i])) break;
+    frames[i].hidden = true;
   }
-  for (size_t i = 0; i < stack->count; i++)
-    if (!stack->frames[i].hidden) return;
-  for (size_t i = 0; i < stack->count; i++)
-    stack->frames[i].hidden = false;
+  for (size_t i = 0; i < count; i++)
+    if (!frames[i].hidden) return;
+  for (size_t i = 0; i < count; i++)
+    frames[i].hidden = false;
 }
 
 /* ---- whole stacks -------------------------------------------------------------- */
@@ -293,7 +292,7 @@ static void build_stack(struct symbols *symbols, uint32_t index, struct stack *s
     append_code(symbols, node->code, stack);
     index = node->parent;
   }
-  hide(stack, index == UL_NODE_ROOT);
+  frame_hide(stack->frames, stack->count, index == UL_NODE_ROOT);
   if (index == UL_NODE_CUT) push_note(stack, "(callers beyond the depth limit)");
   if (index == UL_NODE_BROKEN)
     push_note(stack, "(callers unknown: no unwind information)");

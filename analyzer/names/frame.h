@@ -66,6 +66,10 @@ const char *frame_symbol(struct symbols *, const struct frame *);
 /* Was the call made by way of a pointer? */
 bool frame_by_pointer(struct symbols *, uint64_t code);
 
+/* Sets `hidden` of what nobody wants to see: all outside of main, if the stack is complete,
+ * what started the thread, and the allocator. Not all of them. */
+void frame_hide(struct frame *frames, size_t count, bool complete);
+
 /* Index of the frame to blame: the innermost one that is shown, is not in a library
  * of the language's runtime (libc, ld.so, libstdc++ ...) or one of its templates
  * (/usr/include/c++, std::, alloc:: of Rust), and is not a well-known wrapper of

@@ -47,7 +47,8 @@ struct told {
   struct finding finding; /* sums over the processes; its causes are gone */
   struct cause cause;
   size_t processes;
-  const struct process *first;
+  const struct process *first; /* NULL: they left only lines */
+  const char *program;
   char *function, *callers;
   uint64_t live, peak;
   uint64_t since_ms; /* of the first one; since its start, UINT64_MAX: unknown */
@@ -66,9 +67,9 @@ static void told_free(struct told *t) {
 static struct told *same(const struct tale *tale, const struct told *wanted) {
   for (size_t i = 0; i < tale->count; i++) {
     struct told *t = &tale->at[i];
-    if (t->finding.kind == wanted->finding.kind &&
-        !strcmp(process_name(t->first), process_name(wanted->first)) &&
-        !strcmp(t->function, wanted->function) && !strcmp(t->callers, wanted->callers))
+    if (t->finding.kind == wanted->finding.kind && !t->first == !wanted->first &&
+        !strcmp(t->program, wanted->program) && !strcmp(t->function, wanted->function) &&
+        !strcmp(t->callers, wanted->callers))
       return t;
   }
   return NULL;
@@ -78,7 +79,11 @@ static struct told *same(const struct tale *tale, const struct told *wanted) {
 static void tell(struct tale *tale, struct told t) {
   struct told *known = t.function && t.callers ? same(tale, &t) : NULL;
   if (known) {
-    known->processes++;
+    /* Places that lines tell are often of the same ones. */
+    if (t.first)
+      known->processes++;
+    else if (t.processes > known->processes)
+      known->processes = t.processes;
     known->finding.of.blocks += t.finding.of.blocks;
     known->finding.of.bytes += t.finding.of.bytes;
     known->finding.rate += t.finding.rate;
@@ -112,6 +117,7 @@ static void tell_findings(struct tale *tale, const struct process *p, size_t col
                        .cause = *c,
                        .processes = 1,
                        .first = p,
+                       .program = process_name(p),
                        .function = strdup(causes_function(all->functions, c)),
                        .callers = strdup(
                            causes_callers(all->functions, f->causes, f->cause, columns)),
@@ -119,6 +125,28 @@ static void tell_findings(struct tale *tale, const struct process *p, size_t col
                        .peak = timeline_peak_bytes(r),
                        .since_ms = known ? since_start(r, f->since_ms) : UINT64_MAX,
                        .from_start = !known || since_start(r, f->since_ms) * 20 <= run});
+  }
+}
+
+/* What lines tell of those that have no recording. */
+static void tell_folded(struct tale *tale, const struct folded *f, size_t columns) {
+  enum { MOST = 64 };
+  const struct folded_place *p = f->places;
+  for (; p && p->misuse < 0; p = p->hh.next) {
+    const struct frame *callers[MOST], *frames = p->stack.frames;
+    size_t guilty = p->stack.count ? frame_guilty(frames, p->stack.count) : 0, n = 0;
+    for (size_t i = guilty + 1; i < p->stack.count && n < MOST; i++)
+      if (!frames[i].hidden) callers[n++] = &frames[i];
+    tell(tale,
+         (struct told){.finding = {.kind = FINDING_LEAK, .of = {p->blocks, p->bytes}},
+                       .cause = {.stacks = 1},
+                       .processes = p->processes,
+                       .program = p->program,
+                       .function = strdup(causes_frame_in(
+                           TEXT_LONG, p->stack.count ? &frames[guilty] : NULL)),
+                       .callers = strdup(causes_chain_in(TEXT_LONG, callers, n, columns)),
+                       .since_ms = UINT64_MAX,
+                       .from_start = true});
   }
 }
 
@@ -158,8 +186,10 @@ static void add_blocks(struct line *l, const struct told *t) {
 
 /* Where not all is of the process that the page is about. */
 static void add_process(struct line *l, const struct told *t, bool several) {
-  const char *program = text_escaped(process_name(t->first));
-  if (t->processes > 1)
+  const char *program = text_escaped(t->program);
+  if (!t->first)
+    add(l, " in %zu x %s without a recording", t->processes, program);
+  else if (t->processes > 1)
     add(l, " in %zu processes of %s", t->processes, program);
   else if (several)
     add(l, " in %s, process %s", program, t->first->label);
@@ -200,13 +230,15 @@ static void print_rest(const struct tale *tale, size_t first,
             text_size(o, rest.bytes), text_plural(rest.blocks, "block", "blocks"));
 }
 
-void findings_print(const struct context *context, const struct view_options *o) {
+void findings_print(const struct context *context, const struct folded *folded,
+                    const struct view_options *o) {
   enum { BEFORE_CALLERS = 50 };
   struct tale tale = {0};
   size_t width = o->columns ? o->columns : TEXT_COLUMNS;
   size_t columns = width > 2 * BEFORE_CALLERS ? width - BEFORE_CALLERS : width / 2;
   for (size_t i = 0; i < context->count; i++)
     tell_findings(&tale, &context->processes[i], columns);
+  tell_folded(&tale, folded, columns);
   if (tale.count) qsort(tale.at, tale.count, sizeof *tale.at, by_gain);
   bool several = false;
   for (size_t i = 0; i < tale.count; i++)

@@ -14,13 +14,15 @@ json_t *json_exit(const struct recording *); /* how a process ended */
 struct frame;
 json_t *json_frame(const struct frame *);                        /* FRAME */
 json_t *json_stack(const struct view_options *o, uint32_t site); /* [FRAME] */
-json_t *json_bounds(uint64_t low, uint64_t high); /* [low, high] */
+json_t *json_bounds(uint64_t low, uint64_t high);                /* [low, high] */
 /* [least, most] bytes, between which an estimate truly lies (text_interval); NULL: it is
  * none. */
 json_t *json_interval(const struct view_options *o, uint64_t bytes, uint64_t blocks);
 /* Members "fingerprint" and "fingerprint_loose". */
 struct fingerprint;
 void json_put_fingerprint(json_t *object, const struct fingerprint *);
+struct folded;
+json_t *folded_array(const struct folded *); /* [FOLDED] */
 /* What was freed or resized wrongly (docs/json.md). */
 json_t *misuses_array(const struct context *, const struct view_options *o);
 /* What to change (docs/json.md). */

@@ -213,6 +213,7 @@ int leaks_json(void *model, const struct view_options *options) {
   json_list(&j, "leaks");
   write_leaks(&j, l, options);
   json_list_end(&j);
+  json_member(&j, "folded", folded_array(l->folded));
   if (l->scanned < l->context->count) {
     json_list(&j, "still_live");
     write_live(&j, l, options);
@@ -348,6 +349,13 @@ static void print_lines(const struct tree_sums *lines, const struct view_options
           text_plural(lines->losers, "process", "processes"));
 }
 
+/* The place where they lost most. */
+static void print_most_of_lines(const struct lost *l, const struct view_options *o) {
+  const struct folded_place *p = l->folded->places;
+  if (p && p->misuse < 0 && p->stack.count)
+    fprintf(o->out, "; most: %s", text_blamed(p->stack.frames, p->stack.count));
+}
+
 static void print_none(const struct lost *l, const struct view_options *o) {
   const struct ul_amount *reachable = &l->totals[UL_REACHABLE];
   if (!l->scanned)
@@ -368,10 +376,27 @@ static void print_first_line(const struct lost *l, const struct view_options *o)
   if (v) print_lost(l, v, o);
   if (v && lines.losers) fputs("; ", o->out);
   if (lines.losers) print_lines(&lines, o);
+  if (lines.losers && !v) print_most_of_lines(l, o);
   if (!any) print_none(l, o);
   if (unknown && (any || l->scanned))
     fprintf(o->out, "; of %s it is not known",
             text_plural(unknown, "process", "processes"));
+}
+
+/* As far as lines tell. */
+static void print_folded(const struct lost *l, const struct view_options *o) {
+  size_t most = o->top ? o->top : o->all ? SIZE_MAX : TOP_TEXT, rank = 0;
+  const struct folded_place *p = l->folded->places;
+  if (p && p->misuse < 0)
+    text_heading(o, "LOST WITHOUT A RECORDING",
+                 "  at up to four places of each process that left only a line");
+  for (; p && p->misuse < 0 && rank < most; p = p->hh.next) {
+    fprintf(o->out, "\n %3zu   %s%s in %s%s in %s of %s\n", ++rank,
+            text_on(o, TEXT_STRONG), text_size(o, p->bytes),
+            text_plural(p->blocks, "block", "blocks"), text_off(o),
+            text_plural(p->processes, "process", "processes"), text_escaped(p->program));
+    text_frames(o, p->stack.frames, p->stack.count);
+  }
 }
 
 static void print_totals(const struct lost *l, const struct view_options *o) {
@@ -499,6 +524,7 @@ int leaks_text(void *model, const struct view_options *options) {
   processes_unread(l->context, &o);
   for (size_t v = 0; v < VERDICTS; v++)
     if (is_wanted(&o, order[v])) print_verdict(l, order[v], &o);
+  if (is_wanted(&o, UL_DEFINITE)) print_folded(l, &o);
   print_unknown(l, &o);
   print_scans(l, &o);
   text_sampled(&o, "\nSampled:");

@@ -41,6 +41,24 @@ json_t *misuses_array(const struct context *context, const struct view_options *
   return array;
 }
 
+json_t *folded_array(const struct folded *f) {
+  json_t *array = json_array();
+  for (const struct folded_place *p = f->places; p; p = p->hh.next) {
+    json_t *object = json_object(), *stack = json_array();
+    for (size_t i = 0; i < p->stack.count; i++)
+      if (!p->stack.frames[i].hidden)
+        json_array_append_new(stack, json_frame(&p->stack.frames[i]));
+    json_put(object, "kind", json_text(p->misuse < 0 ? "lost" : names[p->misuse]));
+    json_put(object, "program", json_text(p->program));
+    json_put(object, "processes", json_bytes(p->processes));
+    json_put(object, "bytes", json_bytes(p->bytes));
+    json_put(object, "blocks", json_bytes(p->blocks));
+    json_put(object, "stack", stack);
+    json_array_append_new(array, object);
+  }
+  return array;
+}
+
 /* The end of a run does without symbols, for they may take long; but here the place is
  * all there is to say. */
 static void print_place(const struct process *p, uint32_t site, const char *lead,
@@ -53,27 +71,49 @@ static void print_place(const struct process *p, uint32_t site, const char *lead
 }
 
 /* Of all processes; the place is the most frequent one of the first that has any. */
-void misuses_brief(const struct context *context, const struct view_options *o) {
+static void print_brief(const struct context *context, enum ul_misuse_kind kind,
+                        const struct view_options *o) {
+  const struct process *first = NULL;
+  uint64_t count = 0;
+  size_t places = 0, processes = 0;
+  for (size_t i = 0; i < context->count; i++) {
+    struct misuses m = misuses_of(context->processes[i].recording, kind);
+    if (m.known && !first) first = &context->processes[i];
+    count += m.count;
+    places += m.known;
+    processes += m.count > 0;
+  }
+  if (!count) return;
+  fprintf(o->out, "  misuse   %s%s %s%s", text_on(o, TEXT_BAD),
+          text_plural(count, "block", "blocks"), meanings[kind], text_off(o));
+  if (processes > 1)
+    fprintf(o->out, " in %s", text_plural(processes, "process", "processes"));
+  if (first)
+    print_place(first, misuses_of(first->recording, kind).places[0]->site,
+                places > 1 ? "; most:" : ":", o);
+  fprintf(o->out, "%s\n", first ? processes_whose(context, first) : "");
+}
+
+/* Of those that left only a line: of a kind the place that has most. */
+static void print_folded_brief(const struct folded *f, enum ul_misuse_kind kind,
+                               const struct view_options *o) {
+  const struct folded_place *p = f->places;
+  while (p && p->misuse != (int)kind)
+    p = p->hh.next;
+  if (!p) return;
+  fprintf(o->out, "  misuse   %s%s %s%s in %s x %s without a recording",
+          text_on(o, TEXT_BAD), text_plural(p->blocks, "block", "blocks"), meanings[kind],
+          text_off(o), text_count(p->processes), text_escaped(p->program));
+  if (p->stack.count)
+    fprintf(o->out, ": %s", text_blamed(p->stack.frames, p->stack.count));
+  fputc('\n', o->out);
+}
+
+void misuses_brief(const struct context *context, const struct folded *f,
+                   const struct view_options *o) {
   for (int kind = 0; kind < UL_MISUSES; kind++) {
-    const struct process *first = NULL;
-    uint64_t count = 0;
-    size_t places = 0, processes = 0;
-    for (size_t i = 0; i < context->count; i++) {
-      struct misuses m = misuses_of(context->processes[i].recording, kind);
-      if (m.known && !first) first = &context->processes[i];
-      count += m.count;
-      places += m.known;
-      processes += m.count > 0;
-    }
-    if (!count) continue;
-    fprintf(o->out, "  misuse   %s%s %s%s", text_on(o, TEXT_BAD),
-            text_plural(count, "block", "blocks"), meanings[kind], text_off(o));
-    if (processes > 1)
-      fprintf(o->out, " in %s", text_plural(processes, "process", "processes"));
-    if (first)
-      print_place(first, misuses_of(first->recording, kind).places[0]->site,
-                  places > 1 ? "; most:" : ":", o);
-    fprintf(o->out, "%s\n", first ? processes_whose(context, first) : "");
+    print_brief(context, kind, o);
+    print_folded_brief(f, kind, o);
   }
 }
 
@@ -89,14 +129,24 @@ static void print_kind(const struct context *context, const struct process *p,
             text_plural(m.places[i]->count, "block", "blocks"), text_off(o));
     text_stack(o, m.places[i]->site);
     if (!m.places[i]->allocated) continue;
-    fprintf(o->out, "       %s allocated\n",
-            m.places[i]->count > 1 ? "were" : "was");
+    fprintf(o->out, "       %s allocated\n", m.places[i]->count > 1 ? "were" : "was");
     text_stack(o, m.places[i]->allocated);
   }
 }
 
-/* Without --all: of the first process that has any. */
-void misuses_print(const struct context *context, const struct view_options *o) {
+static void print_folded(const struct folded_place *p, const struct view_options *o) {
+  text_heading(o, "MISUSED", "  %s %s in %s of %s without a recording",
+               text_plural(p->blocks, "block", "blocks"), meanings[p->misuse],
+               text_plural(p->processes, "process", "processes"),
+               text_escaped(p->program));
+  fputc('\n', o->out);
+  text_frames(o, p->stack.frames, p->stack.count);
+}
+
+/* Without --all: of the first process that has any, or the first place that lines tell.
+ */
+void misuses_print(const struct context *context, const struct folded *f,
+                   const struct view_options *o) {
   size_t found = 0;
   for (size_t i = 0; i < context->count; i++) {
     const struct process *p = &context->processes[i];
@@ -107,4 +157,6 @@ void misuses_print(const struct context *context, const struct view_options *o) 
   if (found > 1 && !o->all)
     fprintf(o->out, "\n  and in %s more (--all)\n",
             text_plural(found - 1, "process", "processes"));
+  for (const struct folded_place *p = f->places; p; p = p->hh.next)
+    if (p->misuse >= 0 && (!found++ || o->all)) print_folded(p, o);
 }

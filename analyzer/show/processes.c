@@ -111,9 +111,8 @@ static void print_limit(const struct context *context, const struct view_options
   uint64_t worth = recording_header(context->named->recording)->children_kept;
   uint64_t beyond = children_beyond(context->children, worth);
   if (beyond)
-    fprintf(o->out,
-            "  %s more worth a recording: ULLAGE_CHILDREN_MAX=%" PRIu64 " keeps %s\n",
-            text_plural(beyond, "process was", "processes were"), worth,
+    fprintf(o->out, "  %s worth a recording: ULLAGE_CHILDREN_MAX=%" PRIu64 " keeps %s\n",
+            text_plural(beyond, "more process was", "more processes were"), worth,
             beyond == 1 ? "it" : "them");
 }
 

@@ -230,6 +230,7 @@ int report_json(void *model, const struct view_options *options) {
   json_put(root, "misuses", misuses_array(context, o));
   json_put(root, "fallbacks", fallbacks_object(r));
   json_put(root, "children", children_object(context));
+  json_put(root, "folded", folded_array(all->lost->folded));
   json_put(root, "processes", processes_array(context, true));
   json_put(root, "tree", processes_tree(context, all->lost->tree, true));
   json_put(root, "unsettled", json_bytes(recording_unsettled(r)));
@@ -263,7 +264,7 @@ static void print_title(const struct overview *all, const struct view_options *o
 static void print_answers(const struct overview *all, const struct view_options *o) {
   fputc('\n', o->out);
   text_sampled(o, "  sampled ");
-  misuses_brief(all->context, o);
+  misuses_brief(all->context, all->lost->folded, o);
   growth_brief(all->rising, o);
   leaks_brief(all->lost, o);
   unused_brief(all->context, o);
@@ -530,10 +531,10 @@ static int no_memory(void) {
 static void print_page(const struct overview *all, const struct view_options *o) {
   const struct process *p = &all->context->processes[0];
   print_title(all, o);
-  findings_print(all->context, o);
+  findings_print(all->context, all->lost->folded, o);
   print_answers(all, o);
   print_totals(all->context, o);
-  misuses_print(all->context, o);
+  misuses_print(all->context, all->lost->folded, o);
   processes_print(all->context, all->lost->tree, o);
   chart_draw(p->recording, o);
   print_balance(p->recording, o);

@@ -226,19 +226,24 @@ void text_stack(const struct view_options *o, uint32_t site) {
   text_frames(o, frames, n);
 }
 
-const char *text_guilty_in(struct text_long *to, const struct view_options *o,
-                           uint32_t site) {
-  if (!o->symbols) return "";
-  const struct frame *frames;
-  size_t n = frame_stack(o->symbols, site, &frames), guilty = frame_guilty(frames, n);
+const char *text_blamed_in(struct text_long *to, const struct frame *frames, size_t n) {
+  size_t guilty = frame_guilty(frames, n);
   const char *line = frame_line(to, &frames[guilty]);
-  symbols_note_shown(o->symbols, &frames[guilty], 1);
   if (frames[guilty].function) return line;
   size_t caller = frame_named_caller(frames, n, guilty), have = strlen(line);
   snprintf(to->s + have, sizeof to->s - have, " (no name)%s%s",
            caller < n ? ", called by " : "",
            caller < n ? frame_line(TEXT_LONG, &frames[caller]) : "");
   return to->s;
+}
+
+const char *text_guilty_in(struct text_long *to, const struct view_options *o,
+                           uint32_t site) {
+  const struct frame *frames;
+  if (!o->symbols) return "";
+  size_t n = frame_stack(o->symbols, site, &frames);
+  symbols_note_shown(o->symbols, &frames[frame_guilty(frames, n)], 1);
+  return text_blamed_in(to, frames, n);
 }
 
 /* A sentence in lines as wide as the page, broken at blanks; the first begins with

@@ -71,6 +71,9 @@ void text_stack(const struct view_options *o, uint32_t site);
 const char *text_guilty_in(struct text_long *to, const struct view_options *o,
                            uint32_t site);
 #define text_guilty(o, site) text_guilty_in(TEXT_LONG, o, site)
+/* The same of frames; they are at least one. */
+const char *text_blamed_in(struct text_long *to, const struct frame *frames, size_t n);
+#define text_blamed(frames, n) text_blamed_in(TEXT_LONG, frames, n)
 /* What symbols want to tell: how to get lines. */
 void text_hint(const struct view_options *o, const char *hint, bool first);
 

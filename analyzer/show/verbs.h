@@ -42,7 +42,8 @@ static inline struct view_options view_of(const struct view_options *o,
  *
  * What to change, two lines for each of the largest findings; nothing if there are none.
  */
-void findings_print(const struct context *, const struct view_options *o);
+void findings_print(const struct context *, const struct folded *,
+                    const struct view_options *o);
 /* The functions that held most at the peak, one line each; `peak`: bytes then. */
 void holders_print(const struct process *p, uint64_t peak, const struct view_options *o);
 /* Of a moment, in place of all else. */
@@ -54,8 +55,10 @@ void leaks_brief(const struct lost *, const struct view_options *o);
 void unused_brief(const struct context *, const struct view_options *o);
 /* What was freed or resized wrongly: a line for each kind, and in full. Nothing if
  * nothing was. */
-void misuses_brief(const struct context *, const struct view_options *o);
-void misuses_print(const struct context *, const struct view_options *o);
+void misuses_brief(const struct context *, const struct folded *,
+                   const struct view_options *o);
+void misuses_print(const struct context *, const struct folded *,
+                   const struct view_options *o);
 
 /* A few lines for the end of `ullage run`: how much, the peak, what leaks and grows
  * most, without stacks. Always text. */

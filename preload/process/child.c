@@ -127,6 +127,127 @@ static bool append(const char *path, const struct text *line) {
   return written;
 }
 
+/* ---- what it lost, and freed wrongly ----------------------------------------------
+ *
+ * A line for each of a few places, so that somebody can say where it was when there is no
+ * recording: counts, the command, and the call stack as modules, their build ids and
+ * addresses in their files. Of a stack that a line has no room for, the outermost frames
+ * are left out. */
+
+enum { TOLD_PLACES = 4, TOLD_BYTES = 2048 };
+
+static void put_build_id(struct text *line, const struct ul_module *m) {
+  static const char digits[] = "0123456789abcdef";
+  char hex[2 * sizeof m->build_id + 1];
+  size_t n = 0;
+  for (; n < 2u * m->build_id_bytes; n++)
+    hex[n] = digits[m->build_id[n / 2] >> (n % 2 ? 0 : 4) & 15];
+  hex[n] = 0;
+  text_put(line, hex);
+}
+
+/* "\tPATH@BUILDID+ADDRESS"; in the module of the frame before only "\t+ADDRESS". false:
+ * there is no room for it. */
+static bool put_frame(struct text *line, uint64_t code, uint32_t *before) {
+  struct text whole = *line;
+  uint32_t module = ul_code_module(code);
+  text_put(line, "\t");
+  if (module != *before && module != UL_NO_MODULE) {
+    const struct ul_module *m = table_at(UL_MODULES, module);
+    text_put_shown(line, table_at(UL_TEXT, m->name));
+    text_put(line, "@");
+    put_build_id(line, m);
+  } else if (module != *before) {
+    text_put(line, "@");
+  }
+  text_put(line, "+");
+  text_put_number(line, ul_code_offset(code));
+  *before = module;
+  if (!line->cut && line->size - line->n > 2) return true;
+  *line = whole;
+  line->room[line->n] = 0;
+  return false;
+}
+
+static void put_stack(struct text *line, uint32_t site) {
+  const struct ul_site *s = table_at(UL_SITES, site);
+  uint32_t node = s->parent, code = s->code, module = UINT32_MAX;
+  while (code && put_frame(line, *(const uint64_t *)table_at(UL_CODES, code), &module)) {
+    const struct ul_node *caller = table_at(UL_NODES, node);
+    code = node < UL_NODE_RESERVED ? 0 : caller->code;
+    node = node < UL_NODE_RESERVED ? node : caller->parent;
+  }
+}
+
+struct place {
+  const char *kind;
+  uint32_t status, site;
+  uint64_t count, bytes;
+};
+
+static void tell_place(const char *path, const struct place *p) {
+  char room[TOLD_BYTES];
+  struct text line = TEXT_IN(room);
+  put_field(&line, (uint64_t)recording->pid);
+  put_field(&line, (uint64_t)recording->ppid);
+  text_put(&line, p->kind);
+  text_put(&line, "\t");
+  put_field(&line, p->status);
+  put_field(&line, 0);
+  put_field(&line, p->count);
+  put_field(&line, 0);
+  put_field(&line, p->bytes);
+  put_command(&line);
+  put_stack(&line, p->site);
+  text_put(&line, "\n");
+  append(path, &line);
+}
+
+static uint64_t bytes_of(const struct ul_leak *leak) {
+  return leak->bytes + leak->indirect_bytes;
+}
+
+/* The next one by bytes; TABLE_NONE: there is none. */
+static uint32_t next_loss(uint32_t told) {
+  const struct ul_leak *before = told == TABLE_NONE ? NULL : table_at(UL_LEAKS, told);
+  uint32_t found = TABLE_NONE;
+  uint64_t most = 0;
+  for (uint32_t i = 0; i < table_count(UL_LEAKS); i++) {
+    const struct ul_leak *leak = table_at(UL_LEAKS, i);
+    uint64_t bytes = bytes_of(leak);
+    if (leak->verdict != UL_DEFINITE || !leak->blocks || bytes <= most) continue;
+    if (before && (bytes > bytes_of(before) || (bytes == bytes_of(before) && i <= told)))
+      continue;
+    found = i;
+    most = bytes;
+  }
+  return found;
+}
+
+static void tell_losses(const char *path) {
+  uint32_t i = TABLE_NONE;
+  for (int n = 0; n < TOLD_PLACES && (i = next_loss(i)) != TABLE_NONE; n++) {
+    const struct ul_leak *leak = table_at(UL_LEAKS, i);
+    struct place p = {.kind = "lost", .site = leak->site, .bytes = bytes_of(leak)};
+    p.count = leak->blocks + leak->indirect_blocks;
+    tell_place(path, &p);
+  }
+}
+
+static void tell_misuses(const char *path) {
+  unsigned told = 0;
+  for (unsigned i = 0; i < UL_MISUSES * UL_MISUSE_PLACES && told < TOLD_PLACES; i++) {
+    const struct ul_misuse *m = &recording->misuses[i];
+    if (!m->count) continue;
+    struct place p = {.kind = "freed", .status = i / UL_MISUSE_PLACES, .site = m->site};
+    p.count = m->count;
+    tell_place(path, &p);
+    told++;
+  }
+}
+
+/* ---- its line -------------------------------------------------------------------- */
+
 /* A child of the main process, which is recorded whatever its program is. */
 static bool is_of_programs(void) {
   return pattern_of_path(settings.programs, table_at(UL_TEXT, recording->program));
@@ -153,7 +274,10 @@ bool child_fold(void) {
     text_put(&line, "-\t");
   put_command(&line);
   text_put(&line, "\n");
-  return append(path, &line);
+  if (!append(path, &line)) return false;
+  if (recording->scan.state == UL_SCAN_DONE) tell_losses(path);
+  tell_misuses(path);
+  return true;
 }
 
 /* ---- programs without us --------------------------------------------------------- */

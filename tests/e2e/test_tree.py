@@ -157,6 +157,53 @@ def test_growth_of_a_child_is_growth(recorder):
 
 
 @pytest.mark.short
+def test_places_are_known_without_a_recording(recorder):
+    """Of children that may keep none: where they lost, and freed wrongly."""
+    env = {"ULLAGE_CHILDREN_MAX": "0"}
+    recorder.run(program("family"), "suite", env=env)
+    assert recorder.children() == []
+    line = marked_line("family.c", "lose")
+    place, = recorder.answer("leaks")["folded"]
+    assert (place["kind"], place["program"], place["processes"]) == ("lost", "family", 3)
+    assert (place["blocks"], place["bytes"]) == (60, 60 << 10)
+    frames = [(f["function"], f["line"]) for f in place["stack"]]
+    assert frames[0] == ("lose", line) and [f for f, _ in frames][1:] == [
+        "suite", "have_children", "main"]
+    text = recorder.text("leaks")
+    assert text.startswith("definitely lost: 60.0 KiB in 3 processes without a recording; "
+                           f"most: lose (family.c:{line})\n"), text
+    assert "60.0 KiB in 60 blocks in 3 processes of family" in text
+    page = recorder.text("report")
+    assert re.search(rf"1 leak   60\.0 KiB: lose \(family.c:{line}\) in 3 x family without", page)
+    assert recorder.answer("report", "--process=family")["folded"] == []
+
+    recorder.run(program("family"), "wrong", "3", env=env)
+    line = marked_line("family.c", "twice")
+    place, = recorder.answer("report")["folded"]
+    assert (place["kind"], place["processes"], place["blocks"]) == ("freed twice", 3, 3)
+    assert (place["stack"][0]["function"], place["stack"][0]["line"]) == ("free_twice", line)
+    page = recorder.text("report")
+    assert re.search(rf"3 blocks freed twice .* in 3 x family without a recording: "
+                     rf"free_twice \(fam", page), page
+    assert page.count("MISUSED") == 1
+
+
+@pytest.mark.short
+def test_lines_that_are_no_places_are_no_harm(recorder):
+    recorder.run(program("family"), "suite", env={"ULLAGE_CHILDREN_MAX": "0"})
+    lines = recorder.file.with_name("recording.children")
+    good = lines.read_bytes()
+    for stack in (b"", b"\t", b"\t+", b"\t@+", b"\t@+1", b"\t+18446744073709551616", b"\t/\xff@zz+7",
+                  b"\t/etc/passwd@00+7\t+8", b"\t/dev/zero@00+1", b"\t/x@" + b"0" * 5000 + b"+1",
+                  b"\t+1" * 5000, b"\t/a@0+-1", b"\n"):
+        for kind in (b"lost\t0", b"freed\t0", b"freed\t99999999999", b"freed\t-1"):
+            lines.write_bytes(good + b"1\t1\t" + kind + b"\t0\t1\t0\t5\tp" + stack + b"\n")
+            for verb in ("leaks", "report"):
+                assert recorder.text(verb, "--all")
+                assert recorder.answer(verb)
+
+
+@pytest.mark.short
 def test_damaged_recording_of_a_child_is_no_end(recorder):
     recorder.run(program("family"), "daemon", strict=False)
     child, = recorder.children()
