@@ -1,9 +1,9 @@
 /* rows.c - see rows.h.
  *
  * The counters are walked once, at the moment of the snapshot; that gives what each site
- * holds. All else is made of these sums, in parts that are done bit by bit: for the
- * program may have a million stacks, and no malloc shall wait for all of them. One loop
- * goes through the nodes above the sites, from the innermost to the outermost, for a
+ * holds. All else is made of these sums. Both are parts that can be done bit by bit: for
+ * the program may have a million stacks, and no malloc shall wait for all of them. One
+ * loop goes through the nodes above the sites, from the innermost to the outermost, for a
  * parent has a smaller number than its children. At each node there are two sums:
  *
  *   rest   what is below the share of a row is handed to the caller's node, until it
@@ -48,6 +48,7 @@ struct array {
 static struct array site_sums, node_sums, code_sums, waste_sums, made, text;
 static struct array sites_met, nodes_met, codes_met; /* a bit for each that has a sum */
 static size_t sites, nodes, codes, rows;
+static uint64_t chunks;
 
 /* How far it is: steps are numbers of a table that have been looked at. */
 static struct {
@@ -205,29 +206,74 @@ static void estimate_all(double sample_bytes) {
   meet(&sites_met, first);
 }
 
-bool rows_count(struct ul_snapshot *s) {
-  sites = table_count(UL_SITES);
-  if (!take(&site_sums, sites, sizeof(struct sum)) ||
-      !take(&sites_met, sites / 64, sizeof(uint64_t)))
-    return false;
-  uint64_t chunks = table_count(UL_COUNTERS) / UL_CHUNK_SITES;
-  if (chunks > table_count(UL_CHUNKS)) chunks = table_count(UL_CHUNKS);
-  for (uint64_t c = 0; c < chunks; c++)
-    add_chunk(c, s);
+static enum rows_state done(bool is) {
+  return is ? ROWS_MADE : ROWS_NOT_YET;
+}
+
+static enum rows_state add_chunks(struct ul_snapshot *s, int64_t *steps) {
+  for (; at.next<chunks && * steps> 0; at.next++, *steps -= UL_CHUNK_SITES)
+    add_chunk(at.next, s);
+  return done(at.next >= chunks);
+}
+
+static enum rows_state add_carries(struct ul_snapshot *s, int64_t *steps) {
+  (void)steps;
   for (uint64_t i = 0; i < table_count(UL_CARRIES); i++)
     add_carry(table_at(UL_CARRIES, i), s);
+  return ROWS_MADE;
+}
+
+static enum rows_state add_sites(struct ul_snapshot *s, int64_t *steps) {
   struct sum live = {0}, others = {0};
-  for (size_t i = 1; next_met(&sites_met, sites, &i); i++) {
-    if (site_sum(i)->blocks < 0 || site_sum(i)->bytes < 0) settle(site_sum(i));
-    add(&live, site_sum(i));
-    if (is_of_others(i)) add(&others, site_sum(i));
+  for (; *steps > 0 && next_met(&sites_met, sites, &at.next); at.next++, --*steps) {
+    struct sum *sum = site_sum(at.next);
+    if (sum->blocks < 0 || sum->bytes < 0) settle(sum);
+    add(&live, sum);
+    if (is_of_others(at.next)) add(&others, sum);
   }
-  s->live_blocks = (uint64_t)live.blocks;
-  s->live_bytes = (uint64_t)live.bytes;
-  s->other_blocks = (uint64_t)others.blocks;
-  s->other_bytes = (uint64_t)others.bytes;
+  s->live_blocks += (uint64_t)live.blocks;
+  s->live_bytes += (uint64_t)live.bytes;
+  s->other_blocks += (uint64_t)others.blocks;
+  s->other_bytes += (uint64_t)others.bytes;
+  return done(at.next >= sites);
+}
+
+static enum rows_state estimate_sites(struct ul_snapshot *s, int64_t *steps) {
+  (void)s, (void)steps;
   if (recording->sample_bytes) estimate_all((double)recording->sample_bytes);
-  return true;
+  return ROWS_MADE;
+}
+
+/* ---- parts --------------------------------------------------------------------- */
+
+typedef enum rows_state part(struct ul_snapshot *, int64_t *steps);
+
+static void start(void) {
+  at.part = 0;
+  at.next = 0;
+}
+
+static enum rows_state run(part *const *parts, unsigned n, struct ul_snapshot *s,
+                           int64_t *steps) {
+  for (; at.part < n; at.part++, at.next = 0) {
+    enum rows_state is = *steps > 0 ? parts[at.part](s, steps) : ROWS_NOT_YET;
+    if (is != ROWS_MADE) return is;
+  }
+  return ROWS_MADE;
+}
+
+bool rows_begin(void) {
+  start();
+  sites = table_count(UL_SITES);
+  chunks = table_count(UL_COUNTERS) / UL_CHUNK_SITES;
+  if (chunks > table_count(UL_CHUNKS)) chunks = table_count(UL_CHUNKS);
+  return take(&site_sums, sites, sizeof(struct sum)) &&
+         take(&sites_met, sites / 64, sizeof(uint64_t));
+}
+
+enum rows_state rows_count(struct ul_snapshot *s, int64_t *steps) {
+  static part *const parts[] = {add_chunks, add_carries, add_sites, estimate_sites};
+  return run(parts, sizeof parts / sizeof *parts, s, steps);
 }
 
 /* ---- the share ----------------------------------------------------------------- */
@@ -347,14 +393,10 @@ uint64_t rows_room(const struct ul_snapshot *s) {
   return ROOM_LEAST + ROOM_STACK * sites + ROOM_BLOCK * most_blocks;
 }
 
-/* ---- parts --------------------------------------------------------------------- */
+/* ---- parts of making them ------------------------------------------------------ */
 
 static int64_t least(const struct ul_snapshot *s, enum ul_row_kind kind) {
   return (int64_t)ul_row_least(s, kind);
-}
-
-static enum rows_state done(bool is) {
-  return is ? ROWS_MADE : ROWS_NOT_YET;
 }
 
 /* First of all, while the blocks are those of the moment. */
@@ -440,12 +482,11 @@ static enum rows_state write_rows(struct ul_snapshot *s, int64_t *steps) {
   return ROWS_MADE;
 }
 
-bool rows_begin(bool with_waste) {
+bool rows_prepare(bool with_waste) {
+  start();
   nodes = table_count(UL_NODES);
   codes = table_count(UL_CODES);
   rows = 0;
-  at.part = 0;
-  at.next = 0;
   if (with_waste && !recording->sample_bytes) /* few would have one; no memory, no rows */
     take(&waste_sums, sites, sizeof(struct waste));
   return take(&node_sums, nodes, sizeof(struct node_sums)) &&
@@ -456,14 +497,10 @@ bool rows_begin(bool with_waste) {
 }
 
 enum rows_state rows_make(struct ul_snapshot *s, int64_t *steps) {
-  static enum rows_state (*const parts[])(struct ul_snapshot *, int64_t *) = {
-      look_for_waste, sort_sites,     make_site_rows,  make_node_rows,
-      sort_codes,     make_code_rows, make_waste_rows, write_rows};
-  for (; at.part < sizeof parts / sizeof *parts; at.part++, at.next = 0) {
-    enum rows_state is = *steps > 0 ? parts[at.part](s, steps) : ROWS_NOT_YET;
-    if (is != ROWS_MADE) return is;
-  }
-  return ROWS_MADE;
+  static part *const parts[] = {look_for_waste,  sort_sites, make_site_rows,
+                                make_node_rows,  sort_codes, make_code_rows,
+                                make_waste_rows, write_rows};
+  return run(parts, sizeof parts / sizeof *parts, s, steps);
 }
 
 /* ---- places -------------------------------------------------------------------- */

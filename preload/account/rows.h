@@ -11,13 +11,15 @@
 
 enum rows_state { ROWS_NOT_YET, ROWS_MADE, ROWS_FAILED /* no memory */ };
 
-/* Add up the counters of all heaps: the totals of s, and what the rows will say. false:
- * no memory, and no rows. */
-bool rows_count(struct ul_snapshot *s);
+/* Nothing has been counted so far. false: no memory, and no rows. */
+bool rows_begin(void);
+/* Go on to add up the counters of all heaps, for about so many steps, which are taken
+ * off: the totals of s, and what the rows will say. A step is some 5 ns. */
+enum rows_state rows_count(struct ul_snapshot *s, int64_t *steps);
 /* Then rows can be made of that, those of waste too if wanted; false: no memory. */
-bool rows_begin(bool with_waste);
-/* Go on making them, for about so many steps, which are taken off; a step is some 10 to
- * 50 ns. What they are is said in s. */
+bool rows_prepare(bool with_waste);
+/* Go on making them, for about so many steps of some 10 to 50 ns; what they are is said
+ * in s. */
 enum rows_state rows_make(struct ul_snapshot *s, int64_t *steps);
 /* Give them a place in the table where no other snapshot's rows lie, without making it
  * longer than `bytes`; UINT64_MAX: than it may be. */

@@ -4,9 +4,11 @@
  * far, so that their number grows with the logarithm of the run; and if it is paid
  * (budget.c). Who allocates looks each LOOK_MS, for a mark may be asked for from outside.
  *
- * How long: what was counted is of one moment. The rows are made of that in slices of
- * SLICE steps, half a millisecond, by who allocates in the next ticks of the clock. The
- * last snapshot does not wait, and a peak takes the place of what is in work.
+ * How long: what was counted is of one moment; but where that would take more than two
+ * milliseconds, of some 250,000 call sites on, it is only for peaks, marks and the last
+ * one, and others are counted over the next ticks of the clock. The rows are made of that
+ * in slices of SLICE steps, half a millisecond, by who allocates in these ticks. The last
+ * snapshot and marks are made at once.
  *
  * Which are kept: UL_SNAPSHOT_SLOTS, of which the newest peak, the final one and that of
  * most waste, which says who keeps it (waste.c): a walk through the ledger, so it has to
@@ -38,7 +40,8 @@
 
 #include <string.h>
 
-enum { ELAPSED_SHARE = 256, TRIES = 3, SLICE = 32768, LOOK_MS = 100 };
+enum { ELAPSED_SHARE = 256, TRIES = 3, LOOK_MS = 100 };
+enum { SLICE = 32768, COUNTED_AT_ONCE = 16 * SLICE /* steps */ };
 enum { WASTE_RISE = 8, WASTE_LEAST = 1 << 20 };
 
 _Atomic uint64_t snapshot_look_ms = UINT64_MAX;
@@ -136,14 +139,6 @@ static void say_bare(struct ul_snapshot *s) {
   fallback(UL_FB_SNAPSHOT_BARE);
 }
 
-/* Without memory there are no rows, and nobody has counted blocks. */
-static bool count(struct ul_snapshot *s) {
-  if (rows_count(s)) return true;
-  struct book_totals t = book_totals();
-  s->live_bytes = t.live_bytes > 0 ? (uint64_t)t.live_bytes : 0;
-  return false;
-}
-
 /* What is the heap's and resident, but not live; of the process as a whole the system
  * says how much is resident. */
 static uint64_t waste_in(const struct ul_snapshot *s) {
@@ -169,8 +164,8 @@ static bool wants_waste(const struct ul_snapshot *s) {
 
 static struct {
   struct ul_snapshot s;
-  bool counted;      /* there will be rows */
-  _Atomic bool open; /* they are not made yet */
+  enum rows_state counted, made; /* so far */
+  _Atomic bool open;             /* not all is done */
 } work;
 
 static uint64_t timed_due_ms; /* due_ms, but for what is in work */
@@ -218,20 +213,41 @@ static bool publish(struct ul_snapshot *s, bool with_rows) {
   return true;
 }
 
+/* Without memory there are no rows, and nobody has counted blocks. */
+static void count_bytes(void) {
+  struct book_totals t = book_totals();
+  work.s.live_bytes = t.live_bytes > 0 ? (uint64_t)t.live_bytes : 0;
+}
+
 /* Where more is live than there is room for, a second look may be luckier. */
-static void begin(enum ul_snapshot_kind kind, uint32_t mark) {
+static void begin(enum ul_snapshot_kind kind, uint32_t mark, int64_t *steps) {
   uint64_t now = recording_ms();
   bool fits = false;
   rows_done();
+  work.made = ROWS_NOT_YET;
   for (int try = 0; !fits && try < TRIES; try++) {
     work.s = (struct ul_snapshot){.ms = now, .kind = kind, .mark = mark};
-    work.counted = count(&work.s);
+    work.counted = rows_begin() ? rows_count(&work.s, steps) : ROWS_FAILED;
+    if (work.counted == ROWS_NOT_YET) return;
+    if (work.counted == ROWS_FAILED) count_bytes();
     fits = account_take(&work.s);
   }
+}
+
+/* All is counted, and there is an account of it. */
+static void prepare(void) {
   work.s.rss_bytes = residency_rss();
   work.s.waste_bytes = waste_in(&work.s);
-  work.counted = work.counted && rows_begin(wants_waste(&work.s));
-  if (kind == UL_SNAPSHOT_PEAK) peak_pictured((int64_t)work.s.live_bytes);
+  bool can = work.counted == ROWS_MADE && rows_prepare(wants_waste(&work.s));
+  work.made = can ? ROWS_NOT_YET : ROWS_FAILED;
+  if (work.s.kind == UL_SNAPSHOT_PEAK) peak_pictured((int64_t)work.s.live_bytes);
+}
+
+static void go_on_counting(int64_t *steps) {
+  work.counted = rows_count(&work.s, steps);
+  if (work.counted == ROWS_NOT_YET) return;
+  account_take(&work.s);
+  prepare();
 }
 
 static void schedule(void) {
@@ -243,14 +259,16 @@ static void schedule(void) {
 /* Go on with it until it is done, or so many steps are. true: it is in its slot. */
 static bool go_on(int64_t steps, uint64_t since_ns) {
   enum ul_snapshot_kind kind = work.s.kind;
-  enum rows_state is = work.counted ? rows_make(&work.s, &steps) : ROWS_FAILED;
-  work.open = is == ROWS_NOT_YET;
-  bool made = !work.open && publish(&work.s, is == ROWS_MADE);
+  if (work.counted == ROWS_NOT_YET) go_on_counting(&steps);
+  if (work.counted != ROWS_NOT_YET && work.made == ROWS_NOT_YET)
+    work.made = rows_make(&work.s, &steps);
+  work.open = work.made == ROWS_NOT_YET;
+  bool published = !work.open && publish(&work.s, work.made == ROWS_MADE);
   if (!work.open) rows_done();
   budget_spend(kind, since_ns);
   if (kind == UL_SNAPSHOT_TIMED && !work.open) schedule();
   snapshot_set_due(work.open ? recording_ms() + 1 : timed_due_ms);
-  return made;
+  return published;
 }
 
 /* ---- taking one ---------------------------------------------------------------- */
@@ -280,18 +298,20 @@ static void check(struct heap *h) {
   heap_leave(h, was);
 }
 
-/* A peak takes the place of what is in work, for it is now; a timed one can be taken
- * afterwards as well. The last one and marks wait for what is in work, and for their own
- * rows. false: there is none of that. */
+/* What is now takes the place of a timed one that is in work, which is taken afterwards,
+ * and a peak that of the peak before. The last one and marks wait for a peak that is in
+ * work, and for their own rows. false: there is none of that. */
 static bool take_locked(struct heap *h, enum ul_snapshot_kind kind, uint32_t mark) {
   uint64_t since_ns = os_thread_ns();
   bool waits = kind == UL_SNAPSHOT_FINAL || kind == UL_SNAPSHOT_MARK;
-  if (work.open && waits) go_on(INT64_MAX, since_ns);
+  if (work.open && work.s.kind == UL_SNAPSHOT_PEAK && waits) go_on(INT64_MAX, since_ns);
   if (!work.open)
     timed_due_ms = due();
   else if (work.s.kind == UL_SNAPSHOT_TIMED)
     timed_due_ms = work.s.ms;
-  begin(kind, mark);
+  int64_t steps = kind == UL_SNAPSHOT_TIMED ? COUNTED_AT_ONCE : INT64_MAX;
+  begin(kind, mark, &steps);
+  if (work.counted != ROWS_NOT_YET) prepare();
   bool made = go_on(waits ? INT64_MAX : SLICE - (int64_t)table_count(UL_SITES), since_ns);
   if (wishes.check) check(h);
   if (wishes.writes && kind == UL_SNAPSHOT_TIMED) watch_writes(work.s.ms);

@@ -481,17 +481,24 @@ struct made {
   uint8_t bytes[1 << 20];
 };
 
-static void make_rows(struct made *m, int64_t slice) {
-  *m = (struct made){.calls = 0};
-  assert_true(rows_count(&m->s) && rows_begin(true));
+static void in_slices(enum rows_state go_on(struct ul_snapshot *, int64_t *),
+                      struct made *m, int64_t slice) {
   enum rows_state is;
   do {
     int64_t steps = slice;
-    is = rows_make(&m->s, &steps);
+    is = go_on(&m->s, &steps);
     assert_int_not_equal(is, ROWS_FAILED);
     assert_true(is == ROWS_MADE || steps <= 0);
     m->calls++;
   } while (is == ROWS_NOT_YET);
+}
+
+static void make_rows(struct made *m, int64_t slice) {
+  *m = (struct made){.calls = 0};
+  assert_true(rows_begin());
+  in_slices(rows_count, m, slice);
+  assert_true(rows_prepare(true));
+  in_slices(rows_make, m, slice);
   assert_in_range(m->s.row_bytes, 1, sizeof m->bytes);
   assert_true(rows_place(&m->s, UINT64_MAX));
   for (uint32_t i = 0; i < m->s.row_bytes; i++)
@@ -505,8 +512,11 @@ static void test_rows_in_slices(void **state) {
   allocate_on_random_stacks();
   make_rows(&slices, SLICE);
   make_rows(&whole, INT64_MAX);
-  assert_int_equal(whole.calls, 1);
-  assert_true(slices.calls > 3 * STACKS / SLICE);
+  assert_int_equal(whole.calls, 2);
+  assert_true(slices.calls > 5 * STACKS / SLICE);
+  assert_int_equal(slices.s.live_bytes, whole.s.live_bytes);
+  assert_int_equal(slices.s.live_blocks, whole.s.live_blocks);
+  assert_int_equal(slices.s.allocations, whole.s.allocations);
   assert_memory_equal(slices.s.rows, whole.s.rows, sizeof whole.s.rows);
   assert_memory_equal(slices.bytes, whole.bytes, sizeof whole.bytes);
   free_all_of_stacks();
