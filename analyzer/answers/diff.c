@@ -7,8 +7,9 @@
  *
  * At a moment only sites above a share of the total have rows, and the smaller ones are
  * seen by the return addresses that many of them have in common (format.h): there the
- * sums of functions are those of their return addresses, and what is below the share is
- * no change. */
+ * sums of functions are those of their return addresses. What is below the share on one
+ * side is not looked at on the other, and what is seen on one side alone is a change only
+ * if it is twice the share. */
 #include "answers/diff.h"
 
 #include "answers/match.h"
@@ -76,7 +77,25 @@ static struct ul_amount amount_peak(const struct diff_look *look, uint32_t site,
   return (struct ul_amount){s->peak_blocks, s->peak_bytes};
 }
 
+/* What a moment does not see: a call site, or a return address, that held less. Of an end
+ * that is compared with one, it is not looked at either. */
+static uint64_t unseen_below(const struct diff *d, bool codes) {
+  uint64_t most = 0;
+  for (unsigned side = 0; side < DIFF_LOOKS; side++) {
+    const struct moment *at = d->look[side].at;
+    uint64_t here = !at ? 0 : codes ? at->least_code : at->least_site;
+    if (here > most) most = here;
+  }
+  return most;
+}
+
+/* What is seen on one side alone may have been nearly so much on the other. */
+static uint64_t threshold(const struct diff *d, bool codes) {
+  return 2 * unseen_below(d, codes);
+}
+
 static bool add_sites(struct search *s, site_amount *of) {
+  uint64_t least_seen = unseen_below(s->diff, false);
   bool good = true;
   match_clear(s->match);
   for (unsigned side = 0; side < DIFF_LOOKS; side++) {
@@ -84,6 +103,7 @@ static bool add_sites(struct search *s, site_amount *of) {
     for (uint32_t i = 0; good && i < sites_of(look); i++) {
       struct ul_amount amount = of(look, i, s->lost[side]);
       if (recording_site_is_others(look->process->recording, i)) continue;
+      if (amount.bytes < least_seen) continue;
       if (amount.blocks || amount.bytes) good = match_add(s->match, side, i, amount);
     }
   }
@@ -112,17 +132,6 @@ static uint64_t more(uint64_t a, uint64_t than) {
 
 static uint64_t least(uint64_t a, uint64_t b) {
   return a < b ? a : b;
-}
-
-/* The least that a change must be: below it, a moment does not see it. */
-static uint64_t threshold(const struct diff *d, bool codes) {
-  uint64_t most = 0;
-  for (unsigned side = 0; side < DIFF_LOOKS; side++) {
-    const struct moment *at = d->look[side].at;
-    uint64_t here = !at ? 0 : codes ? at->least_code : at->least_site;
-    if (here > most) most = here;
-  }
-  return most;
 }
 
 static bool is_changed(const struct search *s, const struct match_group *g) {
@@ -414,12 +423,49 @@ static uint8_t *times_in_stacks(struct search *s, unsigned side) {
   return times;
 }
 
+/* Each once, however often it is in the stack. */
+static void add_stack(const struct recording *r, uint32_t site, struct ul_amount amount,
+                      struct ul_amount *codes, uint32_t *stamp) {
+  const struct ul_site *s = recording_site(r, site);
+  uint32_t node = s->parent, code = s->code;
+  while (code) {
+    if (stamp[code] != site + 1) add(&codes[code], &amount);
+    stamp[code] = site + 1;
+    const struct ul_node *n = node < UL_NODE_RESERVED ? NULL : recording_node(r, node);
+    code = n ? n->code : 0;
+    node = n ? n->parent : UL_NODE_ROOT;
+  }
+}
+
+static bool add_stacks(const struct diff_look *look, struct ul_amount *codes,
+                       size_t count) {
+  const struct recording *r = look->process->recording;
+  uint32_t *stamp = calloc(count + 1, sizeof *stamp);
+  for (uint32_t site = 0; stamp && site < sites_of(look); site++) {
+    struct ul_amount amount = amount_live(look, site, NULL);
+    if ((amount.blocks || amount.bytes) && !recording_site_is_others(r, site))
+      add_stack(r, site, amount, codes, stamp);
+  }
+  bool good = stamp;
+  free(stamp);
+  return good;
+}
+
+/* By index in UL_CODES: what lives at all stacks through it, if both looks see it. */
 static struct ul_amount *code_amounts(struct search *s, unsigned side) {
-  struct process *p = s->diff->look[side].process;
-  const struct moment *at = s->diff->look[side].at;
-  size_t count = recording_count(p->recording, UL_CODES);
+  const struct diff_look *look = &s->diff->look[side];
+  size_t count = recording_count(look->process->recording, UL_CODES);
+  uint64_t least_seen = unseen_below(s->diff, true);
   struct ul_amount *codes = calloc(count + 1, sizeof *codes);
-  if (codes && at) memcpy(codes, at->codes, count * sizeof *codes);
+  if (!codes) return NULL;
+  if (look->at) {
+    memcpy(codes, look->at->codes, count * sizeof *codes);
+  } else if (!add_stacks(look, codes, count)) {
+    free(codes);
+    return NULL;
+  }
+  for (size_t i = 0; i < count; i++)
+    if (codes[i].bytes < least_seen) codes[i] = (struct ul_amount){0, 0};
   return codes;
 }
 
@@ -448,24 +494,6 @@ static bool add_codes(struct search *s, unsigned side, struct sums *sums) {
   return good;
 }
 
-/* Of an end it is known of each site. */
-static void add_ends(struct search *s, unsigned side, struct sums *sums) {
-  const struct diff_look *look = &s->diff->look[side];
-  for (uint32_t site = 0; site < sites_of(look); site++) {
-    struct ul_amount amount = amount_live(look, site, NULL);
-    const struct function_call *calls;
-    if (recording_site_is_others(look->process->recording, site)) continue;
-    if (!amount.blocks && !amount.bytes) continue;
-    size_t n = functions_stack(look->process->functions, site, &calls);
-    for (size_t i = 0; i < n; i++) {
-      struct match_function *f = match_function(s->match, side, calls[i].function);
-      if (!f || sums[f->index].group == site + 1) continue;
-      sums[f->index].group = site + 1;
-      add(&sums[f->index].at[side], &amount);
-    }
-  }
-}
-
 /* How far in functions are: where they are called in the stacks that are seen. */
 static void add_depths(struct search *s, struct sums *sums) {
   for (const struct match_group *g = s->match->groups; g; g = g->hh.next)
@@ -474,13 +502,7 @@ static void add_depths(struct search *s, struct sums *sums) {
 }
 
 static bool add_moments(struct search *s, struct sums *sums) {
-  bool good = true;
-  for (unsigned side = 0; side < DIFF_LOOKS && good; side++) {
-    if (s->diff->look[side].at)
-      good = add_codes(s, side, sums);
-    else
-      add_ends(s, side, sums);
-  }
+  bool good = add_codes(s, DIFF_BEFORE, sums) && add_codes(s, DIFF_AFTER, sums);
   add_depths(s, sums);
   return good;
 }
@@ -516,15 +538,20 @@ static struct ul_amount amount_all(const struct diff_look *look, uint32_t site,
   return amount_live(look, site, NULL);
 }
 
-/* What a moment's sites with rows do not have of the total. */
+/* What call sites that are not looked at have of the total. */
 static void count_untold(struct search *s) {
+  uint64_t least_seen = unseen_below(s->diff, false);
   for (unsigned side = 0; side < DIFF_LOOKS; side++) {
     const struct diff_look *look = &s->diff->look[side];
     uint64_t seen = 0;
-    if (!look->at) continue;
-    for (uint32_t i = 0; i < sites_of(look); i++)
-      seen += look->at->sites[i].bytes;
-    s->diff->live.untold[side] = more(look->at->live_bytes, seen);
+    if (!least_seen) continue;
+    for (uint32_t i = 0; i < sites_of(look); i++) {
+      struct ul_amount amount = amount_live(look, i, NULL);
+      if (recording_site_is_others(look->process->recording, i)) continue;
+      if (amount.bytes >= least_seen) seen += amount.bytes;
+    }
+    s->diff->live.untold[side] =
+        more(look->at ? look->at->live_bytes : look->process->sites->bytes, seen);
   }
 }
 

@@ -120,7 +120,7 @@ int launch_command(struct launch *l, int argc, char *argv[]) {
 /* ---- the preload --------------------------------------------------------------- */
 
 /* Beside ourselves: in the build tree, or as installed. */
-static int find_preload(struct launch *l) {
+int launch_find_preload(struct launch *l) {
   static const char *const places[] = {"../preload/libullage.so",
                                        "../" ULLAGE_LIBDIR "/ullage/libullage.so",
                                        "../lib/ullage/libullage.so"};
@@ -204,10 +204,6 @@ static bool set(const char *name, const char *value) {
   return setenv(name, value, 1) == 0;
 }
 
-static bool set_answer(const char *name, enum answer answer) {
-  return answer == UNSAID || set(name, answer == YES ? "yes" : "no");
-}
-
 /* '%' begins a pattern in ULLAGE_FILE. */
 static bool set_file(const char *path) {
   char escaped[2 * PATH_MAX], *to = escaped;
@@ -229,27 +225,39 @@ static bool set_preload(const char *ours) {
   return done;
 }
 
-static bool set_number(const char *name, unsigned value) {
+static bool put_answer(launch_put *put, const char *name, enum answer answer) {
+  return answer == UNSAID || put(name, answer == YES ? "yes" : "no");
+}
+
+static bool put_number(launch_put *put, const char *name, unsigned value) {
   char digits[16];
   snprintf(digits, sizeof digits, "%u", value);
-  return set(name, digits);
+  return !value || put(name, digits);
+}
+
+static bool put_text(launch_put *put, const char *name, const char *value) {
+  return !value || put(name, value);
+}
+
+bool launch_settings(const struct launch *l, launch_put *put) {
+  return put_answer(put, "ULLAGE_CHILDREN", l->children) &&
+         put_answer(put, "ULLAGE_SCAN", l->scan) &&
+         put_text(put, "ULLAGE_SCAN_LIMIT", l->scan_limit) &&
+         put_text(put, "ULLAGE_HEURISTICS", l->heuristics) &&
+         put_number(put, "ULLAGE_DEPTH", l->depth) &&
+         put_number(put, "ULLAGE_SAMPLE", l->sample) &&
+         put_number(put, "ULLAGE_DISK", l->disk) &&
+         put_text(put, "ULLAGE_READERS", l->readers) &&
+         put_text(put, "ULLAGE_PROGRAMS", l->programs) &&
+         put_text(put, "ULLAGE_KEEP", l->keep) &&
+         put_text(put, "ULLAGE_ABORT_ON", l->abort_on) &&
+         put_text(put, "ULLAGE_RECORD", l->unrecorded ? "no" : NULL);
 }
 
 static bool set_environment(const struct launch *l) {
   return set_preload(l->preload) && set_file(l->path) &&
-         set_number("ULLAGE_MAIN_PID", (unsigned)getpid()) &&
-         set_answer("ULLAGE_CHILDREN", l->children) &&
-         set_answer("ULLAGE_SCAN", l->scan) &&
-         (!l->scan_limit || set("ULLAGE_SCAN_LIMIT", l->scan_limit)) &&
-         (!l->heuristics || set("ULLAGE_HEURISTICS", l->heuristics)) &&
-         (!l->depth || set_number("ULLAGE_DEPTH", l->depth)) &&
-         (!l->sample || set_number("ULLAGE_SAMPLE", l->sample)) &&
-         (!l->disk || set_number("ULLAGE_DISK", l->disk)) &&
-         (!l->readers || set("ULLAGE_READERS", l->readers)) &&
-         (!l->programs || set("ULLAGE_PROGRAMS", l->programs)) &&
-         (!l->keep || set("ULLAGE_KEEP", l->keep)) &&
-         (!l->abort_on || set("ULLAGE_ABORT_ON", l->abort_on)) &&
-         (!l->unrecorded || set("ULLAGE_RECORD", "no"));
+         put_number(set, "ULLAGE_MAIN_PID", (unsigned)getpid()) &&
+         launch_settings(l, set);
 }
 
 /* CPython keeps small objects in arenas of its own, which hides them. */
@@ -301,7 +309,7 @@ int launch_prepare(struct launch *l) {
     say_failed("%s", l->program.reason);
     return l->program.status;
   }
-  if (find_preload(l) || check_file(l)) return EXIT_FAILED;
+  if (launch_find_preload(l) || check_file(l)) return EXIT_FAILED;
   if (check_wanted(l)) check_directory(l);
   return EXIT_FINE;
 }

@@ -64,6 +64,12 @@ int launch_option(struct launch *, int option);
 /* After the last one: the program is argv[optind]. */
 int launch_command(struct launch *, int argc, char *argv[]);
 
+/* Where libullage.so is goes to `preload`. An exit status, said. */
+int launch_find_preload(struct launch *);
+/* What was said in options, as variables, one by one; false: one could not be put. */
+typedef bool launch_put(const char *name, const char *value);
+bool launch_settings(const struct launch *, launch_put *);
+
 /* Will it work? An exit status, said. */
 int launch_prepare(struct launch *);
 /* Start it, and wait for its end. 0, with its pid and its status of wait; or an exit

@@ -2,6 +2,7 @@
 
 #include "answers/models.h"
 #include "command/check.h"
+#include "command/env.h"
 #include "command/mark.h"
 #include "command/run.h"
 
@@ -148,6 +149,21 @@ const struct verb verbs[] = {
      .forget = diff_forget,
      .text = diff_text,
      .json = diff_json},
+    {.name = "env",
+     .purpose = "what to set for a program that others start: a daemon, a container",
+     .usage = "[OPTION]...",
+     .details =
+         "Prints variables, one NAME=VALUE a line, as shells (env $(ullage env) PROGRAM),\n"
+         "systemd (EnvironmentFile=) and containers (--env-file) read them.\n"
+         "\n"
+         "  -o, --output=PATTERN      record to that file: %n is the program's name, %p its\n"
+         "                            process id (default: ullage.%n.%p here)\n"
+         "      --children, --depth, --scan, --sample, --scan-limit, --heuristics, --disk,\n"
+         "      --readers, --python-malloc   as of 'ullage run'\n"
+         "      --help                this text\n"
+         "\n"
+         "Exit status: 0; 1 if there is no libullage.so, 2 for a wrong option.\n",
+     .main = env_main},
     {.name = "mark",
      .purpose = "give a name to this moment of a running process",
      .usage = "PID|FILE NAME",

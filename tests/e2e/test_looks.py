@@ -2,9 +2,14 @@
 
 import json
 import os
+import pwd
 import shutil
 import signal
 import subprocess
+import tempfile
+import time
+import urllib.request
+from pathlib import Path
 
 import pytest
 
@@ -461,6 +466,175 @@ def test_the_program_notices_nothing(tmp_path):
         mark(tmp_path / "r", f"mark {i}")
     p.stdin.close()
     assert p.wait(60) == 0 and len(set(said)) == 1
+
+
+# ---- daemons that others start -----------------------------------------------------------
+
+
+class Supervisor:
+    """What init does: root, with no environment but what a file says, gives up its rights and
+    starts a program; again, when that ends."""
+
+    def __init__(self, directory, user, *argv):
+        self.directory, self.argv = directory, [str(a) for a in argv]
+        self.user = pwd.getpwnam(user) if user else None
+        self.environment = dict(line.split("=", 1)
+                                for line in (directory / "ullage.env").read_text().splitlines())
+        self.start()
+
+    def give_up(self):
+        if self.user:
+            os.setgroups([])
+            os.setgid(self.user.pw_gid)
+            os.setuid(self.user.pw_uid)
+        os.umask(0o007)
+
+    def start(self):
+        self.p = subprocess.Popen(self.argv, cwd="/", env=self.environment, close_fds=True,
+                                  stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                  start_new_session=True, preexec_fn=self.give_up)
+
+    def stop(self):
+        self.p.terminate()
+        self.p.wait(60)
+
+
+@pytest.fixture
+def installed():
+    """A directory that all may read, with ullage as it is installed; and rec/ for recordings."""
+    if os.getuid() != 0:
+        pytest.skip("needs root, to give it up")
+    directory = Path(tempfile.mkdtemp(prefix="ullage-", dir="/var/tmp"))
+    for name, file in ("bin", ULLAGE), ("lib/ullage", PRELOAD):
+        (directory / name).mkdir(parents=True)
+        shutil.copy(file, directory / name)
+    (directory / "rec").mkdir()
+    directory.chmod(0o755)
+    variables = execute([directory / "bin" / "ullage", "env", "-o", directory / "rec" / "%n.%p"])
+    assert variables.status == 0 and not variables.stderr
+    assert f"LD_PRELOAD={directory}/lib/ullage/libullage.so\n" in variables.text()
+    (directory / "ullage.env").write_bytes(variables.stdout)
+    yield directory
+    shutil.rmtree(directory)
+
+
+def wait_until(what, seconds=60):
+    end = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < end, "did not come about"
+        time.sleep(0.05)
+
+
+def test_a_daemon_that_init_starts_is_looked_at_twice(installed):
+    """redis as its own user."""
+    server, client, user = tool("redis-server"), tool("redis-cli"), "redis"
+    try:
+        pwd.getpwnam(user)
+    except KeyError:
+        pytest.skip("there is no user redis")
+    shutil.chown(installed / "rec", user)
+    (installed / "run").mkdir()
+    shutil.chown(installed / "run", user)
+    socket = installed / "run" / "s"
+    s = Supervisor(installed, user, server, "--port", "0", "--unixsocket", socket, "--save", "",
+                   "--dir", installed / "run")
+
+    def ask(*words):
+        r = subprocess.run([client, "-s", socket, *words], text=True, timeout=60,
+                           stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        return r.stdout.strip()
+
+    def fill(first, last):
+        assert ask("eval", "for i = tonumber(ARGV[1]), tonumber(ARGV[2]) do "
+                   "redis.call('set', 'k' .. i, string.rep('x', 1000)) end", "0",
+                   str(first), str(last)) == ""
+
+    try:
+        wait_until(lambda: ask("ping") == "PONG")
+        fill(1, 1000)
+        mark(str(s.p.pid), "thousand")
+        fill(1001, 3000)
+        mark(str(s.p.pid), "three")
+        file, = [f for f in (installed / "rec").iterdir() if f.name.endswith(f".{s.p.pid}")]
+        assert file.stat().st_uid == s.user.pw_uid
+        seen = diff(f"{file}@thousand", f"{file}@three")
+        most = seen["changes"][0]
+        assert most["state"] == "grown" and "redis" in most["frame"]["module"]
+        assert not [c for c in seen["changes"] if c["state"] in ("gone", "shrunk")
+                    and c["before_bytes"] - c["after_bytes"] > 100_000]
+        assert most["after_blocks"] - most["before_blocks"] >= 2000
+        assert seen["before"]["live_bytes"] + 2_000_000 < seen["after"]["live_bytes"]
+        s.stop()
+        assert json.loads(execute([ULLAGE, "report", "--json", file]).stdout)[
+            "program"]["exit"] == {"kind": "exited", "status": 0}
+        s.start()
+        wait_until(lambda: ask("ping") == "PONG")
+        again, = [f for f in (installed / "rec").iterdir() if f.name.endswith(f".{s.p.pid}")]
+        assert again != file
+        assert diff(again, f"{file}@three")["before"]["live_bytes"] < 2_000_000
+    finally:
+        s.stop()
+
+
+def test_a_worker_that_gives_up_root_is_looked_at_twice(installed):
+    """nginx: its master stays root, its worker becomes nobody."""
+    nginx, port = tool("nginx"), 18080 + os.getpid() % 1000
+    (installed / "nginx.conf").write_text(f"""
+        user nobody nogroup;
+        daemon off;
+        worker_processes 1;
+        pid {installed}/nginx.pid;
+        error_log {installed}/error.log;
+        events {{}}
+        http {{
+          access_log off;
+          client_body_temp_path {installed}/t1; proxy_temp_path {installed}/t2;
+          fastcgi_temp_path {installed}/t3; uwsgi_temp_path {installed}/t4;
+          scgi_temp_path {installed}/t5;
+          server {{ listen 127.0.0.1:{port}; return 200 "fine"; }}
+        }}""")
+    s = Supervisor(installed, None, nginx, "-c", installed / "nginx.conf")
+
+    def fetch():
+        try:
+            return urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=10).read() == b"fine"
+        except OSError:
+            return False
+
+    def worker():
+        children = Path(f"/proc/{s.p.pid}/task/{s.p.pid}/children").read_text().split()
+        return int(children[0])
+
+    try:
+        wait_until(fetch)
+        pid = worker()
+        assert os.stat(f"/proc/{pid}").st_uid == pwd.getpwnam("nobody").pw_uid
+        mark(str(pid), "few")
+        for _ in range(50):
+            assert fetch()
+        mark(str(pid), "many")
+        file, = [f for f in (installed / "rec").iterdir() if f.name.endswith(f".{pid}")]
+        seen = diff(f"{file}@few", f"{file}@many")
+        assert seen["after"]["allocations"] > seen["before"]["allocations"]
+        assert seen["after"]["live_bytes"] < seen["before"]["live_bytes"] + 1_000_000
+        mark(str(s.p.pid), "master")
+        assert worker() == pid
+    finally:
+        s.stop()
+
+
+def test_what_env_cannot_say_is_said_in_a_line():
+    assert execute([ULLAGE, "env"], cwd="/tmp").text() == (
+        f"LD_PRELOAD={PRELOAD}\nULLAGE_FILE=/tmp/ullage.%n.%p\n")
+    r = execute([ULLAGE, "env", "-o", "/x/%p", "--children=no", "--depth=9", "--sample",
+                 "--readers=group", "--python-malloc=yes"])
+    assert r.text().splitlines()[1:] == [
+        "ULLAGE_FILE=/x/%p", "ULLAGE_CHILDREN=no", "ULLAGE_DEPTH=9", "ULLAGE_SAMPLE=524288",
+        "ULLAGE_READERS=group", "PYTHONMALLOC=malloc"]
+    assert "it starts nothing: what is ls for" in refused("env", "ls", status=2)
+    assert "unknown option --shell" in refused("env", "--shell", status=2)
+    assert "a number from 1" in refused("env", "--depth=0", status=2)
+    assert "a space, quote or sign" in refused("env", "-o", "/tmp/a b")
 
 
 # ---- what cannot be compared ---------------------------------------------------------
