@@ -177,6 +177,8 @@ void entry_free(void *p);
 void *entry_realloc(void *p, size_t size, struct entrance e);
 /* The free that is in front: the program's, or entry_free. */
 void entry_free_first(void *p);
+/* While frees are watched: by which family, and of which size (SIZE_MAX: not told). */
+void entry_free_watched(void *p, enum ul_family family, size_t size, struct entrance e);
 
 /* ---- a program in front ---------------------------------------------------------
  *
@@ -200,5 +202,13 @@ INLINE bool entry_program_in_front(void) {
   void (*first)(void *) = free;
   __asm__("" : "+r"(first));
   return UNLIKELY(first != entry_free) && entry_is_another(first);
+}
+
+INLINE void entry_free_as(void *p, enum ul_family family, size_t size,
+                          const uint64_t *frame) {
+  if (UNLIKELY(process_watches_frees()) && p && !entry_program_in_front())
+    entry_free_watched(p, family, size, entry_entrance(frame));
+  else
+    entry_free_first(p);
 }
 #endif

@@ -230,7 +230,8 @@ struct ul_large {
  *     63..61 family   60..48 slack   47..24 birth   23..0 site
  *
  * Bit 63 says that one lives. If none does, site and birth are those of the block that
- * was here last, or 0: not known.
+ * was here last, or 0: not known; with bit 62 set, the site where it was freed is in place
+ * of its birth.
  *
  * slack = usable - requested bytes, at most UL_SLACK_MAX by the choice of classes
  * (class.h) and by realloc; birth is a 24-bit float of milliseconds: exact below
@@ -239,6 +240,7 @@ struct ul_large {
 #define UL_SLACK_MAX 0x1fffu
 #define UL_ENTRY_BIRTH (UINT64_C(0xffffff) << 24)
 #define UL_ENTRY_LIVE (UINT64_C(1) << 63)
+#define UL_ENTRY_FREED_AT (UINT64_C(1) << 62)
 enum ul_family {
   UL_FAMILY_MALLOC = 4,
   UL_FAMILY_NEW,
@@ -539,7 +541,9 @@ enum ul_evidence { UL_EVIDENCE_NONE, UL_EVIDENCE_PAGEMAP, UL_EVIDENCE_MINCORE };
   X(ELSEWHERE,                                                                           \
     "blocks of signal handlers that interrupted malloc: from the next allocator")        \
   X(LEFT, "blocks that handlers which interrupted malloc could not give back")           \
-  X(MARK_LOST, "marks not made: too many names, a name that is none, or no room")
+  X(MARK_LOST, "marks not made: too many names, a name that is none, or no room")        \
+  X(MISMATCHED_FREE, "blocks freed by another family than they are of (freed)")          \
+  X(MISSIZED_FREE, "blocks freed with another size than they have (freed)")
 
 enum ul_fallback {
 #define X(name, text) UL_FB_##name,
@@ -556,16 +560,22 @@ enum ul_misuse_kind {
   UL_FREED_INSIDE,       /* UL_FB_INVALID_FREE */
   UL_RESIZED_AFTER_FREE, /* UL_FB_REALLOC_OF_FREED */
   UL_RESIZED_INSIDE,     /* UL_FB_INVALID_REALLOC */
+  UL_MISMATCHED,         /* UL_FB_MISMATCHED_FREE */
+  UL_MISSIZED,           /* UL_FB_MISSIZED_FREE */
   UL_MISUSES
 };
 #define UL_MISUSE_PLACES 32
 struct ul_misuse {
   uint32_t site;      /* of the call; 0: this place is not in use */
   uint32_t allocated; /* site of the block; 0: not known */
+  uint32_t freed;     /* where the first was freed before; 0: not known */
+  uint8_t family[2];  /* if mismatched: enum ul_family of the block, and of the free */
+  uint16_t reserved;
   uint64_t count;
-  uint64_t address; /* of the first */
-  uint64_t ms;
-}; /* 32 bytes */
+  uint64_t address;       /* of the first */
+  uint64_t ms;            /* of the first */
+  uint64_t bytes, wanted; /* if missized, of the first: requested, and told when freed */
+}; /* 56 bytes */
 
 /* What somebody else asks of the process (`ullage mark`), who holds a lock on the file
  * (flock): first the name, then the state. The process looks now and then while it
@@ -682,5 +692,5 @@ _Static_assert(sizeof(struct ul_leak) == 64, "leak");
 _Static_assert(sizeof(struct ul_drag) == 24, "drag");
 _Static_assert(sizeof(struct ul_mapping) == 64, "mapping");
 _Static_assert(sizeof(struct ul_ask) == 60, "ask");
-_Static_assert(sizeof(struct ul_misuse) == 32, "misuse");
+_Static_assert(sizeof(struct ul_misuse) == 56, "misuse");
 #endif

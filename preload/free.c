@@ -3,7 +3,11 @@
  * Arguments are checked as glibc's manual ("Replacing malloc") and POSIX want it. */
 #include "entry.h"
 
+#include <link.h>
 #include <stdlib.h>
+#include <sys/resource.h>
+
+extern void *__libc_stack_end; /* where the main thread's begins */
 
 void __libc_free(void *);
 void __libc_cfree(void *);
@@ -24,11 +28,56 @@ __attribute__((noinline)) bool entry_unrecord(struct heap *h, struct spot s, voi
   return true;
 }
 
+static void misused_at(enum ul_misuse_kind kind, const void *p, uint32_t site) {
+  struct ledger_past past = ledger_past(p);
+  misuse_note(kind, &(struct ul_misuse){.site = site,
+                                        .allocated = past.allocated,
+                                        .freed = past.freed,
+                                        .address = (uint64_t)(uintptr_t)p});
+  if (misuse_is_deadly(kind)) abort();
+}
+
 static __attribute__((noinline, cold)) void misused(enum ul_misuse_kind kind,
                                                     const void *p, struct entrance e) {
   struct heap *h = entry_heap();
-  if (h) misuse_note(kind, p, entry_site(h, e), ledger_origin(p));
-  if (misuse_is_deadly(kind)) abort();
+  misused_at(kind, p, h ? entry_site(h, e) : UL_SITE_NONE);
+}
+
+/* Who frees a block, and says what of it. */
+struct freeing {
+  enum ul_family family; /* UL_FAMILY_MALLOC: free, realloc */
+  size_t size;           /* SIZE_MAX: does not say */
+};
+static const struct freeing by_free = {UL_FAMILY_MALLOC, SIZE_MAX};
+
+static bool belongs(enum ul_family of, enum ul_family by) {
+  return of == by || (of == UL_FAMILY_ALIGNED && by == UL_FAMILY_MALLOC);
+}
+
+/* A block that lives is about to be freed or resized at that site: in the right way? */
+static void compare(struct spot s, const void *p, struct freeing how, uint32_t site) {
+  struct ledger_line was = ledger_line(s, p);
+  if (!was.entry) return;
+  struct ul_misuse what = {.site = site,
+                           .allocated = ul_entry_site(was.entry),
+                           .family = {ul_entry_family(was.entry), how.family},
+                           .address = (uint64_t)(uintptr_t)p,
+                           .bytes = was.requested,
+                           .wanted = how.size == SIZE_MAX ? 0 : how.size};
+  bool missized = how.size != SIZE_MAX && how.size != was.requested;
+  if (!belongs(what.family[0], what.family[1])) misuse_note(UL_MISMATCHED, &what);
+  if (missized) misuse_note(UL_MISSIZED, &what);
+}
+
+/* The C library's allocator never gave out what lies in a loaded object, or on the stack
+ * of main: to hand it on would end the program. */
+static bool is_nobodys(const void *p, const void *next_free) {
+  const struct link_map *next = entry_object(next_free);
+  uint64_t limit = os_limit(RLIMIT_STACK), at = (uint64_t)(uintptr_t)p;
+  uint64_t end = (uint64_t)(uintptr_t)__libc_stack_end;
+  const uint64_t most = UINT64_C(8) << 20;
+  if (!next || !strstr(next->l_name, "/libc.so.6")) return false;
+  return entry_object(p) || (at < end && end - at < (limit < most ? limit : most));
 }
 
 /* Where there is no mapping the next allocator has nothing either. */
@@ -40,13 +89,17 @@ static void free_foreign(void *p, struct entrance e) {
   }
   int saved = errno;
   if (!real) *(void **)&real = next_symbol("free");
-  fallback(UL_FB_FOREIGN_FREE);
-  if (real) real(p);
+  if (is_nobodys(p, *(void **)&real)) {
+    misused(UL_FREED_INSIDE, p, e);
+  } else {
+    fallback(UL_FB_FOREIGN_FREE);
+    if (real) real(p);
+  }
   errno = saved;
 }
 
 /* Errno stays as it is: what is called here keeps it. */
-static __attribute__((noinline)) void release(void *p, struct entrance e) {
+static void release_as(void *p, struct freeing how, struct entrance e) {
   map_slot slot = map_lookup(p);
   if (UNLIKELY(!slot)) {
     free_foreign(p, e);
@@ -59,11 +112,22 @@ static __attribute__((noinline)) void release(void *p, struct entrance e) {
     misused(heap_gave_back(p, slot) ? UL_FREED_TWICE : UL_FREED_INSIDE, p, e);
     return;
   }
+  uint32_t site = process_watches_frees() ? entry_site(h, e) : UL_SITE_NONE;
+  if (site) compare(s, p, how, site);
   if (LIKELY(process_recording()) && UNLIKELY(!entry_unrecord(h, s, p))) {
     misused(UL_FREED_TWICE, p, e);
     return;
   }
+  if (site) ledger_note_freed(s, p, site);
   heap_put_any(h, s, p);
+}
+
+static __attribute__((noinline)) void release(void *p, struct entrance e) {
+  release_as(p, by_free, e);
+}
+
+void entry_free_watched(void *p, enum ul_family family, size_t size, struct entrance e) {
+  release_as(p, (struct freeing){family, size}, e);
 }
 
 /* ---- the fast way (entry.h) ----------------------------------------------------- */
@@ -158,7 +222,8 @@ INLINE void free_pooled(struct pool *pool, uint32_t index, void *p,
     put(h, pool, p);
     return;
   }
-  if (UNLIKELY(epoch < EPOCH_FIRST || !h || !pool->entries)) {
+  /* Negative: frees are watched. */
+  if (UNLIKELY((int32_t)epoch < EPOCH_FIRST || !h || !pool->entries)) {
     release(p, entry_entrance(frame));
     return;
   }
@@ -248,7 +313,8 @@ static void *resize(struct heap *h, struct spot s, hidden old, size_t size,
 }
 
 static void *refuse(void *p, map_slot slot, struct entrance e) {
-  misused(heap_gave_back(p, slot) ? UL_RESIZED_AFTER_FREE : UL_RESIZED_INSIDE, p, e);
+  bool freed = heap_gave_back(p, slot);
+  misused(freed ? UL_RESIZED_AFTER_FREE : UL_RESIZED_INSIDE, p, e);
   errno = ENOMEM;
   return NULL;
 }
@@ -257,6 +323,7 @@ static void *realloc_foreign(void *p, size_t size, struct entrance e) {
   static void *(*real)(void *, size_t);
   if (heap_gave_back(p, 0)) return refuse(p, 0, e);
   if (!real) *(void **)&real = next_symbol("realloc");
+  if (is_nobodys(p, *(void **)&real)) return refuse(p, 0, e);
   fallback(UL_FB_FOREIGN_FREE);
   return real ? real(p, size) : NULL;
 }
@@ -274,10 +341,10 @@ static void *reallocate(hidden block, size_t size, struct entrance e) {
   }
   uint32_t site = entry_site_of(h, size, e);
   if (UNLIKELY(is_freed(s, reveal(block)))) {
-    misuse_note(UL_RESIZED_AFTER_FREE, reveal(block), site, ledger_origin(reveal(block)));
-    if (misuse_is_deadly(UL_RESIZED_AFTER_FREE)) abort();
+    misused_at(UL_RESIZED_AFTER_FREE, reveal(block), site);
     return copy(h, s, block, size, site);
   }
+  if (process_watches_frees()) compare(s, reveal(block), by_free, site);
   enum heap_resizing how = heap_resizing(s, size);
   if (how == HEAP_STAYS) return stay(h, s, block, size, site);
   void *q = how == HEAP_RESIZES ? resize(h, s, block, size, site) : NULL;

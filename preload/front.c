@@ -45,13 +45,11 @@ EXPORT void cfree(void *p) {
   entry_free_first(p);
 }
 EXPORT void free_sized(void *p, size_t size) {
-  (void)size;
-  entry_free_first(p);
+  entry_free_as(p, UL_FAMILY_MALLOC, size, FRAME);
 }
 EXPORT void free_aligned_sized(void *p, size_t align, size_t size) {
   (void)align;
-  (void)size;
-  entry_free_first(p);
+  entry_free_as(p, UL_FAMILY_MALLOC, size, FRAME);
 }
 
 EXPORT void *reallocarray(void *p, size_t n, size_t size) {

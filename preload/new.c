@@ -125,54 +125,50 @@ EXPORT void *_ZnamSt11align_val_tRKSt9nothrow_t(size_t n, size_t align,
 /* ---- delete --------------------------------------------------------------------- */
 
 EXPORT void _ZdlPv(void *p) {
-  entry_free_first(p);
+  entry_free_as(p, UL_FAMILY_NEW, SIZE_MAX, FRAME);
 }
 EXPORT void _ZdaPv(void *p) {
-  entry_free_first(p);
+  entry_free_as(p, UL_FAMILY_NEW_ARRAY, SIZE_MAX, FRAME);
 }
 EXPORT void _ZdlPvm(void *p, size_t n) {
-  (void)n;
-  entry_free_first(p);
+  entry_free_as(p, UL_FAMILY_NEW, n, FRAME);
 }
 EXPORT void _ZdaPvm(void *p, size_t n) {
-  (void)n;
-  entry_free_first(p);
+  entry_free_as(p, UL_FAMILY_NEW_ARRAY, n, FRAME);
 }
 EXPORT void _ZdlPvRKSt9nothrow_t(void *p, const void *nothrow) {
   (void)nothrow;
-  entry_free_first(p);
+  entry_free_as(p, UL_FAMILY_NEW, SIZE_MAX, FRAME);
 }
 EXPORT void _ZdaPvRKSt9nothrow_t(void *p, const void *nothrow) {
   (void)nothrow;
-  entry_free_first(p);
+  entry_free_as(p, UL_FAMILY_NEW_ARRAY, SIZE_MAX, FRAME);
 }
 EXPORT void _ZdlPvSt11align_val_t(void *p, size_t align) {
   (void)align;
-  entry_free_first(p);
+  entry_free_as(p, UL_FAMILY_NEW, SIZE_MAX, FRAME);
 }
 EXPORT void _ZdaPvSt11align_val_t(void *p, size_t align) {
   (void)align;
-  entry_free_first(p);
+  entry_free_as(p, UL_FAMILY_NEW_ARRAY, SIZE_MAX, FRAME);
 }
 EXPORT void _ZdlPvmSt11align_val_t(void *p, size_t n, size_t align) {
-  (void)n;
   (void)align;
-  entry_free_first(p);
+  entry_free_as(p, UL_FAMILY_NEW, n, FRAME);
 }
 EXPORT void _ZdaPvmSt11align_val_t(void *p, size_t n, size_t align) {
-  (void)n;
   (void)align;
-  entry_free_first(p);
+  entry_free_as(p, UL_FAMILY_NEW_ARRAY, n, FRAME);
 }
 EXPORT void _ZdlPvSt11align_val_tRKSt9nothrow_t(void *p, size_t align,
                                                 const void *nothrow) {
   (void)align;
   (void)nothrow;
-  entry_free_first(p);
+  entry_free_as(p, UL_FAMILY_NEW, SIZE_MAX, FRAME);
 }
 EXPORT void _ZdaPvSt11align_val_tRKSt9nothrow_t(void *p, size_t align,
                                                 const void *nothrow) {
   (void)align;
   (void)nothrow;
-  entry_free_first(p);
+  entry_free_as(p, UL_FAMILY_NEW_ARRAY, SIZE_MAX, FRAME);
 }

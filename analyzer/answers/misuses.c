@@ -22,6 +22,8 @@ struct misuses misuses_of(const struct recording *r, enum ul_misuse_kind kind) {
       [UL_FREED_INSIDE] = UL_FB_INVALID_FREE,
       [UL_RESIZED_AFTER_FREE] = UL_FB_REALLOC_OF_FREED,
       [UL_RESIZED_INSIDE] = UL_FB_INVALID_REALLOC,
+      [UL_MISMATCHED] = UL_FB_MISMATCHED_FREE,
+      [UL_MISSIZED] = UL_FB_MISSIZED_FREE,
   };
   const struct ul_header *h = recording_header(r);
   struct misuses m = {.kind = kind, .count = h->fallbacks[counts[kind]]};

@@ -192,8 +192,10 @@ static bool names(struct judging *j) {
 
 static void classify(struct judging *j, struct suite_finding *f, uint32_t site,
                      enum ul_verdict verdict) {
-  struct suppressible what = {
-      .freed = f->kind == SUITE_BAD_FREE, .verdict = verdict, .family = f->family};
+  struct suppressible what = {.freed =
+                                  f->kind == SUITE_BAD_FREE || f->kind == SUITE_MISMATCH,
+                              .verdict = verdict,
+                              .family = f->family};
   what.symbols = j->symbols;
   what.count = frame_stack(j->symbols, site, &what.frames);
   f->accepted = suppressions_match(j->suite->rules.suppressions, &what, f->of);
@@ -263,20 +265,27 @@ static uint64_t print_of(const char *text) {
   return print;
 }
 
+static enum suite_kind kind_of(enum ul_misuse_kind misuse) {
+  bool mismatch = misuse == UL_MISMATCHED || misuse == UL_MISSIZED;
+  return mismatch ? SUITE_MISMATCH : SUITE_BAD_FREE;
+}
+
 static bool add_misuse(struct judging *j, enum ul_misuse_kind misuse,
                        const struct ul_misuse *place) {
   if (!names(j)) return false;
   struct fingerprint now = fingerprint_of_site(j->prints, place->site);
   struct fingerprint then = fingerprint_of_site(j->prints, place->allocated);
   struct suite_finding f = {
-      .kind = SUITE_BAD_FREE,
+      .kind = kind_of(misuse),
       .misuse = misuse,
+      .first = *place,
       .process = j->process,
       .times = place->count,
       .exact = mix(mix(now.exact, then.exact), misuse),
       .loose = now.loose,
       .at = keep_stack(j->suite, j->symbols, place->site),
       .allocated = keep_stack(j->suite, j->symbols, place->allocated),
+      .freed = keep_stack(j->suite, j->symbols, place->freed),
   };
   classify(j, &f, place->site, UL_NO_VERDICT);
   add_finding(j->suite, &f);
@@ -285,8 +294,8 @@ static bool add_misuse(struct judging *j, enum ul_misuse_kind misuse,
 
 static bool add_misuses(struct judging *j) {
   bool done = true;
-  if (!fails_on(j->suite, SUITE_BAD_FREE)) return true;
   for (int kind = 0; kind < UL_MISUSES; kind++) {
+    if (!fails_on(j->suite, kind_of(kind))) continue;
     struct misuses m = misuses_of(j->recording, kind);
     uint64_t more = m.count;
     for (size_t i = 0; i < m.known; i++) {
@@ -530,9 +539,9 @@ static bool is_too_little(const struct suite *s, const struct suite_finding *f) 
 /* Bad frees before leaks: a test that frees wrongly may do anything afterwards. */
 static int rank(const struct suite_finding *f) {
   static const int ranks[SUITE_KINDS] = {
-      [SUITE_BAD_FREE] = 0,  [SUITE_DEFINITE] = 1, [SUITE_INDIRECT] = 2,
-      [SUITE_POSSIBLE] = 3,  [SUITE_GROWTH] = 4,   [SUITE_BUDGET] = 5,
-      [SUITE_REACHABLE] = 6, [SUITE_UNCHECKED] = 7};
+      [SUITE_BAD_FREE] = 0, [SUITE_MISMATCH] = 1,  [SUITE_DEFINITE] = 2,
+      [SUITE_INDIRECT] = 3, [SUITE_POSSIBLE] = 4,  [SUITE_GROWTH] = 5,
+      [SUITE_BUDGET] = 6,   [SUITE_REACHABLE] = 7, [SUITE_UNCHECKED] = 8};
   return ranks[f->kind];
 }
 

@@ -29,6 +29,7 @@ enum suite_kind {
   SUITE_REACHABLE,
   SUITE_GROWTH, /* of what is not lost */
   SUITE_BAD_FREE,
+  SUITE_MISMATCH,  /* freed by another family, or with another size */
   SUITE_BUDGET,    /* exceeded */
   SUITE_UNCHECKED, /* --strict: a process that could not be judged */
   SUITE_KINDS
@@ -36,8 +37,8 @@ enum suite_kind {
 /* As --fail-on has them, but for the last two, which other options ask for. */
 #define SUITE_KIND_NAMES                                                                 \
   {                                                                                      \
-    "definite", "indirect", "possible", "reachable", "growth", "bad-free", "budget",     \
-        "unchecked"                                                                      \
+    "definite", "indirect", "possible", "reachable", "growth", "bad-free", "mismatch",   \
+        "budget", "unchecked"                                                            \
   }
 
 struct suite_rules {
@@ -75,7 +76,8 @@ struct suite_finding {
   size_t processes;                    /* in how many */
   struct ul_amount of;                 /* of what is lost: with what it drags along */
   struct ul_amount dragged;            /* of it */
-  uint64_t times;                      /* of a bad free */
+  uint64_t times;                      /* of a bad free or mismatch */
+  struct ul_misuse first;              /* the first of these */
   enum budget_measure measure;         /* of a budget: this, ... */
   uint64_t value, limit;               /* ... of which there was so much */
   struct suite_stack at;               /* where it was allocated, or freed wrongly */

@@ -116,8 +116,8 @@ static int parse_fail_on(struct check *c, const char *list) {
       kind++;
     if (kind == SUITE_BUDGET)
       return say_usage("check",
-                       "--fail-on=%s: definite, indirect, possible, reachable, growth or "
-                       "bad-free expected",
+                       "--fail-on=%s: definite, indirect, possible, reachable, growth, "
+                       "bad-free or mismatch expected",
                        list);
     c->rules.fail_on |= 1u << kind;
     name += length;
@@ -457,7 +457,7 @@ static int prepare(struct check *c) {
                       strerror(errno));
   if (!c->rules.programs) c->rules.programs = strcat(c->here, "/*");
   setenv("ULLAGE_RECORD", "yes", 1);
-  l->children = l->scan = YES;
+  l->children = l->scan = l->frees = YES;
   l->programs = c->rules.programs;
   l->keep = keeps_all ? "all" : "lost";
   if (!c->keep_going)

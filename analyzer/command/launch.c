@@ -242,6 +242,7 @@ static bool put_text(launch_put *put, const char *name, const char *value) {
 bool launch_settings(const struct launch *l, launch_put *put) {
   return put_answer(put, "ULLAGE_CHILDREN", l->children) &&
          put_answer(put, "ULLAGE_SCAN", l->scan) &&
+         put_answer(put, "ULLAGE_FREES", l->frees) &&
          put_text(put, "ULLAGE_SCAN_LIMIT", l->scan_limit) &&
          put_text(put, "ULLAGE_HEURISTICS", l->heuristics) &&
          put_number(put, "ULLAGE_DEPTH", l->depth) &&

@@ -18,7 +18,7 @@ enum answer { UNSAID, YES, NO };
 struct launch {
   const char *verb; /* for what is said */
   const char *file; /* as given; NULL: ullage.PROGRAM.PID */
-  enum answer children, scan, python_malloc;
+  enum answer children, scan, frees, python_malloc;
   unsigned depth, disk;   /* 0: unsaid */
   const char *scan_limit; /* NULL: unsaid */
   unsigned sample;        /* bytes; 0: unsaid */

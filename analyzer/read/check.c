@@ -199,7 +199,9 @@ static bool check_drags(struct recording *r) {
 static bool check_misuses(struct recording *r) {
   for (int i = 0; i < UL_MISUSES * UL_MISUSE_PLACES; i++) {
     struct ul_misuse *m = &r->header.misuses[i];
-    if (site_exists(r, m->site) && site_exists(r, m->allocated)) continue;
+    if (site_exists(r, m->site) && site_exists(r, m->allocated) &&
+        site_exists(r, m->freed))
+      continue;
     if (!part_damaged(r, "misuse %d was at site %" PRIu32, i, m->site)) return false;
     *m = (struct ul_misuse){0};
   }

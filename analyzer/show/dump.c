@@ -134,8 +134,9 @@ static const char *const heuristics[] = UL_HEURISTIC_NAMES;
 static const char *const scans[] = {"none", "running", "done", "failed", "partial"};
 static const char *const mapping_kinds[] = {"anonymous", "stack",  "brk",      "code",
                                             "data",      "shared", "recording"};
-static const char *const misuses[] = {"freed_twice", "freed_inside", "resized_after_free",
-                                      "resized_inside"};
+static const char *const misuses[] = {"freed_twice",        "freed_inside",
+                                      "resized_after_free", "resized_inside",
+                                      "mismatched",         "missized"};
 static const char *const fallbacks[] = {
 #define X(name_, text_) #name_,
     UL_FALLBACKS(X)
@@ -263,6 +264,7 @@ static void dump_misuses(struct dump *d) {
     NAME(d, "kind", misuses, i / UL_MISUSE_PLACES);
     number(d, "site", m->site);
     number(d, "allocated", m->allocated);
+    number(d, "freed", m->freed);
     number(d, "count", m->count);
     hex(d, "address", m->address);
     number(d, "ms", m->ms);

@@ -3,12 +3,33 @@
 #include "show/processes.h"
 #include "show/text.h"
 
-static const char *const names[UL_MISUSES] = {"freed twice", "freed inside",
-                                              "resized after free", "resized inside"};
+static const char *const names[UL_MISUSES] = {"freed twice",        "freed inside",
+                                              "resized after free", "resized inside",
+                                              "mismatched",         "missized"};
 static const char *const meanings[UL_MISUSES] = {
-    "freed twice (ignored)", "freed by an address inside the block (ignored)",
+    "freed twice (ignored)",
+    "freed by an address inside the block (ignored)",
     "given to realloc after free (another handed out, or none)",
-    "given to realloc by an address inside the block (refused)"};
+    "given to realloc by an address inside the block (refused)",
+    "freed by another family than they are of (freed)",
+    "freed with another size than they have (freed)"};
+/* By enum ul_family: what allocates, and what frees. */
+static const char *const allocators[] = {"?",      "?",   "?",     "?",
+                                         "malloc", "new", "new[]", "aligned_alloc"};
+static const char *const freers[] = {"?",    "?",      "?",        "?",
+                                     "free", "delete", "delete[]", "free"};
+
+const char *misuse_detail_in(struct text_short *to, enum ul_misuse_kind kind,
+                             const struct ul_misuse *m) {
+  *to->s = 0;
+  if (kind == UL_MISMATCHED)
+    snprintf(to->s, sizeof to->s, "%s, then %s", allocators[m->family[0] & 7],
+             freers[m->family[1] & 7]);
+  if (kind == UL_MISSIZED)
+    snprintf(to->s, sizeof to->s, "of %s, freed as %s", text_count(m->bytes),
+             text_count(m->wanted));
+  return to->s;
+}
 
 static void collect(const struct process *p, json_t *array,
                     const struct view_options *options) {
@@ -29,6 +50,10 @@ static void collect(const struct process *p, json_t *array,
       json_put(object, "stack", json_stack(o, place->site));
       json_put(object, "allocated_site", json_bytes(place->allocated));
       json_put(object, "allocated_stack", json_stack(o, place->allocated));
+      if (place->freed) json_put(object, "freed_site", json_bytes(place->freed));
+      if (place->freed) json_put(object, "freed_stack", json_stack(o, place->freed));
+      const char *detail = misuse_detail(kind, place);
+      if (*detail) json_put(object, "detail", json_text(detail));
       json_array_append_new(array, object);
     }
   }
@@ -125,9 +150,13 @@ static void print_kind(const struct context *context, const struct process *p,
     text_heading(o, "MISUSED", "  blocks %s%s", meanings[kind],
                  processes_whose(context, p));
   for (size_t i = 0; i < m.known; i++) {
-    fprintf(o->out, "\n %3zu   %s%s%s\n", i + 1, text_on(o, TEXT_STRONG),
-            text_plural(m.places[i]->count, "block", "blocks"), text_off(o));
+    const char *detail = misuse_detail(kind, m.places[i]);
+    fprintf(o->out, "\n %3zu   %s%s%s%s%s\n", i + 1, text_on(o, TEXT_STRONG),
+            text_plural(m.places[i]->count, "block", "blocks"), text_off(o),
+            *detail ? ": " : "", detail);
     text_stack(o, m.places[i]->site);
+    if (m.places[i]->freed) fputs("       was freed first\n", o->out);
+    if (m.places[i]->freed) text_stack(o, m.places[i]->freed);
     if (!m.places[i]->allocated) continue;
     fprintf(o->out, "       %s allocated\n", m.places[i]->count > 1 ? "were" : "was");
     text_stack(o, m.places[i]->allocated);

@@ -488,6 +488,8 @@ static bool matters(int fallback, const struct view_options *o) {
   case UL_FB_INVALID_FREE:
   case UL_FB_REALLOC_OF_FREED:
   case UL_FB_INVALID_REALLOC:
+  case UL_FB_MISMATCHED_FREE:
+  case UL_FB_MISSIZED_FREE:
     return false;
   case UL_FB_EARLY:
   case UL_FB_NESTED:

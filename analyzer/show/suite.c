@@ -3,6 +3,7 @@
 
 #include "answers/baseline.h"
 #include "names/blame.h"
+#include "show/verbs.h"
 
 #include <string.h>
 
@@ -27,6 +28,8 @@ const char *suite_what(const struct suite_finding *f) {
       [UL_FREED_INSIDE] = "invalid free",
       [UL_RESIZED_AFTER_FREE] = "realloc after free",
       [UL_RESIZED_INSIDE] = "invalid realloc",
+      [UL_MISMATCHED] = "mismatched free",
+      [UL_MISSIZED] = "missized free",
   };
   static const char *const budgets[BUDGET_MEASURES] = {
       [BUDGET_PEAK] = "peak over budget",
@@ -35,7 +38,8 @@ const char *suite_what(const struct suite_finding *f) {
       [BUDGET_TEMPORARY] = "temporary over budget",
   };
   if (f->kind == SUITE_BUDGET) return budgets[f->measure];
-  return f->kind == SUITE_BAD_FREE ? misuses[f->misuse] : kinds[f->kind];
+  bool misuse = f->kind == SUITE_BAD_FREE || f->kind == SUITE_MISMATCH;
+  return misuse ? misuses[f->misuse] : kinds[f->kind];
 }
 
 const char *suite_base_name(const char *path) {
@@ -197,6 +201,8 @@ static void put_finding(const struct suite *s, const struct suite_finding *f, si
     fputs(suite_reason(&s->processes[f->process]), page->out);
   else
     fputs(suite_where(&f->at, page), page->out);
+  if (f->kind == SUITE_MISMATCH)
+    fprintf(page->out, " (%s)", misuse_detail(f->misuse, &f->first));
   if (f->freed.count)
     fprintf(page->out, ", freed first %s", suite_where(&f->freed, page));
   if (f->allocated.count)

@@ -2,11 +2,15 @@
  * syntax it is. */
 #include "show/suite.h"
 
+static bool is_free(const struct suite_finding *f) {
+  return f->kind == SUITE_BAD_FREE || f->kind == SUITE_MISMATCH;
+}
+
 /* ---- Valgrind's ------------------------------------------------------------------- */
 
 /* Whether it was malloc or calloc is not known. */
 static const char *allocator(const struct suite_finding *f) {
-  if (f->kind == SUITE_BAD_FREE) return "fun:*";
+  if (is_free(f)) return "fun:*";
   switch (f->family) {
   case UL_FAMILY_MALLOC:
     return "fun:*alloc";
@@ -42,7 +46,7 @@ static void put_for_valgrind(const struct suite *s, const struct suite_finding *
       [SUITE_REACHABLE] = "reachable",
   };
   fprintf(page->out, "{\n   %s in %s\n   Memcheck:%s\n", suite_what(f), suite_who(s, f),
-          f->kind == SUITE_BAD_FREE ? "Free" : "Leak");
+          is_free(f) ? "Free" : "Leak");
   if (verdicts[f->kind])
     fprintf(page->out, "   match-leak-kinds: %s\n", verdicts[f->kind]);
   fprintf(page->out, "   %s\n", allocator(f));
@@ -56,7 +60,7 @@ static void put_for_valgrind(const struct suite *s, const struct suite_finding *
 /* Bad frees are none of its business. */
 static void put_for_lsan(const struct suite *s, const struct suite_finding *f,
                          const struct suite_page *page) {
-  if (f->kind == SUITE_BAD_FREE) return;
+  if (is_free(f)) return;
   const struct frame *guilty = &f->at.frames[f->at.guilty];
   const char *name = guilty->derived ? NULL : guilty->function;
   fprintf(page->out, "# %s, %s in %s: %s\n", suite_what(f), suite_amount(f),
@@ -72,7 +76,7 @@ typedef void put_one(const struct suite *, const struct suite_finding *,
 static void put_all(const struct suite *s, const struct suite_page *page, put_one *put) {
   for (size_t i = 0; i < s->count; i++) {
     const struct suite_finding *f = &s->findings[i];
-    bool has_any = f->kind < SUITE_GROWTH || f->kind == SUITE_BAD_FREE;
+    bool has_any = f->kind < SUITE_GROWTH || is_free(f);
     if (suite_counts(f) && has_any && f->at.count) put(s, f, page);
   }
 }

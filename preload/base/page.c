@@ -25,9 +25,15 @@ void page_renew(void) {
   if (page_wiped()) process_guard->epoch = EPOCH_IDLE;
 }
 
+static uint32_t kind; /* EPOCH_WATCHED, or 0 */
+
 static uint32_t another(void) {
   static uint32_t last = EPOCH_IDLE;
-  return __atomic_add_fetch(&last, 1, __ATOMIC_RELAXED);
+  return kind | __atomic_add_fetch(&last, 1, __ATOMIC_RELAXED);
+}
+
+void page_watch_frees(void) {
+  kind = EPOCH_WATCHED;
 }
 
 void page_set_recording(bool on) {

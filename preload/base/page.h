@@ -15,6 +15,9 @@ enum {
   EPOCH_IDLE,    /* nothing is recorded */
   EPOCH_FIRST    /* this and all above: allocations go to the ledger */
 };
+/* ... and from here on each free is looked at, none goes the fast way, which takes them
+ * for negative numbers. */
+#define EPOCH_WATCHED (1u << 31)
 /* Hidden, as all that the fast way reads: or else its address is loaded first, for it
  * might be another object's. */
 extern struct process_guard *process_guard __attribute__((visibility("hidden")));
@@ -29,6 +32,10 @@ static inline bool process_recording(void) {
   return process_epoch() >= EPOCH_FIRST;
 }
 
+static inline bool process_watches_frees(void) {
+  return (int32_t)process_epoch() < 0;
+}
+
 /* Make the page; nothing is recorded yet. false: no memory, so nothing ever will be. */
 bool page_begin(void);
 bool page_begun(void);
@@ -38,6 +45,8 @@ bool page_wiped(void);
 void page_renew(void);
 /* Without a page, nothing happens. */
 void page_set_recording(bool on);
+/* From the next epoch on. */
+void page_watch_frees(void);
 /* Code has gone: if we record, another epoch begins. */
 void page_next_epoch(void);
 #endif

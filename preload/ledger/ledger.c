@@ -289,15 +289,24 @@ static const uint64_t *entry_around(const void *p) {
 }
 
 /* Under the lock no pool is opened or closed. */
-uint32_t ledger_origin(const void *p) {
+struct ledger_past ledger_past(const void *p) {
+  struct ledger_past past = {UL_SITE_NONE, UL_SITE_NONE};
   uint64_t signals;
   os_hold_signals(&signals);
   arena_lock();
-  const uint64_t *entry = entry_around(p);
-  uint32_t site = entry ? ul_entry_site(*entry) : UL_SITE_NONE;
+  const uint64_t *at = entry_around(p);
+  uint64_t entry = at ? *at : 0;
   arena_unlock();
   os_release_signals(signals);
-  return site;
+  past.allocated = ul_entry_site(entry);
+  if (!ul_entry_is_live(entry) && entry & UL_ENTRY_FREED_AT)
+    past.freed = ul_entry_birth(entry);
+  return past;
+}
+
+void ledger_note_freed(struct spot s, const void *block, uint32_t site) {
+  uint64_t *slot = ledger_slot(s, block);
+  if (slot) *slot = ul_entry_site(*slot) | (uint64_t)site << 24 | UL_ENTRY_FREED_AT;
 }
 
 static uint32_t entries_in(const struct pool *p) {

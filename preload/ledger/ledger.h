@@ -37,9 +37,15 @@ void ledger_renew(struct heap *h, const struct ledger_line *was, hidden old,
                   struct spot s, hidden block, size_t requested, uint32_t site,
                   enum ul_family family, uint64_t ms);
 
-/* Where the block at or around an address was allocated, or the one that was there last;
- * UL_SITE_NONE: not known. Takes the arena lock. */
-uint32_t ledger_origin(const void *p);
+/* Where the block at or around an address was allocated, or the one that was there last,
+ * and if it was freed, where, as far as that was noted; UL_SITE_NONE: not known. Takes the
+ * arena lock. */
+struct ledger_past {
+  uint32_t allocated, freed;
+};
+struct ledger_past ledger_past(const void *p);
+/* Of a block that was cleared, and is not given back yet. */
+void ledger_note_freed(struct spot s, const void *block, uint32_t site);
 /* Could the block have an entry? */
 static inline bool ledger_covers(struct spot s) {
   return s.large ? s.large->record != NULL : s.pool->entries != NULL;

@@ -25,12 +25,19 @@ static bool claim(struct ul_misuse *m, union pair sites) {
          found == sites.word;
 }
 
-static void note(struct ul_misuse *places, const void *p, union pair sites) {
+/* Of those at one pair of sites, the first tells more. */
+static void note(struct ul_misuse *places, const struct ul_misuse *what) {
+  union pair sites = {.site = what->site, .allocated = what->allocated};
   for (unsigned i = 0; i < UL_MISUSE_PLACES; i++) {
     struct ul_misuse *m = &places[i];
     if (!claim(m, sites)) continue;
     if (__atomic_fetch_add(&m->count, 1, __ATOMIC_RELAXED)) return;
-    m->address = (uint64_t)(uintptr_t)p;
+    m->freed = what->freed;
+    m->family[0] = what->family[0];
+    m->family[1] = what->family[1];
+    m->address = what->address;
+    m->bytes = what->bytes;
+    m->wanted = what->wanted;
     m->ms = recording_ms();
     return;
   }
@@ -41,6 +48,8 @@ static const enum ul_fallback counts[UL_MISUSES] = {
     [UL_FREED_INSIDE] = UL_FB_INVALID_FREE,
     [UL_RESIZED_AFTER_FREE] = UL_FB_REALLOC_OF_FREED,
     [UL_RESIZED_INSIDE] = UL_FB_INVALID_REALLOC,
+    [UL_MISMATCHED] = UL_FB_MISMATCHED_FREE,
+    [UL_MISSIZED] = UL_FB_MISSIZED_FREE,
 };
 
 const char *const misuse_names[UL_MISUSES] = {
@@ -48,6 +57,8 @@ const char *const misuse_names[UL_MISUSES] = {
     [UL_FREED_INSIDE] = "invalid-free",
     [UL_RESIZED_AFTER_FREE] = "realloc-after-free",
     [UL_RESIZED_INSIDE] = "invalid-realloc",
+    [UL_MISMATCHED] = "mismatched-free",
+    [UL_MISSIZED] = "missized-free",
 };
 
 unsigned misuse_deadly;
@@ -64,11 +75,8 @@ bool misuse_any(void) {
   return false;
 }
 
-void misuse_note(enum ul_misuse_kind kind, const void *p, uint32_t site,
-                 uint32_t allocated) {
+void misuse_note(enum ul_misuse_kind kind, const struct ul_misuse *what) {
   fallback(counts[kind]);
-  struct ul_header *h = site != UL_SITE_NONE ? table_header_rest() : NULL;
-  if (h)
-    note(h->misuses + kind * UL_MISUSE_PLACES, p,
-         (union pair){.site = site, .allocated = allocated});
+  struct ul_header *h = what->site != UL_SITE_NONE ? table_header_rest() : NULL;
+  if (h) note(h->misuses + kind * UL_MISUSE_PLACES, what);
 }

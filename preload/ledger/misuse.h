@@ -7,11 +7,9 @@
 
 #include <stdbool.h>
 
-/* Count one. `site` is where it was called (site.h), or UL_SITE_NONE: not recorded;
- * `allocated` where the block was allocated, or UL_SITE_NONE: not known. Any thread, no
- * lock. */
-void misuse_note(enum ul_misuse_kind kind, const void *p, uint32_t site,
-                 uint32_t allocated);
+/* Count one, of which all but count and ms is told. `site` is where it was called
+ * (site.h), or UL_SITE_NONE: not recorded. Any thread, no lock. */
+void misuse_note(enum ul_misuse_kind kind, const struct ul_misuse *);
 /* Is the process to end by SIGABRT for one of these, as glibc's malloc would end it
  * (ULLAGE_ABORT_ON)? Says so. */
 extern unsigned misuse_deadly; /* bit 1 << enum ul_misuse_kind */

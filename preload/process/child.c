@@ -276,7 +276,7 @@ bool child_fold(void) {
   text_put(&line, "\n");
   if (!append(path, &line)) return false;
   if (recording->scan.state == UL_SCAN_DONE) tell_losses(path);
-  tell_misuses(path);
+  if (misuse_any()) tell_misuses(path);
   return true;
 }
 

@@ -128,6 +128,7 @@ static void begin(void) {
   if (settings.faults) os_inject_faults(settings.faults);
   self_pid = os_pid();
   if (page_begin()) {
+    if (settings.frees) page_watch_frees();
     bool recorded = begin_recording();
     if (recorded) strip_watch();
     page_set_recording(recorded);

@@ -193,6 +193,7 @@ void settings_read(void) {
   settings.scan = yes("ULLAGE_SCAN", true);
   settings.check = yes("ULLAGE_CHECK", CHECK);
   settings.writes = yes("ULLAGE_WRITES", false);
+  settings.frees = yes("ULLAGE_FREES", false);
   settings.depth = (unsigned)number("ULLAGE_DEPTH", 1, WALK_DEPTH_MAX, WALK_DEPTH_MAX);
   settings.stacks = (unsigned)number("ULLAGE_STACKS", 100, UL_SITES_MAX / 2, 4 << 20);
   settings.abort_on = abort_on();

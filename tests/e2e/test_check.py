@@ -105,6 +105,7 @@ def test_double_free_is_found(check, options, status):
     assert found.startswith(f"double free  1 time  main t_double_free.c:"
                             f"{line_of('t_double_free.c', 'freed again')}")
     assert f"allocated render core.c:{line_of('core.c', 'render')}" in found
+    assert f"freed first main t_double_free.c:{line_of('t_double_free.c', 'freed first')}" in found
 
 
 MISUSES = [(["small"], "double free"), (["large", "200"], "double free"),
@@ -133,6 +134,18 @@ def test_bad_frees_are_told_once_per_pair_of_places(check):
     assert all("allocated many misuse.c" in f for f in r.findings if f != rest)
     r = check("--keep-going", "--programs=all", "--", program("misuse"), "child")
     assert r.findings[0].endswith("[misuse, a child]")
+
+
+def test_mismatched_frees_fail_if_that_is_asked_for(check):
+    argv = ["--programs=all", "--", program("mismatch"), "array_free", "sized_delete"]
+    assert check(*argv).status == 0
+    r = check("--fail-on=mismatch", *argv)
+    assert r.status == FOUND and len(r.findings) == 2
+    assert any(f.startswith("mismatched free  1 time  array_free mismatch.cc:") and
+               "(new[], then free)" in f for f in r.findings)
+    assert any(f.startswith("missized free") and "(of 8, freed as 16)" in f for f in r.findings)
+    r = check(*argv[:-2], env={"ULLAGE_ABORT_ON": "none"})
+    assert r.status == 0
 
 
 # ---- statuses: the table of docs/guide.md ------------------------------------------

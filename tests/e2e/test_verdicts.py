@@ -1,13 +1,14 @@
 """What is said of single blocks: which were freed wrongly, which are lost, and why."""
 
 import os
+import re
 import signal
 import subprocess
 import time
 
 import pytest
 
-from harness import ULLAGE, blamed, clean_environment, execute, marked_line, program
+from harness import ULLAGE, blamed, clean_environment, execute, marked_line, program, tool
 from recording import FORMAT, Recording
 from test_answers import check_leaks
 
@@ -25,6 +26,8 @@ MISUSES = [
     (["inside"], "freed inside", 1, "free_inside"),
     (["inside"], "resized inside", 1, "realloc_inside"),
     (["realloc"], "resized after free", 3, "realloc_again"),
+    (["static"], "freed inside", 1, "free_static"),
+    (["stack"], "freed inside", 1, "free_static"),
 ]
 
 
@@ -38,7 +41,7 @@ def test_bad_frees_are_said(recorder, argv, kind, count, where):
     line = marked_line("misuse.c", where)
     assert any(blamed(m, where, "misuse.c", line) for m in found)
     m = next(m for m in found if blamed(m, where, "misuse.c", line))
-    if argv not in (["drained"], ["large", "200"]):  # the pool, or the mapping, is gone
+    if argv not in (["drained"], ["large", "200"], ["static"], ["stack"]):  # none, or gone
         assert blamed({"stack": m["allocated_stack"]}, argv[0] if argv[0] != "realloc"
                       else "reallocated", "misuse.c")
     for said in (r.said, recorder.text("report")):
@@ -57,6 +60,54 @@ def test_bad_frees_of_many_places(recorder):
     assert "139" in r.said
     first = found[0]["site"]  # the same place frees what another has allocated
     assert len({m["allocated_site"] for m in found if m["site"] == first}) == 2
+
+
+@pytest.mark.parametrize("argv,function", [(["small"], "small"), (["realloc"], "reallocated"),
+                                           (["large", "1"], "large")], ids=str)
+def test_where_it_was_freed_first(recorder, argv, function):
+    """Is noted if it is asked for; else it is not known, and that is said by nobody."""
+    recorder.run(program("misuse"), *argv)
+    assert all("freed_site" not in m for m in recorder.answer("report")["misuses"])
+    assert "freed first" not in recorder.text("report")
+    r = recorder.run(program("misuse"), *argv, env={"ULLAGE_FREES": "yes"})
+    assert (r.status, r.text(), r.stderr) == (0, "done\n", b"")
+    m = recorder.answer("report")["misuses"][0]
+    assert blamed({"stack": m["freed_stack"]}, function, "misuse.c")
+    assert blamed({"stack": m["allocated_stack"]}, function, "misuse.c")
+    assert "was freed first" in recorder.text("report")
+
+
+CASES = {"new_free": "new, then free", "array_free": "new[], then free",
+         "malloc_delete": "malloc, then delete", "malloc_array": "malloc, then delete[]",
+         "new_array": "new, then delete[]", "array_delete": "new[], then delete",
+         "new_realloc": "new, then free", "aligned_delete": "aligned_alloc, then delete",
+         "sized_delete": "of 8, freed as 16", "sized_array": "of 600, freed as 60"}
+
+
+def test_mismatched_frees(recorder):
+    """Each at its place, and nothing else; the blocks are freed."""
+    r = recorder.run(program("mismatch"), *CASES, env={"ULLAGE_FREES": "yes"})
+    assert (r.status, r.text()) == (0, "done\n")
+    report = recorder.answer("report")
+    found = {next(f["function"] for f in m["stack"] if f["function"] in CASES): m
+             for m in report["misuses"]}
+    assert {name: m["detail"] for name, m in found.items()} == CASES
+    for name, m in found.items():
+        assert m["kind"] == ("missized" if "sized" in name else "mismatched")
+        assert any(f["function"] == name for f in m["allocated_stack"])
+    recorder.run(program("mismatch"), *CASES)
+    assert recorder.answer("report")["misuses"] == []
+    recorder.run(program("mismatch"), env={"ULLAGE_FREES": "yes"})
+    assert recorder.answer("report")["misuses"] == []
+
+
+def test_mismatched_frees_are_memchecks(recorder):
+    """Of families; it does not look at sizes."""
+    r = execute([tool("valgrind"), "--error-limit=no", program("mismatch"), *CASES])
+    said = re.findall(r"Mismatched free\(\) / delete / delete \[\]\n(.*?)\n==\d+== *\n",
+                      r.all_stderr.decode(), flags=re.S)
+    assert {re.search(r": (\w+)\(\) \(mismatch", s)[1] for s in said} == \
+        {name for name in CASES if "sized" not in name}
 
 
 def test_bad_free_of_a_child_is_worth_its_recording(recorder):

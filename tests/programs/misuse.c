@@ -6,6 +6,8 @@
  *   inside    free and realloc of an address inside a block
  *   realloc   of a freed block; what it gives must be nobody else's
  *   child     a block freed twice by a forked child
+ *   static    free of what is in the program itself
+ *   stack     free of what is on main's stack
  *   many      twenty places that free twice what two have allocated, one of them often */
 #include "common.h"
 #include <sys/wait.h>
@@ -85,8 +87,9 @@ static NOINLINE void free_at(int place, void *p) {
     PLACE(0)
     PLACE(1)
     PLACE(2)
-    PLACE(3) PLACE(4) PLACE(5) PLACE(6) PLACE(7) PLACE(8) PLACE(9) PLACE(10) PLACE(11)
-        PLACE(12) PLACE(13) PLACE(14) PLACE(15) PLACE(16) PLACE(17) PLACE(18) PLACE(19)
+    PLACE(3)
+    PLACE(4) PLACE(5) PLACE(6) PLACE(7) PLACE(8) PLACE(9) PLACE(10) PLACE(11) PLACE(12)
+        PLACE(13) PLACE(14) PLACE(15) PLACE(16) PLACE(17) PLACE(18) PLACE(19)
   }
   keep(p);
 }
@@ -98,6 +101,23 @@ static void many(void) {
     for (int k = 0; k < (i == 3 ? 100 : 1); k++)
       free_at(i / 2, p);
   }
+}
+
+static char in_program[64];
+
+static NOINLINE void free_static(char *p) {
+  free(p); /* MARK free_static */
+}
+
+static void in_itself(void) {
+  free_static(keep(in_program + 16));
+  errno = 0;
+  CHECK(!realloc(keep(in_program), 100) && errno == ENOMEM);
+}
+
+static void on_stack(void) {
+  char room[64];
+  free_static(keep(room + 16));
 }
 
 static void in_child(void) {
@@ -118,6 +138,8 @@ int main(int argc, char **argv) {
   if (!strcmp(mode, "inside")) inside();
   if (!strcmp(mode, "realloc")) reallocated();
   if (!strcmp(mode, "child")) in_child();
+  if (!strcmp(mode, "static")) in_itself();
+  if (!strcmp(mode, "stack")) on_stack();
   if (!strcmp(mode, "many")) many();
   puts("done");
   return 0;
