@@ -18,6 +18,7 @@ enum { DIFF_BEFORE, DIFF_AFTER, DIFF_LOOKS };
 struct diff_look {
   struct process *process;
   const struct moment *at; /* NULL: the end, or now */
+  size_t processes;        /* of which it is one */
 };
 
 enum diff_kind {

@@ -1,6 +1,7 @@
 #include "answers/models.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /* ---- report -------------------------------------------------------------------- */
 
@@ -70,10 +71,33 @@ void *unused_model(struct context *const of[]) {
   return of[0];
 }
 
+static bool is_same_process(const struct process *a, const struct process *b) {
+  const struct ul_header *x = recording_header(a->recording);
+  const struct ul_header *y = recording_header(b->recording);
+  return x->pid == y->pid && x->pid_start == y->pid_start && x->program && y->program &&
+         strcmp(process_name(a), process_name(b)) == 0;
+}
+
+/* The same process, or one of the same program, or the one that matters most. */
+static struct process *counterpart(struct context *in, const struct process *of) {
+  for (size_t i = 0; i < in->count; i++)
+    if (is_same_process(&in->processes[i], of)) return &in->processes[i];
+  for (size_t i = 0; i < in->count; i++)
+    if (strcmp(process_name(&in->processes[i]), process_name(of)) == 0)
+      return &in->processes[i];
+  return in->processes;
+}
+
+/* Where one side has been chosen, the other follows it. */
 void *diff_model(struct context *const of[]) {
+  unsigned leads =
+      of[DIFF_BEFORE]->count > 1 && of[DIFF_AFTER]->count == 1 ? DIFF_AFTER : DIFF_BEFORE;
   struct diff_look look[DIFF_LOOKS];
-  for (unsigned side = 0; side < DIFF_LOOKS; side++)
-    look[side] = (struct diff_look){of[side]->processes, of[side]->at};
+  for (unsigned side = 0; side < DIFF_LOOKS; side++) {
+    struct process *p =
+        side == leads ? of[side]->processes : counterpart(of[side], of[leads]->processes);
+    look[side] = (struct diff_look){p, of[side]->at, of[side]->count};
+  }
   return diff_load(look, of[0]->options.force);
 }
 

@@ -139,12 +139,11 @@ const struct verb verbs[] = {
          "functions to change, and by function with all that it calls. They may be of\n"
          "different builds of the program.\n"
          "\n"
-         "FILE@MOMENT is a moment of a recording: a time (12s, 1.5m), \"peak\", or a "
-         "mark\n"
-         "(ullage mark). A moment knows of no leaks.\n",
+         "FILE@MOMENT is a moment of a recording: a time (12s, 1.5m), \"peak\", or a mark\n"
+         "(ullage mark). A moment knows of no leaks. Of several processes the one that\n"
+         "matters most is compared, and the same or one of the same program with it.\n",
      .recordings = 2,
      .takes = TAKES_MOMENTS | TAKES_FORCE,
-     .alone = true,
      .model = diff_model,
      .forget = diff_forget,
      .text = diff_text,

@@ -111,6 +111,9 @@ static void print_look(const char *which, const struct diff_look *look,
   else
     fprintf(o->out, ", %s, %s", text_time(run_ms(r)), text_end(r));
   fprintf(o->out, "\n          %s\n", text_command(r, 80));
+  if (look->processes > 1)
+    fprintf(o->out, "          (process %s of %s; --process chooses another)\n",
+            look->process->label, text_count(look->processes));
 }
 
 static void print_row(const char *what, const char *before, const char *after,
