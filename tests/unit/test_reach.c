@@ -1044,6 +1044,17 @@ static NOINLINE void leave_garbage(int b) {
   (void)deep[0];
 }
 
+static _Atomic pid_t sleepers[THREADS];
+
+/* (Where /proc does not tell, for a while.) */
+static NOINLINE void await_system_call(const _Atomic pid_t *tid, long number) {
+  char path[64], call[256];
+  for (int i = 0; i < 10000; i++, usleep(1000)) {
+    snprintf(path, sizeof path, "/proc/self/task/%d/syscall", (int)atomic_load(tid));
+    if (os_slurp(path, call, sizeof call) > 0 && atol(call) == number) return;
+  }
+}
+
 static void wait_to_leave(void) {
   atomic_fetch_add(&ready, 1);
   while (!atomic_load(&leave))
@@ -1056,6 +1067,7 @@ static void *hold_a_block(void *arg) {
   int i = (int)(intptr_t)arg;
   volatile uintptr_t held = (uintptr_t)blocks[i].start;
   leave_garbage(THREADS + i);
+  atomic_store(&sleepers[i], gettid());
   sigset_t all;
   sigfillset(&all);
   if (i >= BLOCKED) pthread_sigmask(SIG_BLOCK, &all, NULL);
@@ -1116,6 +1128,8 @@ static void test_threads(void **state) {
   for (int i = 0; i < THREADS; i++)
     threads[i] = start(hold_a_block, i);
   await(THREADS);
+  await_system_call(&sleepers[BLOCKED], SYS_futex);
+  await_system_call(&sleepers[WAITING], SYS_rt_sigtimedwait);
   dispositions(before); /* the first thread has made glibc install its handlers */
   uint64_t begun = os_monotonic_ns();
   scan();
@@ -1177,7 +1191,6 @@ static void test_registers(void **state) {
 
 /* Each sleeps, and its block's address is in a vector register only: the first one's in
  * use, the second one's what the caller of a function of libc's has left there. */
-static _Atomic pid_t sleepers[2];
 static void *sleep_with_vector(void *arg) {
   int i = (int)(intptr_t)arg;
   long (*volatile by_libc)(long, ...) = syscall, result;
@@ -1194,14 +1207,6 @@ static void *sleep_with_vector(void *arg) {
                        : "r10", "rcx", "r11", "cc", "memory");
   }
   return NULL;
-}
-
-static NOINLINE void await_system_call(const _Atomic pid_t *tid, long number) {
-  char path[64], call[256];
-  do {
-    sched_yield();
-    snprintf(path, sizeof path, "/proc/self/task/%d/syscall", (int)atomic_load(tid));
-  } while (os_slurp(path, call, sizeof call) <= 0 || atol(call) != number);
 }
 
 static void test_vector_registers(void **state) {
