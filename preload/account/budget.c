@@ -4,9 +4,12 @@
 #include "recording/recording.h"
 
 /* Of busy time; peaks take more than their part, if there is much to be seen (peak.c).
- * So all together take about 1 %. */
-static const uint64_t shares[] = {[UL_SNAPSHOT_TIMED] = 200, [UL_SNAPSHOT_PEAK] = 300};
-enum { FREE_NS = 1000000, IDLE = 2 };
+ * What is free is some thirty pictures of 10,000 call sites, with which the growth of a
+ * program that runs for a second or two can be told. */
+static const uint64_t shares[] = {[UL_SNAPSHOT_TIMED] = 100, [UL_SNAPSHOT_PEAK] = 300};
+static const uint64_t free_ns[] = {
+    [UL_SNAPSHOT_TIMED] = 5000000, [UL_SNAPSHOT_PEAK] = 1000000};
+enum { IDLE = 2 };
 
 static _Atomic uint64_t spent[UL_SNAPSHOT_KINDS];
 
@@ -35,12 +38,12 @@ void budget_spend(enum ul_snapshot_kind kind, uint64_t since_ns) {
 }
 
 double budget_excess(enum ul_snapshot_kind kind) {
-  return (double)spent[kind] / (double)(base_ns() / shares[kind] + FREE_NS);
+  return (double)spent[kind] / (double)(base_ns() / shares[kind] + free_ns[kind]);
 }
 
 uint64_t budget_wait_ms(enum ul_snapshot_kind kind) {
-  if (spent[kind] <= FREE_NS) return 0;
-  uint64_t wanted = (spent[kind] - FREE_NS) * shares[kind], have = base_ns();
+  if (spent[kind] <= free_ns[kind]) return 0;
+  uint64_t wanted = (spent[kind] - free_ns[kind]) * shares[kind], have = base_ns();
   return wanted > have ? (wanted - have) / 1000000 + 1 : 0;
 }
 

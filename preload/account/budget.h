@@ -1,5 +1,5 @@
 /* budget.h - what snapshots may cost: so much of the time that the process has had, and
- * a millisecond for each kind, so that a short run has some.
+ * some milliseconds for each kind, so that a short run has some.
  *
  * That is its processor time; of an idle process half of what has gone by. */
 #ifndef ULLAGE_BUDGET_H
