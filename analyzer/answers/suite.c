@@ -104,6 +104,12 @@ static char *key_of(struct suite *s, const struct suite_finding *f) {
   return obstack_finish(s->memory);
 }
 
+static void see(struct suite *s, struct suite_finding *f, size_t process) {
+  struct suite_sighting *seen = obstack_alloc(s->memory, sizeof *seen);
+  *seen = (struct suite_sighting){process, f->seen};
+  f->seen = seen;
+}
+
 static void add_finding(struct suite *s, const struct suite_finding *f) {
   struct work *w = work_of(s);
   struct entry *e;
@@ -113,17 +119,23 @@ static void add_finding(struct suite *s, const struct suite_finding *f) {
     e = obstack_alloc(s->memory, sizeof *e);
     *e = (struct entry){.finding = *f, .last_process = f->process};
     e->finding.processes = 1;
+    see(s, &e->finding, f->process);
     HASH_ADD_KEYPTR(hh, w->entries, key, strlen(key), e);
     s->count++;
     return;
   }
-  if (e->last_process != f->process) e->finding.processes++;
+  if (e->last_process != f->process) {
+    e->finding.processes++;
+    see(s, &e->finding, f->process);
+  }
   e->last_process = f->process;
   if (f->kind == SUITE_BUDGET) { /* the worst tells */
     if (f->value <= e->finding.value) return;
+    struct suite_sighting *seen = e->finding.seen;
     size_t processes = e->finding.processes;
     e->finding = *f;
     e->finding.processes = processes;
+    e->finding.seen = seen;
     return;
   }
   e->finding.of.blocks += f->of.blocks;

@@ -68,11 +68,18 @@ enum suite_state {
   SUITE_GREW
 };
 
+/* In which process; the one before it. */
+struct suite_sighting {
+  size_t process;
+  struct suite_sighting *before;
+};
+
 struct suite_finding {
   enum suite_kind kind;
   enum ul_misuse_kind misuse; /* of a bad free or mismatch */
   enum suite_state state;
   size_t process;                      /* the first in which it was found */
+  struct suite_sighting *seen;         /* in all of them */
   size_t processes;                    /* in how many */
   struct ul_amount of;                 /* of what is lost: with what it drags along */
   struct ul_amount dragged;            /* of it */

@@ -62,7 +62,7 @@ static const char check_details[] =
     "      --suppressions=FILE   stacks that are accepted, as LeakSanitizer or Valgrind\n"
     "                            have them; may be given again\n"
     "      --gen-suppressions=valgrind|lsan[:FILE]  write such of what was found\n"
-    "      --format=FORMAT[:FILE]  text; may be given again\n"
+    "      --format=FORMAT[:FILE]  text, json, sarif, junit or github; may be given again\n"
     "      --source-root=DIR     sources are told by their paths below it\n"
     "  -o, --output=FILE         keep the recording as FILE, and FILE.PID\n"
     "  -q, --quiet               say nothing\n"

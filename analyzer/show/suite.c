@@ -11,7 +11,9 @@
 #define FINDINGS_SHOWN 50u
 #define GAPS_SHOWN 10u
 
-const struct suite_format suite_formats[] = {{"text", suite_text}, {NULL, NULL}};
+const struct suite_format suite_formats[] = {
+    {"text", suite_text},   {"json", suite_json},     {"sarif", suite_sarif},
+    {"junit", suite_junit}, {"github", suite_github}, {NULL, NULL}};
 
 /* ---- words ------------------------------------------------------------------------ */
 
