@@ -149,6 +149,7 @@ bool sample_grant(struct heap *h, size_t size) {
   b->sample.word = ul_entry(sample_site, 0, 0, 0) | b->clock.birth;
   atomic_signal_fence(memory_order_seq_cst); /* a handler may use what it finds granted */
   set_left(b, to_allocate(b));
+  set_left_to_free(b, room(b->floor, book_live(b))); /* spares its own look */
   thread_state.quick = h;
   return sample_granted(b->sample.left, size);
 }
