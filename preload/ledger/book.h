@@ -32,8 +32,8 @@ struct book_clock {
 };
 
 /* What this heap's owners allocated minus what they freed, of anybody's; may be negative;
- * only the sum over all heaps has a meaning. Written by the owner, by one instruction
- * each, and read by whoever takes a snapshot. */
+ * only the sum over all heaps has a meaning. Written by the owner (book_add), and read by
+ * whoever takes a snapshot. */
 struct book {
   struct heap heap;
   struct sample sample;
@@ -52,6 +52,14 @@ struct book {
 
 static inline struct book *book_of(struct heap *h) {
   return (struct book *)h;
+}
+
+/* By one instruction, which no signal handler divides. */
+static inline void book_add(int64_t *sum, int64_t bytes) {
+  __asm__("addq %1, %0" : "+m"(*sum) : "er"(bytes));
+}
+static inline void book_subtract(int64_t *sum, int64_t bytes) {
+  __asm__("subq %1, %0" : "+m"(*sum) : "er"(bytes));
 }
 
 /* Requested bytes. What was granted is in `live` as if it were used up, so that who uses

@@ -63,8 +63,8 @@ static inline void ledger_count_in(struct heap *h, struct ul_counter *c, size_t 
   struct book *b = book_of(h);
   c->allocations++;
   c->allocated_bytes += (uint32_t)requested & LEDGER_LOW;
-  b->live += (int64_t)requested;
-  b->usable_bytes += (int64_t)usable;
+  book_add(&b->live, (int64_t)requested);
+  book_add(&b->usable_bytes, (int64_t)usable);
 }
 
 /* The same of any block. */
@@ -95,8 +95,8 @@ static inline void ledger_count_out(struct heap *h, struct ul_counter *c,
   c->frees++;
   c->freed_bytes += (uint32_t)was->requested & LEDGER_LOW;
   c->temporary += temporary;
-  b->live -= (int64_t)was->requested;
-  b->usable_bytes -= (int64_t)was->usable;
+  book_subtract(&b->live, (int64_t)was->requested);
+  book_subtract(&b->usable_bytes, (int64_t)was->usable);
 }
 
 /* After ledger_count_out(): the block's lifetime is added, and what has got heavy is
@@ -175,8 +175,8 @@ static inline void ledger_enter_pool(struct heap *h, struct pool *p, void *block
   ledger_remember_recent(h, block);
   c->allocations++;
   c->allocated_bytes += (uint32_t)requested;
-  book_of(h)->live += (int64_t)requested;
-  book_of(h)->usable_bytes += p->size;
+  book_add(&book_of(h)->live, (int64_t)requested);
+  book_add(&book_of(h)->usable_bytes, p->size);
 }
 static inline void ledger_clear_pool(struct heap *h, const struct pool *p,
                                      uint32_t requested, struct ul_counter *c,
@@ -184,8 +184,8 @@ static inline void ledger_clear_pool(struct heap *h, const struct pool *p,
   c->frees++;
   c->freed_bytes += requested;
   c->temporary += temporary;
-  book_of(h)->live -= requested;
-  book_of(h)->usable_bytes -= p->size;
+  book_subtract(&book_of(h)->live, requested);
+  book_subtract(&book_of(h)->usable_bytes, p->size);
 }
 
 /* The same without a stack (sample.h). */
@@ -194,19 +194,19 @@ static inline void ledger_enter_quickly(struct sample *s, struct heap *h, struct
                                         enum ul_family family) {
   uint64_t high = (uint64_t)family << 13 | (p->size - (uint32_t)requested);
   p->entries[pool_index(p, block)] = s->word | high << 48;
-  s->left -= (int64_t)requested;
+  book_subtract(&s->left, (int64_t)requested);
   s->counter->allocations++;
   s->counter->allocated_bytes += (uint32_t)requested;
-  book_of(h)->usable_bytes += p->size;
+  book_add(&book_of(h)->usable_bytes, p->size);
 }
 static inline void ledger_clear_quickly(struct sample *s, struct heap *h,
                                         const struct pool *p, uint64_t *entry,
                                         uint32_t requested) {
   ledger_end_life(entry);
-  s->left_to_free -= requested;
+  book_subtract(&s->left_to_free, requested);
   s->counter->frees++;
   s->counter->freed_bytes += requested;
-  book_of(h)->usable_bytes -= p->size;
+  book_subtract(&book_of(h)->usable_bytes, p->size);
 }
 
 static inline struct ledger_line ledger_line(struct spot s, const void *block) {

@@ -65,15 +65,15 @@ uint64_t sample_distance(uint64_t *random, uint64_t bytes) {
  * by one instruction each, for a handler may come in between. */
 static void set_left(struct book *b, int64_t bytes) {
   int64_t more = bytes - b->sample.left;
-  b->live += more;
-  b->sample.left += more;
-  b->sample.beyond -= more;
+  book_add(&b->live, more);
+  book_add(&b->sample.left, more);
+  book_subtract(&b->sample.beyond, more);
 }
 
 static void set_left_to_free(struct book *b, int64_t bytes) {
   int64_t more = bytes - b->sample.left_to_free;
-  b->live -= more;
-  b->sample.left_to_free += more;
+  book_subtract(&b->live, more);
+  book_add(&b->sample.left_to_free, more);
 }
 
 /* Bytes that pass before the next point: it lies on the one behind them. */

@@ -93,9 +93,13 @@ def test_how_many_were_temporary_is_an_estimate(tmp_path):
 
 
 @pytest.mark.parametrize("argv", [("threads", "cross", "20000"), ("threads", "fork", "10"),
+                                  ("threads", "storm", "20"), ("hostile", "timer", "2000"),
+                                  ("hostile", "signals", "2000"), ("hostile", "jumps", "2000"),
+                                  ("hostile", "vfork", "50"), ("signals", "jump"),
                                   ("micro", "mstress", "20"), ("micro", "coroutines", "5")])
 def test_the_program_is_the_same(recorder, argv):
-    r = recorder.same(program(argv[0]), *argv[1:], env={"ULLAGE_SAMPLE": "5000"})
+    unchecked = {"ULLAGE_CHECK": None} if "timer" in argv else {}  # see test_hostile_stacks
+    r = recorder.same(program(argv[0]), *argv[1:], env={"ULLAGE_SAMPLE": "5000", **unchecked})
     assert r.status in (0, 1)
 
 
