@@ -124,8 +124,11 @@ static void by_snapshot(struct balance *b, const struct ul_snapshot *s, bool inh
   add_heap(b, &sums, s->cached_bytes);
   add(b, "ullage: its private memory, as mapped", s->tool_bytes);
   add(b, "ullage: the recording, as mapped", s->recording_bytes);
-  add(b, "everything else, less what of the above is not resident",
-      b->rss_bytes - sum(b));
+  int64_t rest = b->rss_bytes - sum(b);
+  add(b,
+      rest < 0 ? "of these not resident, at least"
+               : "everything else, less what of the above is not resident",
+      rest);
 }
 
 struct balance balance_of(const struct recording *r) {
