@@ -48,6 +48,7 @@ struct series {
   double *y;
   bool *no_rows; /* for which there was no room: the moment says nothing of sites */
   bool by_rows;  /* is what is judged known by rows? */
+  double peak_seconds;
 };
 
 static int by_site(const void *a, const void *b) {
@@ -115,6 +116,7 @@ static bool series_load(const struct recording *r, const struct sites *sites,
   s->life.start = (double)(since_ms > start ? since_ms : start) / 1000;
   s->life.end = (double)recording_duration_ms(r) / 1000;
   s->life.seconds = s->life.end - s->life.start;
+  s->peak_seconds = (double)sites->peak_ms / 1000;
   for (size_t m = 0; m < s->timeline.count; m++)
     rows += s->timeline.at[m]->rows[UL_ROW_SITE];
   s->moments = s->timeline.count;
@@ -202,15 +204,14 @@ static double idle_seconds(const struct series *s, const struct trend *t, double
   return s->seconds[s->moments - 1] - reached;
 }
 
-/* The moments between which it grew. */
+/* The moments between which it grew; what was freed in the end, up to the last one before
+ * that. */
 static void moments_of(const struct series *s, const struct trend *t, size_t *from,
                        size_t *to) {
   *from = moment_of(s, t->at);
   *to = s->moments - 1;
   if (t->reason != TREND_FREED) return;
-  *to = *from;
-  for (size_t m = 0; m < *from; m++)
-    if (s->y[m] > s->y[*to]) *to = m;
+  *to = *from ? *from - 1 : 0;
   *from = 0;
   for (size_t m = 0; m < *to; m++)
     if (s->y[m] <= s->y[*from]) *from = m;
@@ -260,8 +261,8 @@ static uint64_t more(uint64_t now, uint64_t before) {
   return now > before ? now - before : 0;
 }
 
-/* What the growth has brought: of what lives, or if that was freed in the end, lived at
- * the most. */
+/* What the growth has brought: of what lives, or if that was freed in the end, lived
+ * then, by the last measurement or the peak's, if that came later. */
 static struct ul_amount added(const struct series *s, const struct trend *t,
                               struct ul_amount live, struct ul_amount peak) {
   struct ul_amount before = {0, 0};
@@ -269,7 +270,8 @@ static struct ul_amount added(const struct series *s, const struct trend *t,
   if (t->verdict != TREND_GROWING) return before;
   moments_of(s, t, &from, &to);
   if (t->reason == TREND_FREED)
-    live = peak.bytes > s->held[to].bytes ? peak : s->held[to];
+    live = s->peak_seconds >= s->seconds[to] && s->peak_seconds <= t->at ? peak
+                                                                         : s->held[to];
   if (has_base(s, from, to)) before = s->held[from];
   return (struct ul_amount){.blocks = more(live.blocks, before.blocks),
                             .bytes = more(live.bytes, before.bytes)};

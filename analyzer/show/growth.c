@@ -32,8 +32,11 @@ static void print_reason(FILE *f, const struct recording *r, const struct trend 
   const char *when = text_time(at > start ? at - start : 0);
   switch (t->reason) {
   case TREND_FEW:
-    fprintf(f, "only %zu measurements, %u are needed: too short a run", t->points,
-            TREND_FEWEST);
+    if (t->points < TREND_FEWEST)
+      fprintf(f, "only %zu measurements, %u are needed: too short a run", t->points,
+              TREND_FEWEST);
+    else
+      fprintf(f, "only %zu measurements: it may be chance that they rise", t->points);
     return;
   case TREND_NONE:
     fprintf(f, "no trend between %s and %s", text_size(o, whole(t->low)),
@@ -235,8 +238,9 @@ static void print_first_line(const struct rising *all, const struct view_options
     print_growing(all, o);
   else if (all->unseen)
     fprintf(o->out,
-            "%sall live bytes together grow%s: %s, of call sites too small to tell%s",
+            "%sall live bytes together grow%s: %s, of call sites %stoo small to tell%s",
             text_on(o, TEXT_BAD), text_off(o), rate(o, all->unseen->growth->all.slope),
+            all->verdicts[TREND_UNSURE] ? "unsure or " : "",
             processes_whose(all->context, all->unseen));
   else if (few && all->unsure_matter)
     fprintf(o->out, "what grows is not known: only %s, %u are needed",
