@@ -267,8 +267,8 @@ static int parse_option(struct check *c, int option, char *argv[]) {
     c->rules.programs = strcmp(optarg, "all") ? optarg : "*";
     return EXIT_FINE;
   case OPTION_EXIT_CODE:
-    if (parse_number(optarg, 1, 255, &c->status)) return EXIT_FINE;
-    return say_usage("check", "--exit-code=%s: a number from 1 to 255 expected", optarg);
+    if (parse_number(optarg, 0, 255, &c->status)) return EXIT_FINE;
+    return say_usage("check", "--exit-code=%s: a number from 0 to 255 expected", optarg);
   case OPTION_STRICT:
     c->rules.fail_on |= 1u << SUITE_UNCHECKED;
     return EXIT_FINE;
@@ -499,7 +499,8 @@ static int judge_run(struct check *c, pid_t pid, int end) {
 
 /* Of a program that ended by itself. */
 static int status_of(const struct check *c, int verdict, int end) {
-  return c->found || end == EXIT_FINE ? verdict : end;
+  bool found = c->found && c->status;
+  return found || end == EXIT_FINE ? verdict : end;
 }
 
 static int check_program(struct check *c) {

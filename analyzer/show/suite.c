@@ -11,9 +11,13 @@
 #define FINDINGS_SHOWN 50u
 #define GAPS_SHOWN 10u
 
-const struct suite_format suite_formats[] = {
-    {"text", suite_text},   {"json", suite_json},     {"sarif", suite_sarif},
-    {"junit", suite_junit}, {"github", suite_github}, {NULL, NULL}};
+const struct suite_format suite_formats[] = {{"text", suite_text},
+                                             {"json", suite_json},
+                                             {"sarif", suite_sarif},
+                                             {"junit", suite_junit},
+                                             {"github", suite_github},
+                                             {"memcheck", suite_memcheck},
+                                             {NULL, NULL}};
 
 /* ---- words ------------------------------------------------------------------------ */
 

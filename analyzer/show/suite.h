@@ -24,7 +24,7 @@ extern const struct suite_format suite_formats[];
 /* The same for findings as suppressions, by the tool whose syntax it is. */
 extern const struct suite_format suite_suppressions[];
 
-suite_view suite_text, suite_json, suite_sarif, suite_junit, suite_github;
+suite_view suite_text, suite_json, suite_sarif, suite_junit, suite_github, suite_memcheck;
 
 /* ---- words that formats share: escaped, in rooms of the calling block (text.h) -------
  */

@@ -1,5 +1,5 @@
 /* verdict_ci.c - a suite's verdict for those who run suites: JUnit's XML, in which each
- * process is a test case, and annotations of GitHub's workflows. */
+ * process is a test case; annotations of GitHub's workflows; and memcheck's text. */
 #include "show/suite.h"
 
 #include <string.h>
@@ -89,6 +89,66 @@ void suite_junit(const struct suite *s, const struct suite_page *page) {
     fprintf(page->out, "  <system-out>nothing found in %s more</system-out>\n",
             text_plural(s->silent, "process", "processes"));
   fputs(" </testsuite>\n</testsuites>\n", page->out);
+}
+
+/* ---- memcheck's text, as far as CTest reads it ------------------------------------ */
+
+static void put_stack(const struct suite_stack *s, int pid, FILE *out) {
+  char line[1024];
+  for (size_t i = 0; i < s->count; i++) {
+    frame_text(&s->frames[i], line, sizeof line);
+    fprintf(out, "==%d==    %s 0x%llX: %s\n", pid, i ? "by" : "at",
+            (unsigned long long)s->frames[i].address, text_escaped(line));
+  }
+}
+
+static void put_free(const struct suite_finding *f, int pid, FILE *out) {
+  fprintf(out, "==%d== %s\n", pid,
+          f->kind == SUITE_MISMATCH ? "Mismatched free() / delete / delete []"
+                                    : "Invalid free() / delete / delete[] / realloc()");
+  put_stack(&f->at, pid, out);
+  if (f->freed.count) fprintf(out, "==%d==  The block was free'd before\n", pid);
+  put_stack(&f->freed, pid, out);
+  if (f->allocated.count) fprintf(out, "==%d==  Block was alloc'd at\n", pid);
+  put_stack(&f->allocated, pid, out);
+}
+
+static void put_loss(const struct suite_finding *f, size_t record, size_t records,
+                     int pid, FILE *out) {
+  static const char *const words[SUITE_KINDS] = {
+      [SUITE_DEFINITE] = "definitely lost",
+      [SUITE_INDIRECT] = "indirectly lost",
+      [SUITE_POSSIBLE] = "possibly lost",
+      [SUITE_REACHABLE] = "still reachable",
+  };
+  fprintf(out, "==%d== %s ", pid, text_count(f->of.bytes));
+  if (f->dragged.bytes)
+    fprintf(out, "(%s direct, %s indirect) ", text_count(f->of.bytes - f->dragged.bytes),
+            text_count(f->dragged.bytes));
+  fprintf(out, "bytes in %s blocks are %s in loss record %zu of %zu\n",
+          text_count(f->of.blocks - f->dragged.blocks), words[f->kind], record, records);
+  put_stack(&f->at, pid, out);
+}
+
+static bool is_loss(const struct suite_finding *f) {
+  return suite_counts(f) && f->kind < SUITE_GROWTH;
+}
+
+void suite_memcheck(const struct suite *s, const struct suite_page *page) {
+  size_t records = 0, record = 0;
+  for (size_t i = 0; i < s->count; i++)
+    records += is_loss(&s->findings[i]);
+  for (size_t i = 0; i < s->count; i++) {
+    const struct suite_finding *f = &s->findings[i];
+    int pid = s->processes[f->process].pid;
+    if (is_loss(f))
+      put_loss(f, ++record, records, pid, page->out);
+    else if (suite_counts(f) && (f->kind == SUITE_BAD_FREE || f->kind == SUITE_MISMATCH))
+      put_free(f, pid, page->out);
+    else
+      continue;
+    fprintf(page->out, "==%d== \n", pid);
+  }
 }
 
 /* ---- GitHub ----------------------------------------------------------------------- */

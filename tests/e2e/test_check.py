@@ -162,6 +162,9 @@ def test_status_if_there_are_findings(check):
     assert check("--exit-code=7", "--", "./t_forgets").status == 7
     assert check("--exit-code=7", "--", "./t_skips").status == 7
     assert check("--exit-code=7", "--", "./t_fine").status == 0
+    for name, status in ("t_forgets", 0), ("t_skips", 77):
+        r = check("--exit-code=0", "--", f"./{name}")
+        assert r.status == status and len(r.findings) == 1
 
 
 def test_status_of_what_cannot_be_recorded(check, tmp_path):
@@ -197,7 +200,7 @@ def test_status_if_the_recording_cannot_be_made(check):
     assert check("--", "./t_skips", preexec_fn=forbid).status == 77
 
 
-USAGE = [["--exit-code=0", "--", "true"], ["--fail-on=nothing", "--", "true"],
+USAGE = [["--exit-code=256", "--", "true"], ["--fail-on=nothing", "--", "true"],
          ["--fail-on=definite,", "--", "true"], ["--min-bytes=x", "--", "true"],
          ["--allow-blocks=1Q", "--", "true"], ["--format=yaml", "--", "true"],
          ["--format=text:", "--", "true"], ["--no-such-option", "--", "true"],

@@ -98,3 +98,46 @@ def test_github(verdict):
 def test_file_that_cannot_be_written(tmp_path):
     r = execute([ULLAGE, "check", f"--format=json:{tmp_path}/none/file", "--", "true"])
     assert r.status == 1 and "cannot write" in r.said
+
+
+# ---- memcheck, as CTest calls it ---------------------------------------------------------
+
+MEMCHECK = ROOT / "scripts" / "ullage-memcheck"
+
+
+def memcheck(*argv, cwd):
+    return execute([MEMCHECK, *argv], cwd=cwd, env={"ULLAGE": str(ULLAGE)})
+
+
+@pytest.mark.seconds(300)
+def test_ctest_shows_defects(tmp_path):
+    build = tmp_path / "build"
+    build.mkdir()
+    for argv in ([tool("cmake"), f"-DMEMORYCHECK_COMMAND={MEMCHECK}",
+                  "-DMEMORYCHECK_TYPE=Valgrind", SUITE], [tool("make")]):
+        assert execute(argv, cwd=build).status == 0
+    r = execute([tool("ctest"), "-T", "memcheck"], cwd=build, env={"ULLAGE": str(ULLAGE)})
+    defects = dict(re.findall(r"MemCheck: +#\d+: (\w+) .*Defects: (\d+)", r.text()))
+    assert defects == {"forgets": "1", "list": "1", "double_free": "1", "aborts": "1",
+                       "forks": "1", "should_fail": "1", "skips": "1", "third": "1"}, r.text()
+    assert "FIM - 1\n" in r.text() and "Memory Leak - 7\n" in r.text()
+
+
+def test_memcheck_options(tmp_path):
+    source = SUITE / "t_skips.c"
+    subprocess.run([tool("gcc", "cc"), "-O0", "-g", "-o", tmp_path / "it's", source,
+                    SUITE / "core.c"], check=True)
+    supp = tmp_path / "a 'file'"
+    supp.write_text("leak:nothing\n")
+    r = memcheck("-q", "--tool=memcheck", "--leak-check=yes", "--no-such-option",
+                 f"--suppressions={supp}", "--log-file=log.%p", "./it's", "-x", cwd=tmp_path)
+    assert (r.status, r.all_stderr) == (77, b"")
+    log, = tmp_path.glob("log.*")
+    assert re.search(r"^==\d+== 6 bytes in 1 blocks are definitely lost in loss record 1 of 1\n"
+                     r"==\d+==    at 0x[0-9A-F]+: render \(core\.c:\d+\)\n", log.read_text())
+    assert memcheck("--error-exitcode=9", "./it's", cwd=tmp_path).status == 9
+    supp.write_text("leak:render\n")
+    r = memcheck("--error-exitcode=9", f"--suppressions={supp}", "--", "./it's", cwd=tmp_path)
+    assert (r.status, r.all_stderr) == (77, b"")
+    r = memcheck("--leak-check=full", cwd=tmp_path)
+    assert r.status == 2 and b"no program" in r.all_stderr
