@@ -89,10 +89,12 @@ uint64_t os_limit(int resource) {
 }
 
 /* The word that the kernel clears when the leader ends (set_tid_address), which libc has
- * in the thread's control block. That of the first thread of a program is never unmapped,
- * as that of another, which has forked, may be. Who has set another word, or none, lets
- * the leader look alive. */
+ * in the thread's control block: its id, or from glibc 2.43 on a state that is not 0.
+ * That block of the first thread of a program is never unmapped, as that of another,
+ * which has forked, may be. Who has set another word, or none, lets the leader look
+ * alive. */
 static int leader;
+static const void *first_thread;
 static const volatile int *leader_word;
 
 void os_leader_begin(void) {
@@ -101,8 +103,9 @@ void os_leader_begin(void) {
   leader = os_pid();
   if (os_confined() || os_tid() != leader) return;
   os_call(SYS_prctl, PR_GET_TID_ADDRESS, &word);
-  if (!first && word != leader_word) word = NULL;
-  leader_word = word && *word == leader ? word : NULL;
+  if (first) first_thread = __builtin_thread_pointer();
+  bool stays = first_thread == __builtin_thread_pointer();
+  leader_word = stays && word && *word ? word : NULL;
 }
 
 bool os_thread_alive(int tid) {
