@@ -40,7 +40,7 @@ struct row {
 
 enum { LOG2_BINS = 64 };
 
-/* All of it is taken anew for each snapshot: what nobody writes to is no memory. */
+/* What nobody has written to is no memory. */
 struct array {
   void *at;
   size_t bytes;
@@ -67,27 +67,43 @@ enum { SNAPSHOTS_WANTED = 64, ROW_BYTES = 8, GRAIN = 64 };
 
 /* ---- memory -------------------------------------------------------------------- */
 
-static void *take(struct array *a, size_t n, size_t size) {
-  meta_free(a->at, a->bytes);
-  a->bytes = (n + 1) * size;
-  return a->at = meta_alloc(a->bytes);
-}
+static struct array *const arrays[] = {&site_sums, &node_sums, &code_sums,
+                                       &sites_met, &nodes_met, &codes_met,
+                                       &made,      &text,      &waste_sums};
+enum { ARRAYS = sizeof arrays / sizeof *arrays };
+
+/* Rows of a few thousand stacks come often, and to fault their memory in would be a third
+ * of what they cost: so it stays, if it is no more than KEPT, and who is done with a sum
+ * leaves it zero. */
+enum { KEPT = 4 << 20 };
+static bool unclean; /* not all sums that there were are done with */
 
 static void give(struct array *a) {
   meta_free(a->at, a->bytes);
   *a = (struct array){0};
 }
 
+static void *take(struct array *a, size_t n, size_t size) {
+  size_t bytes = (n + 1) * size;
+  if (a->at && bytes <= a->bytes) return a->at;
+  give(a);
+  a->bytes = bytes + bytes / 4;
+  return a->at = meta_alloc(a->bytes);
+}
+
+static size_t bytes_taken(void) {
+  size_t sum = 0;
+  for (unsigned i = 0; i < ARRAYS; i++)
+    sum += arrays[i]->bytes;
+  return sum;
+}
+
 void rows_done(void) {
-  give(&site_sums);
-  give(&node_sums);
-  give(&code_sums);
-  give(&waste_sums);
-  give(&sites_met);
-  give(&nodes_met);
-  give(&codes_met);
-  give(&made);
-  give(&text);
+  give(&waste_sums); /* if there are any, somebody wants them */
+  if (!unclean && bytes_taken() <= KEPT) return;
+  for (unsigned i = 0; i < ARRAYS; i++)
+    give(arrays[i]);
+  unclean = false;
 }
 
 static struct sum *site_sum(size_t i) {
@@ -109,6 +125,10 @@ static void add(struct sum *to, const struct sum *s) {
 
 static void meet(struct array *bits, size_t i) {
   ((uint64_t *)bits->at)[i / 64] |= UINT64_C(1) << i % 64;
+}
+
+static void forget(struct array *bits, size_t i) {
+  ((uint64_t *)bits->at)[i / 64] &= ~(UINT64_C(1) << i % 64);
 }
 
 /* The first from *i on; false: there is none below n. */
@@ -263,6 +283,8 @@ static enum rows_state run(part *const *parts, unsigned n, struct ul_snapshot *s
 }
 
 bool rows_begin(void) {
+  rows_done();
+  unclean = true;
   start();
   sites = table_count(UL_SITES);
   chunks = table_count(UL_COUNTERS) / UL_CHUNK_SITES;
@@ -346,17 +368,17 @@ static void hand_over_site(uint32_t i, int64_t least, int64_t *steps) {
 static void hand_over_node(uint32_t i, int64_t least, int64_t *steps) {
   static struct table_run run;
   const struct ul_node *node = table_in(&run, UL_NODES, i, sizeof *node);
-  const struct node_sums *sums = node_sum(i);
+  struct node_sums sums = *node_sum(i);
   bool outermost = i < UL_NODE_RESERVED;
-  if (sums->rest.bytes >= least || (outermost && (sums->rest.bytes || sums->rest.blocks)))
-    add_row(i, &sums->rest);
+  *node_sum(i) = (struct node_sums){0};
+  if (sums.rest.bytes >= least || (outermost && (sums.rest.bytes || sums.rest.blocks)))
+    add_row(i, &sums.rest);
   else if (!outermost)
-    add(&node_sum(node->parent)->rest, &sums->rest);
+    add(&node_sum(node->parent)->rest, &sums.rest);
   if (outermost) return;
   meet(&nodes_met, node->parent);
-  add(&node_sum(node->parent)->all, &sums->all);
-  if (node->code < codes && !recursion_at_node(i, steps))
-    add_code(node->code, &sums->all);
+  add(&node_sum(node->parent)->all, &sums.all);
+  if (node->code < codes && !recursion_at_node(i, steps)) add_code(node->code, &sums.all);
 }
 
 /* Those of node_rows() come from the innermost on. */
@@ -416,9 +438,12 @@ static enum rows_state sort_sites(struct ul_snapshot *s, int64_t *steps) {
 }
 
 static enum rows_state make_site_rows(struct ul_snapshot *s, int64_t *steps) {
-  for (; *steps > 0 && next_met(&sites_met, sites, &at.next); at.next++, --*steps)
+  for (; *steps > 0 && next_met(&sites_met, sites, &at.next); at.next++, --*steps) {
     if (!is_of_others(at.next))
       hand_over_site((uint32_t)at.next, least(s, UL_ROW_SITE), steps);
+    *site_sum(at.next) = (struct sum){0};
+    forget(&sites_met, at.next);
+  }
   s->rows[UL_ROW_SITE] = (uint32_t)rows;
   return done(at.next >= sites);
 }
@@ -444,8 +469,11 @@ static enum rows_state sort_codes(struct ul_snapshot *s, int64_t *steps) {
 
 static enum rows_state make_code_rows(struct ul_snapshot *s, int64_t *steps) {
   for (; *steps > 0 && next_met(&codes_met, codes, &at.next); at.next++, --*steps) {
-    if (code_sum(at.next)->bytes < least(s, UL_ROW_CODE)) continue;
-    add_row(at.next, code_sum(at.next));
+    struct sum sum = *code_sum(at.next);
+    *code_sum(at.next) = (struct sum){0};
+    forget(&codes_met, at.next);
+    if (sum.bytes < least(s, UL_ROW_CODE)) continue;
+    add_row(at.next, &sum);
     s->rows[UL_ROW_CODE]++;
   }
   return done(at.next >= codes);
@@ -500,7 +528,9 @@ enum rows_state rows_make(struct ul_snapshot *s, int64_t *steps) {
   static part *const parts[] = {look_for_waste,  sort_sites, make_site_rows,
                                 make_node_rows,  sort_codes, make_code_rows,
                                 make_waste_rows, write_rows};
-  return run(parts, sizeof parts / sizeof *parts, s, steps);
+  enum rows_state is = run(parts, sizeof parts / sizeof *parts, s, steps);
+  if (is == ROWS_MADE) unclean = false;
+  return is;
 }
 
 /* ---- places -------------------------------------------------------------------- */
@@ -559,5 +589,6 @@ bool rows_place(struct ul_snapshot *s, uint64_t bytes) {
 
 void rows_reset(void) {
   most_blocks = 0;
+  unclean = true;
   rows_done();
 }
