@@ -164,6 +164,11 @@ static void print_row(const struct view_options *o, uint64_t bytes, const char *
   fprintf(o->out, "  %14s  %s\n", text_size(o, bytes), what);
 }
 
+/* Of free space then, what is resident may be less, and of live blocks more untouched. */
+static bool pages_known(const struct unused *u) {
+  return u->residency != UL_EVIDENCE_NONE;
+}
+
 static void print_totals(const struct unused *u, const struct view_options *o) {
   print_row(o, u->total.pinned_pool,
             "pinned in pools: free blocks beside a few that live");
@@ -174,17 +179,18 @@ static void print_totals(const struct unused *u, const struct view_options *o) {
             " (kept by heaps of idle or\n"
             "                  ended threads; malloc_trim gives back the latter's)");
   print_row(o, u->total.slack, "slack: usable but not requested");
-  print_row(o, u->total.untouched, "untouched: requested, but never made resident");
+  fprintf(o->out, "  %14s  untouched: requested, but never made resident\n",
+          pages_known(u) ? text_size(o, u->total.untouched) : "not known");
   if (u->writes != UL_EVIDENCE_NONE)
     print_row(o, u->total.unwritten, "unwritten: old, resident, not written since");
 }
 
 static void print_evidence(const struct recording *r, const struct unused *u,
                            const struct view_options *o) {
-  if (u->residency == UL_EVIDENCE_NONE)
+  if (!pages_known(u))
     fprintf(o->out, "\nEvidence: which pages are resident is not known (the process did "
-                    "not come to its end);\nall free space counts as pinned, nothing as "
-                    "untouched.\n");
+                    "not come to its end);\nall free space counts as pinned: that is the "
+                    "most it can be.\n");
   else
     fprintf(o->out,
             "\nEvidence: resident pages from %s%s; free space that is not "
@@ -228,8 +234,11 @@ void unused_brief(const struct context *context, const struct view_options *o) {
   const struct unused *u = p->unused;
   const struct recording *r = p->recording;
   const struct unused_site *t = &u->total;
-  fprintf(o->out, "  unused   %s pinned, %s slack, %s untouched", text_size(o, pinned(t)),
-          text_size(o, t->slack), text_size(o, t->untouched));
+  fprintf(o->out, "  unused   %s%s pinned, %s slack, %s",
+          pages_known(u) ? "" : "at most ", text_size(o, pinned(t)),
+          text_size(o, t->slack),
+          pages_known(u) ? text_size(o, t->untouched) : "not known how much");
+  fprintf(o->out, " untouched");
   print_unpinned(u, o);
   const struct unused_site *most = worst(u);
   if (most && o->symbols)
@@ -270,10 +279,11 @@ int unused_text(void *model, const struct view_options *options) {
   size_t n = shown(u, o, TOP_TEXT);
   while (n && !unused_sum(&u->sites[n - 1]))
     n--;
-  fprintf(o->out, "%s%s retained but not used%s", text_on(o, TEXT_STRONG),
-          text_size(o, unused_at_end(u)), text_off(o));
+  fprintf(o->out, "%s%s%s retained but not used%s", text_on(o, TEXT_STRONG),
+          pages_known(u) ? "" : "at most ", text_size(o, unused_at_end(u)), text_off(o));
   fprintf(o->out, ", and %s requested but never touched%s",
-          text_size(o, u->total.untouched), processes_whose(context, p));
+          pages_known(u) ? text_size(o, u->total.untouched) : "not known how much",
+          processes_whose(context, p));
   const struct unused_site *most = worst(u);
   if (most) fprintf(o->out, "; most: %s", text_guilty(o, most->site));
   fprintf(o->out, "\n\n");

@@ -66,6 +66,16 @@ def test_what_died_at_its_limit_was_growing(recorder):
 
 
 @pytest.mark.short
+def test_unused_of_a_killed_process_is_not_known_as_zero(recorder):
+    assert recorder.run("/bin/sh", "-c", "kill -9 $$").status == -signal.SIGKILL
+    said = recorder.text("unused")
+    assert said.startswith("at most ") and "0 B requested" not in said, said
+    assert re.search(r"not known  untouched", said), said
+    line = next(l for l in recorder.text("report").splitlines() if l.startswith("  unused "))
+    assert re.match(r"  unused   at most .* slack, not known how much untouched", line), line
+
+
+@pytest.mark.short
 def test_what_is_filled_does_not_grow(recorder):
     assert recorder.run(program("causes"), "filled").status == 0
     assert recorder.answer("report")["findings"] == []
