@@ -248,10 +248,9 @@ enum ul_family {
   UL_FAMILY_ALIGNED
 };
 
-static inline uint64_t ul_entry(uint32_t site, uint32_t birth, uint32_t slack,
+static inline uint64_t ul_entry(uint32_t site, uint32_t birth, uint64_t slack,
                                 enum ul_family family) {
-  return (uint64_t)site | (uint64_t)birth << 24 | (uint64_t)slack << 48 |
-         (uint64_t)family << 61;
+  return (uint64_t)site | (uint64_t)birth << 24 | slack << 48 | (uint64_t)family << 61;
 }
 static inline int ul_entry_is_live(uint64_t e) {
   return (e & UL_ENTRY_LIVE) != 0;

@@ -170,7 +170,8 @@ static inline void ledger_enter_pool(struct heap *h, struct pool *p, void *block
                                      size_t requested, uint32_t site,
                                      struct ul_counter *c, enum ul_family family,
                                      uint64_t birth) {
-  uint32_t slack = p->size - (uint32_t)requested;
+  /* As wide as the entry: gcc would write half a word and read it again whole. */
+  uint64_t slack = p->size - requested;
   p->entries[pool_index(p, block)] = ul_entry(site, 0, slack, family) | birth;
   ledger_remember_recent(h, block);
   c->allocations++;

@@ -94,7 +94,7 @@ struct walk *stack_capture(struct entrance e, struct walks *all) {
   }
   struct walk *w = UNLIKELY(how == MODE_LIBUNWIND) && !os_confined()
                        ? walk_by_oracle(all, caller.key)
-                       : walk_by_rule(all, caller);
+                       : walk_by_rule(all, &caller);
   if (UNLIKELY(!w || w->depth == 0)) return NULL;
   if (UNLIKELY(how == MODE_CHECK) && !os_confined()) check(w, caller.key);
   return w;

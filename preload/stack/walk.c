@@ -301,10 +301,10 @@ static struct walk_step *end_of_steps(const struct walk *w, uint32_t limit) {
 /* The outward chain of loads is what a walk costs, so the state of the frame is
  * in three words here, not in a struct: gcc would keep that in memory or
  * in vector registers. Likewise the table. */
-static enum outcome go(struct walk *w, struct span *s, struct walk_state from,
+static enum outcome go(struct walk *w, struct span *s, const struct walk_state *from,
                        uint32_t limit, struct way *way) {
   struct rule_table table = *rule_current();
-  uint64_t key = from.key, rsp = from.rsp, rbp = from.rbp;
+  uint64_t key = from->key, rsp = from->rsp, rbp = from->rbp;
   uint32_t known = w->unchanged < w->joinable ? w->unchanged : w->joinable;
   const struct walk_frame *kept = w->frames + known - 1;
   struct walk_step *step = w->steps, *end = end_of_steps(w, limit);
@@ -500,10 +500,10 @@ static struct walk *make(struct walks *all) {
   return all->all;
 }
 
-/* That of the stack on which `from` lies. */
-static struct walk *find(struct walks *all, struct span *s, struct walk_state from) {
-  bool elsewhere = !span_holds(s, from.rsp);
-  bool known = LIKELY(!elsewhere) || span_enter(s, from.rsp);
+/* That of the stack on which `rsp` lies. */
+static struct walk *find(struct walks *all, struct span *s, uint64_t rsp) {
+  bool elsewhere = !span_holds(s, rsp);
+  bool known = LIKELY(!elsewhere) || span_enter(s, rsp);
   struct walk *w = all->now = &all->all[spans.current];
   if (UNLIKELY(!known || (elsewhere && w->guessed) ||
                w->generation != module_generation()))
@@ -512,7 +512,7 @@ static struct walk *find(struct walks *all, struct span *s, struct walk_state fr
   return w;
 }
 
-struct walk *walk_by_rule(struct walks *all, struct walk_state from) {
+struct walk *walk_by_rule(struct walks *all, const struct walk_state *from) {
   if (UNLIKELY(!all->all) && !make(all)) return NULL;
   all->kept.rsp = 0;
   atomic_signal_fence(memory_order_seq_cst);
@@ -521,19 +521,19 @@ struct walk *walk_by_rule(struct walks *all, struct walk_state from) {
     w->unchanged = (uint32_t)changed_by(w, (int32_t)w->depth - 1, all->kept.changed);
   all->kept.changed = NULL;
   struct span s = spans.of[spans.current];
-  w = find(all, &s, from);
+  w = find(all, &s, from->rsp);
   if (UNLIKELY(!w->size) && !grow(w)) return NULL;
   struct way way = {0};
   uint32_t began = spans.current;
   uint64_t deep = w->deep;
-  bool is_deep = from.rsp <= deep;
+  bool is_deep = from->rsp <= deep;
   enum outcome outcome = go(w, &s, from, is_deep ? WALK_CUT_DEPTH : WALK_DEPTH_MAX, &way);
   if (UNLIKELY(outcome == SLOW))
-    by_libunwind(w, from.rsp);
+    by_libunwind(w, from->rsp);
   else
     finish(w, &s, outcome, way);
   w->unchanged = UINT32_MAX;
-  if (UNLIKELY(w->end == UL_NODE_CUT)) w->deep = is_deep ? deep : from.rsp;
+  if (UNLIKELY(w->end == UL_NODE_CUT)) w->deep = is_deep ? deep : from->rsp;
   span_leave(&s, began);
   return w;
 }

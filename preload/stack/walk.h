@@ -88,7 +88,7 @@ struct walk_state {
 
 /* From the frame that continues at `key`. NULL if there is no memory. Errno is kept;
  * meta_alloc is called. */
-struct walk *walk_by_rule(struct walks *, struct walk_state from);
+struct walk *walk_by_rule(struct walks *, const struct walk_state *from);
 
 /* The walk along these return addresses, innermost first. */
 struct walk *walk_along(struct walks *, const uint64_t *ips, uint32_t depth,
