@@ -158,9 +158,11 @@ INLINE void *entry_allocate_small(size_t size, enum ul_family family,
   if (h && entry_is_granted(&book_of(h)->sample, size, frame[1]))
     return entry_allocate_quickly(h, size, family, zero, &book_of(h)->sample, frame);
   h = thread_state.heap;
-  if (LIKELY(h && size <= UL_MEDIUM_MAX)) {
-    if (process_epoch() == EPOCH_IDLE) return entry_allocate_quickly(h, size, family, zero, NULL, frame);
-    struct site_again again = site_again(h, entry_entrance(frame));
+  uint32_t epoch = process_epoch();
+  if (LIKELY(h && size <= UL_MEDIUM_MAX) && epoch == EPOCH_IDLE)
+    return entry_allocate_quickly(h, size, family, zero, NULL, frame);
+  if (LIKELY(h && size <= UL_MEDIUM_MAX) && LIKELY(epoch != EPOCH_UNKNOWN)) {
+    struct site_again again = site_again(h, entry_entrance(frame), epoch);
     if (LIKELY(again.counter)) return entry_allocate_known(h, size, family, zero, again);
   }
   return entry_allocate(size, 0, family, zero, entry_entrance(frame));

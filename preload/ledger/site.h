@@ -20,25 +20,24 @@ uint32_t site_capture(struct heap *h, struct entrance e);
  */
 void site_begin_anew(struct heap *h);
 
-/* The same, if the stack is that of the heap's last walk; else `counter` is NULL. Calls
- * nothing.
+/* The same, if the stack is that of a walk that the heap has kept; else `counter` is
+ * NULL. Calls nothing. Only while we record: before, a heap may have no book.
  *
- * A handler that comes in between must leave the walk alone, so it has to find
- * `capturing`. That this may have been set, and is cleared here, does no harm: a walk is
- * kept only while nothing of it is half done. And no handler can come to the second line
- * while we are behind it, for its RSP is another. */
+ * A handler that comes in between must leave the walks alone, so it has to find
+ * `capturing`. Whoever finds it looks no further here, for that is cleared again. */
 struct site_again {
   struct ul_counter *counter; /* the heap's */
   uint32_t site;
 };
 static inline __attribute__((always_inline)) struct site_again
-site_again(struct heap *h, struct entrance e) {
-  struct walk_kept *kept = &book_of(h)->walks.kept;
+site_again(struct heap *h, struct entrance e, uint32_t epoch) {
+  struct walks *all = &book_of(h)->walks;
+  struct walk_kept *kept = walk_from(all, e.rsp, entrance_ip(e));
   struct site_again again = {NULL, UL_SITE_NONE};
-  if (kept->rsp != e.rsp) return again;
+  if (kept->rsp != e.rsp || UNLIKELY(thread_state.capturing)) return again;
   thread_state.capturing = e.rsp;
   atomic_signal_fence(memory_order_seq_cst);
-  if (LIKELY(walk_is_same(kept, entrance_state(e), process_epoch())))
+  if (LIKELY(walk_is_same(all, kept, entrance_state(e), epoch)))
     again = (struct site_again){kept->counter, kept->site};
   atomic_signal_fence(memory_order_seq_cst);
   thread_state.capturing = 0;

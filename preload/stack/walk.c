@@ -126,23 +126,63 @@ static inline bool is_at(const struct walk_frame *f, uint64_t key, uint64_t rsp,
   return f->rsp == rsp && f->key == key && (!f->needs_rbp || f->rbp == rbp);
 }
 
+/* ---- keeping ------------------------------------------------------------------- */
+
+/* Words, at most. */
+enum { COPY = 64 };
+
+/* For `k`. What was found by guess, or on several stacks, is believed only as long as
+ * nothing else was walked. */
+static struct walk_word *copy_for(struct walks *all, const struct walk_kept *k) {
+  const struct walk *w = all->now;
+  if (w->guessed || w->beyond || words_kept(w) > COPY) return NULL;
+  if (UNLIKELY(!all->copies)) {
+    uint64_t signals;
+    os_hold_signals(&signals);
+    all->copies = meta_alloc(WALKS_KEPT * COPY * sizeof *all->copies);
+    os_release_signals(signals);
+  }
+  return all->copies ? &all->copies[(k - all->kept) * COPY] : NULL;
+}
+
+static struct walk_kept *entry_for(struct walks *all, const struct walk_frame *f,
+                                   uint32_t site) {
+  struct walk_kept *two = walk_two(all, f->rsp, f->key);
+  for (struct walk_kept *k = two; k < two + 2; k++)
+    if (k->site == site || walk_is_from(k, f->rsp, f->key)) return k;
+  for (struct walk_kept *k = two; k < two + 2; k++)
+    if (!k->rsp) return k;
+  return &two[site % 2];
+}
+
 void walk_keep(struct walks *all, uint32_t epoch, uint32_t site,
                struct ul_counter *counter) {
   const struct walk *w = all->now;
   if (!epoch || !w->depth || w->joinable < w->depth) return;
   const struct walk_frame *f = &w->frames[w->depth - 1];
-  all->kept = (struct walk_kept){
-      .key = f->key,
-      .rbp = f->rbp,
-      .first = w->words,
-      .end = w->words + f->words,
-      .counter = counter,
-      .site = site,
-      .epoch = epoch,
-      .needs_rbp = f->needs_rbp,
-  };
+  struct walk_kept *k = entry_for(all, f, site);
+  struct walk_word *copy = k->site == site ? copy_for(all, k) : NULL;
+  k->rsp = 0;
   atomic_signal_fence(memory_order_release);
-  all->kept.rsp = f->rsp;
+  if (copy) memcpy(copy, w->words, f->words * sizeof *copy);
+  all->latest = copy ? NULL : k;
+  k->key = f->key;
+  k->rbp = f->rbp;
+  k->first = copy ? copy : w->words;
+  k->end = k->first + f->words;
+  k->counter = counter;
+  k->site = site;
+  k->epoch = epoch;
+  k->needs_rbp = f->needs_rbp;
+  atomic_signal_fence(memory_order_release);
+  k->rsp = f->rsp;
+}
+
+/* The words of the last walk will be others. */
+static void lose_latest(struct walks *all) {
+  if (all->latest) all->latest->rsp = 0;
+  all->latest = NULL;
+  atomic_signal_fence(memory_order_seq_cst);
 }
 
 /* ---- appending ----------------------------------------------------------------- */
@@ -504,6 +544,7 @@ static struct walk *make(struct walks *all) {
 static struct walk *find(struct walks *all, struct span *s, uint64_t rsp) {
   bool elsewhere = !span_holds(s, rsp);
   bool known = LIKELY(!elsewhere) || span_enter(s, rsp);
+  if (UNLIKELY(elsewhere)) walk_forget_kept(all);
   struct walk *w = all->now = &all->all[spans.current];
   if (UNLIKELY(!known || (elsewhere && w->guessed) ||
                w->generation != module_generation()))
@@ -514,12 +555,11 @@ static struct walk *find(struct walks *all, struct span *s, uint64_t rsp) {
 
 struct walk *walk_by_rule(struct walks *all, const struct walk_state *from) {
   if (UNLIKELY(!all->all) && !make(all)) return NULL;
-  all->kept.rsp = 0;
-  atomic_signal_fence(memory_order_seq_cst);
+  lose_latest(all);
   struct walk *w = all->now;
-  if (all->kept.changed)
-    w->unchanged = (uint32_t)changed_by(w, (int32_t)w->depth - 1, all->kept.changed);
-  all->kept.changed = NULL;
+  if (all->changed)
+    w->unchanged = (uint32_t)changed_by(w, (int32_t)w->depth - 1, all->changed);
+  all->changed = NULL;
   struct span s = spans.of[spans.current];
   w = find(all, &s, from->rsp);
   if (UNLIKELY(!w->size) && !grow(w)) return NULL;
@@ -541,6 +581,6 @@ struct walk *walk_by_rule(struct walks *all, const struct walk_state *from) {
 struct walk *walk_along(struct walks *all, const uint64_t *ips, uint32_t depth,
                         uint32_t end) {
   if (!all->all && !make(all)) return NULL;
-  all->kept.rsp = 0;
+  lose_latest(all);
   return set(all->now, ips, depth, end) ? all->now : NULL;
 }

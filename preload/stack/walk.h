@@ -17,6 +17,7 @@
 #define ULLAGE_WALK_H
 
 #include "heap/types.h"
+#include "stack/hash.h"
 #include "stack/rule.h"
 #include "stack/span.h"
 
@@ -41,7 +42,7 @@ struct walk_word {
   uint64_t at, is;
 };
 
-/* All that tells whether a stack is that of the walk, and what its owner knows it by. */
+/* All that tells whether a stack is that of a walk, and what its owner knows it by. */
 struct walk_kept {
   uint64_t rsp; /* of the innermost frame; 0: the walk is not kept whole */
   uint64_t key, rbp;
@@ -50,8 +51,6 @@ struct walk_kept {
   uint32_t site;
   uint32_t epoch; /* page.h; that in which the walk began */
   bool needs_rbp;
-  /* Behind the innermost word that was seen to be another; until the next walk. */
-  const struct walk_word *changed;
 };
 
 /* Of the stack on which it begins. */
@@ -75,11 +74,20 @@ static inline uint64_t walk_ip(const struct walk_frame *f) {
   return rule_address(f->key);
 }
 
+/* Programs allocate at some places in turn: the last walk from a place (RSP and key), if
+ * it is kept whole, tells at once that the stack is the same again. Places have two
+ * entries for each of the hashes that they can have. */
+#define WALKS_KEPT_LOG 4
+#define WALKS_KEPT (2u << WALKS_KEPT_LOG)
+
 /* A heap's. */
 struct walks {
-  struct walk_kept kept; /* of `now` */
-  struct walk *now;      /* the last one; NULL until there is one */
-  struct walk *all;      /* one for each of spans.of */
+  struct walk_kept kept[WALKS_KEPT];
+  struct walk_kept *latest; /* that of `now`, with its words; the others have copies */
+  const struct walk_word *changed; /* behind the innermost word of `now` seen to differ */
+  struct walk_word *copies;        /* NULL until there are some */
+  struct walk *now;                /* the last one; NULL until there is one */
+  struct walk *all;                /* one for each of spans.of */
 };
 
 struct walk_state {
@@ -94,8 +102,9 @@ struct walk *walk_by_rule(struct walks *, const struct walk_state *from);
 struct walk *walk_along(struct walks *, const uint64_t *ips, uint32_t depth,
                         uint32_t end);
 
-/* Keep the last one whole, if it can be, as the owner's `site` and `counter`, until the
- * next walk begins. `epoch` was that of the process before this one began. */
+/* Keep the last one whole, if it can be, as the owner's `site` and `counter`: until the
+ * next walk begins, and for longer if it was the last one from its place before. `epoch`
+ * was that of the process before this one began. */
 void walk_keep(struct walks *, uint32_t epoch, uint32_t site, struct ul_counter *counter);
 
 static inline void walk_forget(struct walk *w) {
@@ -104,8 +113,10 @@ static inline void walk_forget(struct walk *w) {
   w->deep = 0;
 }
 static inline void walk_forget_kept(struct walks *all) {
-  all->kept.rsp = 0;
-  all->kept.changed = NULL;
+  for (unsigned i = 0; i < WALKS_KEPT; i++)
+    all->kept[i].rsp = all->kept[i].site = 0;
+  all->latest = NULL;
+  all->changed = NULL;
 }
 /* The caller's sites, and nothing else of them. */
 static inline void walk_forget_sites(struct walks *all) {
@@ -137,16 +148,30 @@ static inline const struct walk_word *walk_words_hold(const struct walk_word *fi
   return end;
 }
 
-/* Would that be the same walk again, which was kept? If not, what it has seen helps the
- * next walk. */
-static inline bool walk_is_same(struct walk_kept *k, struct walk_state from,
-                                uint32_t epoch) {
-  if (k->rsp != from.rsp || k->key != from.key || k->epoch != epoch ||
+/* The two where a walk from that place may be kept. */
+static inline struct walk_kept *walk_two(struct walks *all, uint64_t rsp, uint64_t key) {
+  return &all->kept[(rsp ^ key) * HASH_STEP >> (64 - WALKS_KEPT_LOG) << 1];
+}
+static inline bool walk_is_from(const struct walk_kept *k, uint64_t rsp, uint64_t key) {
+  return k->rsp == rsp && k->key == key;
+}
+/* The one that is from there, if any is. */
+static inline struct walk_kept *walk_from(struct walks *all, uint64_t rsp, uint64_t key) {
+  struct walk_kept *two = walk_two(all, rsp, key);
+  return walk_is_from(two, rsp, key) ? two : two + 1;
+}
+
+/* Would that be the same walk again, which was kept? If not, it is asked no more, for the
+ * next walk from there is kept in its place; and what it has seen helps that. */
+static inline bool walk_is_same(struct walks *all, struct walk_kept *k,
+                                struct walk_state from, uint32_t epoch) {
+  if (!walk_is_from(k, from.rsp, from.key) || k->epoch != epoch ||
       (k->needs_rbp && k->rbp != from.rbp))
     return false;
   const struct walk_word *end = walk_words_hold(k->first, k->end);
   if (LIKELY(end == k->first)) return true;
-  k->changed = end;
+  k->epoch = 0;
+  if (k == all->latest) all->changed = end;
   return false;
 }
 #endif

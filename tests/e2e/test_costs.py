@@ -127,6 +127,15 @@ def test_instructions_a_pair_on_stacks_in_turn(tmp_path, way):
     assert (many - few) / 10_000 < 1500
 
 
+@pytest.mark.short
+@needs_valgrind
+def test_instructions_a_pair_at_places_in_turn(tmp_path):
+    """Hardly more than at one place: each keeps its walk."""
+    many, few = (instructions(tmp_path, "turns_linked", "places", n) for n in (12_000, 2_000))
+    print(f"a pair, at places in turn: {(many - few) / 10_000:.0f}")
+    assert (many - few) / 10_000 < 750
+
+
 @needs_valgrind
 def test_a_thread_among_many_costs_what_one_among_few_does(tmp_path):
     """Nothing that a thread does looks at all the others. (valgrind has no mremap that

@@ -3,7 +3,9 @@
  *   rbp      the frame of `compensate` is found by its RBP, which `spoil` saved: the same
  *            return addresses at the same places, but for one place that the RBP tells
  *   address  the same frames, but for the return address into `first` or `second`
- * Each of first, second and third allocates ROUNDS blocks through the same functions. */
+ * Each of first, second and third allocates 2 x ROUNDS blocks through the same functions,
+ * from two places by turns: one after the other, or so many times each (callers WAY N)
+ * that what is known of their stacks is kept. */
 #include "common.h"
 
 #include <alloca.h>
@@ -14,6 +16,9 @@ enum { ROUNDS = 20000, PAD = 256 };
 static void *volatile block;
 
 static NOINLINE void allocate(void) {
+  block = malloc(40);
+  USE(block);
+  free(block);
   block = malloc(40);
   USE(block);
   free(block);
@@ -81,7 +86,8 @@ int main(int argc, char **argv) {
   static function *const by_address[] = {first_by_address, second_by_address,
                                          third_by_address};
   function *const *call = argc > 1 && strcmp(argv[1], "rbp") == 0 ? by_rbp : by_address;
+  int times = argc > 2 ? atoi(argv[2]) : 1;
   for (volatile int i = 0; i < 3 * ROUNDS; i++)
-    call[i % 3]();
+    call[i / times % 3]();
   return 0;
 }

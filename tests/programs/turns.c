@@ -1,6 +1,6 @@
 /* turns.c - N pairs of malloc and free, each on another stack than the one before:
  * turns coroutines N K, of K coroutines in turn | turns handler N, by turns in main and
- * in a handler on a stack of its own. */
+ * in a handler on a stack of its own | turns places N, at eight places further in. */
 #include "common.h"
 
 #include <signal.h>
@@ -14,6 +14,15 @@ static int current;
 static NOINLINE void pair(void) {
   free(keep(malloc(64)));
   __asm__ volatile("" : : : "memory"); /* no tail call */
+}
+
+/* Further in by K frames. */
+static NOINLINE void pair_further_in(int k) {
+  if (k > 0)
+    pair_further_in(k - 1);
+  else
+    pair();
+  __asm__ volatile("" : : : "memory");
 }
 
 static NOINLINE void descend(int depth, void (*f)(void)) {
@@ -51,6 +60,11 @@ static void coroutines(long n, int k) {
 
 static long handled;
 
+static void at_places(void) {
+  for (long i = 0; i < handled; i++)
+    pair_further_in((int)(i % 8));
+}
+
 static void on_signal(int number) {
   (void)number;
   pair();
@@ -71,9 +85,15 @@ static void handler(long n) {
   descend(DEPTH, interrupted);
 }
 
+static void places(long n) {
+  handled = n;
+  descend(DEPTH, at_places);
+}
+
 int main(int argc, char **argv) {
   CHECK(argc > 2);
   if (strcmp(argv[1], "coroutines") == 0) coroutines(atol(argv[2]), atoi(argv[3]));
   if (strcmp(argv[1], "handler") == 0) handler(atol(argv[2]));
+  if (strcmp(argv[1], "places") == 0) places(atol(argv[2]));
   return 0;
 }
