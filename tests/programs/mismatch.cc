@@ -17,7 +17,6 @@ template <class T> static T *keep(T *p) {
 }
 
 #pragma GCC diagnostic ignored "-Wmismatched-new-delete"
-#pragma GCC diagnostic ignored "-Wsized-deallocation"
 
 NOINLINE static void new_free() {
   free(keep(new int));
