@@ -439,7 +439,14 @@ static void join_same(struct search *s) {
 
 /* ---- all of it ----------------------------------------------------------------- */
 
+static bool is_nothing(const struct cause_measure *m) {
+  for (size_t i = 0; i < m->count; i++)
+    if (m->amount[i].blocks || m->amount[i].bytes) return false;
+  return true;
+}
+
 static bool find(struct search *s) {
+  if (is_nothing(s->measure)) return true;
   if (!flow_load(&s->flow, s->functions, s->sites, s->measure)) return false;
   s->cause_of = calloc(functions_count(s->functions) + 1, sizeof *s->cause_of);
   if (!s->cause_of) return false;

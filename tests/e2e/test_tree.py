@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from harness import ULLAGE, execute, find, marked_line, program
+from harness import ULLAGE, execute, find, marked_line, program, tool
 from recording import Recording
 from sums import check_sums
 
@@ -262,3 +262,21 @@ def test_findings_and_the_rest_are_all_that_lives(recorder, argv):
     name, *arguments = argv.split()
     recorder.run(program(name), *arguments)
     check_sums(recorder)
+
+
+# ---- work ----------------------------------------------------------------------------
+
+
+@pytest.mark.short
+def test_symbol_files_are_opened_once_for_all(recorder):
+    """Of the program and of its library, whatever the number of its processes."""
+    strace = tool("strace")
+    recorder.run(program("family"), "many", "30", strict=False)
+    assert len(recorder.children()) == 30
+    r = execute([strace, "-f", "-e", "trace=openat", ULLAGE, "report", recorder.file])
+    if r.status:
+        pytest.skip("strace may not trace here")
+    opened = re.findall(r'openat\([^"]*"([^"]+)".* = \d', r.all_stderr.decode())
+    assert opened.count(program("family")) == 1
+    libraries = [path for path in opened if "/libc.so" in path]
+    assert 1 <= len(libraries) <= 2, libraries  # ullage is loaded with it, too
