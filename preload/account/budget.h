@@ -1,7 +1,7 @@
 /* budget.h - what snapshots may cost: so much of the time that the process has had, and
  * some milliseconds for each kind, so that a short run has some.
  *
- * That is its processor time; of an idle process half of what has gone by. */
+ * That is its processor time; while it sleeps, half of what goes by. */
 #ifndef ULLAGE_BUDGET_H
 #define ULLAGE_BUDGET_H
 
