@@ -11,18 +11,23 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include <cmocka.h>
 
 static _Atomic size_t taken;
 
+/* What is outgrown stays, for those who look at it (recall.c): no heap to watch for
+ * leaks. */
 void *meta_alloc(size_t bytes) {
+  void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  assert_ptr_not_equal(p, MAP_FAILED);
   taken += bytes;
-  return calloc(1, bytes);
+  return p;
 }
 void meta_free(void *p, size_t bytes) {
   taken -= bytes;
-  free(p);
+  munmap(p, bytes);
 }
 
 /* Of one of many stacks; each test has others. */
