@@ -14,6 +14,14 @@ SUITE = ROOT / "tests" / "suite"
 NAMES = ["t_fine", "t_forgets", "t_list", "t_skips", "t_crashes", "t_double_free"]
 FOUND = 99
 
+@pytest.fixture(scope="module", autouse=True)
+def temporary(tmp_path_factory):
+    """Recordings of what is found stay: here."""
+    with pytest.MonkeyPatch.context() as m:
+        m.setenv("TMPDIR", str(tmp_path_factory.mktemp("recordings")))
+        yield
+
+
 
 @pytest.fixture(scope="module")
 def verdict(tmp_path_factory):
