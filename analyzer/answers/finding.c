@@ -140,11 +140,13 @@ static bool find_growing(const struct recording *r, const struct growth *g,
 static void add_causes(struct findings *f, enum finding_kind kind,
                        const struct causes *causes) {
   for (size_t i = 0; causes && i < causes->count; i++)
-    f->at[f->count++] = (struct finding){.kind = kind,
-                                         .causes = causes,
-                                         .cause = i,
-                                         .of = causes->at[i].of,
-                                         .since_ms = UINT64_MAX};
+    f->at[f->count++] = (struct finding){
+        .kind = kind,
+        .causes = causes,
+        .cause = i,
+        .of = causes->at[i].of,
+        .live = kind == FINDING_LEAK ? causes->at[i].of : (struct ul_amount){0, 0},
+        .since_ms = UINT64_MAX};
 }
 
 /* A leak grows by those of its sites that do. */
@@ -173,13 +175,37 @@ static void add_rates(const struct growth *g, struct findings *f,
   }
 }
 
+static uint64_t lower(uint64_t a, uint64_t b) {
+  return a < b ? a : b;
+}
+
+/* Of what is left of it in the end, as far as it is not lost. */
+static bool add_live(const struct recording *r, const struct sites *sites,
+                     struct findings *f, struct finding *growing) {
+  struct ul_amount *amount = calloc(sites->count + 1, sizeof *amount);
+  if (!amount) return false;
+  for (size_t i = 0; i < sites->count; i++)
+    if (!sites->sum[i].of_others)
+      amount[i] = (struct ul_amount){sites->sum[i].blocks, sites->sum[i].bytes};
+  take_lost(r, amount);
+  for (size_t i = 0; i < sites->count; i++) {
+    if (f->growing->of_site[i] == UINT32_MAX) continue;
+    struct ul_amount *live = &growing[f->growing->of_site[i]].live;
+    live->blocks += amount[i].blocks;
+    live->bytes += amount[i].bytes;
+  }
+  free(amount);
+  return true;
+}
+
 /* Only what grows stays: sites by themselves, or the function with what is too small; and
- * what matters beside the peak: `growth` has the rest. */
+ * what matters beside the peak: `growth` has the rest. What was freed in the end matters
+ * if it made much of the peak: a collector frees what it can before it ends. */
 static void keep_growing(const struct recording *r, const struct sites *sites,
                          struct findings *f, size_t first) {
-  enum { LOOKED_AT = 16, SHARE = 200 };
+  enum { LOOKED_AT = 16, SHARE = 200, SHARE_FREED = 16 };
   size_t kept = first;
-  uint64_t least = timeline_peak_bytes(r) / SHARE;
+  uint64_t peak = timeline_peak_bytes(r);
   for (size_t i = first; i < f->count; i++) {
     struct finding found = f->at[i];
     struct ul_amount by_sites = found.grown;
@@ -188,7 +214,10 @@ static void keep_growing(const struct recording *r, const struct sites *sites,
       by_sites = found.of;
     else
       found.of = by_sites;
-    if (by_sites.bytes > least) f->at[kept++] = found;
+    found.live.bytes = lower(found.live.bytes, found.of.bytes);
+    found.live.blocks = lower(found.live.blocks, found.of.blocks);
+    bool freed = found.live.bytes < found.of.bytes / 2;
+    if (by_sites.bytes > peak / (freed ? SHARE_FREED : SHARE)) f->at[kept++] = found;
   }
   f->count = kept;
 }
@@ -210,6 +239,7 @@ static bool collect(const struct recording *r, const struct growth *g,
   if (f->lost) add_rates_of_leaks(g, f);
   size_t first = f->lost ? f->lost->count : 0;
   add_rates(g, f, f->at + first);
+  if (!add_live(r, sites, f, f->at + first)) return false;
   keep_growing(r, sites, f, first);
   if (f->count) qsort(f->at, f->count, sizeof *f->at, by_gain);
   return true;

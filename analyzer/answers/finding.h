@@ -16,6 +16,7 @@ struct finding {
   size_t cause;           /* index in them */
   struct ul_amount of;    /* lost, with what it drags along; or what has been added */
   struct ul_amount grown; /* of it, by call sites that grow by themselves */
+  struct ul_amount live;  /* of it: what grew may have been freed in the end */
   uint64_t since_ms;      /* of a leak: birth of the oldest block; of growth: its begin */
   double rate;            /* bytes per second; 0: it does not grow, as far as is known */
 };

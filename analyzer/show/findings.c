@@ -278,6 +278,8 @@ static json_t *finding_object(const struct process *p, const struct finding *f) 
   json_put(object, "program", json_text(process_name(p)));
   json_put(object, "bytes", json_bytes(f->of.bytes));
   json_put(object, "blocks", json_bytes(f->of.blocks));
+  json_put(object, "live_bytes", json_bytes(f->live.bytes));
+  json_put(object, "live_blocks", json_bytes(f->live.blocks));
   json_put(object, "frame", frame ? json_frame(frame) : json_null());
   json_put(object, "callers", callers_array(all, f));
   json_put(object, "stacks", json_bytes(c->stacks));

@@ -29,7 +29,8 @@ def check_kinds(report, leaks, live):
         kinds = {kind: report["live"][kind][what] for kind in ("leak", "growth", "rest")}
         assert sum(kinds.values()) == total, (what, kinds, total)
         for kind in ("leak", "growth"):
-            assert kinds[kind] == sum(f[what] for f in report["findings"] if f["kind"] == kind)
+            assert kinds[kind] == sum(f[f"live_{what}"] for f in report["findings"]
+                                      if f["kind"] == kind)
         assert kinds["leak"] == sum(leaks["totals"][v][what] for v in ("definite", "indirect"))
 
 

@@ -4,10 +4,12 @@ import re
 import resource
 import shutil
 import signal
+import subprocess
 
 import pytest
 
 from harness import program, tool
+from sums import check_sums
 
 CAUSES = {  # mode: (function, blocks, bytes)
     "cache": ("cache_insert", 4096, 4096 * 64 + 2048),
@@ -151,3 +153,43 @@ def test_children_are_part_of_the_answer(recorder):
     assert len({f["pid"] for f in found}) == 3
     first = next(l for l in recorder.text("report").splitlines() if l.startswith("  1 "))
     assert "session_new" in first and "in 3 processes of causes" in first
+
+
+FREED_IN_THE_END = r"""
+#include <stdlib.h>
+#include <time.h>
+enum { BLOCKS = 20000 };
+static void *cache[BLOCKS], *table[20000];
+static void cache_insert(int i) {
+  cache[i] = malloc(200);
+}
+int main(int argc, char **argv) {
+  for (int i = 0; i < atoi(argv[1]); i++)
+    table[i] = malloc(10000);
+  for (int i = 0; i < BLOCKS; i++) {
+    cache_insert(i);
+    if (i % 100 == 0) nanosleep(&(struct timespec){.tv_nsec = 15000000}, NULL);
+  }
+  for (int i = 0; i < BLOCKS; i++)
+    free(cache[i]);
+  for (int i = 0; i < atoi(argv[1]); i++)
+    free(table[i]);
+  return 0;
+}
+"""
+
+
+@pytest.mark.parametrize("tables, found", [(0, True), (20000, False)])
+def test_what_was_freed_in_the_end_grew_if_it_was_much(tmp_path, recorder, tables, found):
+    source = tmp_path / "freed.c"
+    source.write_text(FREED_IN_THE_END)
+    subprocess.run([tool("gcc"), "-O0", "-g", "-o", tmp_path / "freed", source], check=True)
+    recorder.same(tmp_path / "freed", tables)
+    check_sums(recorder)
+    findings = recorder.answer("report")["findings"]
+    if not found:
+        assert findings == []
+        return
+    (growth,) = findings
+    assert growth["kind"] == "growth" and growth["frame"]["function"] == "cache_insert"
+    assert growth["bytes"] > 3_500_000 and growth["live_bytes"] == 0, growth
