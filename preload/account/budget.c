@@ -5,15 +5,15 @@
 
 #include <stdatomic.h>
 
-/* Of busy time; peaks take more than their part, if there is much to be seen (peak.c).
- * What is free is some thirty pictures of 10,000 call sites, with which the growth of a
- * program that runs for a second or two can be told. */
-static const uint64_t shares[] = {[UL_SNAPSHOT_TIMED] = 100, [UL_SNAPSHOT_PEAK] = 300};
-static const uint64_t free_ns[] = {
-    [UL_SNAPSHOT_TIMED] = 5000000, [UL_SNAPSHOT_PEAK] = 1000000};
-enum { IDLE = 2, ASLEEP = 16 };
+/* Parts of busy time; peaks take more than their part, if there is much to be seen
+ * (peak.c). At first it is twice that: the growth of a program that runs for a second or
+ * two is told by 20 pictures, of which one of 15,000 call sites takes a millisecond. */
+static const uint64_t parts[BUDGETS] = {
+    [BUDGET_NONE] = 1, [BUDGET_TIMED] = 100, [BUDGET_PEAK] = 300, [BUDGET_WASTE] = 200};
+static const uint64_t first_ns = 2000000000;
+enum { FREE_NS = 1000000, IDLE = 2, ASLEEP = 16 };
 
-static _Atomic uint64_t spent[UL_SNAPSHOT_KINDS];
+static _Atomic uint64_t spent[BUDGETS], paid[BUDGETS];
 static _Atomic int64_t had_ns, busy_ns, read_ms; /* the process's time, as far as read */
 
 /* Who sleeps may be measured meanwhile; who waits for a processor should not pay for
@@ -32,23 +32,36 @@ static uint64_t base_ns(void) {
   return (uint64_t)had_ns;
 }
 
-void budget_spend(enum ul_snapshot_kind kind, uint64_t since_ns) {
-  spent[kind] += os_thread_ns() - since_ns;
+void budget_spend(enum budget of, uint64_t since_ns) {
+  spent[of] += os_thread_ns() - since_ns;
 }
 
-double budget_excess(enum ul_snapshot_kind kind) {
-  return (double)spent[kind] / (double)(base_ns() / shares[kind] + free_ns[kind]);
+static uint64_t allowed_ns(enum budget of, uint64_t base) {
+  uint64_t twice = base < first_ns ? base : first_ns;
+  return (base + twice) / parts[of] + FREE_NS;
 }
 
-uint64_t budget_wait_ms(enum ul_snapshot_kind kind) {
-  if (spent[kind] <= free_ns[kind]) return 0;
-  uint64_t wanted = (spent[kind] - free_ns[kind]) * shares[kind], have = base_ns();
-  return wanted > have ? (wanted - have) / 1000000 + 1 : 0;
+double budget_excess(enum budget of) {
+  return (double)spent[of] / (double)allowed_ns(of, base_ns());
+}
+
+static uint64_t earned_in_ms(enum budget of, uint64_t ns, uint64_t base) {
+  return ns * parts[of] / (base < first_ns ? 2 : 1) / 1000000;
+}
+
+uint64_t budget_wait_ms(enum budget of) {
+  uint64_t base = base_ns(), allowed = allowed_ns(of, base);
+  return spent[of] > allowed ? earned_in_ms(of, spent[of] - allowed, base) + 1 : 0;
+}
+
+uint64_t budget_pause_ms(enum budget of) {
+  uint64_t all = spent[of], last = all - atomic_exchange(&paid[of], all);
+  return earned_in_ms(of, last, base_ns());
 }
 
 void budget_reset(void) {
-  for (unsigned i = 0; i < UL_SNAPSHOT_KINDS; i++)
-    spent[i] = 0;
+  for (unsigned i = 0; i < BUDGETS; i++)
+    spent[i] = paid[i] = 0;
   had_ns = 0;
   busy_ns = (int64_t)os_process_ns();
   read_ms = (int64_t)recording_ms();

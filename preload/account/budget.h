@@ -1,19 +1,30 @@
 /* budget.h - what snapshots may cost: so much of the time that the process has had, and
- * some milliseconds for each kind, so that a short run has some.
+ * a millisecond for each budget, so that a short run has some.
  *
  * That is its processor time; while it sleeps, half of what goes by. */
 #ifndef ULLAGE_BUDGET_H
 #define ULLAGE_BUDGET_H
 
-#include "format.h"
+#include <stdint.h>
 
-/* Of the kind of snapshot: what the calling thread has had since its clock
- * (os_thread_ns()) was there. Under the snapshot lock. */
-void budget_spend(enum ul_snapshot_kind kind, uint64_t since_ns);
-/* How many times those of a kind have taken what they may. */
-double budget_excess(enum ul_snapshot_kind kind);
-/* After so long they may take more, if the process is busy until then. */
-uint64_t budget_wait_ms(enum ul_snapshot_kind kind);
+enum budget {
+  BUDGET_NONE, /* of the last one, and those that somebody asked for */
+  BUDGET_TIMED,
+  BUDGET_PEAK,
+  BUDGET_WASTE, /* of timed ones with a walk through the ledger: who keeps it */
+  BUDGETS
+};
+
+/* What the calling thread has had since its clock (os_thread_ns()) was there. Under the
+ * snapshot lock. */
+void budget_spend(enum budget, uint64_t since_ns);
+/* How many times it has given what it may. */
+double budget_excess(enum budget);
+/* After so long it has something to give, if the process is busy until then. */
+uint64_t budget_wait_ms(enum budget);
+/* What was spent since this was last asked is earned in so long. Who waits for that comes
+ * in steps, and not in bursts when there is something left. */
+uint64_t budget_pause_ms(enum budget);
 /* In a forked child: nothing has been spent. */
 void budget_reset(void);
 #endif

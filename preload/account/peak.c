@@ -98,7 +98,7 @@ static int64_t report(struct book *b, int64_t live) {
 /* ---- pictures ------------------------------------------------------------------ */
 
 static bool is_worth_it(int64_t top, int64_t after) {
-  double e = budget_excess(UL_SNAPSHOT_PEAK);
+  double e = budget_excess(BUDGET_PEAK);
   if (e <= 1) return true;
   double above = (double)(top - get(&pictured)) * RISE / (double)get(&pictured);
   double below = (double)(top - after) * RISE / (double)top;

@@ -157,13 +157,15 @@ static bool is_of_most_waste(const struct ul_snapshot *s) {
 static bool wants_waste(const struct ul_snapshot *s) {
   uint64_t unused = s->free_bytes + s->small_slack + s->large_slack;
   if (s->kind == UL_SNAPSHOT_PEAK) return unused >= s->live_bytes / WASTE_RISE;
-  return is_of_most_waste(s);
+  bool is_paid = s->kind != UL_SNAPSHOT_TIMED || !budget_wait_ms(BUDGET_WASTE);
+  return is_paid && is_of_most_waste(s);
 }
 
 /* ---- the one in work ----------------------------------------------------------- */
 
 static struct {
   struct ul_snapshot s;
+  enum budget pays;
   enum rows_state counted, made; /* so far */
   _Atomic bool open;             /* not all is done */
 } work;
@@ -219,12 +221,18 @@ static void count_bytes(void) {
   work.s.live_bytes = t.live_bytes > 0 ? (uint64_t)t.live_bytes : 0;
 }
 
+static enum budget payer(enum ul_snapshot_kind kind) {
+  if (kind == UL_SNAPSHOT_PEAK) return BUDGET_PEAK;
+  return kind == UL_SNAPSHOT_TIMED ? BUDGET_TIMED : BUDGET_NONE;
+}
+
 /* Where more is live than there is room for, a second look may be luckier. */
 static void begin(enum ul_snapshot_kind kind, uint32_t mark, int64_t *steps) {
   uint64_t now = recording_ms();
   bool fits = false;
   rows_done();
   work.made = ROWS_NOT_YET;
+  work.pays = payer(kind);
   for (int try = 0; !fits && try < TRIES; try++) {
     work.s = (struct ul_snapshot){.ms = now, .kind = kind, .mark = mark};
     work.counted = rows_begin() ? rows_count(&work.s, steps) : ROWS_FAILED;
@@ -238,7 +246,9 @@ static void begin(enum ul_snapshot_kind kind, uint32_t mark, int64_t *steps) {
 static void prepare(void) {
   work.s.rss_bytes = residency_rss();
   work.s.waste_bytes = waste_in(&work.s);
-  bool can = work.counted == ROWS_MADE && rows_prepare(wants_waste(&work.s));
+  bool wastes = work.counted == ROWS_MADE && wants_waste(&work.s);
+  bool can = work.counted == ROWS_MADE && rows_prepare(wastes);
+  if (wastes && work.pays == BUDGET_TIMED) work.pays = BUDGET_WASTE;
   work.made = can ? ROWS_NOT_YET : ROWS_FAILED;
   if (work.s.kind == UL_SNAPSHOT_PEAK) peak_pictured((int64_t)work.s.live_bytes);
 }
@@ -251,22 +261,22 @@ static void go_on_counting(int64_t *steps) {
 }
 
 static void schedule(void) {
-  uint64_t now = work.s.ms, wait = wishes.interval_ms;
+  uint64_t now = work.s.ms, wait = budget_pause_ms(BUDGET_TIMED);
+  if (wishes.interval_ms > wait) wait = wishes.interval_ms;
   if (now / ELAPSED_SHARE > wait) wait = now / ELAPSED_SHARE;
   timed_due_ms = now + wait;
 }
 
 /* Go on with it until it is done, or so many steps are. true: it is in its slot. */
 static bool go_on(int64_t steps, uint64_t since_ns) {
-  enum ul_snapshot_kind kind = work.s.kind;
   if (work.counted == ROWS_NOT_YET) go_on_counting(&steps);
   if (work.counted != ROWS_NOT_YET && work.made == ROWS_NOT_YET)
     work.made = rows_make(&work.s, &steps);
   work.open = work.made == ROWS_NOT_YET;
   bool published = !work.open && publish(&work.s, work.made == ROWS_MADE);
   if (!work.open) rows_done();
-  budget_spend(kind, since_ns);
-  if (kind == UL_SNAPSHOT_TIMED && !work.open) schedule();
+  budget_spend(work.pays, since_ns);
+  if (work.s.kind == UL_SNAPSHOT_TIMED && !work.open) schedule();
   snapshot_set_due(work.open ? recording_ms() + 1 : timed_due_ms);
   return published;
 }
@@ -336,7 +346,7 @@ static bool take_lock(enum ul_snapshot_kind kind) {
 }
 
 static bool is_paid(void) {
-  uint64_t wait = budget_wait_ms(UL_SNAPSHOT_TIMED);
+  uint64_t wait = budget_wait_ms(BUDGET_TIMED);
   if (wait) snapshot_set_due(recording_ms() + wait);
   return !wait;
 }
