@@ -199,11 +199,10 @@ static bool add_live(const struct recording *r, const struct sites *sites,
 }
 
 /* Only what grows stays: sites by themselves, or the function with what is too small; and
- * what matters beside the peak: `growth` has the rest. What was freed in the end matters
- * if it made much of the peak: a collector frees what it can before it ends. */
+ * what matters beside the peak: `growth` has the rest. */
 static void keep_growing(const struct recording *r, const struct sites *sites,
                          struct findings *f, size_t first) {
-  enum { LOOKED_AT = 16, SHARE = 200, SHARE_FREED = 16 };
+  enum { LOOKED_AT = 16 };
   size_t kept = first;
   uint64_t peak = timeline_peak_bytes(r);
   for (size_t i = first; i < f->count; i++) {
@@ -216,8 +215,7 @@ static void keep_growing(const struct recording *r, const struct sites *sites,
       found.of = by_sites;
     found.live.bytes = lower(found.live.bytes, found.of.bytes);
     found.live.blocks = lower(found.live.blocks, found.of.blocks);
-    bool freed = found.live.bytes < found.of.bytes / 2;
-    if (by_sites.bytes > peak / (freed ? SHARE_FREED : SHARE)) f->at[kept++] = found;
+    if (growth_matters(by_sites.bytes, found.live.bytes, peak)) f->at[kept++] = found;
   }
   f->count = kept;
 }

@@ -402,6 +402,11 @@ static double weight_of(const struct growth_site *g) {
   return by_slope ? slope : (double)g->last_bytes;
 }
 
+bool growth_matters(uint64_t added, uint64_t live, uint64_t peak) {
+  enum { SHARE = 200, SHARE_FREED = 16 };
+  return added > peak / (live < added / 2 ? SHARE_FREED : SHARE);
+}
+
 int growth_order(const struct growth_site *x, const struct growth_site *y) {
   if (x->trend.verdict != y->trend.verdict)
     return x->trend.verdict < y->trend.verdict ? -1 : 1;

@@ -9,6 +9,16 @@ static int by_importance(const void *a, const void *b) {
   return (x->process > y->process) - (x->process < y->process);
 }
 
+static bool much_grows(struct process *p) {
+  uint64_t added = 0, live = 0;
+  for (size_t i = 0; i < p->growth->count; i++) {
+    const struct growth_site *s = &p->growth->sites[i];
+    added += s->added.bytes; /* of what does not grow: 0 */
+    if (s->trend.reason != TREND_FREED) live += s->added.bytes;
+  }
+  return growth_matters(added, live, process_peak_bytes(p));
+}
+
 static void add(struct rising *all, struct process *p) {
   const struct growth *g = p->growth;
   for (size_t i = 0; i < g->count; i++)
@@ -17,6 +27,7 @@ static void add(struct rising *all, struct process *p) {
     all->verdicts[i] += g->verdicts[i];
   all->growing += g->verdicts[TREND_GROWING] > 0;
   all->unsure_matter = all->unsure_matter || g->unsure_matter;
+  all->growing_matter = all->growing_matter || much_grows(p);
   if (!g->verdicts[TREND_GROWING] && g->all.verdict == TREND_GROWING && !all->unseen)
     all->unseen = p;
 }

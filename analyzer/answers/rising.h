@@ -16,6 +16,7 @@ struct rising {
   size_t growing;               /* processes of which a call site grows */
   const struct process *unseen; /* all that lives in it grows, but no site; NULL: none */
   bool unsure_matter;           /* in one of them */
+  bool growing_matter;          /* all that grow in one of them, beside its peak */
 };
 /* The context must outlive it. NULL: no memory. */
 struct rising *rising_load(struct context *);

@@ -33,8 +33,8 @@ static void print_reason(FILE *f, const struct recording *r, const struct trend 
   switch (t->reason) {
   case TREND_FEW:
     if (t->points < TREND_FEWEST)
-      fprintf(f, "only %zu measurements, %u are needed: too short a run", t->points,
-              TREND_FEWEST);
+      fprintf(f, "only %s, %u are needed",
+              text_plural(t->points, "measurement", "measurements"), TREND_FEWEST);
     else
       fprintf(f, "only %zu measurements: it may be chance that they rise", t->points);
     return;
@@ -89,10 +89,10 @@ static void print_reason(FILE *f, const struct recording *r, const struct trend 
             when);
     return;
   case TREND_SHORT:
-    fprintf(f,
-            "rose and was freed before the end of a run of less than %.0f s: too short "
-            "to tell work from growth",
-            TREND_SHORTEST);
+    fprintf(
+        f,
+        "rose and was freed before the end of a run of less than %.0f s: work, or growth",
+        TREND_SHORTEST);
     return;
   }
 }
@@ -219,9 +219,9 @@ static void print_most(const struct growth_site *g, const struct view_options *o
 static void print_growing(const struct rising *all, const struct view_options *options) {
   const struct rising_site *most = &all->sites[0];
   struct view_options view = view_of(options, most->process), *o = &view;
-  fprintf(o->out, "%s%s%s", text_on(o, TEXT_BAD),
+  fprintf(o->out, "%s%s%s%s", text_on(o, all->growing_matter ? TEXT_BAD : TEXT_STRONG),
           text_plural(all->verdicts[TREND_GROWING], "call site grows", "call sites grow"),
-          text_off(o));
+          all->growing_matter ? "" : " a little", text_off(o));
   if (all->growing > 1)
     fprintf(o->out, " in %s", text_plural(all->growing, "process", "processes"));
   fprintf(o->out, "; most: ");
@@ -232,8 +232,9 @@ static void print_growing(const struct rising *all, const struct view_options *o
 }
 
 static void print_first_line(const struct rising *all, const struct view_options *o) {
-  const struct growth *first = all->context->processes[0].growth;
-  bool few = first->all.reason == TREND_FEW;
+  const struct process *first = &all->context->processes[0];
+  bool unsure = first->growth->all.verdict == TREND_UNSURE && all->unsure_matter &&
+                !all->verdicts[TREND_GROWING] && !all->unseen;
   if (all->verdicts[TREND_GROWING])
     print_growing(all, o);
   else if (all->unseen)
@@ -242,12 +243,13 @@ static void print_first_line(const struct rising *all, const struct view_options
             text_on(o, TEXT_BAD), text_off(o), rate(o, all->unseen->growth->all.slope),
             all->verdicts[TREND_UNSURE] ? "unsure or " : "",
             processes_whose(all->context, all->unseen));
-  else if (few && all->unsure_matter)
-    fprintf(o->out, "what grows is not known: only %s, %u are needed",
-            text_plural(first->all.points, "measurement", "measurements"), TREND_FEWEST);
-  else
+  else if (unsure) {
+    bool few = first->growth->all.reason == TREND_FEW;
+    fprintf(o->out, "what grows is not known: %s", few ? "" : "all together ");
+    print_reason(o->out, first->recording, &first->growth->all, o);
+  } else
     fprintf(o->out, "%snothing grows%s", text_on(o, TEXT_GOOD), text_off(o));
-  if (all->unsure_matter && !few && all->verdicts[TREND_UNSURE])
+  if (all->unsure_matter && !unsure && all->verdicts[TREND_UNSURE])
     fprintf(o->out, "; %s unsure", text_plural(all->verdicts[TREND_UNSURE], "is", "are"));
 }
 
