@@ -189,7 +189,8 @@ def test_what_was_freed_in_the_end_grew_if_it_was_much(tmp_path, recorder, table
     findings = recorder.answer("report")["findings"]
     if not found:
         assert findings == []
-        assert "1 call site grows a little" in recorder.text("report")
+        assert re.search(r"growth   (nothing grows|1 call site grows a little)",
+                         recorder.text("report"))
         return
     (growth,) = findings
     assert growth["kind"] == "growth" and growth["frame"]["function"] == "cache_insert"
