@@ -50,7 +50,8 @@ int env_main(int argc, char *argv[]) {
   if (launch_find_preload(&l) || name_file(&l, path, sizeof path)) return EXIT_FAILED;
   bool printed = print("LD_PRELOAD", l.preload) && print("ULLAGE_FILE", path) &&
                  launch_settings(&l, print) &&
-                 (l.python_malloc != YES || print("PYTHONMALLOC", "malloc"));
+                 (l.python_malloc != YES || print("PYTHONMALLOC", "malloc")) &&
+                 (l.g_slice != YES || print("G_SLICE", "always-malloc"));
   if (printed && fflush(stdout) == 0 && !ferror(stdout)) return EXIT_FINE;
   return say_failed("cannot write the output: %s", strerror(errno));
 }

@@ -245,6 +245,7 @@ static enum inspect_status inspect_elf(Elf *elf, int fd, const struct stat *st,
                   path, checked_by);
   snprintf(result->program, sizeof result->program, "%s", path);
   if (is_python(elf, path)) result->python = true;
+  result->glib = needs_library(elf, "libglib-2.0.");
   return result->status = INSPECT_FINE;
 }
 

@@ -22,6 +22,7 @@ struct inspection {
   char path[PATH_MAX];    /* what execvp finds for the name */
   char program[PATH_MAX]; /* the ELF file in the end: differs for scripts */
   bool python;            /* `program` is CPython */
+  bool glib;              /* it is linked with glib */
 };
 
 /* Fills in everything; the result is its status. */

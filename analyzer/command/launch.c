@@ -102,6 +102,8 @@ int launch_option(struct launch *l, int option) {
     return parse_sample(l, optarg);
   case LAUNCH_PYTHON:
     return parse_answer(l, "python-malloc", &l->python_malloc);
+  case LAUNCH_GLIB:
+    return parse_answer(l, "g-slice", &l->g_slice);
   case LAUNCH_DEPTH:
     if (parse_number(optarg, 1, DEPTH_MAX, &l->depth)) return EXIT_FINE;
     return say_usage(l->verb, "--depth=%s: a number from 1 to %u expected", optarg,
@@ -261,13 +263,21 @@ static bool set_environment(const struct launch *l) {
          launch_settings(l, set);
 }
 
-/* CPython keeps small objects in arenas of its own, which hides them. */
-static void set_python(const struct launch *l) {
-  if (!l->program.python || l->python_malloc == NO || getenv("PYTHONMALLOC")) return;
-  set("PYTHONMALLOC", "malloc");
-  if (!l->quiet)
-    say("PYTHONMALLOC=malloc is set, so that each Python object is seen "
-        "(--python-malloc=no leaves it)");
+/* What keeps pools of its own hides what is in them: CPython its small objects, glib
+ * before 2.76 its slices. */
+static void set_pools(const struct launch *l) {
+  if (l->program.python && l->python_malloc != NO && !getenv("PYTHONMALLOC")) {
+    set("PYTHONMALLOC", "malloc");
+    if (!l->quiet)
+      say("PYTHONMALLOC=malloc is set, so that each Python object is seen "
+          "(--python-malloc=no leaves it)");
+  }
+  if (l->program.glib && l->g_slice != NO && !getenv("G_SLICE")) {
+    set("G_SLICE", "always-malloc");
+    if (!l->quiet)
+      say("G_SLICE=always-malloc is set, so that each slice of a glib before 2.76 is seen "
+          "(--g-slice=no leaves it)");
+  }
 }
 
 /* In the child. The number of an error tells the parent that exec failed. */
@@ -277,7 +287,7 @@ _Noreturn static void become(struct launch *l, const struct signals *signals,
     errno = ENAMETOOLONG;
   else {
     if (!l->unrecorded) earlier_make_way(l->path);
-    set_python(l);
+    set_pools(l);
     if (set_environment(l)) {
       signals_restore(signals);
       execvp(l->command[0], l->command);

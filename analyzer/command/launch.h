@@ -18,7 +18,7 @@ enum answer { UNSAID, YES, NO };
 struct launch {
   const char *verb; /* for what is said */
   const char *file; /* as given; NULL: ullage.PROGRAM.PID */
-  enum answer children, scan, frees, python_malloc;
+  enum answer children, scan, frees, python_malloc, g_slice;
   unsigned depth, disk;   /* 0: unsaid */
   const char *scan_limit; /* NULL: unsaid */
   unsigned sample;        /* bytes; 0: unsaid */
@@ -45,6 +45,7 @@ enum {
   LAUNCH_SCAN_LIMIT,
   LAUNCH_HEURISTICS,
   LAUNCH_PYTHON,
+  LAUNCH_GLIB,
   LAUNCH_DISK,
   LAUNCH_READERS,
   LAUNCH_SAMPLE,
@@ -56,6 +57,7 @@ enum {
       {"scan-limit", required_argument, NULL, LAUNCH_SCAN_LIMIT},                        \
       {"heuristics", required_argument, NULL, LAUNCH_HEURISTICS},                        \
       {"python-malloc", required_argument, NULL, LAUNCH_PYTHON},                         \
+      {"g-slice", required_argument, NULL, LAUNCH_GLIB},                                 \
       {"disk", required_argument, NULL, LAUNCH_DISK},                                    \
       {"readers", required_argument, NULL, LAUNCH_READERS}, {                            \
     "quiet", no_argument, NULL, 'q'                                                      \

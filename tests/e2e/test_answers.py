@@ -429,6 +429,37 @@ def test_dump_agrees_with_the_independent_reader(recorder):
             assert a[key] == b[key], key
 
 
+SLICES = r"""
+#include <stdio.h>
+#include <stdlib.h>
+void *g_slice_alloc(unsigned long);
+static void lose(void) { g_slice_alloc(48); }
+int main(void) {
+  for (int i = 0; i < 100; i++)
+    lose();
+  printf("%s\n", getenv("G_SLICE"));
+  return 0;
+}
+"""
+
+
+def test_slices_of_glib_are_seen(recorder, tmp_path):
+    source = tmp_path / "slices.c"
+    source.write_text(SLICES)
+    linked = subprocess.run([tool("gcc"), "-O0", "-g", "-o", tmp_path / "slices", source,
+                             "-l:libglib-2.0.so.0"], capture_output=True, check=False)
+    if linked.returncode:
+        pytest.skip("there is no glib")
+    r = recorder.run(tmp_path / "slices")
+    assert r.text() == "always-malloc\n" and "G_SLICE" in r.said
+    lost = recorder.answer("leaks")["totals"]["definite"]
+    assert (lost["blocks"], lost["bytes"]) == (100, 4800)
+    r = recorder.run(tmp_path / "slices", options=["--g-slice=no"])
+    assert r.text() == "(null)\n" and "G_SLICE" not in r.said
+    r = recorder.run(tmp_path / "slices", env={"G_SLICE": "debug-blocks"})
+    assert r.text() == "debug-blocks\n" and "G_SLICE" not in r.said
+
+
 def test_python_says_that_pythonmalloc_is_set(recorder):
     python = tool("python3.11", "python3")
     r = recorder.run("/usr/bin/python3" if python.startswith("/root") else python, "-c",

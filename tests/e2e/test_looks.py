@@ -646,10 +646,10 @@ def test_what_env_cannot_say_is_said_in_a_line():
     assert execute([ULLAGE, "env"], cwd="/tmp").text() == (
         f"LD_PRELOAD={PRELOAD}\nULLAGE_FILE=/tmp/ullage.%n.%p\n")
     r = execute([ULLAGE, "env", "-o", "/x/%p", "--children=no", "--depth=9", "--sample",
-                 "--readers=group", "--python-malloc=yes"])
+                 "--readers=group", "--python-malloc=yes", "--g-slice=yes"])
     assert r.text().splitlines()[1:] == [
         "ULLAGE_FILE=/x/%p", "ULLAGE_CHILDREN=no", "ULLAGE_DEPTH=9", "ULLAGE_SAMPLE=524288",
-        "ULLAGE_READERS=group", "PYTHONMALLOC=malloc"]
+        "ULLAGE_READERS=group", "PYTHONMALLOC=malloc", "G_SLICE=always-malloc"]
     assert "it starts nothing: what is ls for" in refused("env", "ls", status=2)
     assert "unknown option --shell" in refused("env", "--shell", status=2)
     assert "a number from 1" in refused("env", "--depth=0", status=2)
