@@ -57,8 +57,7 @@ static void find_files(struct children *children, const char *path) {
 
 /* ---- folded lines -------------------------------------------------------------- */
 
-/* The program of a command line: its first word without directories. */
-static char *program_of(const char *command) {
+char *children_program_of(const char *command) {
   size_t length = strcspn(command, " \t");
   const char *name = command;
   for (size_t i = 0; i < length; i++)
@@ -69,7 +68,7 @@ static char *program_of(const char *command) {
 /* NULL: no memory. */
 static struct children_program *program_at(struct children *children,
                                            const char *command) {
-  char *name = program_of(command);
+  char *name = children_program_of(command);
   struct children_program *program = NULL;
   if (!name) return NULL;
   HASH_FIND_STR(children->programs, name, program);

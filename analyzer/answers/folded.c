@@ -9,15 +9,7 @@ struct loading {
   bool failed;
 };
 
-/* "cc -c f.c" TAB STACK: the command's program without directories, and the stack. */
-static char *program_of(const char *command) {
-  size_t length = strcspn(command, " \t");
-  const char *name = command;
-  for (size_t i = 0; i < length; i++)
-    if (command[i] == '/' && i + 1 < length) name = command + i + 1;
-  return strndup(name, length - (size_t)(name - command));
-}
-
+/* "cc -c f.c" TAB STACK: the stack. */
 static const char *stack_of(const char *command) {
   const char *tab = strchr(command, '\t');
   return tab ? tab + 1 : "";
@@ -39,14 +31,14 @@ static struct folded_place *place_new(const char *key, char *const fields[]) {
   unsigned long misuse = strtoul(fields[CHILDREN_STATUS], NULL, 10);
   p->misuse = lost ? -1 : misuse < UL_MISUSES ? (int)misuse : 0;
   p->key = strdup(key);
-  p->program = program_of(fields[CHILDREN_COMMAND]);
+  p->program = children_program_of(fields[CHILDREN_COMMAND]);
   if (p->key && p->program) return p;
   place_free(p);
   return NULL;
 }
 
 static struct folded_place *place_at(struct loading *l, char *const fields[]) {
-  char *key, *program = program_of(fields[CHILDREN_COMMAND]);
+  char *key, *program = children_program_of(fields[CHILDREN_COMMAND]);
   struct folded_place *p = NULL;
   if (!program ||
       asprintf(&key, "%s\t%s\t%s\t%s", fields[CHILDREN_KIND], fields[CHILDREN_STATUS],

@@ -9,11 +9,7 @@
 #include <unistd.h>
 
 static const struct option options[] = {
-    LAUNCH_OPTIONS,
-    {"children", required_argument, NULL, LAUNCH_CHILDREN},
-    {"scan", required_argument, NULL, LAUNCH_SCAN},
-    {"sample", optional_argument, NULL, LAUNCH_SAMPLE},
-    {NULL, 0, NULL, 0}};
+    LAUNCH_OPTIONS, LAUNCH_OPEN_OPTIONS, {NULL, 0, NULL, 0}};
 
 static bool print(const char *name, const char *value) {
   return printf("%s=%s\n", name, value) > 0;

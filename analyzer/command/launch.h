@@ -62,6 +62,12 @@ enum {
       {"readers", required_argument, NULL, LAUNCH_READERS}, {                            \
     "quiet", no_argument, NULL, 'q'                                                      \
   }
+/* And of verbs that do not decide these themselves. */
+#define LAUNCH_OPEN_OPTIONS                                                              \
+  {"children", required_argument, NULL, LAUNCH_CHILDREN},                                \
+      {"scan", required_argument, NULL, LAUNCH_SCAN}, {                                  \
+    "sample", optional_argument, NULL, LAUNCH_SAMPLE                                     \
+  }
 int launch_option(struct launch *, int option);
 /* After the last one: the program is argv[optind]. */
 int launch_command(struct launch *, int argc, char *argv[]);

@@ -21,11 +21,7 @@
 #define FIRST_BYTES (512u << 10) /* what a recording begins with, and a little more */
 
 static const struct option options[] = {
-    LAUNCH_OPTIONS,
-    {"children", required_argument, NULL, LAUNCH_CHILDREN},
-    {"scan", required_argument, NULL, LAUNCH_SCAN},
-    {"sample", optional_argument, NULL, LAUNCH_SAMPLE},
-    {NULL, 0, NULL, 0}};
+    LAUNCH_OPTIONS, LAUNCH_OPEN_OPTIONS, {NULL, 0, NULL, 0}};
 
 static int parse(struct launch *l, int argc, char *argv[]) {
   int option;
