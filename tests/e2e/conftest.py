@@ -41,3 +41,11 @@ def pytest_runtest_call(item):
     finally:
         signal.alarm(0)
         signal.signal(signal.SIGALRM, old)
+
+
+@pytest.fixture(scope="module")
+def recordings_apart(tmp_path_factory):
+    """Recordings of what `ullage check` finds stay: here."""
+    with pytest.MonkeyPatch.context() as m:
+        m.setenv("TMPDIR", str(tmp_path_factory.mktemp("recordings")))
+        yield

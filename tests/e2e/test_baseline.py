@@ -12,14 +12,7 @@ from harness import ROOT, ULLAGE, execute, tool
 
 SUITE = ROOT / "tests" / "suite"
 FOUND = 99
-
-
-@pytest.fixture(scope="module", autouse=True)
-def temporary(tmp_path_factory):
-    """Recordings of what is found stay: here."""
-    with pytest.MonkeyPatch.context() as m:
-        m.setenv("TMPDIR", str(tmp_path_factory.mktemp("recordings")))
-        yield
+pytestmark = pytest.mark.usefixtures("recordings_apart")
 
 NAMES = ["t_fine", "t_forgets", "t_list", "t_third", "t_skips"]
 SCRIPT = "for t in t_*[a-z]; do ./$t; done; exit 0"

@@ -13,14 +13,7 @@ from schema import Schema
 SUITE = ROOT / "tests" / "suite"
 NAMES = ["t_fine", "t_forgets", "t_list", "t_skips", "t_crashes", "t_double_free"]
 FOUND = 99
-
-@pytest.fixture(scope="module", autouse=True)
-def temporary(tmp_path_factory):
-    """Recordings of what is found stay: here."""
-    with pytest.MonkeyPatch.context() as m:
-        m.setenv("TMPDIR", str(tmp_path_factory.mktemp("recordings")))
-        yield
-
+pytestmark = pytest.mark.usefixtures("recordings_apart")
 
 
 @pytest.fixture(scope="module")

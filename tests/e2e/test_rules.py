@@ -8,14 +8,7 @@ import pytest
 from harness import ROOT, ULLAGE, execute, program, tool
 
 FOUND = 99
-
-@pytest.fixture(scope="module", autouse=True)
-def temporary(tmp_path_factory):
-    """Recordings of what is found stay: here."""
-    with pytest.MonkeyPatch.context() as m:
-        m.setenv("TMPDIR", str(tmp_path_factory.mktemp("recordings")))
-        yield
-
+pytestmark = pytest.mark.usefixtures("recordings_apart")
 
 SOURCES = {
     "lib.c": """

@@ -8,14 +8,7 @@ import pytest
 from harness import SOURCES, ULLAGE, execute, program, tool
 
 FOUND = 99
-
-
-@pytest.fixture(scope="module", autouse=True)
-def temporary(tmp_path_factory):
-    """Recordings of what is found stay: here."""
-    with pytest.MonkeyPatch.context() as m:
-        m.setenv("TMPDIR", str(tmp_path_factory.mktemp("recordings")))
-        yield
+pytestmark = pytest.mark.usefixtures("recordings_apart")
 
 # by bytes: with what it drags along, and alone
 NAMES = {144: "cage", 104: "cage", 8: "make", 33: "deep", 6: "copy", 15: "zeroed", 71: "line"}
