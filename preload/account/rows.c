@@ -231,7 +231,7 @@ static enum rows_state done(bool is) {
 }
 
 static enum rows_state add_chunks(struct ul_snapshot *s, int64_t *steps) {
-  for (; at.next<chunks && * steps> 0; at.next++, *steps -= UL_CHUNK_SITES)
+  for (; *steps > 0 && at.next < chunks; at.next++, *steps -= UL_CHUNK_SITES)
     add_chunk(at.next, s);
   return done(at.next >= chunks);
 }
