@@ -39,23 +39,35 @@ static const struct ul_site *site_at(uint32_t i) {
 
 /* ---- memory -------------------------------------------------------------------- */
 
-static bool grow(void **p, size_t have, size_t want) {
+static void *copy(const void *old, size_t have, size_t want) {
   void *bigger = meta_alloc(want);
+  if (bigger && have) memcpy(bigger, old, have);
+  return bigger;
+}
+
+static bool grow(void **p, size_t have, size_t want) {
+  void *bigger = copy(*p, have, want);
   if (!bigger) return false;
-  if (have) memcpy(bigger, *p, have);
   meta_free(*p, have);
   *p = bigger;
   return true;
 }
 
+/* Both or none, for they have one size. */
 static bool bits_grow(struct bits *b, size_t n) {
-  size_t words = n / 64 + 1, size = sizeof *b->set;
+  size_t words = n / 64 + 1, have = b->words * sizeof *b->set;
   if (words <= b->words) return true;
   words += words / 4;
-  bool grown = grow((void **)&b->known, b->words * size, words * size) &&
-               grow((void **)&b->set, b->words * size, words * size);
-  if (grown) b->words = words;
-  return grown;
+  uint64_t *known = copy(b->known, have, words * sizeof *known);
+  if (!known) return false;
+  if (!grow((void **)&b->set, have, words * sizeof *b->set)) {
+    meta_free(known, words * sizeof *known);
+    return false;
+  }
+  meta_free(b->known, have);
+  b->known = known;
+  b->words = words;
+  return true;
 }
 
 static bool codes_grow(size_t n) {
