@@ -210,8 +210,7 @@ static struct ul_amount amount_of(const struct suite_finding *f) {
 }
 
 static const char *program_of(const struct suite *s, const struct suite_finding *f) {
-  const char *path = s->processes[f->process].program, *slash = strrchr(path, '/');
-  return slash ? slash + 1 : path;
+  return basename(s->processes[f->process].program);
 }
 
 static bool is_open(const struct suite_finding *f) {
@@ -254,9 +253,7 @@ static bool has_grown(const struct baseline_line *line, struct baseline_slack sl
 static bool was_judged(const struct suite *s, const char *program) {
   for (size_t i = 0; i < s->process_count; i++) {
     const struct suite_process *p = &s->processes[i];
-    const char *slash = strrchr(p->program, '/');
-    if (p->standing == SUITE_JUDGED &&
-        strcmp(slash ? slash + 1 : p->program, program) == 0)
+    if (p->standing == SUITE_JUDGED && strcmp(basename(p->program), program) == 0)
       return true;
   }
   return suite_is_silent(s, program);

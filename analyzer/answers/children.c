@@ -40,8 +40,7 @@ static void add_file(struct children *children, const char *directory, const cha
 }
 
 static void find_files(struct children *children, const char *path) {
-  const char *slash = strrchr(path, '/');
-  const char *base = slash ? slash + 1 : path;
+  const char *base = basename(path);
   char *directory = strndup(path, (size_t)(base - path));
   struct dirent **names = NULL;
   int count =

@@ -37,8 +37,7 @@ const char *process_name(const struct process *p) {
   const char *path = recording_argument(p->recording, 0);
   if (!path || !*path)
     path = recording_text(p->recording, recording_header(p->recording)->program);
-  const char *slash = strrchr(path, '/');
-  return slash ? slash + 1 : path;
+  return basename(path);
 }
 
 bool process_matters(const struct process *p) {

@@ -588,13 +588,8 @@ static bool is_build(const struct ul_module *a, const struct ul_module *b) {
          memcmp(a->build_id, b->build_id, a->build_id_bytes) == 0;
 }
 
-static const char *base_of(const char *path) {
-  const char *slash = strrchr(path, '/');
-  return slash ? slash + 1 : path;
-}
-
 static const char *program_name(const struct recording *r) {
-  return base_of(recording_text(r, recording_header(r)->program));
+  return basename(recording_text(r, recording_header(r)->program));
 }
 
 /* Has the one most functions that the other has, in the programs themselves? Another
@@ -632,8 +627,8 @@ static bool is_same_build(const struct recording *x, const struct recording *y) 
   if (!px || !py || !is_build(px, py)) return false;
   for (uint64_t i = 0; (a = recording_module(x, i)); i++)
     for (uint64_t k = 0; (b = recording_module(y, k)); k++)
-      if (strcmp(base_of(recording_text(x, a->name)),
-                 base_of(recording_text(y, b->name))) == 0 &&
+      if (strcmp(basename(recording_text(x, a->name)),
+                 basename(recording_text(y, b->name))) == 0 &&
           !is_build(a, b) && (a->build_id_bytes || b->build_id_bytes))
         return false;
   return true;

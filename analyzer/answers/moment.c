@@ -141,8 +141,7 @@ static void add_copy(char ***names, size_t *count, const char *name) {
 }
 
 char **moment_copies(const char *path, size_t *count) {
-  const char *slash = strrchr(path, '/');
-  const char *base = slash ? slash + 1 : path;
+  const char *base = basename(path);
   char *directory = strndup(path, (size_t)(base - path)), **names = NULL;
   DIR *d = directory ? opendir(*directory ? directory : ".") : NULL;
   size_t length = strlen(base);

@@ -80,11 +80,6 @@ static struct suite_stack keep_stack(struct suite *s, struct symbols *symbols,
 
 /* ---- findings ------------------------------------------------------------------- */
 
-static const char *base_name(const char *path) {
-  const char *slash = strrchr(path, '/');
-  return slash ? slash + 1 : path;
-}
-
 static void grow_stack(struct obstack *memory, const struct suite_stack *stack) {
   char line[1024];
   for (size_t i = 0; i < stack->count; i++) {
@@ -96,7 +91,7 @@ static void grow_stack(struct obstack *memory, const struct suite_stack *stack) 
 
 static char *key_of(struct suite *s, const struct suite_finding *f) {
   obstack_printf(s->memory, "%d %d %d %s\n", f->kind, f->misuse, f->measure,
-                 base_name(s->processes[f->process].program));
+                 basename(s->processes[f->process].program));
   if (f->kind != SUITE_BUDGET) grow_stack(s->memory, &f->at);
   grow_stack(s->memory, &f->allocated);
   grow_stack(s->memory, &f->freed);
@@ -433,7 +428,7 @@ static void note_silent(struct suite *s, const char *command) {
   struct work *w = work_of(s);
   struct silent *found;
   const char *word = obstack_copy0(s->memory, command, strcspn(command, " "));
-  const char *program = base_name(word);
+  const char *program = basename(word);
   HASH_FIND_STR(w->silent, program, found);
   if (found) return;
   found = obstack_alloc(s->memory, sizeof *found);
@@ -530,7 +525,7 @@ static void add_unchecked(struct suite *s) {
   for (size_t i = 0; i < s->process_count; i++) {
     const struct suite_process *p = &s->processes[i];
     if (p->standing != SUITE_UNSCANNED && p->standing != SUITE_UNRECORDED) continue;
-    uint64_t print = print_of(base_name(p->program));
+    uint64_t print = print_of(basename(p->program));
     add_finding(s, &(struct suite_finding){.kind = SUITE_UNCHECKED,
                                            .process = i,
                                            .times = 1,

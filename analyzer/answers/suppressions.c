@@ -369,9 +369,8 @@ static bool is_allocator(const struct place *p, const struct suppressible *what)
 
 static bool is_source(const char *pattern, const struct frame *f) {
   char place[4096];
-  const char *slash = f->file ? strrchr(f->file, '/') : NULL;
   if (!f->file || !f->line) return false;
-  snprintf(place, sizeof place, "%s:%u", slash ? slash + 1 : f->file, f->line);
+  snprintf(place, sizeof place, "%s:%u", basename(f->file), f->line);
   return is_like(pattern, place);
 }
 

@@ -23,7 +23,7 @@ const char *processes_whose_in(struct text_long *to, const struct context *conte
 void processes_unread(const struct context *context, const struct view_options *o) {
   for (size_t i = 0; i < context->unread_count; i++)
     fprintf(o->out, "  %snot read%s: %s: %s\n", text_on(o, TEXT_BAD), text_off(o),
-            text_escaped(context->unread[i].file), context->unread[i].error);
+            text_escaped(basename(context->unread[i].file)), context->unread[i].error);
 }
 
 void processes_hints(const struct context *context, const struct view_options *o) {

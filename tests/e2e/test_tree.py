@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from harness import ULLAGE, execute, find, marked_line, program, tool
+from harness import Recorder, ULLAGE, execute, find, marked_line, program, tool
 from recording import Recording
 from sums import check_sums
 
@@ -204,13 +204,17 @@ def test_lines_that_are_no_places_are_no_harm(recorder):
 
 
 @pytest.mark.short
-def test_damaged_recording_of_a_child_is_no_end(recorder):
+def test_damaged_recording_of_a_child_is_no_end(tmp_path):
+    # Wherever it lies, the reason is not what a narrow page cuts away.
+    directory = tmp_path / "deep" / ("x" * 100)
+    directory.mkdir(parents=True)
+    recorder = Recorder(directory)
     recorder.run(program("family"), "daemon", strict=False)
     child, = recorder.children()
     child.write_bytes(child.read_bytes()[:5000])
     for verb in ("report", "growth", "leaks", "unused"):
         text = recorder.text(verb)
-        assert re.search(rf"not read: .*{child.name}: \w+", text), text
+        assert re.search(rf"not read: {child.name}: [\w ]{{8}}", text), text
     assert recorder.answer("report")["tree"]["unread"] == [str(child)]
 
 
