@@ -131,7 +131,7 @@ def test_instructions_a_pair_on_stacks_in_turn(tmp_path, way):
 @needs_valgrind
 def test_instructions_a_pair_at_places_in_turn(tmp_path):
     """Hardly more than at one place: each keeps its walk."""
-    many, few = (instructions(tmp_path, "turns_linked", "places", n) for n in (12_000, 2_000))
+    many, few = (instructions(tmp_path, "turns_linked", "places", n) for n in (15_000, 5_000))
     print(f"a pair, at places in turn: {(many - few) / 10_000:.0f}")
     assert (many - few) / 10_000 < 750
 

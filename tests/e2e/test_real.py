@@ -171,20 +171,21 @@ class Server:
 @pytest.mark.seconds(300)
 def test_redis(recorder, tmp_path):
     server, benchmark, cli = tool("redis-server"), tool("redis-benchmark"), tool("redis-cli")
-    socket = tmp_path / "redis.sock"
-    with Server(recorder, [server, "--port", "0", "--unixsocket", socket, "--save", "", "--dir",
-                           tmp_path, "--daemonize", "no"]) as s:
-        s.wait_for(lambda: execute([cli, "-s", socket, "ping"]).stdout == b"PONG\n")
-        b = execute([benchmark, "-s", socket, "-n", "20000", "-q", "-r", "5000", "-t",
-                     "set,get,lpush,hset"], timeout=120)
+
+    def ask(client, *words):  # from here: names of sockets are limited
+        return execute([client, "-s", "socket", *words], cwd=tmp_path, timeout=120)
+
+    with Server(recorder, [server, "--port", "0", "--unixsocket", "socket", "--save", "", "--dir",
+                           tmp_path, "--daemonize", "no"], cwd=tmp_path) as s:
+        s.wait_for(lambda: ask(cli, "ping").stdout == b"PONG\n")
+        b = ask(benchmark, "-n", "20000", "-q", "-r", "5000", "-t", "set,get,lpush,hset")
         assert b.status == 0, b.all_stderr
-        assert execute([cli, "-s", socket, "set", "k", "v"]).stdout == b"OK\n"
-        assert execute([cli, "-s", socket, "bgsave"]).status == 0  # forks
-        s.wait_for(lambda: b"rdb_bgsave_in_progress:0" in execute(
-            [cli, "-s", socket, "info", "persistence"]).stdout)
+        assert ask(cli, "set", "k", "v").stdout == b"OK\n"
+        assert ask(cli, "bgsave").status == 0  # forks
+        s.wait_for(lambda: b"rdb_bgsave_in_progress:0" in ask(cli, "info", "persistence").stdout)
         live = recorder.answer("report")
         assert live["program"]["exit"]["kind"] == "running"
-        execute([cli, "-s", socket, "shutdown", "nosave"])
+        ask(cli, "shutdown", "nosave")
         assert s.process.wait(60) == 0
     check_recording(recorder.file)
     report = recorder.answer("report")

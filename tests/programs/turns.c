@@ -1,12 +1,14 @@
 /* turns.c - N pairs of malloc and free, each on another stack than the one before:
  * turns coroutines N K, of K coroutines in turn | turns handler N, by turns in main and
- * in a handler on a stack of its own | turns places N, at eight places further in. */
+ * in a handler on a stack of its own | turns places N, at eight places further in, which
+ * move by and by (where they are decides which of them are remembered together). */
 #include "common.h"
 
+#include <alloca.h>
 #include <signal.h>
 #include <ucontext.h>
 
-enum { STACK = 64 * 1024, DEPTH = 20, MOST = 8 };
+enum { STACK = 64 * 1024, DEPTH = 20, MOST = 8, MOVES = 25 };
 static char stacks[MOST][STACK] __attribute__((aligned(4096)));
 static ucontext_t outside, inside[MOST];
 static int current;
@@ -60,9 +62,16 @@ static void coroutines(long n, int k) {
 
 static long handled;
 
-static void at_places(void) {
-  for (long i = 0; i < handled; i++)
+static NOINLINE void at_places_from(size_t further) {
+  volatile char *room = alloca(further + 1);
+  room[further] = 0;
+  for (long i = 0; i < handled / MOVES; i++)
     pair_further_in((int)(i % 8));
+}
+
+static void at_places(void) {
+  for (size_t i = 0; i < MOVES; i++)
+    at_places_from(i * 112);
 }
 
 static void on_signal(int number) {
