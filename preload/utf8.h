@@ -35,6 +35,7 @@ static inline bool utf8_harmless(uint32_t c) {
       {0x180e, 0x180e},   {0x200b, 0x200f}, /* ... and no width */
       {0x2028, 0x202e},   {0x2060, 0x206f}, /* separators of lines; directions */
       {0xfeff, 0xfeff},   {0xfff9, 0xfffb}, /* byte order mark, annotations */
+      {0xfffe, 0xffff},                     /* none, and not for XML */
       {0xe0000, 0xe0fff},                   /* tags */
   };
   for (unsigned i = 0; i < sizeof harm / sizeof *harm; i++)

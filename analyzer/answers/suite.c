@@ -15,7 +15,6 @@
 /* By what it is, and where: its key. */
 struct entry {
   struct suite_finding finding;
-  size_t last_process;
   UT_hash_handle hh;
 };
 
@@ -45,12 +44,18 @@ static const char *keep(struct suite *s, const char *text) {
   return text ? obstack_copy0(s->memory, text, strlen(text)) : NULL;
 }
 
-/* The arguments, with blanks between. */
-static const char *keep_command(struct suite *s, const struct recording *r) {
+static const char *keep_arguments(struct suite *s, const struct recording *r) {
   const char *argument;
-  for (uint32_t i = 0; (argument = recording_argument(r, i)); i++) {
-    if (i) obstack_1grow(s->memory, ' ');
-    obstack_grow(s->memory, argument, strlen(argument));
+  for (uint32_t i = 0; (argument = recording_argument(r, i)); i++)
+    obstack_grow0(s->memory, argument, strlen(argument));
+  obstack_1grow(s->memory, 0);
+  return obstack_finish(s->memory);
+}
+
+static const char *keep_command(struct suite *s, const char *arguments) {
+  for (const char *a = arguments; *a; a += strlen(a) + 1) {
+    if (a != arguments) obstack_1grow(s->memory, ' ');
+    obstack_grow(s->memory, a, strlen(a));
   }
   obstack_1grow(s->memory, 0);
   return obstack_finish(s->memory);
@@ -99,10 +104,22 @@ static char *key_of(struct suite *s, const struct suite_finding *f) {
   return obstack_finish(s->memory);
 }
 
-static void see(struct suite *s, struct suite_finding *f, size_t process) {
-  struct suite_sighting *seen = obstack_alloc(s->memory, sizeof *seen);
-  *seen = (struct suite_sighting){process, f->seen};
-  f->seen = seen;
+/* The processes come one after the other. */
+static void see(struct suite *s, struct suite_finding *f,
+                const struct suite_finding *here) {
+  struct suite_sighting *seen = f->seen;
+  if (!seen || seen->process != here->process) {
+    seen = obstack_alloc(s->memory, sizeof *seen);
+    *seen = (struct suite_sighting){.process = here->process, .before = f->seen};
+    f->seen = seen;
+    f->processes++;
+  }
+  seen->of.blocks += here->of.blocks;
+  seen->of.bytes += here->of.bytes;
+  seen->dragged.blocks += here->dragged.blocks;
+  seen->dragged.bytes += here->dragged.bytes;
+  seen->times += here->times;
+  seen->value = here->value;
 }
 
 static void add_finding(struct suite *s, const struct suite_finding *f) {
@@ -112,18 +129,13 @@ static void add_finding(struct suite *s, const struct suite_finding *f) {
   HASH_FIND_STR(w->entries, key, e);
   if (!e) {
     e = obstack_alloc(s->memory, sizeof *e);
-    *e = (struct entry){.finding = *f, .last_process = f->process};
-    e->finding.processes = 1;
-    see(s, &e->finding, f->process);
+    *e = (struct entry){.finding = *f};
+    see(s, &e->finding, f);
     HASH_ADD_KEYPTR(hh, w->entries, key, strlen(key), e);
     s->count++;
     return;
   }
-  if (e->last_process != f->process) {
-    e->finding.processes++;
-    see(s, &e->finding, f->process);
-  }
-  e->last_process = f->process;
+  see(s, &e->finding, f);
   if (f->kind == SUITE_BUDGET) { /* the worst tells */
     if (f->value <= e->finding.value) return;
     struct suite_sighting *seen = e->finding.seen;
@@ -156,7 +168,7 @@ static size_t add_process(struct suite *s) {
     w->room = room;
   }
   s->processes[s->process_count] = (struct suite_process){
-      .program = "", .command = "", .number = 1, .standing = SUITE_UNRECORDED};
+      .program = "", .command = "", .arguments = "", .number = 1, .standing = SUITE_UNRECORDED};
   return s->process_count++;
 }
 
@@ -164,7 +176,8 @@ static void identify(struct suite *s, struct suite_process *p,
                      const struct recording *r) {
   const struct ul_header *h = recording_header(r);
   p->program = keep(s, recording_text(r, h->program));
-  p->command = keep_command(s, r);
+  p->arguments = keep_arguments(s, r);
+  p->command = keep_command(s, p->arguments);
   if (h->exec) p->exec = keep(s, recording_text(r, h->exec));
   p->pid = h->pid;
   p->ppid = h->ppid;
@@ -573,6 +586,10 @@ bool suite_judge(struct suite *s, const struct symbols_options *options) {
   return done;
 }
 
+bool suite_is_judged(const struct suite_process *p) {
+  return p->file && (p->standing == SUITE_JUDGED || p->standing == SUITE_UNSCANNED);
+}
+
 size_t suite_judged(const struct suite *s) {
   size_t judged = s->silent;
   for (size_t i = 0; i < s->process_count; i++)
@@ -606,6 +623,20 @@ bool suite_fails(const struct suite *s) {
     lost.bytes += f->of.bytes;
   }
   return lost.blocks > s->rules.allowed.blocks || lost.bytes > s->rules.allowed.bytes;
+}
+
+bool suite_part(const struct suite_finding *f, size_t process,
+                struct suite_finding *part) {
+  const struct suite_sighting *seen = f->seen;
+  while (seen && seen->process != process)
+    seen = seen->before;
+  *part = *f;
+  if (!seen) return false;
+  part->of = seen->of;
+  part->dragged = seen->dragged;
+  part->times = seen->times;
+  part->value = seen->value;
+  return true;
 }
 
 /* ---- life ------------------------------------------------------------------------- */

@@ -68,9 +68,11 @@ enum suite_state {
   SUITE_GREW
 };
 
-/* In which process; the one before it. */
+/* In which process, and how much of it there; the one before it. */
 struct suite_sighting {
   size_t process;
+  struct ul_amount of, dragged;
+  uint64_t times, value;
   struct suite_sighting *before;
 };
 
@@ -106,7 +108,8 @@ enum suite_standing {
 struct suite_process {
   const char *file;    /* its recording; NULL: it has none */
   const char *program; /* path */
-  const char *command; /* arguments, with blanks between */
+  const char *arguments; /* each with a 0 behind it; after the last another 0 */
+  const char *command;   /* the same, with blanks between */
   const char *exec;    /* the program that it became, as it was named; NULL: none */
   int pid, ppid;
   bool forked;
@@ -147,10 +150,14 @@ void suite_free(struct suite *);
 bool suite_is_silent(const struct suite *, const char *program);
 /* All that is not suppressed is accepted. */
 void suite_accept(struct suite *);
+/* Has it a recording that was looked at? */
+bool suite_is_judged(const struct suite_process *);
 /* Processes of which everything is known. */
 size_t suite_judged(const struct suite *);
 /* Does it make the check fail? It is new, or grew. */
 bool suite_counts(const struct suite_finding *);
 size_t suite_in_state(const struct suite *, enum suite_state);
 bool suite_fails(const struct suite *);
+/* Was it found in that process? Then *part is what of it was. */
+bool suite_part(const struct suite_finding *, size_t process, struct suite_finding *part);
 #endif

@@ -26,7 +26,7 @@
 #define FORMATS_MOST 16
 
 struct output {
-  suite_view *view;
+  const struct suite_format *format;
   const char *file; /* NULL: standard output */
 };
 
@@ -227,7 +227,7 @@ static int parse_format(struct check *c, const char *option,
   if (c->output_count == FORMATS_MOST)
     return say_usage("check", "--%s: at most %d of them", option, FORMATS_MOST);
   c->outputs[c->output_count++] =
-      (struct output){f->view, format[length] ? format + length + 1 : NULL};
+      (struct output){f, format[length] ? format + length + 1 : NULL};
   return EXIT_FINE;
 }
 
@@ -396,17 +396,67 @@ static void say_text(const struct check *c, const struct suite *s) {
   free(text);
 }
 
+static int write_page(const struct suite *s, suite_view *view, struct suite_page page,
+                      const char *file) {
+  page.out = file ? fopen(file, "we") : stdout;
+  bool failed = !page.out;
+  if (!failed) view(s, &page);
+  failed = failed || fflush(page.out) != 0 || ferror(page.out);
+  if (page.out && file) failed = fclose(page.out) != 0 || failed;
+  if (!failed) return EXIT_FINE;
+  return say_failed("cannot write %s: %s", file ? file : "the output", strerror(errno));
+}
+
+/* Which of those of the same id it is: one before and one after each exec. */
+static size_t same_before(const struct suite *s, const struct suite_process *p) {
+  size_t n = 0;
+  for (const struct suite_process *q = s->processes; q < p; q++)
+    n += q->pid == p->pid && suite_is_judged(q);
+  return n;
+}
+
+/* As Valgrind names files: "%p" is the process, "%%" a '%'. Of several of one id the
+ * later ones are "ID.1", "ID.2". NULL: no memory. */
+static char *file_of_process(const char *file, const struct suite *s,
+                             const struct suite_process *p) {
+  char *name = NULL;
+  size_t size, before = same_before(s, p);
+  FILE *out = open_memstream(&name, &size);
+  for (const char *at = file; out && *at; at++) {
+    if (*at != '%' || (at[1] != 'p' && at[1] != '%')) {
+      fputc(*at, out);
+      continue;
+    }
+    if (*++at == '%')
+      fputc('%', out);
+    else if (before)
+      fprintf(out, "%d.%zu", p->pid, before);
+    else
+      fprintf(out, "%d", p->pid);
+  }
+  if (out) fclose(out);
+  return name;
+}
+
+static int write_each(const struct suite *s, const struct output *output,
+                      struct suite_page page) {
+  int status = EXIT_FINE;
+  for (size_t i = 0; i < s->process_count; i++) {
+    page.process = &s->processes[i];
+    if (!suite_is_judged(page.process)) continue;
+    char *file = file_of_process(output->file, s, page.process);
+    if (!file) return say_failed("not enough memory");
+    if (write_page(s, output->format->view, page, file)) status = EXIT_FAILED;
+    free(file);
+  }
+  return status;
+}
+
 static int write_output(const struct check *c, const struct suite *s,
                         const struct output *output) {
-  struct suite_page page = c->page;
-  page.out = output->file ? fopen(output->file, "we") : stdout;
-  bool failed = !page.out;
-  if (!failed) output->view(s, &page);
-  failed = failed || fflush(page.out) != 0 || ferror(page.out);
-  if (page.out && output->file) failed = fclose(page.out) != 0 || failed;
-  if (!failed) return EXIT_FINE;
-  return say_failed("cannot write %s: %s", output->file ? output->file : "the output",
-                    strerror(errno));
+  bool each = output->format->alone && output->file && strstr(output->file, "%p");
+  if (each) return write_each(s, output, c->page);
+  return write_page(s, output->format->view, c->page, output->file);
 }
 
 static int tell(const struct check *c, const struct suite *s) {

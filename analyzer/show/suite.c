@@ -11,13 +11,16 @@
 #define FINDINGS_SHOWN 50u
 #define GAPS_SHOWN 10u
 
-const struct suite_format suite_formats[] = {{"text", suite_text},
-                                             {"json", suite_json},
-                                             {"sarif", suite_sarif},
-                                             {"junit", suite_junit},
-                                             {"github", suite_github},
-                                             {"memcheck", suite_memcheck},
-                                             {NULL, NULL}};
+const struct suite_format suite_formats[] = {
+    {"text", suite_text, false},
+    {"json", suite_json, false},
+    {"sarif", suite_sarif, false},
+    {"junit", suite_junit, false},
+    {"github", suite_github, false},
+    {"memcheck", suite_memcheck, true},
+    {"valgrind-xml", suite_valgrind_xml, true},
+    {NULL, NULL, false},
+};
 
 /* ---- words ------------------------------------------------------------------------ */
 

@@ -12,19 +12,22 @@ struct suite_page {
   const char
       *source_root;      /* paths of sources are told relative to it; NULL: as they are */
   const char *recording; /* that stays, for details; NULL: none does */
+  const struct suite_process *process; /* of it alone; NULL: of all (see alone) */
 };
 
 typedef void suite_view(const struct suite *, const struct suite_page *);
 struct suite_format {
   const char *name;
   suite_view *view;
+  bool alone; /* can tell of one process alone */
 };
 /* The last has no name. */
 extern const struct suite_format suite_formats[];
 /* The same for findings as suppressions, by the tool whose syntax it is. */
 extern const struct suite_format suite_suppressions[];
 
-suite_view suite_text, suite_json, suite_sarif, suite_junit, suite_github, suite_memcheck;
+suite_view suite_text, suite_json, suite_sarif, suite_junit, suite_github, suite_memcheck,
+    suite_valgrind_xml;
 
 /* ---- words that formats share: escaped, in rooms of the calling block (text.h) -------
  */

@@ -89,4 +89,4 @@ static void for_lsan(const struct suite *s, const struct suite_page *page) {
 }
 
 const struct suite_format suite_suppressions[] = {
-    {"valgrind", for_valgrind}, {"lsan", for_lsan}, {NULL, NULL}};
+    {"valgrind", for_valgrind, false}, {"lsan", for_lsan, false}, {NULL, NULL, false}};

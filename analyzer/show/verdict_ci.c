@@ -1,71 +1,53 @@
 /* verdict_ci.c - a suite's verdict for those who run suites: JUnit's XML, in which each
- * process is a test case; annotations of GitHub's workflows; and memcheck's text. */
+ * process is a test case, and annotations of GitHub's workflows. */
 #include "show/suite.h"
+#include "show/xml.h"
 
 #include <string.h>
 
 /* ---- JUnit ------------------------------------------------------------------------ */
 
-/* Characters that XML cannot have, even escaped, have been escaped before. */
-static void put_xml(const char *text, FILE *out) {
-  for (; *text; text++) {
-    const char *as = *text == '<'    ? "&lt;"
-                     : *text == '>'  ? "&gt;"
-                     : *text == '&'  ? "&amp;"
-                     : *text == '"'  ? "&quot;"
-                     : *text == '\n' ? "&#10;"
-                                     : NULL;
-    if (as)
-      fputs(as, out);
-    else
-      fputc(*text, out);
-  }
-}
-
-static bool was_seen_in(const struct suite_finding *f, size_t process) {
-  for (const struct suite_sighting *s = f->seen; s; s = s->before)
-    if (s->process == process) return true;
-  return false;
-}
-
-static bool fails(const struct suite_finding *f, size_t process) {
-  return suite_counts(f) && f->kind != SUITE_UNCHECKED && was_seen_in(f, process);
+/* What of it makes the test case of that process fail. */
+static bool fails(const struct suite_finding *f, size_t process,
+                  struct suite_finding *part) {
+  return suite_counts(f) && f->kind != SUITE_UNCHECKED && suite_part(f, process, part);
 }
 
 static size_t failures_of(const struct suite *s, size_t process) {
+  struct suite_finding part;
   size_t n = 0;
   for (size_t i = 0; i < s->count; i++)
-    n += fails(&s->findings[i], process);
+    n += fails(&s->findings[i], process, &part);
   return n;
 }
 
 static void put_failure(const struct suite_finding *f, const struct suite_page *page) {
   fputs("   <failure type=\"", page->out);
-  put_xml(suite_what(f), page->out);
+  xml_put(page->out, suite_what(f));
   fputs("\" message=\"", page->out);
-  put_xml(suite_what(f), page->out);
+  xml_put(page->out, suite_what(f));
   fputs(", ", page->out);
-  put_xml(suite_amount(f), page->out);
+  xml_put(page->out, suite_amount(f));
   fputs("\">", page->out);
-  put_xml(suite_where(&f->at, page), page->out);
+  xml_put(page->out, suite_where(&f->at, page));
   if (f->freed.count) fputs(", freed first ", page->out);
-  if (f->freed.count) put_xml(suite_where(&f->freed, page), page->out);
+  if (f->freed.count) xml_put(page->out, suite_where(&f->freed, page));
   if (f->allocated.count) fputs(", allocated ", page->out);
-  if (f->allocated.count) put_xml(suite_where(&f->allocated, page), page->out);
+  if (f->allocated.count) xml_put(page->out, suite_where(&f->allocated, page));
   fputs("</failure>\n", page->out);
 }
 
 static void put_case(const struct suite *s, size_t i, const struct suite_page *page) {
   const struct suite_process *p = &s->processes[i];
+  struct suite_finding part;
   fputs("  <testcase classname=\"ullage\" name=\"", page->out);
-  put_xml(text_escaped(*p->command ? p->command : suite_base_name(p->program)),
-          page->out);
+  xml_put(page->out, *p->command ? p->command : suite_base_name(p->program));
   fprintf(page->out, " (%d)\" time=\"%.3f\">\n", p->pid, (double)p->duration_ms / 1000);
   for (size_t k = 0; k < s->count; k++)
-    if (fails(&s->findings[k], i)) put_failure(&s->findings[k], page);
+    if (fails(&s->findings[k], i, &part)) put_failure(&part, page);
   if (p->standing != SUITE_JUDGED && !failures_of(s, i)) {
     fputs("   <skipped message=\"", page->out);
-    put_xml(p->standing == SUITE_NOT_OURS ? "not judged" : suite_reason(p), page->out);
+    xml_put(page->out, p->standing == SUITE_NOT_OURS ? "not judged" : suite_reason(p));
     fputs("\"/>\n", page->out);
   }
   fputs("  </testcase>\n", page->out);
@@ -89,66 +71,6 @@ void suite_junit(const struct suite *s, const struct suite_page *page) {
     fprintf(page->out, "  <system-out>nothing found in %s more</system-out>\n",
             text_plural(s->silent, "process", "processes"));
   fputs(" </testsuite>\n</testsuites>\n", page->out);
-}
-
-/* ---- memcheck's text, as far as CTest reads it ------------------------------------ */
-
-static void put_stack(const struct suite_stack *s, int pid, FILE *out) {
-  char line[1024];
-  for (size_t i = 0; i < s->count; i++) {
-    frame_text(&s->frames[i], line, sizeof line);
-    fprintf(out, "==%d==    %s 0x%llX: %s\n", pid, i ? "by" : "at",
-            (unsigned long long)s->frames[i].address, text_escaped(line));
-  }
-}
-
-static void put_free(const struct suite_finding *f, int pid, FILE *out) {
-  fprintf(out, "==%d== %s\n", pid,
-          f->kind == SUITE_MISMATCH ? "Mismatched free() / delete / delete []"
-                                    : "Invalid free() / delete / delete[] / realloc()");
-  put_stack(&f->at, pid, out);
-  if (f->freed.count) fprintf(out, "==%d==  The block was free'd before\n", pid);
-  put_stack(&f->freed, pid, out);
-  if (f->allocated.count) fprintf(out, "==%d==  Block was alloc'd at\n", pid);
-  put_stack(&f->allocated, pid, out);
-}
-
-static void put_loss(const struct suite_finding *f, size_t record, size_t records,
-                     int pid, FILE *out) {
-  static const char *const words[SUITE_KINDS] = {
-      [SUITE_DEFINITE] = "definitely lost",
-      [SUITE_INDIRECT] = "indirectly lost",
-      [SUITE_POSSIBLE] = "possibly lost",
-      [SUITE_REACHABLE] = "still reachable",
-  };
-  fprintf(out, "==%d== %s ", pid, text_count(f->of.bytes));
-  if (f->dragged.bytes)
-    fprintf(out, "(%s direct, %s indirect) ", text_count(f->of.bytes - f->dragged.bytes),
-            text_count(f->dragged.bytes));
-  fprintf(out, "bytes in %s blocks are %s in loss record %zu of %zu\n",
-          text_count(f->of.blocks - f->dragged.blocks), words[f->kind], record, records);
-  put_stack(&f->at, pid, out);
-}
-
-static bool is_loss(const struct suite_finding *f) {
-  return suite_counts(f) && f->kind < SUITE_GROWTH;
-}
-
-void suite_memcheck(const struct suite *s, const struct suite_page *page) {
-  size_t records = 0, record = 0;
-  for (size_t i = 0; i < s->count; i++)
-    records += is_loss(&s->findings[i]);
-  for (size_t i = 0; i < s->count; i++) {
-    const struct suite_finding *f = &s->findings[i];
-    int pid = s->processes[f->process].pid;
-    if (is_loss(f))
-      put_loss(f, ++record, records, pid, page->out);
-    else if (suite_counts(f) && (f->kind == SUITE_BAD_FREE || f->kind == SUITE_MISMATCH))
-      put_free(f, pid, page->out);
-    else
-      continue;
-    fprintf(page->out, "==%d== \n", pid);
-  }
 }
 
 /* ---- GitHub ----------------------------------------------------------------------- */
