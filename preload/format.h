@@ -496,6 +496,7 @@ enum ul_feature {
   UL_FEATURE_VERDICTS = 1 << 1,  /* of each block; and UL_DRAGS */
   UL_FEATURE_LIMITS = 1 << 2,    /* limits */
   UL_FEATURE_SAMPLED = 1 << 3,   /* sample_bytes, sample_site */
+  UL_FEATURE_KILLS = 1 << 4,     /* kills: by who waited for its end */
 };
 
 enum ul_evidence { UL_EVIDENCE_NONE, UL_EVIDENCE_PAGEMAP, UL_EVIDENCE_MINCORE };
@@ -597,6 +598,12 @@ struct ul_limits {
   uint64_t group, address_space, data, machine;
 };
 
+/* Processes that the kernel killed for want of memory while this one ran: of the control
+ * group in which it began, and in all. UINT32_MAX: not known. */
+struct ul_kills {
+  uint32_t group, machine;
+};
+
 struct ul_header {
   char magic[8];
   uint32_t version;
@@ -671,6 +678,7 @@ struct ul_header {
   uint32_t sample_site;  /* of all blocks whose stack was not */
   struct ul_ask ask;
   uint64_t copied_ms; /* this is a copy (`ullage mark`) of what was there then; 0: none */
+  struct ul_kills kills; /* UL_FEATURE_KILLS */
 };
 
 static inline int ul_is_inherited(const struct ul_header *h, uint32_t site) {

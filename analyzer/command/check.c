@@ -535,7 +535,7 @@ static int judge_run(struct check *c, pid_t pid, int end) {
   const char *path = c->launch.path;
   ending_settle(path, pid);
   struct children *children = children_find(path);
-  ending_complete(path, pid, end, children);
+  ending_complete(path, pid, end, c->launch.kills, children);
   s->main_pid = pid;
   int status = conclude(c, s, add_tree(c, s, path, children));
   if (status == EXIT_FINE && lacks_program(c, s, pid))

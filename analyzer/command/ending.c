@@ -37,6 +37,12 @@ static bool put_end(int fd, struct ul_header *header, int status) {
   return PUT(fd, header, end_ms) && PUT(fd, header, status) && PUT(fd, header, state);
 }
 
+static bool put_kills(int fd, struct ul_header *header, struct ul_kills kills) {
+  header->kills = kills;
+  header->features |= UL_FEATURE_KILLS;
+  return PUT(fd, header, kills) && PUT(fd, header, features);
+}
+
 /* A file is said to be as long as it may become; who died without a last word, or may not
  * write to its name any more, leaves it so. */
 static bool shorten(int fd, const struct ul_header *header) {
@@ -63,14 +69,15 @@ static int open_header(const char *path, struct ul_header *header) {
   return -1;
 }
 
-/* What only the parent knows: that a signal ended it, or an exit that nothing saw. */
-static void complete(const char *path, pid_t pid, int status) {
+/* What only the parent knows: that a signal ended it, or an exit that nothing saw; and
+ * what the kernel killed meanwhile. */
+static void complete(const char *path, pid_t pid, int status, struct ul_kills kills) {
   struct ul_header header;
   int fd = open_header(path, &header);
   if (fd < 0) return;
   bool unended = header.state == UL_STATE_RUNNING || header.state == UL_STATE_ABORTED;
-  if (header.pid == pid &&
-      ((unended && !put_end(fd, &header, status)) || !shorten(fd, &header)))
+  if (header.pid == pid && ((unended && !put_end(fd, &header, status)) ||
+                            !put_kills(fd, &header, kills) || !shorten(fd, &header)))
     say_failed("cannot write how the program ended into %s: %s", path, strerror(errno));
   close(fd);
 }
@@ -84,9 +91,9 @@ static void complete_child(const char *path, pid_t pid) {
   close(fd);
 }
 
-void ending_complete(const char *path, pid_t pid, int status,
+void ending_complete(const char *path, pid_t pid, int status, struct ul_kills kills,
                      const struct children *children) {
-  complete(path, pid, status);
+  complete(path, pid, status, kills);
   for (size_t i = 0; children && i < children->count; i++)
     complete_child(children->files[i], pid);
 }

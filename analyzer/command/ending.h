@@ -2,6 +2,8 @@
 #ifndef ULLAGE_ENDING_H
 #define ULLAGE_ENDING_H
 
+#include "format.h"
+
 #include <sys/types.h>
 
 struct children;
@@ -10,6 +12,6 @@ struct children;
  * all that came of it; first the recordings of heirs (process/file.c of the preload) get
  * their names. */
 void ending_settle(const char *path, pid_t pid);
-void ending_complete(const char *path, pid_t pid, int status,
+void ending_complete(const char *path, pid_t pid, int status, struct ul_kills,
                      const struct children *children);
 #endif

@@ -328,8 +328,10 @@ int launch_prepare(struct launch *l) {
 int launch_run(struct launch *l, pid_t *pid, int *status) {
   struct signals signals;
   signals_take(&signals);
+  struct ul_kills before = kills_count("");
   int failed = start(l, &signals, pid);
   if (failed == EXIT_FINE) *status = signals_wait(&signals, *pid);
+  l->kills = kills_between(before, kills_count(""));
   signals_restore(&signals);
   return failed;
 }

@@ -7,6 +7,7 @@
 #define ULLAGE_LAUNCH_H
 
 #include "command/inspect.h"
+#include "command/kills.h"
 
 #include <getopt.h>
 #include <limits.h>
@@ -33,6 +34,7 @@ struct launch {
   char path[PATH_MAX]; /* of the recording, absolute; see launch_name() */
   bool unrecorded;     /* there can be no recording, and that has been said */
   struct inspection program;
+  struct ul_kills kills; /* while it ran */
 };
 
 /* Rows for getopt_long, and what becomes of them; an exit status. `option` is none of

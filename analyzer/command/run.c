@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define FIRST_BYTES (512u << 10) /* what a recording begins with, and a little more */
@@ -114,13 +115,21 @@ static void say_missing(const struct launch *l) {
       l->command[0]);
 }
 
-static void say_end(const struct launch *l) {
+/* Names cost time; who was killed for memory shall be told for what. */
+static bool wants_names(const struct launch *l, int end) {
+  bool counted = (l->kills.group && l->kills.group != UINT32_MAX) ||
+                 (l->kills.machine && l->kills.machine != UINT32_MAX);
+  return counted && WIFSIGNALED(end) && WTERMSIG(end) == SIGKILL;
+}
+
+static void say_end(const struct launch *l, int end) {
   char error[512];
   if (access(l->path, F_OK) != 0) {
     say_missing(l);
     return;
   }
-  static const struct context_options brief = {.nameless = true};
+  bool names = wants_names(l, end);
+  struct context_options brief = {.nameless = !names};
   struct overview *all;
   struct context *context = context_open(l->path, &brief, error, sizeof error);
   if (!context) {
@@ -129,7 +138,8 @@ static void say_end(const struct launch *l) {
   }
   bool silent = say_allocator(context->named->recording);
   if (!l->quiet) {
-    all = silent && context->count == 1 ? NULL : overview_load(context);
+    all = silent && context->count == 1 && !names ? NULL : overview_load(context);
+    if (all && names) process_holders(&context->processes[0]);
     if (all) say_summary(all);
     report_forget(all);
     say("next: ullage report %s", relative(l->path));
@@ -149,8 +159,8 @@ int run_main(int argc, char *argv[]) {
   if (!l.unrecorded && launch_name(&l, pid)) {
     ending_settle(l.path, pid);
     struct children *children = children_find(l.path);
-    ending_complete(l.path, pid, end, children);
-    say_end(&l);
+    ending_complete(l.path, pid, end, l.kills, children);
+    say_end(&l, end);
     children_free(children);
   }
   return launch_end_like(end);

@@ -2,6 +2,7 @@
 #include "read/parts.h"
 
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -101,6 +102,22 @@ enum recording_end recording_end(const struct recording *r) {
     if (r->alive || r->header.copied_ms) return RECORDING_RUNNING;
     return r->header.confined_ms ? RECORDING_UNSEEN : RECORDING_KILLED;
   }
+}
+
+bool recording_was_killed(const struct recording *r) {
+  enum recording_end end = recording_end(r);
+  return end == RECORDING_KILLED ||
+         (end == RECORDING_SIGNALED && r->header.status == SIGKILL);
+}
+
+struct ul_kills recording_kills(const struct recording *r) {
+  bool known = r->header.features & UL_FEATURE_KILLS;
+  return known ? r->header.kills : (struct ul_kills){UINT32_MAX, UINT32_MAX};
+}
+
+bool recording_was_oom_killed(const struct recording *r) {
+  uint32_t kills = recording_kills(r).group;
+  return recording_was_killed(r) && kills && kills != UINT32_MAX;
 }
 
 uint64_t recording_duration_ms(const struct recording *r) {

@@ -62,6 +62,12 @@ enum recording_end {
   RECORDING_UNSEEN /* gone, in a confinement that let it say nothing (confined_ms) */
 };
 enum recording_end recording_end(const struct recording *r);
+/* Ended by SIGKILL, or without a word, which may have been one. */
+bool recording_was_killed(const struct recording *r);
+/* Processes that the kernel killed for want of memory while it ran (format.h). */
+struct ul_kills recording_kills(const struct recording *r);
+/* ... and it was one of them, as far as its control group counts them. */
+bool recording_was_oom_killed(const struct recording *r);
 /* Milliseconds the recording covers: to its end, or to the last thing known in it. */
 uint64_t recording_duration_ms(const struct recording *r);
 /* The recorded process runs, now. */

@@ -218,6 +218,8 @@ static void dump_end(struct dump *d) {
   number(d, "missed_ms", h->missed_ms);
   number(d, "waste_slot", h->waste_slot);
   number(d, "copied_ms", h->copied_ms);
+  number(d, "kills_group", h->kills.group);
+  number(d, "kills_machine", h->kills.machine);
   end(d);
 }
 

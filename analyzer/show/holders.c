@@ -21,6 +21,17 @@ static void print_holder(const struct holders *h, const struct holder *it, uint6
   fprintf(o->out, "%s%s%s\n", line.s, *callers ? " " : "", callers);
 }
 
+void holders_brief(const struct process *p, const struct view_options *o) {
+  const struct holders *h = p->holders;
+  if (!h || !h->count) return;
+  const struct holder *most = h->at;
+  for (size_t i = 1; i < h->count; i++)
+    if (h->at[i].live.bytes > most->live.bytes) most = &h->at[i];
+  fprintf(o->out, "  held     %s (%s) by %s\n", text_size(o, most->live.bytes),
+          text_percent(most->live.bytes, p->sites->bytes),
+          causes_function(h->functions, &h->causes->at[most->cause]));
+}
+
 void holders_print(const struct process *p, uint64_t peak, const struct view_options *o) {
   const struct holders *h = p->holders;
   size_t most = o->top ? o->top : TOP_TEXT;

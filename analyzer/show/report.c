@@ -1,5 +1,6 @@
 /* report.c - `ullage report`: everything about a recording on one page. */
 #include "answers/balance.h"
+#include "answers/last.h"
 #include "names/frame.h"
 #include "read/timeline.h"
 #include "show/chart.h"
@@ -71,6 +72,17 @@ static json_t *limits_object(const struct ul_header *h) {
   return object;
 }
 
+static json_t *kills(uint32_t n) {
+  return n == UINT32_MAX ? json_null() : json_integer(n);
+}
+
+static json_t *kills_object(struct ul_kills of) {
+  json_t *object = json_object();
+  json_put(object, "group", kills(of.group));
+  json_put(object, "machine", kills(of.machine));
+  return object;
+}
+
 static json_t *program_object(const struct recording *r) {
   const struct ul_header *h = recording_header(r);
   json_t *object = json_object(), *command = json_array();
@@ -90,6 +102,7 @@ static json_t *program_object(const struct recording *r) {
   json_put(object, "seconds", json_seconds(run_ms(r)));
   json_put(object, "started", json_real((double)h->start_real_ns / 1e9));
   json_put(object, "exit", json_exit(r));
+  json_put(object, "oom_kills", kills_object(recording_kills(r)));
   json_put(object, "confined_seconds",
            h->confined_ms ? json_seconds(since_start(r, h->confined_ms)) : json_null());
   return object;
@@ -108,6 +121,10 @@ static json_t *heap_object(const struct process *p, const struct view_options *o
   json_put(object, "allocations", json_bytes(s->total.allocations));
   json_put(object, "frees", json_bytes(s->total.frees));
   json_put(object, "temporary", json_bytes(s->total.temporary));
+  struct last l = last_of(p);
+  json_put(object, "last_seconds", json_seconds(l.ms));
+  json_put(object, "last_bytes_per_second",
+           l.ms ? json_real((double)l.bytes * 1000 / (double)l.ms) : json_null());
   if (o->sample_bytes)
     json_put(object, "temporary_interval",
              json_bounds(s->temporary_low, s->temporary_high));
@@ -264,6 +281,7 @@ static void print_title(const struct overview *all, const struct view_options *o
 static void print_answers(const struct overview *all, const struct view_options *o) {
   fputc('\n', o->out);
   text_sampled(o, "  sampled ");
+  last_print(all->context, o);
   misuses_brief(all->context, all->lost->folded, o);
   growth_brief(all->rising, o);
   leaks_brief(all->lost, o);
@@ -571,6 +589,7 @@ int report_summary(const struct overview *all, const struct view_options *option
   struct view_options o = view_of(options, p);
   print_title(all, &o);
   print_answers(all, &o);
+  holders_brief(p, &o);
   print_confinement(p->recording, &o);
   print_deepbind(p->recording, &o);
   print_stop(p->recording, &o);

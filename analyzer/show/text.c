@@ -321,6 +321,7 @@ const char *text_end_in(struct text_long *to, const struct recording *r) {
     snprintf(to->s, sizeof to->s, "exited with status %" PRId32, h->status);
     return to->s;
   case RECORDING_SIGNALED: {
+    if (recording_was_oom_killed(r)) return "was OOM-killed";
     const char *name = sigdescr_np(h->status);
     snprintf(to->s, sizeof to->s, "was ended by signal %" PRId32 " (%s)", h->status,
              name ? name : "unknown");

@@ -46,6 +46,10 @@ void findings_print(const struct context *, const struct folded *,
                     const struct view_options *o);
 /* The functions that held most at the peak, one line each; `peak`: bytes then. */
 void holders_print(const struct process *p, uint64_t peak, const struct view_options *o);
+/* The first of them in one line, if they are loaded. */
+void holders_brief(const struct process *p, const struct view_options *o);
+/* What is known of an end for want of memory; nothing of any other. */
+void last_print(const struct context *, const struct view_options *o);
 /* Of a moment, in place of all else. */
 int held_text(const struct held *, const struct view_options *o);
 int held_json(const struct held *, const struct view_options *o);

@@ -65,6 +65,8 @@ def test_what_died_at_its_limit_was_growing(recorder):
     assert held["peak_bytes"] == held["live_bytes"], held
     text = recorder.text("report")
     assert "- limit of 400.0 MiB" in text and "nothing grows" not in text, text
+    assert re.search(r"^  end      grew .*/s in its last .*; limit: 400.0 MiB of address space$",
+                     text, re.M), text
 
 
 @pytest.mark.short

@@ -8,8 +8,8 @@ import time
 
 import pytest
 
-from harness import (ULLAGE, blamed, check_recording, clean_environment, execute, find,
-                     marked_line, near, program)
+from harness import (PRELOAD, ULLAGE, blamed, check_recording, clean_environment, execute, find,
+                     marked_line, near, program, tool)
 
 
 def start(recorder, *argv):
@@ -106,3 +106,96 @@ def test_live_total_is_exact_when_the_process_rests(recorder):
     os.kill(report["program"]["pid"], signal.SIGTERM)
     p.communicate(timeout=60)
     assert p.returncode == -signal.SIGTERM
+
+
+# ---- killed for memory --------------------------------------------------------------
+
+
+@pytest.fixture
+def small_group(tmp_path):
+    """A control group of 64 MiB without swap, whose processes the kernel kills."""
+    limit = str(64 << 20)
+    name = f"ullage-test-{os.getpid()}"
+    for mount, files in (("/sys/fs/cgroup/memory", {"memory.limit_in_bytes": limit,
+                                                    "memory.memsw.limit_in_bytes": limit}),
+                         ("/sys/fs/cgroup", {"memory.max": limit, "memory.swap.max": "0"})):
+        if mount != "/sys/fs/cgroup" and not os.path.isdir(mount):
+            continue
+        group = os.path.join(mount, name)
+        try:
+            os.mkdir(group)
+        except OSError:
+            pytest.skip("no control group can be made here")
+        break
+    try:
+        if not all(os.path.exists(os.path.join(group, f)) for f in files):
+            pytest.skip("no control group that limits memory and swap can be made here")
+        for file, value in files.items():
+            with open(os.path.join(group, file), "w", encoding="ascii") as f:
+                f.write(value)
+        yield group
+    finally:
+        wait_for(lambda: removed(group))
+
+
+def removed(group):
+    try:
+        os.rmdir(group)
+        return True
+    except OSError:
+        return False
+
+
+def enter(group):
+    with open(os.path.join(group, "cgroup.procs"), "w", encoding="ascii") as f:
+        f.write(str(os.getpid()))
+
+
+def lines_of(text, *names):
+    return [l.removeprefix("ullage:").strip() for l in text.splitlines()
+            if l.removeprefix("ullage:").split()[:1] and
+            l.removeprefix("ullage:").split()[0] in names]
+
+
+def test_oom_kill_is_told_by_name(recorder, small_group):
+    r = recorder.run(program("causes"), "endless", preexec_fn=lambda: enter(small_group))
+    assert r.status == -signal.SIGKILL
+    assert "causes was OOM-killed after " in r.said
+    oom, end, held = lines_of(r.said, "oom", "end", "held")
+    assert oom == "oom      its control group counts 1 process killed for memory meanwhile"
+    assert "grew" in end and end.endswith("limit: 64.0 MiB for its control group")
+    assert "by remember" in held
+    report = recorder.answer("report")
+    assert report["program"]["exit"]["kind"] == "signaled"
+    assert report["program"]["oom_kills"]["group"] == 1
+    assert report["findings"][0]["kind"] == "growth"
+    assert report["heap"]["last_bytes_per_second"] > 0 and report["heap"]["last_seconds"] > 0
+    assert all(row["bytes"] >= 0 or row["what"].startswith("of these not resident")
+               for row in report["balance"])
+
+
+def test_oom_kill_of_a_child_is_told(recorder, small_group):
+    r = recorder.run("/bin/sh", "-c", f"{program('causes')} endless; exit 3",
+                     preexec_fn=lambda: enter(small_group))
+    assert r.status == 3
+    [oom] = lines_of(r.said, "oom")
+    assert oom.startswith("oom      its control group counts 1 process killed for memory "
+                          "meanwhile; perhaps causes, process "), oom
+
+
+@pytest.mark.short
+def test_kill_by_somebody_is_no_oom_kill(recorder):
+    r = recorder.run(tool("perl"), "-e", "kill 9, $$; sleep 10")
+    assert "was ended by signal 9 (Killed)" in r.said and "OOM" not in r.said
+    assert "its control group" not in r.said.replace("for its control group", "")
+    assert recorder.answer("report")["program"]["oom_kills"]["group"] in (0, None)
+
+
+@pytest.mark.short
+def test_who_waits_for_nobody_knows_of_no_kills(recorder):
+    """Without `ullage run`."""
+    execute(["/bin/sh", "-c", "kill -9 $$"],
+            env={"LD_PRELOAD": str(PRELOAD), "ULLAGE_FILE": str(recorder.file)})
+    about = recorder.answer("report")["program"]
+    assert about["exit"]["kind"] == "killed"
+    assert about["oom_kills"] == {"group": None, "machine": None}

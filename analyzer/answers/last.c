@@ -1,0 +1,65 @@
+#include "answers/last.h"
+
+#include "read/timeline.h"
+
+/* The live bytes of the last snapshot before the last seconds; of a run that was shorter,
+ * its start. */
+static uint64_t bytes_before(const struct recording *r, uint64_t end, uint64_t *ms) {
+  const struct ul_snapshot *s, *best = NULL;
+  for (uint64_t i = 0; (s = recording_snapshot(r, i)); i++)
+    if (s->kind != UL_SNAPSHOT_FREE && s->ms + LAST_MS <= end &&
+        (!best || s->ms > best->ms))
+      best = s;
+  *ms = best ? best->ms : timeline_start_ms(r);
+  return best ? timeline_live_bytes(best) : 0;
+}
+
+static void set_limit(struct last *l, const struct ul_header *h) {
+  const struct {
+    uint64_t bytes;
+    const char *of;
+  } limits[] = {{h->limits.group, "for its control group"},
+                {h->limits.address_space, "of address space"},
+                {h->limits.data, "of data"}};
+  l->limit = UINT64_MAX;
+  if (!(h->features & UL_FEATURE_LIMITS)) return;
+  for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
+    if (limits[i].bytes >= l->limit) continue;
+    l->limit = limits[i].bytes;
+    l->limit_of = limits[i].of;
+  }
+}
+
+/* Who came to its end otherwise did not want for memory. */
+static bool failed(const struct recording *r) {
+  switch (recording_end(r)) {
+  case RECORDING_EXITED:
+    return recording_header(r)->status != 0;
+  case RECORDING_KILLED:
+  case RECORDING_SIGNALED:
+  case RECORDING_ABORTED:
+    return true;
+  default:
+    return false;
+  }
+}
+
+/* A kill; or a failure in the upper half of what it might have. */
+static bool matters(const struct recording *r, const struct last *l, uint64_t live) {
+  return failed(r) && (recording_was_killed(r) || live >= l->limit / 2);
+}
+
+struct last last_of(const struct process *p) {
+  enum { NOTHING = 100 }; /* of what lives */
+  const struct recording *r = p->recording;
+  struct last l = {0};
+  uint64_t end = recording_duration_ms(r), live = p->sites->bytes, since;
+  uint64_t before = bytes_before(r, end, &since);
+  l.ms = end > since ? end - since : 0;
+  l.bytes = (int64_t)(live - before);
+  uint64_t size = live > before ? live - before : before - live;
+  l.rose = size && size >= live / NOTHING;
+  set_limit(&l, recording_header(r));
+  l.matters = l.ms && matters(r, &l, live);
+  return l;
+}
