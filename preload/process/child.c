@@ -73,13 +73,21 @@ bool child_has_nothing_to_tell(void) {
   return !child_might_have_leaks_to_tell();
 }
 
+/* With what that drags along: of a tree that has lost its root all is lost. */
+static struct ul_amount all_lost(void) {
+  struct ul_amount sum = recording->scan.totals[UL_DEFINITE];
+  sum.blocks += recording->scan.totals[UL_INDIRECT].blocks;
+  sum.bytes += recording->scan.totals[UL_INDIRECT].bytes;
+  return sum;
+}
+
 /* That a scan did not come to its end is a verdict, too. */
 static bool has_lost(void) {
   const struct ul_scan *scan = &recording->scan;
   if (settings.keep != KEEP_TELLING && scan->state != UL_SCAN_NONE &&
       scan->state != UL_SCAN_DONE)
     return true;
-  return is_worth_telling(scan->totals[UL_DEFINITE]);
+  return is_worth_telling(all_lost());
 }
 
 bool child_has_something_to_tell(void) {
@@ -269,7 +277,7 @@ bool child_fold(void) {
   put_field(&line, ledger_allocated(is_mine).blocks);
   put_field(&line, peak());
   if (recording->scan.state == UL_SCAN_DONE)
-    put_field(&line, recording->scan.totals[UL_DEFINITE].bytes);
+    put_field(&line, all_lost().bytes);
   else
     text_put(&line, "-\t");
   put_command(&line);

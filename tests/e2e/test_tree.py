@@ -60,6 +60,21 @@ def test_suite_whose_children_leak_is_no_clean_run(recorder):
 
 
 @pytest.mark.short
+@pytest.mark.parametrize("blocks", [100, 1000])
+def test_what_a_lost_head_drags_along_is_lost(recorder, blocks):
+    """In the line that a small child leaves, and for whether a line is enough."""
+    r = recorder.run(program("family"), "chain", str(blocks))
+    kib = f"{blocks * 64 / 1024:.1f} KiB"
+    assert len(recorder.children()) == (64 * blocks >= 16 << 10)
+    leaks = recorder.answer("leaks")
+    assert leaks["tree"]["lost_bytes"] == 64 * blocks and leaks["tree"]["losers"] == 1
+    assert f"{kib} definitely lost" in r.said, r.said
+    assert re.search(rf"^  1 leak   {kib}.*: chain ", recorder.text("report"), flags=re.M)
+    if not recorder.children():
+        assert f"definitely lost: {kib}" in r.said, r.said
+
+
+@pytest.mark.short
 def test_what_several_processes_lose_is_one_line(recorder):
     recorder.run(program("family"), "many", "12", strict=False)
     text = recorder.text("leaks")

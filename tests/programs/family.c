@@ -2,6 +2,7 @@
  *
  *   family daemon         a master keeps 32 MiB; its worker loses 10 MiB
  *   family suite          three children lose, each 20 blocks of 1 KiB; the parent nothing
+ *   family chain N        a child keeps 32 KiB and loses the head of N blocks of 64 B
  *   family many N         N children lose 20 KiB each, by the same function
  *   family exec           loses 1 MiB, then executes itself as `family idle`
  *   family wrong N        N children free a block twice
@@ -58,6 +59,16 @@ static void suite(void) {
   wipe();
 }
 
+NOINLINE static void chain(int n) {
+  void **head = NULL;
+  for (int i = 0; i < n; i++) {
+    void **next = calloc(1, 64); /* MARK chain */
+    *next = head;
+    head = next;
+  }
+  sink += (uintptr_t)head >> 60;
+}
+
 static void grow(void) {
   for (size_t i = 0; i < 20000; i++) {
     remember(i);
@@ -87,6 +98,14 @@ int main(int argc, char **argv) {
     have_children(3, suite);
   } else if (strcmp(mode, "many") == 0) {
     have_children(n, suite);
+  } else if (strcmp(mode, "chain") == 0) {
+    if (fork() == 0) {
+      kept[0] = malloc(32 << 10);
+      chain(n);
+      wipe();
+      exit(0);
+    }
+    wait(NULL);
   } else if (strcmp(mode, "exec") == 0) {
     for (int i = 0; i < 1024; i++)
       lose(1 << 10);
