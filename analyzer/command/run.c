@@ -59,15 +59,22 @@ static const char *library_sign(const struct recording *r) {
   return sign;
 }
 
+/* No other process has a recording, or has allocated something. */
+static bool is_alone(const struct context *context) {
+  const struct children *c = context->children;
+  return context->count == 1 && (!c || !c->folded_allocations);
+}
+
 /* A program that goes around malloc must not look like one without a heap. */
-static bool say_allocator(const struct recording *r) {
+static bool say_allocator(const struct context *context) {
+  const struct recording *r = context->named->recording;
   const char *program = recording_text(r, recording_header(r)->program);
   const char *sign = inspect_allocator(program);
   if (!sign) sign = library_sign(r);
   bool silent = allocations_of(r) == 0 && !recording_header(r)->stop;
   if (silent && sign)
     say("%s never called our malloc: it has an allocator of its own (%s)", program, sign);
-  else if (silent)
+  else if (silent && is_alone(context))
     say("%s never called our malloc: it allocates nothing, or has an allocator of its "
         "own",
         program);
@@ -136,9 +143,9 @@ static void say_end(const struct launch *l, int end) {
     say_failed("%s: %s", relative(l->path), error);
     return;
   }
-  bool silent = say_allocator(context->named->recording);
+  bool silent = say_allocator(context);
   if (!l->quiet) {
-    all = silent && context->count == 1 && !names ? NULL : overview_load(context);
+    all = silent && is_alone(context) && !names ? NULL : overview_load(context);
     if (all && names) process_holders(&context->processes[0]);
     if (all) say_summary(all);
     report_forget(all);
