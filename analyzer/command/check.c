@@ -308,7 +308,8 @@ static int parse_option(struct check *c, int option, char *argv[]) {
   case OPTION_GEN_SUPPRESSIONS:
     return parse_format(c, "gen-suppressions", suite_suppressions, optarg);
   case OPTION_SOURCE_ROOT:
-    c->page.source_root = optarg;
+    c->page.source_root = realpath(optarg, NULL); /* else it is another machine's */
+    if (!c->page.source_root) c->page.source_root = optarg;
     return EXIT_FINE;
   case OPTION_SYSROOT:
     c->symbols.sysroot = optarg;

@@ -51,9 +51,8 @@ const char *suite_what(const struct suite_finding *f) {
   return misuse ? misuses[f->misuse] : kinds[f->kind];
 }
 
-const char *suite_base_name(const char *path) {
-  const char *slash = strrchr(path, '/');
-  return slash ? slash + 1 : path;
+const char *suite_name_of(const struct suite_process *p) {
+  return basename(*p->program || !p->file ? p->program : p->file);
 }
 
 const char *suite_path(const char *file, const struct suite_page *page) {
@@ -68,7 +67,7 @@ static void put_frame(FILE *out, const struct frame *f, const struct suite_page 
   char line[1024];
   if (f->function && f->file && f->line) {
     const char *file =
-        page->source_root ? suite_path(f->file, page) : suite_base_name(f->file);
+        page->source_root ? suite_path(f->file, page) : basename(f->file);
     fprintf(out, "%s %s:%u", f->function, file, f->line);
   } else {
     frame_text(f, line, sizeof line);
@@ -100,7 +99,7 @@ char *suite_names(const struct suite_finding *f) {
   for (size_t i = f->at.guilty; out && i < f->at.count && shown < FRAMES_SHOWN; i++) {
     const struct frame *at = &f->at.frames[i];
     if (shown && !blame_is_own(at)) continue;
-    const char *module = at->module ? suite_base_name(at->module) : "(no module)";
+    const char *module = at->module ? basename(at->module) : "(no module)";
     fprintf(out, "%s%s", shown++ ? " < " : "",
             text_escaped(at->function ? at->function : module));
   }
@@ -136,7 +135,7 @@ const char *suite_amount_in(struct text_short *to, const struct suite_finding *f
 const char *suite_who_in(struct text_long *to, const struct suite *s,
                          const struct suite_finding *f) {
   const struct suite_process *p = &s->processes[f->process];
-  int n = snprintf(to->s, sizeof to->s, "%s%s", text_escaped(suite_base_name(p->program)),
+  int n = snprintf(to->s, sizeof to->s, "%s%s", text_escaped(basename(p->program)),
                    p->forked ? ", a child" : "");
   if (f->processes > 1)
     snprintf(to->s + n, sizeof to->s - (size_t)n, " and %s",
@@ -234,7 +233,7 @@ static void put_findings(const struct suite *s, const struct suite_page *page) {
 
 /* What is told of a process that was not judged: who, and why. */
 static const char *gap_in(struct text_long *to, const struct suite_process *p) {
-  const char *name = suite_base_name(*p->program || !p->file ? p->program : p->file);
+  const char *name = suite_name_of(p);
   const char *why = suite_reason(p);
   snprintf(to->s, sizeof to->s, *why ? "%s (%s)" : "%s", text_escaped(name), why);
   return to->s;
@@ -331,7 +330,7 @@ static bool has_moved(const struct baseline_line *line) {
 static void put_suppression(const struct suppression *u, FILE *out) {
   fputs(text_escaped(u->name), out);
   if (u->file)
-    fprintf(out, " (%s:%u)", text_escaped(suite_base_name(u->file)), u->line);
+    fprintf(out, " (%s:%u)", text_escaped(basename(u->file)), u->line);
   else
     fputs(" (known to ullage)", out);
 }

@@ -52,6 +52,6 @@ const char *suite_reason_in(struct text_long *to, const struct suite_process *);
 #define suite_reason(p) suite_reason_in(TEXT_LONG, p)
 /* Of a source, below the root if it is. */
 const char *suite_path(const char *file, const struct suite_page *);
-/* The last part of a path. */
-const char *suite_base_name(const char *path);
+/* The last part of the program's path, or of its recording's if that cannot be read. */
+const char *suite_name_of(const struct suite_process *);
 #endif

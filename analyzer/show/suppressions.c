@@ -65,7 +65,7 @@ static void put_for_lsan(const struct suite *s, const struct suite_finding *f,
   const char *name = guilty->derived ? NULL : guilty->function;
   fprintf(page->out, "# %s, %s in %s: %s\n", suite_what(f), suite_amount(f),
           suite_who(s, f), suite_where(&f->at, page));
-  fprintf(page->out, "leak:%s\n", name ? name : suite_base_name(guilty->module));
+  fprintf(page->out, "leak:%s\n", name ? name : basename(guilty->module));
 }
 
 /* ---- all -------------------------------------------------------------------------- */

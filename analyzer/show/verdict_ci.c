@@ -7,64 +7,104 @@
 
 /* ---- JUnit ------------------------------------------------------------------------ */
 
+/* How a test case ended: the names of its elements. */
+static const char PASSED[] = "", FAILURE[] = "failure", ERROR[] = "error",
+                  SKIPPED[] = "skipped";
+
 /* What of it makes the test case of that process fail. */
 static bool fails(const struct suite_finding *f, size_t process,
                   struct suite_finding *part) {
-  return suite_counts(f) && f->kind != SUITE_UNCHECKED && suite_part(f, process, part);
+  return suite_counts(f) && suite_part(f, process, part);
 }
 
-static size_t failures_of(const struct suite *s, size_t process) {
+static const char *outcome_of(const struct suite *s, size_t process) {
   struct suite_finding part;
+  const char *outcome = s->processes[process].standing == SUITE_JUDGED ? PASSED : SKIPPED;
+  for (size_t i = 0; i < s->count; i++) {
+    if (!fails(&s->findings[i], process, &part)) continue;
+    if (part.kind != SUITE_UNCHECKED) return FAILURE;
+    outcome = ERROR;
+  }
+  return outcome;
+}
+
+static size_t count_of(const struct suite *s, const char *outcome) {
   size_t n = 0;
-  for (size_t i = 0; i < s->count; i++)
-    n += fails(&s->findings[i], process, &part);
+  for (size_t i = 0; i < s->process_count; i++)
+    n += outcome_of(s, i) == outcome;
   return n;
 }
 
-static void put_failure(const struct suite_finding *f, const struct suite_page *page) {
-  fputs("   <failure type=\"", page->out);
-  xml_put(page->out, suite_what(f));
-  fputs("\" message=\"", page->out);
-  xml_put(page->out, suite_what(f));
-  fputs(", ", page->out);
-  xml_put(page->out, suite_amount(f));
-  fputs("\">", page->out);
+static void put_finding(const struct suite_finding *f, const struct suite_page *page) {
+  fprintf(page->out, "%s, %s: ", suite_what(f), suite_amount(f));
   xml_put(page->out, suite_where(&f->at, page));
   if (f->freed.count) fputs(", freed first ", page->out);
   if (f->freed.count) xml_put(page->out, suite_where(&f->freed, page));
   if (f->allocated.count) fputs(", allocated ", page->out);
   if (f->allocated.count) xml_put(page->out, suite_where(&f->allocated, page));
+  fputc('\n', page->out);
+}
+
+/* All in one element, the gravest before the others: not every reader takes several. */
+static void put_failure(const struct suite *s, size_t process,
+                        const struct suite_page *page) {
+  struct suite_finding part, first;
+  size_t n = 0;
+  for (size_t i = 0; i < s->count; i++)
+    if (fails(&s->findings[i], process, &part) && part.kind != SUITE_UNCHECKED && !n++)
+      first = part;
+  fprintf(page->out, "   <failure type=\"%s\" message=\"%s, %s", suite_what(&first),
+          suite_what(&first), suite_amount(&first));
+  if (n > 1) fprintf(page->out, ", and %zu more", n - 1);
+  fputs("\">", page->out);
+  for (size_t i = 0; i < s->count; i++)
+    if (fails(&s->findings[i], process, &part) && part.kind != SUITE_UNCHECKED)
+      put_finding(&part, page);
   fputs("</failure>\n", page->out);
+}
+
+static const char *name_of(const struct suite_process *p) {
+  return *p->command ? p->command : suite_name_of(p);
+}
+
+/* The same in the next run, as those who compare runs want it: no process id, but which
+ * of its name it is. */
+static void put_name(const struct suite *s, size_t process, FILE *out) {
+  const char *name = name_of(&s->processes[process]);
+  size_t same = 1;
+  for (size_t i = 0; i < process; i++)
+    same += strcmp(name_of(&s->processes[i]), name) == 0;
+  xml_put(out, name);
+  if (same > 1) fprintf(out, " (%zu)", same);
 }
 
 static void put_case(const struct suite *s, size_t i, const struct suite_page *page) {
   const struct suite_process *p = &s->processes[i];
-  struct suite_finding part;
+  const char *outcome = outcome_of(s, i);
   fputs("  <testcase classname=\"ullage\" name=\"", page->out);
-  xml_put(page->out, *p->command ? p->command : suite_base_name(p->program));
-  fprintf(page->out, " (%d)\" time=\"%.3f\">\n", p->pid, (double)p->duration_ms / 1000);
-  for (size_t k = 0; k < s->count; k++)
-    if (fails(&s->findings[k], i, &part)) put_failure(&part, page);
-  if (p->standing != SUITE_JUDGED && !failures_of(s, i)) {
-    fputs("   <skipped message=\"", page->out);
-    xml_put(page->out, p->standing == SUITE_NOT_OURS ? "not judged" : suite_reason(p));
+  put_name(s, i, page->out);
+  fprintf(page->out, "\" time=\"%.3f\">\n", (double)p->duration_ms / 1000);
+  if (outcome == FAILURE)
+    put_failure(s, i, page);
+  else if (outcome != PASSED) {
+    const char *why = p->standing == SUITE_NOT_OURS ? "not judged" : suite_reason(p);
+    fprintf(page->out, "   <%s type=\"not checked\" message=\"", outcome);
+    xml_put(page->out, why);
     fputs("\"/>\n", page->out);
   }
   fputs("  </testcase>\n", page->out);
 }
 
 void suite_junit(const struct suite *s, const struct suite_page *page) {
-  size_t failed = 0, skipped = 0;
-  for (size_t i = 0; i < s->process_count; i++) {
-    bool fails_here = failures_of(s, i) > 0;
-    failed += fails_here;
-    skipped += !fails_here && s->processes[i].standing != SUITE_JUDGED;
-  }
+  uint64_t ms = 0;
+  for (size_t i = 0; i < s->process_count; i++)
+    ms += s->processes[i].duration_ms;
   fprintf(page->out,
           "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n"
-          " <testsuite name=\"ullage\" tests=\"%zu\" failures=\"%zu\" errors=\"0\" "
-          "skipped=\"%zu\">\n",
-          s->process_count, failed, skipped);
+          " <testsuite name=\"ullage\" tests=\"%zu\" failures=\"%zu\" errors=\"%zu\" "
+          "skipped=\"%zu\" time=\"%.3f\">\n",
+          s->process_count, count_of(s, FAILURE), count_of(s, ERROR),
+          count_of(s, SKIPPED), (double)ms / 1000);
   for (size_t i = 0; i < s->process_count; i++)
     put_case(s, i, page);
   if (s->silent)

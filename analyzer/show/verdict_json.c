@@ -4,6 +4,7 @@
 #include "show/json.h"
 #include "show/suite.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static const char *state_of(const struct suite_finding *f) {
@@ -116,39 +117,44 @@ void suite_json(const struct suite *s, const struct suite_page *page) {
 
 /* ---- SARIF ------------------------------------------------------------------------ */
 
+/* What a rule of each kind tells a reader; ids are those of --fail-on. */
+static const struct {
+  const char *name, *is, *help;
+} rules_told[SUITE_KINDS] = {
+    [SUITE_DEFINITE] = {"MemoryLeak", "Memory is lost: no pointer leads to it any more.",
+                        "Free it before the last pointer to it goes, or keep one."},
+    [SUITE_INDIRECT] = {"IndirectMemoryLeak",
+                        "Memory is lost: only memory that is lost itself points to it.",
+                        "Free it together with what points to it."},
+    [SUITE_POSSIBLE] = {"PossibleMemoryLeak",
+                        "Memory may be lost: pointers lead into it, none to its start.",
+                        "Keep a pointer to the start, or free it."},
+    [SUITE_REACHABLE] = {"MemoryStillReachable",
+                         "Memory was not freed by the end, but can be reached.",
+                         "Free it before the program ends."},
+    [SUITE_GROWTH] = {"MemoryGrowth", "Memory is held here, and more and more of it.",
+                      "Give back, or limit, what is kept here."},
+    [SUITE_BAD_FREE] = {"InvalidFree",
+                        "What is freed or resized is no block: it was freed before, or "
+                        "never was allocated.",
+                        "Free each block once, by the address that its allocation gave."},
+    [SUITE_MISMATCH] =
+        {"MismatchedFree",
+         "A block is freed by another family of functions, or with another "
+         "size, than it was allocated with.",
+         "Free by the counterpart of what allocates: free for malloc, delete "
+         "for new, delete[] for new[]."},
+    [SUITE_BUDGET] = {"MemoryOverBudget", "A process uses more than its budget.",
+                      "Use less here, or raise the budget."},
+    [SUITE_UNCHECKED] = {"NotChecked", "A process could not be checked.",
+                         "See why; without --strict this is no finding."},
+};
+
 /* Of the frame to tell a finding by, or the next further out that has a source. */
 static const struct frame *source_of(const struct suite_stack *s) {
   for (size_t i = s->guilty; i < s->count; i++)
     if (s->frames[i].file && s->frames[i].line) return &s->frames[i];
   return NULL;
-}
-
-static json_t *uri(const char *path) {
-  char room[3 * 4096] = "";
-  size_t n = *path == '/' ? (size_t)snprintf(room, sizeof room, "file://") : 0;
-  for (; *path && n + 4 < sizeof room; path++) {
-    bool plain = (*path >= 'a' && *path <= 'z') || (*path >= 'A' && *path <= 'Z') ||
-                 (*path >= '0' && *path <= '9') || strchr("-._~/+@", *path);
-    n += (size_t)sprintf(room + n, plain ? "%c" : "%%%02X", (unsigned char)*path);
-  }
-  return json_text(room);
-}
-
-/* {"physicalLocation": ...}, below the root of the sources where it is. */
-static json_t *location(const struct frame *f, const struct suite_page *page,
-                        const char *message) {
-  const char *path = suite_path(f->file, page);
-  json_t *artifact = json_object(), *region = json_object(), *place = json_object();
-  json_t *o = json_object(), *text = json_object();
-  json_put(artifact, "uri", uri(path));
-  if (path != f->file) json_put(artifact, "uriBaseId", json_text("SRCROOT"));
-  json_put(region, "startLine", json_integer(f->line));
-  json_put(place, "artifactLocation", artifact);
-  json_put(place, "region", region);
-  json_put(o, "physicalLocation", place);
-  json_put(text, "text", json_text(message));
-  json_put(o, "message", text);
-  return o;
 }
 
 static json_t *message_of(const char *words) {
@@ -157,33 +163,138 @@ static json_t *message_of(const char *words) {
   return o;
 }
 
+static json_t *uri(const char *path, const char *end) {
+  char room[3 * 4096] = "";
+  size_t n = *path == '/' ? (size_t)snprintf(room, sizeof room, "file://") : 0;
+  for (; *path && n + 4 < sizeof room; path++) {
+    bool plain = (*path >= 'a' && *path <= 'z') || (*path >= 'A' && *path <= 'Z') ||
+                 (*path >= '0' && *path <= '9') || strchr("-._~/+@", *path);
+    n += (size_t)sprintf(room + n, plain ? "%c" : "%%%02X", (unsigned char)*path);
+  }
+  return json_text(strncat(room, end, sizeof room - n - 1));
+}
+
+/* A line of a file, which is named from the root of the sources on, if it is below. */
+static json_t *place(const char *file, unsigned line, const struct suite_page *page) {
+  const char *path = suite_path(file, page);
+  json_t *artifact = json_object(), *region = json_object(), *o = json_object();
+  json_put(artifact, "uri", uri(path, ""));
+  if (path != file) json_put(artifact, "uriBaseId", json_text("%SRCROOT%"));
+  json_put(region, "startLine", json_integer(line));
+  json_put(o, "artifactLocation", artifact);
+  json_put(o, "region", region);
+  return o;
+}
+
+static json_t *function_of(const struct frame *f) {
+  json_t *array = json_array(), *o = json_object();
+  json_put(o, "fullyQualifiedName", json_text(f->function));
+  json_put(o, "kind", json_text("function"));
+  json_array_append_new(array, o);
+  return array;
+}
+
+static json_t *location(const struct frame *f, const struct suite_page *page) {
+  json_t *o = json_object();
+  if (f->file && f->line) json_put(o, "physicalLocation", place(f->file, f->line, page));
+  if (f->function) json_put(o, "logicalLocations", function_of(f));
+  return o;
+}
+
+/* Readers want a file and a line; where no source is known that is the program's. */
+static json_t *location_of(const struct suite *s, const struct suite_finding *f,
+                           const struct suite_page *page) {
+  const struct frame *at = source_of(&f->at);
+  json_t *o = at ? location(at, page) : json_object();
+  if (!at)
+    json_put(o, "physicalLocation", place(s->processes[f->process].program, 1, page));
+  json_put(o, "message", message_of(suite_what(f)));
+  return o;
+}
+
+static void add_related(json_t *array, const struct suite_stack *stack, const char *words,
+                        const struct suite_page *page) {
+  const struct frame *at = source_of(stack);
+  if (!at) return;
+  json_t *o = location(at, page);
+  json_put(o, "id", json_integer((json_int_t)json_array_size(array) + 1));
+  json_put(o, "message", message_of(words));
+  json_array_append_new(array, o);
+}
+
+static void add_frames(json_t *array, const struct suite_stack *stack, const char *words,
+                       const struct suite_page *page) {
+  json_t *o = json_object(), *frames = json_array();
+  for (size_t i = 0; i < stack->count; i++) {
+    const struct frame *f = &stack->frames[i];
+    json_t *one = json_object(), *at = location(f, page);
+    char line[1024];
+    frame_text(f, line, sizeof line);
+    json_put(at, "message", message_of(line));
+    json_put(one, "location", at);
+    if (f->module) json_put(one, "module", json_text(f->module));
+    json_array_append_new(frames, one);
+  }
+  json_put(o, "message", message_of(words));
+  json_put(o, "frames", frames);
+  if (stack->count)
+    json_array_append_new(array, o);
+  else
+    json_decref(o);
+}
+
+/* GitHub knows a finding again by the hash that is named after the line; that of the
+ * stack keeps two callers apart who lose memory at one line, and other lines do not
+ * matter. */
+static json_t *fingerprints(const struct suite_finding *f) {
+  char print[FINGERPRINT_TEXT];
+  json_t *o = json_object();
+  snprintf(print, sizeof print, "%016llx", (unsigned long long)f->exact);
+  json_put(o, "ullage/1", json_text(print));
+  json_put(o, "primaryLocationLineHash", json_text(print));
+  return o;
+}
+
+static json_t *suppression_of(const struct suite_finding *f) {
+  json_t *list = json_array(), *one = json_object();
+  json_put(one, "kind", json_text("external"));
+  if (f->accepted) json_put(one, "justification", json_text(f->accepted->name));
+  json_array_append_new(list, one);
+  return list;
+}
+
 static json_t *result(const struct suite *s, const struct suite_finding *f,
                       const struct suite_page *page) {
   static const char *const kinds[SUITE_KINDS] = SUITE_KIND_NAMES;
-  char words[4096], print[FINGERPRINT_TEXT];
-  const struct frame *at = source_of(&f->at);
-  json_t *o = json_object(), *locations = json_array(), *prints = json_object();
+  static const char *const states[] = {[SUITE_NEW] = "new",
+                                       [SUITE_SUPPRESSED] = "unchanged",
+                                       [SUITE_FOREIGN] = "unchanged",
+                                       [SUITE_KNOWN] = "unchanged",
+                                       [SUITE_GREW] = "updated"};
+  char words[4096];
+  bool misuse = f->kind == SUITE_BAD_FREE || f->kind == SUITE_MISMATCH;
+  json_t *o = json_object(), *locations = json_array(), *related = json_array();
+  json_t *stacks = json_array();
   snprintf(words, sizeof words, "%s, %s: %s (%s)", suite_what(f), suite_amount(f),
-           suite_where(&f->at, page), suite_who(s, f));
-  snprintf(print, sizeof print, "%016llx", (unsigned long long)f->exact);
-  if (at) json_array_append_new(locations, location(at, page, suite_what(f)));
-  json_put(prints, "ullage/1", json_text(print));
+           f->kind == SUITE_UNCHECKED ? suite_reason(&s->processes[f->process])
+                                      : suite_where(&f->at, page),
+           suite_who(s, f));
+  json_array_append_new(locations, location_of(s, f, page));
+  add_related(related, &f->freed, "freed first", page);
+  add_related(related, &f->allocated, "allocated", page);
+  add_frames(stacks, &f->at, misuse ? "freed" : "allocated", page);
+  add_frames(stacks, &f->freed, "freed first", page);
+  add_frames(stacks, &f->allocated, "allocated", page);
   json_put(o, "ruleId", json_text(kinds[f->kind]));
+  json_put(o, "ruleIndex", json_integer(f->kind));
   json_put(o, "level", json_text(suite_counts(f) ? "error" : "note"));
   json_put(o, "message", message_of(words));
   json_put(o, "locations", locations);
-  json_put(o, "partialFingerprints", prints);
-  if (f->state == SUITE_SUPPRESSED) {
-    json_t *list = json_array(), *one = json_object();
-    json_put(one, "kind", json_text("external"));
-    json_array_append_new(list, one);
-    json_put(o, "suppressions", list);
-  }
-  if (s->baseline)
-    json_put(o, "baselineState",
-             json_text(f->state == SUITE_NEW    ? "new"
-                       : f->state == SUITE_GREW ? "updated"
-                                                : "unchanged"));
+  json_put(o, "relatedLocations", related);
+  json_put(o, "stacks", stacks);
+  json_put(o, "partialFingerprints", fingerprints(f));
+  if (f->state == SUITE_SUPPRESSED) json_put(o, "suppressions", suppression_of(f));
+  if (s->baseline) json_put(o, "baselineState", json_text(states[f->state]));
   return o;
 }
 
@@ -191,11 +302,47 @@ static json_t *rules(void) {
   static const char *const kinds[SUITE_KINDS] = SUITE_KIND_NAMES;
   json_t *array = json_array();
   for (int kind = 0; kind < SUITE_KINDS; kind++) {
-    json_t *rule = json_object();
+    json_t *rule = json_object(), *standard = json_object();
+    json_put(standard, "level", json_text("error"));
     json_put(rule, "id", json_text(kinds[kind]));
+    json_put(rule, "name", json_text(rules_told[kind].name));
+    json_put(rule, "shortDescription", message_of(rules_told[kind].is));
+    json_put(rule, "fullDescription", message_of(rules_told[kind].is));
+    json_put(rule, "help", message_of(rules_told[kind].help));
+    json_put(rule, "defaultConfiguration", standard);
     json_array_append_new(array, rule);
   }
   return array;
+}
+
+/* Who was not judged, though it should be. */
+static json_t *invocations(const struct suite *s) {
+  json_t *array = json_array(), *o = json_object(), *notes = json_array();
+  for (size_t i = 0; i < s->process_count; i++) {
+    const struct suite_process *p = &s->processes[i];
+    char words[2048];
+    if (p->standing != SUITE_UNSCANNED && p->standing != SUITE_UNRECORDED) continue;
+    snprintf(words, sizeof words, "not checked for leaks: %s (%s)", suite_name_of(p),
+             suite_reason(p));
+    json_t *note = json_object();
+    json_put(note, "level", json_text("warning"));
+    json_put(note, "message", message_of(words));
+    json_array_append_new(notes, note);
+  }
+  json_put(o, "executionSuccessful", json_true());
+  json_put(o, "toolExecutionNotifications", notes);
+  json_array_append_new(array, o);
+  return array;
+}
+
+/* Where the sources lie on this machine. */
+static json_t *roots(const char *source_root) {
+  json_t *o = json_object(), *root = json_object();
+  char *path = realpath(source_root, NULL);
+  if (path) json_put(root, "uri", uri(path, "/"));
+  json_put(o, "%SRCROOT%", root);
+  free(path);
+  return o;
 }
 
 void suite_sarif(const struct suite *s, const struct suite_page *page) {
@@ -209,6 +356,8 @@ void suite_sarif(const struct suite *s, const struct suite_page *page) {
   json_put(driver, "rules", rules());
   json_put(tool, "driver", driver);
   json_put(run, "tool", tool);
+  json_put(run, "invocations", invocations(s));
+  if (page->source_root) json_put(run, "originalUriBaseIds", roots(page->source_root));
   json_put(run, "columnKind", json_text("utf16CodeUnits"));
   json_put(run, "results", results);
   json_array_append_new(runs, run);

@@ -152,7 +152,7 @@ static void put_preamble(const struct suite *s, const struct suite_page *page) {
     if (page->process && page->process != p) continue;
     if (p->standing == SUITE_UNSCANNED || p->standing == SUITE_UNRECORDED)
       put_line(page->out, "not checked for leaks: %s (%s)",
-               suite_base_name(*p->program || !p->file ? p->program : p->file),
+               suite_name_of(p),
                suite_reason(p));
   }
   fputs("</preamble>\n\n", page->out);
@@ -199,7 +199,7 @@ static void put_suppressed(const struct suite *s, const struct suite_page *page)
 /* ---- XML: errors ------------------------------------------------------------------ */
 
 static void put_source(const struct frame *f, const struct suite_page *page) {
-  const char *path = suite_path(f->file, page), *name = suite_base_name(path);
+  const char *path = suite_path(f->file, page), *name = basename(path);
   char *directory = strndup(path, name == path ? 0 : (size_t)(name - path - 1));
   if (directory && *directory) xml_element(page->out, 6, "dir", directory);
   free(directory);

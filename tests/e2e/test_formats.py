@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import xml.etree.ElementTree as ET
 
@@ -62,8 +63,9 @@ def test_sarif(verdict):
     log = json.loads(verdict["sarif"])
     assert log["version"] == "2.1.0"
     run, = log["runs"]
-    ids = {rule["id"] for rule in run["tool"]["driver"]["rules"]}
-    assert all(r["ruleId"] in ids and r["message"]["text"] for r in run["results"])
+    rules = run["tool"]["driver"]["rules"]
+    for r in run["results"]:
+        assert rules[r["ruleIndex"]]["id"] == r["ruleId"] and r["message"]["text"]
     places = {(p["artifactLocation"]["uri"], p["region"]["startLine"])
               for r in run["results"] for p in
               [x["physicalLocation"] for x in r["locations"]]}
@@ -72,6 +74,83 @@ def test_sarif(verdict):
     hidden = [r for r in run["results"] if "suppressions" in r]
     assert len(hidden) == 1 and "list_push" in hidden[0]["message"]["text"]
     assert len({r["partialFingerprints"]["ullage/1"] for r in run["results"]}) >= 4
+    twice, = (r for r in run["results"] if r["ruleId"] == "bad-free")
+    assert [x["message"]["text"] for x in twice["relatedLocations"]] == ["freed first",
+                                                                         "allocated"]
+    assert [x["message"]["text"] for x in twice["stacks"]] == ["freed", "freed first",
+                                                               "allocated"]
+    assert any("t_crashes (" in n["message"]["text"] for n in
+               run["invocations"][0]["toolExecutionNotifications"])
+
+
+def needs_of_github(log):
+    """What its code scanning refuses, or does not show (the rules of Sarif.Multitool's
+    `--rule-kind Ghas`, which has passed such a file)."""
+    run, = log["runs"]
+    for rule in run["tool"]["driver"]["rules"]:
+        for key in "id", "shortDescription", "fullDescription", "help":
+            assert rule[key]
+    for result in run["results"]:
+        assert len(result["locations"]) == 1 and len(result["relatedLocations"]) <= 100
+        place = result["locations"][0]["physicalLocation"]
+        artifact = place["artifactLocation"]
+        assert place["region"]["startLine"] >= 1
+        assert result["partialFingerprints"]["primaryLocationLineHash"]
+        if "uriBaseId" in artifact:  # else it is of no use to a checkout elsewhere
+            assert not artifact["uri"].startswith(("/", "file:"))
+            root = run["originalUriBaseIds"][artifact["uriBaseId"]]["uri"]
+            assert root.startswith("file:///") and root.endswith("/")
+        else:
+            assert artifact["uri"].startswith("file:///")
+
+
+VALIDATE = """
+const Ajv = require('ajv'), fs = require('fs');
+const ajv = new Ajv({schemaId: 'auto', validateSchema: false, allErrors: true});
+ajv.addMetaSchema(require('ajv/lib/refs/json-schema-draft-04.json'));
+const fits = ajv.compile(require('@microsoft/jest-sarif/lib/schemas/sarif-2.1.0-rtm.5.json'));
+for (const file of process.argv.slice(1))
+  if (!fits(JSON.parse(fs.readFileSync(file))))
+    console.log(file, JSON.stringify(fits.errors.slice(0, 5), null, 1));
+"""
+
+
+@pytest.fixture(scope="module")
+def readers(tmp_path_factory):
+    """A folder with the npm packages of tests/readers; they have SARIF's schema."""
+    directory = tmp_path_factory.mktemp("readers")
+    for name in "package.json", "package-lock.json":
+        shutil.copy(ROOT / "tests" / "readers" / name, directory)
+    r = execute([tool("npm"), "ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=directory)
+    unreachable = re.search(rb"ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ETIMEDOUT|ENETUNREACH",
+                            r.all_stderr)
+    if r.status and unreachable:
+        pytest.skip(f"npm's registry cannot be reached: {unreachable[0].decode()}")
+    assert r.status == 0, r.all_stderr
+    return directory
+
+
+def test_sarif_fits_its_schema(verdict, readers, tmp_path):
+    """The official one; with suppressions, a baseline, no source, nothing found."""
+    subprocess.run([tool("gcc", "cc"), "-O0", "-s", "-o", tmp_path / "plain",
+                    SUITE / "t_forgets.c", SUITE / "core.c"], check=True)
+    base = [ULLAGE, "check", "-q", f"--format=sarif:{tmp_path}/log", "--", "./plain"]
+    (tmp_path / "all.sarif").write_text(verdict["sarif"])
+    for name, options in {"plain": [], "root": [f"--source-root={tmp_path}"],
+                          "base": ["--update-baseline=b"], "clean": ["--fail-on=growth"],
+                          "max": ["--max=peak=1"]}.items():
+        execute(base[:2] + options + base[2:], cwd=tmp_path)
+        shutil.move(tmp_path / "log", tmp_path / f"{name}.sarif")
+    files = sorted(tmp_path.glob("*.sarif"))
+    assert len(files) == 6
+    for file in files:
+        needs_of_github(json.loads(file.read_text()))
+    broken = tmp_path / "broken"
+    broken.write_text(verdict["sarif"].replace('"ruleId"', '"rule"'))
+    r = execute([tool("node"), "-e", VALIDATE, *files, broken], cwd=readers)
+    assert r.status == 0, r.all_stderr
+    assert [line.split(" [")[0] for line in r.text().splitlines() if line[:1] == "/"] == \
+        [str(broken)], r.text()
 
 
 def test_junit(verdict):
@@ -83,9 +162,46 @@ def test_junit(verdict):
     assert int(suite.get("failures")) == len(failed)
     assert int(suite.get("tests")) == len(suite.findall("testcase"))
     assert int(suite.get("skipped")) == len(suite.findall("testcase/skipped"))
-    assert '<&">' in cases["t_forgets"].get("name")
-    assert "killed" in cases["t_crashes"].find("skipped").get("message")
+    assert cases["t_forgets"].get("name") == "./t_forgets <&\">"
+    assert "killed" in cases["t_crashes"].find("error").get("message")  # it is --strict
+    assert int(suite.get("errors")) == 1
     assert "render core.c" in cases["t_forgets"].find("failure").text
+
+
+def test_junit_is_read(verdict, tmp_path):
+    """By junitparser, as a person's script would."""
+    junitparser = pytest.importorskip("junitparser")
+    (tmp_path / "junit.xml").write_text(verdict["junit"])
+    suite, = junitparser.JUnitXml.fromfile(str(tmp_path / "junit.xml"))
+    assert (suite.failures, suite.errors) == (3, 1) and suite.time > 0
+    kinds = {case.name: [type(r).__name__ for r in case.result] for case in suite}
+    assert kinds["./t_forgets <&\">"] == ["Failure"]
+    assert kinds["./t_crashes <&\">"] == ["Error"]
+    forgets, = (case for case in suite if case.name.startswith("./t_forgets"))
+    assert forgets.result[0].message == "leak, 30 B in 10 blocks"
+    assert "render core.c:" in forgets.result[0].text
+
+
+def test_junit_names_are_those_of_the_next_run(verdict, tmp_path):
+    """No process id; what a process lost is told of it, not the sum of all."""
+    subprocess.run([tool("gcc", "cc"), "-O0", "-g", "-o", tmp_path / "t", SUITE / "t_forgets.c",
+                    SUITE / "core.c"], check=True)
+    r = execute([ULLAGE, "check", "-q", "--format=junit", "--", "/bin/sh", "-c", "./t; ./t; :"],
+                cwd=tmp_path)
+    suite, = ET.fromstring(r.stdout).findall("testsuite")
+    names = [c.get("name") for c in suite.findall("testcase")]
+    assert {"./t", "./t (2)"} < set(names) and names[0] == "/bin/sh -c ./t; ./t; :"
+    assert [f.get("message") for f in suite.iter("failure")] == 2 * ["leak, 30 B in 10 blocks"]
+
+
+COMMAND = re.compile(r"::error (?:file=([^,:]*),line=(\d+),)?title=([^,:]*)::(.*)")
+
+
+def unescape(text):
+    """As the runner does, the sign itself last."""
+    for code, character in (("%3A", ":"), ("%2C", ","), ("%0D", "\r"), ("%0A", "\n"), ("%25", "%")):
+        text = text.replace(code, character)
+    return text
 
 
 def test_github(verdict):
@@ -94,6 +210,33 @@ def test_github(verdict):
     place = f"::error file=core.c,line={verdict['line']['render']},title=leak::30 B in 10 blocks: "
     assert any(line.startswith(place) for line in lines)
     assert any(line.startswith("::error title=not checked::1 time: killed") for line in lines)
+
+
+def test_github_names_are_escaped(tmp_path):
+    """A directory may be called anything: a property ends at ':' and ','."""
+    directory = tmp_path / "a,b:c%2C::d"
+    directory.mkdir()
+    for name in "t_skips.c", "core.c", "core.h":
+        shutil.copy(SUITE / name, directory)
+    subprocess.run([tool("gcc", "cc"), "-O0", "-g", "-o", "../t", "t_skips.c", "core.c"],
+                   cwd=directory, check=True)
+    r = execute([ULLAGE, "check", "-q", f"--source-root={tmp_path}", "--format=github", "--",
+                 "./t"], cwd=tmp_path)
+    file, line, title, _ = COMMAND.fullmatch(r.text().strip()).groups()
+    assert (unescape(file), title) == (f"{directory.name}/core.c", "leak")
+    assert "malloc" in (directory / "core.c").read_text().splitlines()[int(line) - 1]
+
+
+def test_source_root_may_be_relative(tmp_path):
+    shutil.copy(SUITE / "t_skips.c", tmp_path)
+    shutil.copy(SUITE / "core.c", tmp_path)
+    shutil.copy(SUITE / "core.h", tmp_path)
+    (tmp_path / "build").mkdir()
+    subprocess.run([tool("gcc", "cc"), "-O0", "-g", "-o", "build/t", "t_skips.c", "core.c"],
+                   cwd=tmp_path, check=True)
+    r = execute([ULLAGE, "check", "-q", "--source-root=..", "--format=github", "--", "./t"],
+                cwd=tmp_path / "build")
+    assert r.text().startswith("::error file=core.c,line=")
 
 
 def test_file_that_cannot_be_written(tmp_path):
