@@ -90,10 +90,10 @@ struct unused_site {
   uint64_t pinned_pool;  /* free blocks of used pools, shared by the pool's live blocks */
   uint64_t pinned_arena; /* empty pools, shared by the live blocks of the arena */
   uint64_t sole;         /* of both, what this site alone keeps from going back */
-  uint64_t slack;
-  uint64_t untouched; /* requested, on pages never made resident */
-  uint64_t tail;      /* of it, behind the last resident page of a large block */
-  uint64_t unwritten; /* resident, older than writes_ms, not written since */
+  uint64_t slack;        /* usable but not requested */
+  uint64_t untouched;    /* requested, on pages never made resident */
+  uint64_t tail;         /* of it, behind the last resident page of a large block */
+  uint64_t unwritten;    /* resident, older than writes_ms, not written since */
 };
 /* The same when most of the heap was resident but not live, as far as snapshots go. Which
  * pages were resident is not known for then: all free blocks that were ever in use count
@@ -113,19 +113,26 @@ struct unused {
   struct unused_moment most; /* when there was most waste */
   struct unused_site *sites; /* most unused first */
   size_t count;
-  struct unused_site total;     /* the sums over the sites */
-  uint64_t empty_pool_bytes;    /* all empty pools, pinned or not */
-  uint64_t unpinned_bytes;      /* of it, in arenas without any live block */
-  uint64_t own_pool, own_arena; /* pinned by the blocks of ullage's own libraries */
+  struct unused_site total;          /* the sums over the sites */
+  uint64_t empty_pool_bytes;         /* all empty pools, pinned or not */
+  uint64_t unpinned_bytes;           /* of it, in arenas without any live block */
+  uint64_t own_pool, own_arena;      /* pinned by the blocks of ullage's own libraries */
+  uint64_t own_slack, own_requested; /* and what these are */
+  uint64_t inherited_requested;      /* resident, of the parent's blocks in a fork */
+  uint64_t tail_bytes;               /* of used pools: too short for a block */
+  uint64_t rss_bytes; /* of a last snapshot without pages; UINT64_MAX: they are known */
   enum ul_evidence residency, writes;
 };
 struct unused *unused_load(const struct recording *r);
 void unused_free(struct unused *u);
-/* Of memory retained but not used, how much is left at the end; and was it much more
- * once?
- */
+/* Of memory retained but not used, how much is left at the end (or may be: never more
+ * than was resident); and was it much more once? */
 uint64_t unused_at_end(const struct unused *u);
 bool unused_was_worse(const struct unused *u);
+/* Requested by the program itself, and resident. */
+uint64_t unused_requested(const struct unused *u);
+/* All that the heap has resident, but for freed large blocks. */
+uint64_t unused_heap(const struct unused *u);
 /* pinned + slack + untouched: what a site is sorted by. */
 uint64_t unused_sum(const struct unused_site *s);
 

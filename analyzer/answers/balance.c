@@ -4,42 +4,49 @@
 #include "read/timeline.h"
 
 /* Unsigned, so that sums of hostile numbers wrap instead of being undefined. */
-static void add(struct balance *b, const char *what, uint64_t bytes) {
-  if (bytes && b->rows < BALANCE_ROWS)
-    b->row[b->rows++] = (struct balance_row){what, (int64_t)bytes};
+static void add(struct balance_rows *rows, const char *what, uint64_t bytes) {
+  if (!bytes || rows->count == BALANCE_ROWS) return;
+  rows->at[rows->count++] = (struct balance_row){what, (int64_t)bytes};
+  rows->bytes += bytes;
 }
 
-static uint64_t sum(const struct balance *b) {
-  uint64_t total = 0;
-  for (size_t i = 0; i < b->rows; i++)
-    total += (uint64_t)b->row[i].bytes;
-  return total;
+/* The heap's classes, in this order in both accounts. */
+struct classes {
+  uint64_t requested, inherited, own, slack, free, tail, empty, cached;
+};
+
+static void add_classes(struct balance_rows *rows, const struct classes *c) {
+  add(rows, "live blocks, as requested", c->requested);
+  add(rows, "live blocks inherited from the parent", c->inherited);
+  add(rows, "ullage: blocks of its own libraries", c->own);
+  add(rows, "slack: usable but not requested", c->slack);
+  add(rows, "free blocks in used pools", c->free);
+  add(rows, "tails of pools, too short for a block", c->tail);
+  add(rows, "empty pools", c->empty);
+  add(rows, "freed large blocks kept for reuse", c->cached);
 }
 
-static void add_heap(struct balance *b, const struct block_sums *s, uint64_t cached) {
-  add(b, "live blocks, as requested",
-      s->small_requested + s->large_requested - s->own_requested -
-          s->inherited_requested);
-  add(b, "live blocks inherited from the parent", s->inherited_requested);
-  add(b, "ullage: blocks of its own libraries", s->own_requested);
-  add(b, "slack: usable but not requested", s->small_slack + s->large_slack);
-  add(b, "free blocks in used pools", s->free_bytes);
-  add(b, "tails of pools, too short for a block", s->tail_bytes);
-  add(b, "empty pools", s->empty_bytes);
-  add(b, "freed large blocks kept for reuse", cached);
-  b->heap_rows = b->rows;
-  b->heap_bytes = sum(b);
+static struct classes classes_of(const struct block_sums *s, uint64_t cached) {
+  return (struct classes){.requested = s->small_requested + s->large_requested -
+                                       s->own_requested - s->inherited_requested,
+                          .inherited = s->inherited_requested,
+                          .own = s->own_requested,
+                          .slack = s->small_slack + s->large_slack,
+                          .free = s->free_bytes,
+                          .tail = s->tail_bytes,
+                          .empty = s->empty_bytes,
+                          .cached = cached};
 }
 
 /* ---- from mappings ------------------------------------------------------------- */
 
-struct resident {
+struct by_kind {
   uint64_t heap, tool, recording;
   uint64_t other[UL_MAP_RECORDING + 1];
 };
 
-static struct resident resident_by_mappings(const struct recording *r) {
-  struct resident res = {0};
+static struct by_kind resident_by_mappings(const struct recording *r) {
+  struct by_kind res = {0};
   const struct ul_mapping *m;
   for (uint64_t i = 0; (m = recording_mapping(r, i)); i++) {
     uint64_t ours = m->heap_rss + m->tool_rss;
@@ -51,31 +58,33 @@ static struct resident resident_by_mappings(const struct recording *r) {
   return res;
 }
 
-/* The blocks' own pages, by the bits; the rest of the heap's is cached mappings. */
-static uint64_t resident_by_bits(const struct recording *r) {
-  const struct ul_arena *a;
-  const struct ul_large *l;
-  uint64_t bytes = 0;
-  for (uint64_t i = 0; (a = recording_arena(r, i)); i++)
-    for (unsigned w = 0; a->base && w < UL_ARENA_PAGES / 64; w++)
-      bytes += (uint64_t)__builtin_popcountll(a->resident[w]) * UL_PAGE_BYTES;
-  for (uint64_t i = 0; (l = recording_large(r, i)); i++)
-    if (l->base) bytes += l->resident_bytes;
-  return bytes;
+/* What is resident by the mappings and in no block's pages is cached; with more pages of
+ * blocks than the mappings have, some are not in RSS. */
+static void add_heap(struct balance *b, const struct unused *u, uint64_t resident,
+                     uint64_t cached) {
+  uint64_t pages = unused_heap(u), rest = resident > pages ? resident - pages : 0;
+  struct classes classes = {.requested = unused_requested(u),
+                            .inherited = u->inherited_requested,
+                            .own = u->own_requested,
+                            .slack = u->total.slack + u->own_slack,
+                            .free = u->total.pinned_pool + u->own_pool,
+                            .tail = u->tail_bytes,
+                            .empty = u->empty_pool_bytes,
+                            .cached = rest < cached ? rest : cached};
+  if (u->residency == UL_EVIDENCE_NONE) {
+    add(&b->resident, "the heap; which of its pages is not known", resident);
+  } else {
+    add_classes(&b->resident, &classes);
+    if (pages > resident)
+      add(&b->resident, "of these in swap, or pages of zeros: not in RSS",
+          resident - pages);
+  }
+  b->heap_rows = b->resident.count;
+  b->heap_bytes = b->resident.bytes;
 }
 
-/* Of the heap's mapped bytes; with bits a disagreement stays visible. */
-static uint64_t not_resident(const struct recording *r, const struct balance *b,
-                             const struct resident *res, uint64_t cached) {
-  if (recording_header(r)->residency == UL_EVIDENCE_NONE)
-    return b->heap_bytes - res->heap;
-  uint64_t bits = resident_by_bits(r);
-  uint64_t in_cache = res->heap > bits ? res->heap - bits : 0;
-  if (in_cache > cached) in_cache = cached;
-  return b->heap_bytes - bits - in_cache;
-}
-
-static void by_mappings(const struct recording *r, struct balance *b) {
+static void by_mappings(const struct recording *r, const struct unused *u,
+                        struct balance *b) {
   static const char *const others[] = {
       [UL_MAP_ANONYMOUS] = "the program's own anonymous memory",
       [UL_MAP_STACK] = "the main thread's stack",
@@ -85,24 +94,25 @@ static void by_mappings(const struct recording *r, struct balance *b) {
       [UL_MAP_SHARED] = "shared memory and files"};
   const struct ul_header *h = recording_header(r);
   const struct ul_snapshot *last = timeline_last(r);
-  struct block_sums s = blocks_sum(r);
-  struct resident res = resident_by_mappings(r);
+  struct block_sums sums = blocks_sum(r);
+  struct by_kind res = resident_by_mappings(r);
   uint64_t cached = last ? last->cached_bytes : 0;
+  struct classes mapped = classes_of(&sums, cached);
   b->basis = BALANCE_MAPS;
   b->rss_bytes = h->end_rss_bytes;
   b->ms = recording_duration_ms(r);
-  add_heap(b, &s, cached);
-  add(b, "of these not resident: never touched, or given back",
-      -not_resident(r, b, &res, cached));
+  add_classes(&b->mapped, &mapped);
+  add_heap(b, u, res.heap, cached);
   for (int kind = 0; kind < UL_MAP_RECORDING; kind++)
-    add(b,
+    add(&b->resident,
         kind == UL_MAP_ANONYMOUS && recording_end(r) == RECORDING_RUNNING
             ? "anonymous memory of the program and of ullage"
             : others[kind],
         res.other[kind]);
-  add(b, "ullage: the recording, as far as mapped and resident", res.recording);
-  add(b, "ullage: its private memory", res.tool);
-  add(b, "unexplained", b->rss_bytes - sum(b));
+  add(&b->resident, "ullage: the recording, as far as mapped and resident",
+      res.recording);
+  add(&b->resident, "ullage: its private memory", res.tool);
+  add(&b->resident, "unexplained", b->rss_bytes - b->resident.bytes);
 }
 
 /* ---- from a snapshot ----------------------------------------------------------- */
@@ -118,24 +128,22 @@ static void by_snapshot(struct balance *b, const struct ul_snapshot *s, bool inh
                             .empty_bytes = s->empty_bytes,
                             .own_requested = inherits ? 0 : s->other_bytes,
                             .inherited_requested = inherits ? s->other_bytes : 0};
+  struct classes mapped = classes_of(&sums, s->cached_bytes);
   b->basis = BALANCE_SNAPSHOT;
   b->rss_bytes = s->rss_bytes;
   b->ms = s->ms;
-  add_heap(b, &sums, s->cached_bytes);
-  add(b, "ullage: its private memory, as mapped", s->tool_bytes);
-  add(b, "ullage: the recording, as mapped", s->recording_bytes);
-  int64_t rest = b->rss_bytes - sum(b);
-  add(b,
-      rest < 0 ? "of these not resident, at least"
-               : "everything else, less what of the above is not resident",
-      rest);
+  add_classes(&b->mapped, &mapped);
+  b->tool_bytes = s->tool_bytes;
+  b->recording_bytes = s->recording_bytes;
+  add(&b->resident, "all together; which pages of what were resident is not known",
+      s->rss_bytes);
 }
 
-struct balance balance_of(const struct recording *r) {
+struct balance balance_of(const struct recording *r, const struct unused *u) {
   struct balance b = {0};
   const struct ul_snapshot *last = timeline_last(r);
   if (recording_header(r)->end_rss_bytes)
-    by_mappings(r, &b);
+    by_mappings(r, u, &b);
   else if (last && last->rss_bytes)
     by_snapshot(&b, last, recording_header(r)->features & UL_FEATURE_INHERITED);
   return b;

@@ -18,7 +18,7 @@ struct overview *overview_load(struct context *context) {
   struct overview *all = calloc(1, sizeof *all);
   if (all) all->context = context;
   if (all && (all->rising = rising_load(context)) && (all->lost = lost_load(context)) &&
-      process_unused(&context->processes[0]))
+      process_unused(&context->processes[0]) && process_unused(context->named))
     return all;
   report_forget(all);
   return NULL;

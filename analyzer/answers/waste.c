@@ -9,13 +9,16 @@
  *   sum over sites of pinned_arena = empty_pool_bytes - unpinned_bytes
  *
  * Of these the blocks of ullage's own libraries are no site of the program's: own_pool
- * and own_arena are theirs.
+ * and own_arena are theirs. With what blocks have of their pages, and the tails of pools,
+ * that is all that the heap's pools and large blocks have resident: each page is in one
+ * class by its bytes, which the balanced statement (balance.c) shows as they are.
  *
  * Each arena is visited twice: to count, then to charge. */
 #include "answers/answers.h"
 #include "read/blocks.h"
 #include "read/estimate.h"
 #include "read/rows.h"
+#include "read/timeline.h"
 
 #include <stdlib.h>
 
@@ -71,6 +74,7 @@ static void small_pages(const struct load *l, const struct live_block *b,
                         struct unused_site *s) {
   uint64_t start = b->address - b->arena->base, end = start + b->requested;
   s->untouched += b->requested - resident(l, b->arena, start, end);
+  s->slack += resident(l, b->arena, end, start + b->usable);
   if (old_enough(l, b->entry)) s->unwritten += on_pages(l, b->arena, start, end, true);
 }
 
@@ -84,7 +88,10 @@ static void large_pages(const struct load *l, const struct live_block *b,
                           ? large->resident_end - b->requested
                           : 0;
   uint64_t touched = large->resident_bytes - in_slack;
-  if (l->h->residency != UL_EVIDENCE_NONE) {
+  if (l->h->residency == UL_EVIDENCE_NONE) {
+    s->slack += b->usable - b->requested;
+  } else {
+    s->slack += in_slack;
     if (b->requested > touched) s->untouched += b->requested - touched;
     if (b->requested > large->resident_end) s->tail += b->requested - large->resident_end;
   }
@@ -97,7 +104,6 @@ static void block_alone(const struct live_block *b, void *context) {
   struct unused_site *s = &l->by_site[ul_entry_site(b->entry)];
   s->blocks++;
   s->live_bytes += b->requested;
-  s->slack += b->usable - b->requested;
   if (b->large)
     large_pages(l, b, s);
   else
@@ -145,11 +151,11 @@ static void charge_block(const struct live_block *b, void *context) {
   s->pinned_arena += part(c->arena_bytes, c->arena_blocks, c->arena_next++);
 }
 
-static uint64_t pool_free(const struct load *l, const struct ul_arena *a,
-                          const struct ul_pool *p, const struct sharers *of) {
-  uint64_t start = (uint64_t)(p - a->pools) * UL_UNIT_BYTES;
-  uint64_t end = start + recording_pool_blocks(l->r, p) * recording_block_bytes(l->r, p);
-  return resident(l, a, start, end) - of->used;
+/* Where its blocks end, and its tail begins. */
+static uint64_t blocks_end(const struct load *l, const struct ul_arena *a,
+                           const struct ul_pool *p) {
+  return (uint64_t)(p - a->pools) * UL_UNIT_BYTES +
+         recording_pool_blocks(l->r, p) * recording_block_bytes(l->r, p);
 }
 
 static void keep_alone(const struct load *l, const struct sharers *of, uint64_t bytes) {
@@ -165,8 +171,10 @@ static void each_arena(struct load *l, const struct ul_arena *a) {
     if (!p->units) continue;
     of[u] = pool_sharers(l, a, p);
     if (!of[u].blocks) continue;
-    free_bytes[u] = pool_free(l, a, p, &of[u]);
-    empty -= resident(l, a, u * UL_UNIT_BYTES, (u + p->units) * UL_UNIT_BYTES);
+    uint64_t start = u * UL_UNIT_BYTES, end = (u + p->units) * UL_UNIT_BYTES;
+    free_bytes[u] = resident(l, a, start, blocks_end(l, a, p)) - of[u].used;
+    l->u->tail_bytes += resident(l, a, blocks_end(l, a, p), end);
+    empty -= resident(l, a, start, end);
     if (arena.blocks && (of[u].several || of[u].site != arena.site)) arena.several = true;
     if (of[u].several) arena.several = true;
     arena.site = of[u].site;
@@ -229,10 +237,14 @@ static void finish(const struct recording *r, struct unused *u, size_t sites) {
     struct unused_site s = u->sites[i];
     if (!s.blocks) continue;
     if (recording_site_is_own((uint32_t)i)) {
-      u->own_pool = s.pinned_pool;
-      u->own_arena = s.pinned_arena;
+      u->own_pool += s.pinned_pool;
+      u->own_arena += s.pinned_arena;
+      u->own_slack += s.slack;
+      u->own_requested += s.live_bytes - s.untouched;
       continue;
     }
+    if (recording_site_is_inherited(r, (uint32_t)i))
+      u->inherited_requested += s.live_bytes - s.untouched;
     s.site = (uint32_t)i;
     add_site(&u->total, &s);
     if (estimate_is_rest(r, (uint32_t)i)) continue;
@@ -270,8 +282,25 @@ static bool load_moment(const struct recording *r, struct unused_moment *m) {
 }
 
 uint64_t unused_at_end(const struct unused *u) {
-  return u->total.pinned_pool + u->total.pinned_arena + u->unpinned_bytes +
-         u->total.slack;
+  uint64_t bytes =
+      u->total.pinned_pool + u->total.pinned_arena + u->unpinned_bytes + u->total.slack;
+  return bytes > u->rss_bytes ? u->rss_bytes : bytes;
+}
+
+uint64_t unused_requested(const struct unused *u) {
+  return u->total.live_bytes - u->total.untouched - u->inherited_requested;
+}
+
+uint64_t unused_heap(const struct unused *u) {
+  return u->total.live_bytes - u->total.untouched + u->own_requested + u->total.slack +
+         u->own_slack + u->total.pinned_pool + u->own_pool + u->tail_bytes +
+         u->empty_pool_bytes;
+}
+
+static uint64_t most_resident(const struct recording *r) {
+  const struct ul_snapshot *last = timeline_last(r);
+  bool pages = recording_header(r)->residency != UL_EVIDENCE_NONE;
+  return pages || !last || !last->rss_bytes ? UINT64_MAX : last->rss_bytes;
 }
 
 bool unused_was_worse(const struct unused *u) {
@@ -290,6 +319,7 @@ struct unused *unused_load(const struct recording *r) {
   const struct ul_arena *a;
   u->residency = l.h->residency;
   u->writes = l.h->writes;
+  u->rss_bytes = most_resident(r);
   blocks_each(r, block_alone, &l);
   for (uint64_t i = 0; (a = recording_arena(r, i)); i++)
     if (a->base) each_arena(&l, a);

@@ -156,12 +156,12 @@ static json_t *live_object(const struct tree_sums *sums) {
   return object;
 }
 
-static json_t *balance_array(const struct balance *b) {
+static json_t *balance_array(const struct balance_rows *rows) {
   json_t *array = json_array();
-  for (size_t i = 0; i < b->rows; i++) {
+  for (size_t i = 0; i < rows->count; i++) {
     json_t *row = json_object();
-    json_put(row, "what", json_text(b->row[i].what));
-    json_put(row, "bytes", json_integer(b->row[i].bytes));
+    json_put(row, "what", json_text(rows->at[i].what));
+    json_put(row, "bytes", json_integer(rows->at[i].bytes));
     json_array_append_new(array, row);
   }
   return array;
@@ -233,7 +233,7 @@ int report_json(void *model, const struct view_options *options) {
   const struct recording *r = p->recording;
   const struct sites *s = p->sites;
   struct view_options view = view_of(options, p), *o = &view;
-  struct balance b = balance_of(r);
+  struct balance b = balance_of(r, p->unused);
   json_t *root = json_object();
   json_put(root, "program", program_object(r));
   json_put(root, "heap", heap_object(p, o));
@@ -241,7 +241,8 @@ int report_json(void *model, const struct view_options *options) {
   json_put(root, "rss_bytes", json_bytes(b.rss_bytes));
   json_put(root, "findings", findings_array(context, o));
   json_put(root, "live", live_object(&all->lost->tree->all));
-  json_put(root, "balance", balance_array(&b));
+  json_put(root, "balance", balance_array(&b.resident));
+  json_put(root, "mapped", balance_array(&b.mapped));
   json_put(root, "sites", sites_array(s, o));
   json_put(root, "sites_count", json_bytes(s->count));
   json_put(root, "misuses", misuses_array(context, o));
@@ -382,28 +383,60 @@ static void print_row(const struct view_options *o, int64_t bytes, const char *w
   fprintf(o->out, "  %14s  %s\n", text_size_signed(o, bytes), what);
 }
 
-static void print_balance(const struct recording *r, const struct view_options *o) {
-  struct balance b = balance_of(r);
-  if (b.basis == BALANCE_NONE) return;
-  const char *moment = b.basis == BALANCE_SNAPSHOT             ? "in the last snapshot"
-                       : recording_end(r) == RECORDING_RUNNING ? "now"
-                                                               : "at the end";
-  text_heading(o, "WHERE THE RESIDENT MEMORY IS", "  %s, %s", moment,
-               text_time(since_start(r, b.ms)));
-  int64_t small = o->all ? 0 : (int64_t)(b.rss_bytes / SMALL_SHARE), rest = 0;
-  for (size_t i = 0; i < b.rows; i++) {
-    if (b.row[i].bytes < small && b.row[i].bytes > -small)
-      rest += b.row[i].bytes;
+/* Rows that are small beside the whole are one. */
+static void print_rows(const struct balance_rows *rows, size_t from, size_t to,
+                       uint64_t whole, int64_t *rest, const struct view_options *o) {
+  int64_t small = o->all ? 0 : (int64_t)(whole / SMALL_SHARE);
+  for (size_t i = from; i < to; i++)
+    if (rows->at[i].bytes < small && rows->at[i].bytes > -small)
+      *rest += rows->at[i].bytes;
     else
-      print_row(o, b.row[i].bytes, b.row[i].what);
-    if (i + 1 == b.heap_rows) {
-      fprintf(o->out, "  %s= %12s  mapped by the heap%s\n", text_on(o, TEXT_FAINT),
-              text_size(o, b.heap_bytes), text_off(o));
-    }
-  }
+      print_row(o, rows->at[i].bytes, rows->at[i].what);
+}
+
+static void print_rest(int64_t rest, const struct view_options *o) {
   if (rest) print_row(o, rest, "rows below 1/100 of it (--all)");
+}
+
+static void print_resident(const struct recording *r, const struct balance *b,
+                           const struct view_options *o) {
+  const struct balance_rows *rows = &b->resident;
+  int64_t rest = 0;
+  text_heading(o, "WHERE THE RESIDENT MEMORY IS", "  %s, %s",
+               recording_end(r) == RECORDING_RUNNING ? "now" : "at the end",
+               text_time(since_start(r, b->ms)));
+  print_rows(rows, 0, b->heap_rows, b->rss_bytes, &rest, o);
+  fprintf(o->out, "  %s= %12s  of the heap, which has mapped %s%s\n",
+          text_on(o, TEXT_FAINT), text_size(o, b->heap_bytes),
+          text_size(o, b->mapped.bytes), text_off(o));
+  print_rows(rows, b->heap_rows, rows->count, b->rss_bytes, &rest, o);
+  print_rest(rest, o);
   fprintf(o->out, "  %s= %12s  resident (RSS)%s\n", text_on(o, TEXT_STRONG),
-          text_size(o, b.rss_bytes), text_off(o));
+          text_size(o, b->rss_bytes), text_off(o));
+}
+
+/* Of a process without a last word. */
+static void print_mapped(const struct recording *r, const struct balance *b,
+                         const struct view_options *o) {
+  int64_t rest = 0;
+  text_heading(o, "WHAT THE HEAP HAS MAPPED", "  in the last snapshot, %s",
+               text_time(since_start(r, b->ms)));
+  print_rows(&b->mapped, 0, b->mapped.count, b->mapped.bytes, &rest, o);
+  print_rest(rest, o);
+  fprintf(o->out, "  = %12s  of the heap; and of ullage: %s, its recording %s\n",
+          text_size(o, b->mapped.bytes), text_size(o, b->tool_bytes),
+          text_size(o, b->recording_bytes));
+  fprintf(o->out,
+          "  %s%14s  resident (RSS), of these and of all else; which pages is not "
+          "known%s\n",
+          text_on(o, TEXT_STRONG), text_size(o, b->rss_bytes), text_off(o));
+}
+
+static void print_balance(const struct process *p, const struct view_options *o) {
+  const struct recording *r = p->recording;
+  struct balance b = balance_of(r, p->unused);
+  if (b.basis == BALANCE_MAPS) print_resident(r, &b, o);
+  if (b.basis == BALANCE_SNAPSHOT) print_mapped(r, &b, o);
   const struct ul_snapshot *worse = timeline_worse(r);
   if (worse)
     fprintf(o->out, "  At %s %s of the heap were resident but not live: ullage unused\n",
@@ -557,7 +590,7 @@ static void print_page(const struct overview *all, const struct view_options *o)
   misuses_print(all->context, all->lost->folded, o);
   processes_print(all->context, all->lost->tree, o);
   chart_draw(p->recording, o);
-  print_balance(p->recording, o);
+  print_balance(p, o);
   if (o->all)
     print_rankings(p, o);
   else

@@ -59,6 +59,8 @@ static json_t *totals_object(const struct unused *u) {
   json_put(totals, "unpinned_bytes", json_bytes(u->unpinned_bytes));
   json_put(totals, "own_pinned_pool_bytes", json_bytes(u->own_pool));
   json_put(totals, "own_pinned_arena_bytes", json_bytes(u->own_arena));
+  json_put(totals, "own_slack_bytes", json_bytes(u->own_slack));
+  json_put(totals, "tail_bytes", json_bytes(u->tail_bytes));
   return totals;
 }
 

@@ -1,6 +1,7 @@
 """Programs whose growth, leaks and waste are known: the answers name the guilty
 function and line first, exact for leaks and within 1 % for the rest."""
 
+import re
 import shutil
 import subprocess
 
@@ -467,3 +468,46 @@ def test_python_says_that_pythonmalloc_is_set(recorder):
                      "import os; print(os.environ.get('PYTHONMALLOC'))")
     assert r.text().strip() == "malloc"
     assert "PYTHONMALLOC" in r.said
+
+
+CLASSES = {"slack: usable but not requested": ("slack_bytes", "own_slack_bytes"),
+           "free blocks in used pools": ("pinned_pool_bytes", "own_pinned_pool_bytes"),
+           "empty pools": ("pinned_arena_bytes", "own_pinned_arena_bytes", "unpinned_bytes"),
+           "tails of pools, too short for a block": ("tail_bytes",)}
+
+
+@pytest.mark.parametrize("argv", [
+    ["waste"], ["leaks"], ["peak", "never"], ["threads"], ["causes", "two"],
+    ["/usr/bin/python3", "-c", "x = [str(i) * 20 for i in range(50000)]; del x[::2]"],
+    ["/usr/bin/perl", "-e", "my @x = map { 'x' x ($_ % 300) } 1..50000; splice @x, 100"],
+    ["/usr/bin/xz", "-k", "-c", __file__], ["/usr/bin/sort", __file__]],
+    ids=lambda argv: argv[0].rpartition("/")[2])
+def test_unused_and_the_balance_agree(recorder, argv):
+    """To the byte, and only of what is resident."""
+    name, *arguments = argv
+    recorder.run(tool(name) if name[0] == "/" else program(name), *arguments)
+    report, unused = recorder.answer("report"), recorder.answer("unused")
+    rows = {row["what"]: row["bytes"] for row in report["balance"]}
+    totals = unused["totals"]
+    for what, members in CLASSES.items():
+        assert rows.get(what, 0) == sum(totals[m] for m in members), what
+    assert rows.get("live blocks, as requested", 0) == (
+        totals["live_bytes"] - totals["untouched_bytes"])
+    assert all(size > 0 for size in rows.values()), rows
+    assert sum(rows.values()) == report["rss_bytes"]
+    retained = sum(totals[m] for m in ("pinned_bytes", "unpinned_bytes", "slack_bytes"))
+    assert retained < report["rss_bytes"]
+
+
+def test_unused_of_the_killed_is_no_more_than_was_resident(recorder):
+    """Much is free, and was given back: not to be counted as kept."""
+    code = ("my @x = map { 'x' x 30000 } 1..2000; @x = (); my @y = map { 'y' } 1..100000; "
+            "kill 9, $$; sleep 9")
+    recorder.run(tool("perl"), "-e", code)
+    report = recorder.answer("report")
+    assert report["balance"] == [{"what": report["balance"][0]["what"],
+                                  "bytes": report["rss_bytes"]}]
+    assert "not known" in report["balance"][0]["what"]
+    assert all(row["bytes"] > 0 for row in report["mapped"]), report["mapped"]
+    retained = re.match(r"at most ([\d,]+) retained", recorder.text("unused", "--bytes"))
+    assert int(retained.group(1).replace(",", "")) <= report["rss_bytes"]

@@ -59,8 +59,7 @@ def test_what_died_at_its_limit_was_growing(recorder):
     assert first["bytes"] == report["heap"]["live_bytes"] and first["bytes_per_second"] > 0, first
     assert not others
     assert report["program"]["limits"]["address_space_bytes"] == limit
-    negative = [row["what"] for row in report["balance"] if row["bytes"] < 0]
-    assert all(what.startswith("of these not resident") for what in negative), negative
+    assert all(row["bytes"] > 0 for row in report["balance"] + report["mapped"]), report
     held = next(s for s in report["sites"] if s["live_bytes"] == first["bytes"])
     assert held["peak_bytes"] == held["live_bytes"], held
     text = recorder.text("report")

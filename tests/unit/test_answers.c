@@ -83,15 +83,23 @@ static void carries_are_added(void **state) {
   recording_close(r);
 }
 
+static struct balance balance(const struct recording *r) {
+  struct unused *u = unused_load(r);
+  struct balance b = balance_of(r, u);
+  unused_free(u);
+  return b;
+}
+
 static void balance_adds_up(void **state) {
   (void)state;
   struct recording *r = opened(build_example());
-  struct balance b = balance_of(r);
+  struct balance b = balance(r);
   int64_t sum = 0;
   assert_int_equal(b.basis, BALANCE_MAPS);
-  for (size_t i = 0; i < b.rows; i++) {
-    sum += b.row[i].bytes;
-    assert_string_not_equal(b.row[i].what, "unexplained");
+  for (size_t i = 0; i < b.resident.count; i++) {
+    sum += b.resident.at[i].bytes;
+    assert_string_not_equal(b.resident.at[i].what, "unexplained");
+    assert_true(b.resident.at[i].bytes > 0);
   }
   assert_int_equal(sum, b.rss_bytes);
   assert_int_equal(b.rss_bytes, 900000);
@@ -103,9 +111,10 @@ static void disagreement_stays_visible(void **state) {
   struct build *e = build_example();
   e->header.end_rss_bytes += 12345;
   struct recording *r = opened(e);
-  struct balance b = balance_of(r);
-  assert_string_equal(b.row[b.rows - 1].what, "unexplained");
-  assert_int_equal(b.row[b.rows - 1].bytes, 12345);
+  struct balance b = balance(r);
+  const struct balance_row *last = &b.resident.at[b.resident.count - 1];
+  assert_string_equal(last->what, "unexplained");
+  assert_int_equal(last->bytes, 12345);
   recording_close(r);
 }
 
@@ -115,12 +124,14 @@ static void killed_processes_balance_by_their_last_snapshot(void **state) {
   e->header.state = UL_STATE_RUNNING;
   e->header.end_rss_bytes = e->header.end_ms = 0;
   struct recording *r = opened(e);
-  struct balance b = balance_of(r);
-  int64_t sum = 0;
-  for (size_t i = 0; i < b.rows; i++)
-    sum += b.row[i].bytes;
+  struct balance b = balance(r);
+  int64_t mapped = 0;
+  for (size_t i = 0; i < b.mapped.count; i++)
+    mapped += b.mapped.at[i].bytes;
   assert_int_equal(b.basis, BALANCE_SNAPSHOT);
-  assert_int_equal(sum, b.rss_bytes);
+  assert_int_equal(mapped, b.mapped.bytes);
+  assert_int_equal(b.resident.count, 1);
+  assert_int_equal(b.resident.at[0].bytes, b.rss_bytes);
   recording_close(r);
 }
 
