@@ -32,14 +32,15 @@ struct causes {
   size_t count;
   size_t sites;
   uint32_t *of_site;          /* by site: index of its cause, or UINT32_MAX */
+  struct ul_amount *amount;   /* by site: what was to be explained */
   struct ul_amount stackless; /* what has no stack, and no cause */
 };
 /* NULL: no memory. */
 struct causes *causes_load(struct functions *f, const struct sites *sites,
                            const struct cause_measure *measure);
 void causes_free(struct causes *);
-/* The callers that all of a cause's stacks have, innermost first, without those of the
- * runtime: where each calls, at most `max` of them; how many there are. */
+/* The callers that nearly all of a cause goes through, innermost first, without those of
+ * the runtime: where each calls, at most `max` of them; how many there are. */
 size_t causes_common(struct functions *f, const struct causes *c, size_t cause,
                      const struct frame **frames, size_t max);
 /* Where the cause's function allocates, or calls what does; NULL: there is no stack. */
