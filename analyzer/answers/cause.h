@@ -5,13 +5,13 @@
  * (allocated there or further in), how many are the finding's? A wrapper has the average
  * of its callers; a cause stands out. Of a stack's functions that may be blamed (not of
  * the runtime, no well-known wrapper, nor inside one) the innermost is taken whose
- * retention is nearly the highest; one that calls through a pointer hands work on, and
- * is taken last.
+ * retention is nearly the highest; one that calls through a pointer and makes nothing
+ * itself hands work on, and is taken last (lay.h).
  *
- * Where all stacks of a cause go through a function further out that less else goes
- * through, that one is the cause. What another cause's blocks drag along (they alone
- * point to it) belongs to that one, and to the function in which both are made. Equal
- * counts (n, n, 2n blocks) are said as so many blocks each time. */
+ * What another cause's blocks drag along (they alone point to it) belongs to that one,
+ * and to the function in which both are made. Equal counts (n, n, 2n blocks) are said as
+ * so many blocks each time. What helpers with many callers make for one function is its.
+ */
 #ifndef ULLAGE_CAUSE_H
 #define ULLAGE_CAUSE_H
 
