@@ -61,23 +61,23 @@ void entry_record(struct heap *h, struct spot s, hidden block, size_t size,
                   enum ul_family family, uint32_t site);
 
 /* Where to enter an allocation in the ledger; UL_SITE_NONE: it is not recorded. */
-INLINE uint32_t entry_site(struct heap *h, struct entrance e) {
+INLINE uint32_t entry_site(struct heap *h, struct entrance e, enum site_kind kind) {
   if (UNLIKELY(!process_recording())) return UL_SITE_NONE;
   if (LIKELY(process_started()) || thread_state.busy || process_start_early(e))
-    return process_recording() ? site_capture(h, e) : UL_SITE_NONE;
+    return process_recording() ? site_capture(h, e, kind) : UL_SITE_NONE;
   fallback(UL_FB_EARLY);
   return UL_SITE_EARLY;
 }
 
 INLINE bool entry_samples(void) {
-  return UNLIKELY(sample_bytes) && process_recording() && !thread_state.busy;
+  return UNLIKELY(sample_bytes != 0) && process_recording() && !thread_state.busy;
 }
 
 /* The same for an allocation of that size, which may be one without a stack. */
 INLINE uint32_t entry_site_of(struct heap *h, size_t size, struct entrance e) {
-  if (!entry_samples()) return entry_site(h, e);
+  if (!entry_samples()) return entry_site(h, e, SITE_EXACT);
   if (UNLIKELY(sample_is_loader(entrance_ip(e)))) return UL_SITE_LOADER;
-  return sample_passes(h, size) ? sample_site : entry_site(h, e);
+  return sample_passes(h, size) ? sample_site : entry_site(h, e, SITE_OF_SAMPLES);
 }
 
 enum entry_zero { AS_IT_IS, ZEROED };

@@ -151,8 +151,16 @@ struct ul_node {
 #define UL_SITES_MAX (1u << 24)
 struct ul_site {
   uint32_t parent; /* node */
-  uint32_t code;   /* 0: it has no stack, or is not in use */
+  uint32_t code;   /* ul_site_code(), and whether it is a sampled one */
 };                 /* 8 bytes */
+
+/* A stack of sampled blocks, so what the site has is an estimate (weight.h). What the
+ * same stack had before there were samples has a site of its own, and is exact. */
+#define UL_SITE_OF_SAMPLES (UINT32_C(1) << 31)
+/* 0: it has no stack, or is not in use. */
+static inline uint32_t ul_site_code(const struct ul_site *s) {
+  return s->code & ~UL_SITE_OF_SAMPLES;
+}
 
 /* Each thread heap counts for itself; a site's totals are the sums over all
  * chunks. Live = allocations - frees, in blocks and in requested bytes; one
@@ -230,8 +238,8 @@ struct ul_large {
  *     63..61 family   60..48 slack   47..24 birth   23..0 site
  *
  * Bit 63 says that one lives. If none does, site and birth are those of the block that
- * was here last, or 0: not known; with bit 62 set, the site where it was freed is in place
- * of its birth.
+ * was here last, or 0: not known; with bit 62 set, the site where it was freed is in
+ * place of its birth.
  *
  * slack = usable - requested bytes, at most UL_SLACK_MAX by the choice of classes
  * (class.h) and by realloc; birth is a 24-bit float of milliseconds: exact below
@@ -495,7 +503,7 @@ enum ul_feature {
   UL_FEATURE_INHERITED = 1 << 0, /* a forked child: inherited_sites and the like */
   UL_FEATURE_VERDICTS = 1 << 1,  /* of each block; and UL_DRAGS */
   UL_FEATURE_LIMITS = 1 << 2,    /* limits */
-  UL_FEATURE_SAMPLED = 1 << 3,   /* sample_bytes, sample_site */
+  UL_FEATURE_SAMPLED = 1 << 3,   /* sample_site and what follows it */
   UL_FEATURE_KILLS = 1 << 4,     /* kills: by who waited for its end */
 };
 
@@ -508,7 +516,7 @@ enum ul_evidence { UL_EVIDENCE_NONE, UL_EVIDENCE_PAGEMAP, UL_EVIDENCE_MINCORE };
   X(NO_STACK, "no call stack could be had")                                              \
   X(STACK_CUT, "call stack cut at the depth limit")                                      \
   X(STACK_BROKEN, "call stack incomplete: no unwind information")                        \
-  X(SLOW_WALK, "frames stepped by the unwind tables, not by a rule")                          \
+  X(SLOW_WALK, "frames stepped by libunwind instead of a rule")                          \
   X(FRAME_POINTER, "frames stepped by frame pointer")                                    \
   X(WALK_MISMATCH, "call stacks that differ from libunwind's")                           \
   X(SITES_FULL, "stacks dropped: the table of sites is full")                            \
@@ -575,7 +583,7 @@ struct ul_misuse {
   uint64_t address;       /* of the first */
   uint64_t ms;            /* of the first */
   uint64_t bytes, wanted; /* if missized, of the first: requested, and told when freed */
-}; /* 56 bytes */
+};                        /* 56 bytes */
 
 /* What somebody else asks of the process (`ullage mark`), who holds a lock on the file
  * (flock): first the name, then the state. The process looks now and then while it
@@ -662,7 +670,11 @@ struct ul_header {
   uint64_t ppid_start;             /* as pid_start; 0: not known */
   struct ul_limits limits;         /* UL_FEATURE_LIMITS */
   uint32_t programs_before;        /* that were executed in this process, and recorded */
-  uint32_t reserved;
+  /* UL_FEATURE_SAMPLED; weight.h. */
+  uint32_t sample_site;  /* of all blocks whose stack was not looked up: it was ... */
+  uint64_t sample_bytes; /* ... once in so many bytes */
+  uint64_t sampled_ms;   /* until then all were; 0: never */
+  uint64_t sampled_work; /* allocations and frees by then */
   struct ul_table_head table[32];
   uint64_t fallbacks[UL_FB_SLOTS];
   struct ul_scan scan;
@@ -674,8 +686,6 @@ struct ul_header {
   uint64_t confined_ms;
   struct ul_amount
       of_main; /* lost blocks that only main's frame held, which had called exit */
-  uint64_t sample_bytes; /* a stack was looked up once in so many (weight.h) */
-  uint32_t sample_site;  /* of all blocks whose stack was not */
   struct ul_ask ask;
   uint64_t copied_ms; /* this is a copy (`ullage mark`) of what was there then; 0: none */
   struct ul_kills kills; /* UL_FEATURE_KILLS */

@@ -40,7 +40,7 @@ static void misused_at(enum ul_misuse_kind kind, const void *p, uint32_t site) {
 static __attribute__((noinline, cold)) void misused(enum ul_misuse_kind kind,
                                                     const void *p, struct entrance e) {
   struct heap *h = entry_heap();
-  misused_at(kind, p, h ? entry_site(h, e) : UL_SITE_NONE);
+  misused_at(kind, p, h ? entry_site(h, e, SITE_EXACT) : UL_SITE_NONE);
 }
 
 /* Who frees a block, and says what of it. */
@@ -112,7 +112,7 @@ static void release_as(void *p, struct freeing how, struct entrance e) {
     misused(heap_gave_back(p, slot) ? UL_FREED_TWICE : UL_FREED_INSIDE, p, e);
     return;
   }
-  uint32_t site = process_watches_frees() ? entry_site(h, e) : UL_SITE_NONE;
+  uint32_t site = process_watches_frees() ? entry_site(h, e, SITE_EXACT) : UL_SITE_NONE;
   if (site) compare(s, p, how, site);
   if (LIKELY(process_recording()) && UNLIKELY(!entry_unrecord(h, s, p))) {
     misused(UL_FREED_TWICE, p, e);

@@ -1,13 +1,13 @@
 /* weight.h - what a sampled block stands for: for the preload's snapshots and for whoever
  * reads a recording.
  *
- * With header.sample_bytes = B > 0 the program's allocations are laid end to end, and on
- * that line lie points: a Poisson process of one in B bytes on average. Blocks on which a
- * point lies have a call stack, all others the site
- * header.sample_site. A block of s bytes
- * is among the former with probability p = 1 - exp(-s / B), whatever came before, so it
- * stands for 1 / p blocks, and the sum of these over the sampled blocks of a site is, on
- * average, the number of all blocks of the site (Horvitz and Thompson).
+ * With header.sample_bytes = B > 0 the program's allocations, from header.sampled_ms on,
+ * are laid end to end, and on that line lie points: a Poisson process of one in B bytes
+ * on average. Blocks on which a point lies have a call stack (UL_SITE_OF_SAMPLES), all
+ * others the site header.sample_site. A block of s bytes is among the former with
+ * probability p = 1 - exp(-s / B), whatever came before, so it stands for 1 / p blocks,
+ * and the sum of these over the sampled blocks of a site is, on average, the number of
+ * all blocks of the site (Horvitz and Thompson).
  *
  * Its variance is estimated by the sum of s^2 (1 - p) / p^2, which for blocks of one size
  * is their estimated bytes x c, with c = s (1 - p) / p: near B for small blocks, 0 for

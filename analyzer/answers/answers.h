@@ -11,6 +11,7 @@ struct growth_site {
   uint32_t site;
   struct trend trend;
   uint64_t first_bytes, last_bytes; /* at the first and last measurement */
+  struct ul_amount last_estimated;  /* the part of it that is an estimate */
   struct ul_amount added;           /* by its growth; 0: it does not grow */
   uint64_t blocks;                  /* live now */
   unsigned generations;             /* 16ths of the run with blocks that live now */
@@ -87,6 +88,7 @@ struct misuses misuses_of(const struct recording *r, enum ul_misuse_kind kind);
 struct unused_site {
   uint32_t site;
   uint64_t blocks, live_bytes;
+  struct ul_amount estimated; /* the part of these that is an estimate */
   uint64_t pinned_pool;  /* free blocks of used pools, shared by the pool's live blocks */
   uint64_t pinned_arena; /* empty pools, shared by the live blocks of the arena */
   uint64_t sole;         /* of both, what this site alone keeps from going back */

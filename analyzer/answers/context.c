@@ -14,8 +14,8 @@ static bool process_begin(struct process *p, const struct context *context) {
   struct symbols_options options = context->options.symbols;
   struct recording *r = p->recording;
   options.files = context->files;
-  p->sample_bytes = estimate_sample_bytes(r);
-  if (!context->options.raw && !estimate_leaks(r)) return false;
+  p->sampling = estimate_sampling(r);
+  if (!context->options.raw && !estimate_begin(r)) return false;
   if (context->options.nameless) return true;
   return (p->symbols = symbols_new(r, &options));
 }

@@ -20,6 +20,7 @@
 #include "answers/sites.h"
 #include "names/files.h"
 #include "names/function.h"
+#include "read/estimate.h"
 
 struct context_options {
   struct symbols_options symbols; /* its `files` are the context's */
@@ -38,9 +39,9 @@ struct process {
   char label[24]; /* process id; of an earlier program of it "PID.1", "PID.2" ... */
   size_t number;  /* from 1: by how much it matters */
   struct symbols *symbols; /* NULL: nameless */
-  uint64_t sample_bytes;   /* estimate.h */
-  uint64_t since_ms;       /* growth is judged from then on, by the recording's clock */
-  bool looked;             /* live.h */
+  struct sampling sampling;
+  uint64_t since_ms; /* growth is judged from then on, by the recording's clock */
+  bool looked;       /* live.h */
   /* By the functions below; NULL before. */
   struct sites *sites;
   struct growth *growth;

@@ -427,7 +427,7 @@ static uint8_t *times_in_stacks(struct search *s, unsigned side) {
 static void add_stack(const struct recording *r, uint32_t site, struct ul_amount amount,
                       struct ul_amount *codes, uint32_t *stamp) {
   const struct ul_site *s = recording_site(r, site);
-  uint32_t node = s->parent, code = s->code;
+  uint32_t node = s->parent, code = ul_site_code(s);
   while (code) {
     if (stamp[code] != site + 1) add(&codes[code], &amount);
     stamp[code] = site + 1;

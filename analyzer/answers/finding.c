@@ -1,5 +1,6 @@
 #include "answers/finding.h"
 
+#include "read/estimate.h"
 #include "read/timeline.h"
 
 #include <stdlib.h>
@@ -38,6 +39,11 @@ static bool find_lost(const struct recording *r, const struct sites *sites,
   return f->lost;
 }
 
+static void add(struct ul_amount *to, struct ul_amount more) {
+  to->blocks += more.blocks;
+  to->bytes += more.bytes;
+}
+
 static void add_births(const struct recording *r, struct findings *f) {
   const struct ul_leak *leak;
   for (uint64_t i = 0; (leak = recording_leak(r, i)); i++) {
@@ -45,6 +51,7 @@ static void add_births(const struct recording *r, struct findings *f) {
     struct finding *found = &f->at[f->lost->of_site[leak->site]];
     uint64_t born = ul_birth_ms(leak->oldest_birth);
     if (born < found->since_ms) found->since_ms = born;
+    add(&found->estimated, estimate_in_leak(r, leak));
   }
 }
 
@@ -190,9 +197,9 @@ static bool add_live(const struct recording *r, const struct sites *sites,
   take_lost(r, amount);
   for (size_t i = 0; i < sites->count; i++) {
     if (f->growing->of_site[i] == UINT32_MAX) continue;
-    struct ul_amount *live = &growing[f->growing->of_site[i]].live;
-    live->blocks += amount[i].blocks;
-    live->bytes += amount[i].bytes;
+    struct finding *found = &growing[f->growing->of_site[i]];
+    add(&found->live, amount[i]);
+    add(&found->estimated, sites->sum[i].live_estimated);
   }
   free(amount);
   return true;
@@ -215,6 +222,7 @@ static void keep_growing(const struct recording *r, const struct sites *sites,
       found.of = by_sites;
     found.live.bytes = lower(found.live.bytes, found.of.bytes);
     found.live.blocks = lower(found.live.blocks, found.of.blocks);
+    if (found.estimated.bytes > found.of.bytes) found.estimated = found.of;
     if (growth_matters(by_sites.bytes, found.live.bytes, peak)) f->at[kept++] = found;
   }
   f->count = kept;

@@ -13,12 +13,13 @@ enum finding_kind { FINDING_LEAK, FINDING_GROWTH };
 struct finding {
   enum finding_kind kind;
   const struct causes *causes;
-  size_t cause;           /* index in them */
-  struct ul_amount of;    /* lost, with what it drags along; or what has been added */
-  struct ul_amount grown; /* of it, by call sites that grow by themselves */
-  struct ul_amount live;  /* of it: what grew may have been freed in the end */
-  uint64_t since_ms;      /* of a leak: birth of the oldest block; of growth: its begin */
-  double rate;            /* bytes per second; 0: it does not grow, as far as is known */
+  size_t cause;               /* index in them */
+  struct ul_amount of;        /* lost, with what it drags along; or what has been added */
+  struct ul_amount estimated; /* the part of it that is one (estimate.h) */
+  struct ul_amount grown;     /* of it, by call sites that grow by themselves */
+  struct ul_amount live;      /* of it: what grew may have been freed in the end */
+  uint64_t since_ms; /* of a leak: birth of the oldest block; of growth: its begin */
+  double rate;       /* bytes per second; 0: it does not grow, as far as is known */
 };
 struct findings {
   struct finding *at;

@@ -3,6 +3,7 @@
 #include "names/blame.h"
 #include "names/module.h"
 #include "read/blocks.h"
+#include "read/estimate.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -115,8 +116,9 @@ struct fingerprints {
   uint8_t *families; /* by site: enum ul_family of a live block; 0: none lives */
 };
 
-static void note_family(const struct live_block *b, void *families) {
-  uint8_t *of_site = (uint8_t *)families + ul_entry_site(b->entry);
+static void note_family(const struct live_block *b, void *argument) {
+  const struct fingerprints *f = argument;
+  uint8_t *of_site = f->families + estimate_stack(f->recording, ul_entry_site(b->entry));
   if (!*of_site) *of_site = (uint8_t)ul_entry_family(b->entry);
 }
 
@@ -126,7 +128,7 @@ struct fingerprints *fingerprints_new(const struct recording *r,
   if (!f) return NULL;
   *f = (struct fingerprints){r, symbols, calloc(recording_count(r, UL_SITES) + 1, 1)};
   if (f->families) {
-    blocks_each(r, note_family, f->families);
+    blocks_each(r, note_family, f);
     return f;
   }
   fingerprints_free(f);

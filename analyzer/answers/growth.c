@@ -31,6 +31,7 @@
 struct sample {
   uint32_t site, moment;
   uint64_t blocks, bytes;
+  struct ul_amount estimated; /* the part of it that is one */
 };
 
 struct series {
@@ -61,7 +62,8 @@ static void add_ledger(const struct sites *sites, struct series *s, uint32_t m) 
   for (size_t i = 0; i < sites->count; i++)
     if (sites->sum[i].blocks && !sites->sum[i].of_others)
       s->samples[s->count++] =
-          (struct sample){(uint32_t)i, m, sites->sum[i].blocks, sites->sum[i].bytes};
+          (struct sample){(uint32_t)i, m, sites->sum[i].blocks, sites->sum[i].bytes,
+                          sites->sum[i].live_estimated};
 }
 
 static void add_rows(const struct recording *r, struct series *s) {
@@ -73,9 +75,13 @@ static void add_rows(const struct recording *r, struct series *s) {
     s->unseen[m] = s->no_rows[m] ? 0 : timeline_unseen(r, shot);
     struct rows rows = rows_of(r, shot);
     struct row row;
-    while (rows_next(&rows, &row) && row.kind == UL_ROW_SITE)
-      if (!estimate_is_rest(r, row.number))
-        s->samples[s->count++] = (struct sample){row.number, m, row.blocks, row.bytes};
+    while (rows_next(&rows, &row) && row.kind == UL_ROW_SITE) {
+      if (estimate_is_rest(r, row.number)) continue;
+      struct sample *to = &s->samples[s->count++];
+      *to = (struct sample){estimate_stack(r, row.number), m, row.blocks, row.bytes, {0}};
+      if (estimate_is_of_samples(r, row.number))
+        to->estimated = (struct ul_amount){row.blocks, row.bytes};
+    }
   }
 }
 
@@ -304,8 +310,11 @@ static uint64_t fill(struct series *s, const struct sample *samples, size_t n) {
   for (size_t m = 0; m < s->moments; m++) {
     bool seen = next < n && samples[next].moment == m;
     s->held[m] = s->no_rows[m] && m ? s->held[m - 1] : (struct ul_amount){0, 0};
-    for (; next < n && samples[next].moment == m; next++)
-      s->held[m] = (struct ul_amount){samples[next].blocks, samples[next].bytes};
+    if (seen) s->held[m] = (struct ul_amount){0, 0};
+    for (; next < n && samples[next].moment == m; next++) {
+      s->held[m].blocks += samples[next].blocks;
+      s->held[m].bytes += samples[next].bytes;
+    }
     if (!seen && s->unseen[m] > level) level = s->unseen[m];
   }
   return level;
@@ -322,6 +331,17 @@ static bool is_told(const struct growth_site *g, uint64_t level) {
   return g->trend.verdict == TREND_GROWING || g->trend.high >= 2 * (double)level;
 }
 
+/* Of what it held last. */
+static struct ul_amount last_estimated(const struct series *s,
+                                       const struct sample *samples, size_t n) {
+  struct ul_amount sum = {0};
+  for (; n && samples[n - 1].moment + 1 == s->moments; n--) {
+    sum.blocks += samples[n - 1].estimated.blocks;
+    sum.bytes += samples[n - 1].estimated.bytes;
+  }
+  return sum;
+}
+
 static bool judge_site(struct series *s, const struct sample *samples, size_t n,
                        const struct site_sum *sum, struct growth_site *g) {
   uint64_t level = fill(s, samples, n);
@@ -329,6 +349,7 @@ static bool judge_site(struct series *s, const struct sample *samples, size_t n,
   g->site = samples[0].site;
   g->first_bytes = s->held[0].bytes;
   g->last_bytes = s->held[s->moments - 1].bytes;
+  g->last_estimated = last_estimated(s, samples, n);
   g->blocks = sum->blocks;
   g->generations = (unsigned)__builtin_popcount(sum->generations);
   g->trend = judge(s, sum->blocks, sum->newest_ms, g->generations);

@@ -82,12 +82,19 @@ static struct key *sort_stacks(const struct lost *l, size_t count) {
 
 /* ---- groups -------------------------------------------------------------------- */
 
+static void add_amount(struct ul_amount *to, struct ul_amount more) {
+  to->blocks += more.blocks;
+  to->bytes += more.bytes;
+}
+
 static void add_to_group(struct lost_group *g, struct lost_place *place,
                          const struct lost_place *before) {
   const struct ul_leak *leak = place->leak;
   uint64_t oldest = leaks_age_ms(place->process->recording, leak->oldest_birth);
   uint64_t newest = leaks_age_ms(place->process->recording, leak->newest_birth);
   place->group = g;
+  struct ul_amount estimated = estimate_in_leak(place->process->recording, leak);
+  add_amount(&g->estimated, estimated);
   if (!before || place->process != before->process) g->processes++;
   if (!before) {
     g->sum = *leak;
@@ -141,11 +148,6 @@ static int by_verdict_and_bytes(const void *a, const void *b) {
 }
 
 /* ---- all of it ----------------------------------------------------------------- */
-
-static void add_amount(struct ul_amount *to, struct ul_amount more) {
-  to->blocks += more.blocks;
-  to->bytes += more.bytes;
-}
 
 /* A scan that was ended at its limit knows what it had reached by then, and what not. */
 static bool is_known(const struct recording *r, enum ul_verdict verdict) {

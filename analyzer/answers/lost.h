@@ -13,6 +13,7 @@
 struct lost_group {
   size_t processes;
   struct ul_leak sum;            /* site, births and example are the first one's */
+  struct ul_amount estimated;    /* the part of it that is one (estimate.h) */
   uint64_t oldest_ms, newest_ms; /* ages at the scans */
 };
 struct lost_place {

@@ -10,12 +10,12 @@
 #include <stdlib.h>
 
 struct loading {
+  const struct recording *recording;
   struct sites *sites;
   uint64_t start, duration;
-  double period; /* of a sampled recording, else 0 */
   struct estimate {
     double blocks, bytes;
-  } * estimates; /* of one, by site */
+  } * estimates; /* of a sampled recording, by site */
 };
 
 static unsigned generation(const struct loading *l, uint64_t ms) {
@@ -35,7 +35,7 @@ static void add_block(const struct live_block *b, void *context) {
   s->bytes += b->requested;
   s->slack += b->usable - b->requested;
   if (l->estimates) {
-    double weight = weight_of((double)b->requested, l->period);
+    double weight = estimate_weight(l->recording, s->site, b->requested);
     l->estimates[s->site].blocks += weight;
     l->estimates[s->site].bytes += weight * (double)b->requested;
   }
@@ -115,43 +115,76 @@ static double estimate_site(const struct recording *r, const struct estimate *li
   if (s->blocks) scale(&s->slack, live->blocks / (double)s->blocks);
   s->blocks = (uint64_t)llround(live->blocks);
   s->bytes = (uint64_t)llround(live->bytes);
+  s->live_estimated = (struct ul_amount){s->blocks, s->bytes};
+  s->allocated_estimated = (struct ul_amount){c->allocations, c->allocated_bytes};
   return weight;
 }
 
+/* Blocks that were temporary: known, and what samples stand for. */
+struct temporary {
+  double known, estimate, variance;
+};
+
 /* Where there is no sample, one of the mean size would have told of as many as it stands
  * for. No block is temporary that was not freed. */
-static void estimate_temporary(struct sites *s, double blocks, double variance,
+static void estimate_temporary(struct sites *s, const struct temporary *t,
                                double period) {
   const struct site_count *all = &s->total;
   double mean =
       (double)all->allocated_bytes / (double)(all->allocations | !all->allocations);
   struct weight_bounds b =
-      weight_bounds(blocks, blocks > 0 ? variance / blocks : weight_of(mean, period) - 1);
+      weight_bounds(t->estimate, t->estimate > 0 ? t->variance / t->estimate
+                                                 : weight_of(mean, period) - 1);
   double most = (double)all->frees;
-  s->total.temporary = (uint64_t)fmin(round(blocks), most);
-  s->temporary_low = (uint64_t)fmin(b.low, most);
-  s->temporary_high = (uint64_t)fmin(ceil(b.high), most);
+  s->total.temporary = (uint64_t)fmin(round(t->known + t->estimate), most);
+  s->temporary_low = (uint64_t)fmin(t->known + b.low, most);
+  s->temporary_high = (uint64_t)fmin(t->known + ceil(b.high), most);
 }
 
-/* Where samples are all that is known of the sites, they become what they stand for, and
- * the blocks without a stack are no site. What was summed up before stays exact, but
- * whether they are temporary is not looked at. */
+static void add_temporary(struct temporary *to, double found, double weight) {
+  if (weight == 1) {
+    to->known += found;
+  } else {
+    to->estimate += found * weight;
+    to->variance += found * weight * (weight - 1);
+  }
+}
+
+static void add_amount(struct ul_amount *to, const struct ul_amount *more) {
+  to->blocks += more->blocks;
+  to->bytes += more->bytes;
+}
+
+static void join(struct site_sum *to, struct site_sum *more) {
+  bool first = more->blocks && (!to->blocks || more->oldest_ms < to->oldest_ms);
+  bool last = more->blocks && (!to->blocks || more->newest_ms > to->newest_ms);
+  if (first) to->oldest_ms = more->oldest_ms;
+  if (last) to->newest_ms = more->newest_ms;
+  to->generations |= more->generations;
+  to->blocks += more->blocks;
+  to->bytes += more->bytes;
+  to->slack += more->slack;
+  add(&to->count, &more->count);
+  add_amount(&to->live_estimated, &more->live_estimated);
+  add_amount(&to->allocated_estimated, &more->allocated_estimated);
+  *more = (struct site_sum){.site = more->site, .of_others = more->of_others};
+}
+
+/* Samples become what they stand for, and the blocks without a stack are no site. What
+ * was summed up before stays exact, but whether these are temporary is not looked at. */
 static void estimate(const struct recording *r, const struct estimate *live,
                      struct sites *s) {
-  double temporary = 0, variance = 0;
-  for (size_t i = UL_SITE_RESERVED; i < s->count; i++) {
+  struct temporary temporary = {0};
+  for (uint32_t i = 0; i < s->count; i++) {
     struct site_sum *sum = &s->sum[i];
-    if (estimate_is_rest(r, (uint32_t)i)) {
-      *sum = (struct site_sum){.site = (uint32_t)i};
-      continue;
-    }
-    double found = (double)sum->count.temporary;
-    double weight = estimate_site(r, &live[i], sum);
-    if (sum->of_others) continue;
-    temporary += found * weight;
-    variance += found * weight * (weight - 1);
+    if (estimate_is_rest(r, i)) *sum = (struct site_sum){.site = i};
+    double found = (double)sum->count.temporary, weight = 1;
+    if (estimate_is_of_samples(r, i)) weight = estimate_site(r, &live[i], sum);
+    if (!sum->of_others) add_temporary(&temporary, found, weight);
   }
-  estimate_temporary(s, temporary, variance, (double)estimate_sample_bytes(r));
+  for (uint32_t i = 0; i < s->count; i++)
+    if (estimate_stack(r, i) != i) join(&s->sum[estimate_stack(r, i)], &s->sum[i]);
+  estimate_temporary(s, &temporary, (double)estimate_sampling(r).bytes);
 }
 
 /* The picture of the most: a snapshot, or the ledger, of what died at its peak. */
@@ -165,6 +198,7 @@ static void add_peak(const struct recording *r, struct sites *s) {
     for (size_t i = 0; i < s->count; i++) {
       s->sum[i].peak_blocks = s->sum[i].blocks;
       s->sum[i].peak_bytes = s->sum[i].bytes;
+      s->sum[i].peak_estimated = s->sum[i].live_estimated;
     }
     return;
   }
@@ -173,8 +207,11 @@ static void add_peak(const struct recording *r, struct sites *s) {
   struct row row;
   while (rows_next(&rows, &row) && row.kind == UL_ROW_SITE) {
     if (estimate_is_rest(r, row.number)) continue;
-    s->sum[row.number].peak_blocks += row.blocks;
-    s->sum[row.number].peak_bytes += row.bytes;
+    struct site_sum *sum = &s->sum[estimate_stack(r, row.number)];
+    struct ul_amount held = {row.blocks, row.bytes};
+    sum->peak_blocks += held.blocks;
+    sum->peak_bytes += held.bytes;
+    if (estimate_is_of_samples(r, row.number)) add_amount(&sum->peak_estimated, &held);
   }
 }
 
@@ -191,8 +228,9 @@ struct sites *sites_load(const struct recording *r) {
     s->sum[i].site = (uint32_t)i;
     s->sum[i].of_others = recording_site_is_others(r, (uint32_t)i);
   }
-  struct loading l = {s, timeline_start_ms(r), 0, (double)estimate_sample_bytes(r), NULL};
-  if (l.period > 0 && !(l.estimates = calloc(s->count + 1, sizeof *l.estimates))) {
+  struct loading l = {.recording = r, .sites = s, .start = timeline_start_ms(r)};
+  bool sampled = estimate_sampling(r).bytes;
+  if (sampled && !(l.estimates = calloc(s->count + 1, sizeof *l.estimates))) {
     sites_free(s);
     return NULL;
   }

@@ -22,10 +22,12 @@ struct site_sum {
   uint64_t oldest_ms, newest_ms; /* births of the live blocks */
   uint64_t peak_blocks, peak_bytes; /* in the picture of the peak */
   struct site_count count;          /* summed over all heaps */
+  /* The parts of these that are estimates (estimate.h). */
+  struct ul_amount live_estimated, peak_estimated, allocated_estimated;
 };
 
 struct sites {
-  struct site_sum *sum; /* indexed by site */
+  struct site_sum *sum; /* indexed by site, that by which a stack is known */
   size_t count;
   /* This process's, without what is of others. Of a sampled recording what is temporary
    * is an estimate; else both bounds are what it is. */

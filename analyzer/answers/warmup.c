@@ -2,8 +2,10 @@
 
 #include "answers/moment.h"
 #include "read/blocks.h"
+#include "read/estimate.h"
 #include "read/timeline.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,13 +23,15 @@ static void count(const struct live_block *b, void *argument) {
   if (b->verdict == UL_NO_VERDICT) return;
   w->each = true;
   if (ul_birth_ms(ul_entry_birth(b->entry)) < w->end_ms) return;
-  struct ul_amount *late = &w->late[b->verdict][ul_entry_site(b->entry)];
-  late->blocks++;
-  late->bytes += b->requested;
+  uint32_t site = ul_entry_site(b->entry);
+  uint64_t blocks = (uint64_t)llround(estimate_weight(w->recording, site, b->requested));
+  struct ul_amount *late = &w->late[b->verdict][estimate_stack(w->recording, site)];
+  late->blocks += blocks;
+  late->bytes += blocks * b->requested;
 }
 
 bool warmup_load(struct warmup *w, const struct recording *r, const char *end) {
-  *w = (struct warmup){0};
+  *w = (struct warmup){.recording = r};
   if (!end) return true;
   if (moment_time(end, &w->end_ms))
     w->end_ms += timeline_start_ms(r);

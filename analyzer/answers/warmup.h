@@ -5,6 +5,7 @@
 #include "read/recording.h"
 
 struct warmup {
+  const struct recording *recording;
   uint64_t end_ms;                     /* 0: there is none */
   bool each;                           /* it is known of each block whether it is lost */
   struct ul_amount *late[UL_VERDICTS]; /* by site: what was allocated since; NULL */

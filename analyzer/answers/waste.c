@@ -210,6 +210,8 @@ static int compare(const void *a, const void *b) {
 static void add_site(struct unused_site *to, const struct unused_site *s) {
   to->blocks += s->blocks;
   to->live_bytes += s->live_bytes;
+  to->estimated.blocks += s->estimated.blocks;
+  to->estimated.bytes += s->estimated.bytes;
   to->pinned_pool += s->pinned_pool;
   to->pinned_arena += s->pinned_arena;
   to->sole += s->sole;
@@ -219,7 +221,7 @@ static void add_site(struct unused_site *to, const struct unused_site *s) {
   to->unwritten += s->unwritten;
 }
 
-/* Of a sampled recording: what a site's sampled blocks stand for. */
+/* What a site's sampled blocks stand for. */
 static void estimate(const struct recording *r, struct unused_site *s) {
   struct ul_amount live =
       estimate_of(r, s->site, (struct ul_amount){s->blocks, s->live_bytes});
@@ -229,28 +231,42 @@ static void estimate(const struct recording *r, struct unused_site *s) {
                            &s->untouched,    &s->tail,       &s->unwritten};
   for (size_t i = 0; i < sizeof all / sizeof *all; i++)
     *all[i] = (uint64_t)((double)*all[i] * weight + 0.5);
+  s->estimated = (struct ul_amount){s->blocks, s->live_bytes};
+}
+
+/* The sums over all blocks are exact; those of stacks become what is known of them. */
+static void estimate_all(const struct recording *r, struct unused_site *by_site,
+                         size_t sites) {
+  for (uint32_t i = 0; i < sites; i++) {
+    if (!by_site[i].blocks) continue;
+    if (estimate_is_rest(r, i)) by_site[i] = (struct unused_site){0};
+    if (estimate_is_of_samples(r, i)) estimate(r, &by_site[i]);
+    if (estimate_stack(r, i) == i) continue;
+    add_site(&by_site[estimate_stack(r, i)], &by_site[i]);
+    by_site[i] = (struct unused_site){0};
+  }
 }
 
 /* Only the sites with live blocks stay. */
 static void finish(const struct recording *r, struct unused *u, size_t sites) {
-  for (size_t i = 0; i < sites; i++) {
-    struct unused_site s = u->sites[i];
-    if (!s.blocks) continue;
-    if (recording_site_is_own((uint32_t)i)) {
-      u->own_pool += s.pinned_pool;
-      u->own_arena += s.pinned_arena;
-      u->own_slack += s.slack;
-      u->own_requested += s.live_bytes - s.untouched;
+  for (uint32_t i = 0; i < sites; i++) {
+    struct unused_site *s = &u->sites[i];
+    s->site = i;
+    if (recording_site_is_inherited(r, i))
+      u->inherited_requested += s->live_bytes - s->untouched;
+    if (!recording_site_is_own(i)) {
+      add_site(&u->total, s);
       continue;
     }
-    if (recording_site_is_inherited(r, (uint32_t)i))
-      u->inherited_requested += s.live_bytes - s.untouched;
-    s.site = (uint32_t)i;
-    add_site(&u->total, &s);
-    if (estimate_is_rest(r, (uint32_t)i)) continue;
-    if (estimate_sample_bytes(r)) estimate(r, &s);
-    u->sites[u->count++] = s;
+    u->own_pool += s->pinned_pool;
+    u->own_arena += s->pinned_arena;
+    u->own_slack += s->slack;
+    u->own_requested += s->live_bytes - s->untouched;
+    s->blocks = 0;
   }
+  if (estimate_sampling(r).bytes) estimate_all(r, u->sites, sites);
+  for (uint32_t i = 0; i < sites; i++)
+    if (u->sites[i].blocks) u->sites[u->count++] = u->sites[i];
   qsort(u->sites, u->count, sizeof *u->sites, compare);
 }
 
@@ -276,7 +292,8 @@ static bool load_moment(const struct recording *r, struct unused_moment *m) {
   struct row row;
   while (rows_next(&rows, &row))
     if (row.kind == UL_ROW_WASTE)
-      m->sites[m->count++] = (struct unused_then){row.number, row.blocks, row.bytes};
+      m->sites[m->count++] =
+          (struct unused_then){estimate_stack(r, row.number), row.blocks, row.bytes};
   qsort(m->sites, m->count, sizeof *m->sites, by_waste);
   return true;
 }

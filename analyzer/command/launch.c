@@ -17,7 +17,7 @@
 #define DEPTH_MAX 1024
 #define SCAN_LIMIT_MAX 1000000 /* seconds */
 #define DISK_MAX (1u << 20)    /* MiB */
-#define SAMPLE_BYTES (512u << 10)
+#define SAMPLE_BYTES "524288"
 #define SAMPLE_MAX (1u << 30)
 
 /* ---- options ------------------------------------------------------------------- */
@@ -71,11 +71,25 @@ static int parse_scan_limit(struct launch *l, const char *seconds) {
                    seconds, SCAN_LIMIT_MAX);
 }
 
-static int parse_sample(struct launch *l, const char *bytes) {
-  l->sample = SAMPLE_BYTES;
-  if (!bytes || parse_number(bytes, 1, SAMPLE_MAX, &l->sample)) return EXIT_FINE;
-  return say_usage(l->verb, "--sample=%s: a number of bytes from 1 to %u expected", bytes,
-                   SAMPLE_MAX);
+static int parse_sample(struct launch *l, const char *how) {
+  unsigned bytes;
+  l->sample = how ? how : SAMPLE_BYTES;
+  if (!how || strcmp(how, "auto") == 0) return EXIT_FINE;
+  const char *number = strncmp(how, "auto:", 5) == 0 ? how + 5 : how;
+  if (parse_number(number, 1, SAMPLE_MAX, &bytes)) return EXIT_FINE;
+  return say_usage(l->verb,
+                   "--sample=%s: a number of bytes from 1 to %u, auto, or auto:BYTES "
+                   "expected",
+                   how, SAMPLE_MAX);
+}
+
+static int parse_sample_share(struct launch *l, const char *percent) {
+  unsigned number;
+  l->sample_share = percent;
+  if (!l->sample) l->sample = "auto";
+  if (parse_number(percent, 0, 100, &number)) return EXIT_FINE;
+  return say_usage(l->verb, "--sample-share=%s: a percentage from 0 to 100 expected",
+                   percent);
 }
 
 int launch_option(struct launch *l, int option) {
@@ -100,6 +114,8 @@ int launch_option(struct launch *l, int option) {
     return parse_readers(l, optarg);
   case LAUNCH_SAMPLE:
     return parse_sample(l, optarg);
+  case LAUNCH_SAMPLE_SHARE:
+    return parse_sample_share(l, optarg);
   case LAUNCH_PYTHON:
     return parse_answer(l, "python-malloc", &l->python_malloc);
   case LAUNCH_GLIB:
@@ -248,7 +264,8 @@ bool launch_settings(const struct launch *l, launch_put *put) {
          put_text(put, "ULLAGE_SCAN_LIMIT", l->scan_limit) &&
          put_text(put, "ULLAGE_HEURISTICS", l->heuristics) &&
          put_number(put, "ULLAGE_DEPTH", l->depth) &&
-         put_number(put, "ULLAGE_SAMPLE", l->sample) &&
+         put_text(put, "ULLAGE_SAMPLE", l->sample) &&
+         put_text(put, "ULLAGE_SAMPLE_SHARE", l->sample_share) &&
          put_number(put, "ULLAGE_DISK", l->disk) &&
          put_text(put, "ULLAGE_READERS", l->readers) &&
          put_text(put, "ULLAGE_PROGRAMS", l->programs) &&

@@ -20,14 +20,15 @@ struct launch {
   const char *verb; /* for what is said */
   const char *file; /* as given; NULL: ullage.PROGRAM.PID */
   enum answer children, scan, frees, python_malloc, g_slice;
-  unsigned depth, disk;   /* 0: unsaid */
-  const char *scan_limit; /* NULL: unsaid */
-  unsigned sample;        /* bytes; 0: unsaid */
-  const char *readers;    /* NULL: unsaid */
-  const char *heuristics; /* NULL: unsaid */
-  const char *programs;   /* pattern.h: which others are recorded; NULL: all */
-  const char *keep;       /* ULLAGE_KEEP; NULL: unsaid */
-  const char *abort_on;   /* ULLAGE_ABORT_ON; NULL: unsaid */
+  unsigned depth, disk;     /* 0: unsaid */
+  const char *scan_limit;   /* NULL: unsaid */
+  const char *sample;       /* bytes, auto, or auto:BYTES; NULL: unsaid */
+  const char *sample_share; /* NULL: unsaid */
+  const char *readers;      /* NULL: unsaid */
+  const char *heuristics;   /* NULL: unsaid */
+  const char *programs;     /* pattern.h: which others are recorded; NULL: all */
+  const char *keep;         /* ULLAGE_KEEP; NULL: unsaid */
+  const char *abort_on;     /* ULLAGE_ABORT_ON; NULL: unsaid */
   bool quiet;
   char **command;
   char preload[PATH_MAX];
@@ -51,6 +52,7 @@ enum {
   LAUNCH_DISK,
   LAUNCH_READERS,
   LAUNCH_SAMPLE,
+  LAUNCH_SAMPLE_SHARE,
   LAUNCH_OTHER = -1
 };
 #define LAUNCH_OPTIONS                                                                   \
@@ -67,8 +69,9 @@ enum {
 /* And of verbs that do not decide these themselves. */
 #define LAUNCH_OPEN_OPTIONS                                                              \
   {"children", required_argument, NULL, LAUNCH_CHILDREN},                                \
-      {"scan", required_argument, NULL, LAUNCH_SCAN}, {                                  \
-    "sample", optional_argument, NULL, LAUNCH_SAMPLE                                     \
+      {"scan", required_argument, NULL, LAUNCH_SCAN},                                    \
+      {"sample", optional_argument, NULL, LAUNCH_SAMPLE}, {                              \
+    "sample-share", required_argument, NULL, LAUNCH_SAMPLE_SHARE                         \
   }
 int launch_option(struct launch *, int option);
 /* After the last one: the program is argv[optind]. */

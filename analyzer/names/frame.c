@@ -307,7 +307,8 @@ static void build_site(struct symbols *symbols, uint32_t site, struct stack *sta
     push_note(stack, note);
     return;
   }
-  if (record && record->code) append_code(symbols, record->code, stack);
+  uint32_t code = record ? ul_site_code(record) : 0;
+  if (code) append_code(symbols, code, stack);
   build_stack(symbols, record ? record->parent : UL_NODE_ROOT, stack);
 }
 

@@ -103,11 +103,11 @@ static bool check_sites(struct recording *r) {
   for (uint64_t i = 0; i < r->tables[UL_SITES].count; i++) {
     struct ul_site *s = part_at(r, UL_SITES, i);
     bool good = s->parent < UL_NODE_RESERVED || s->parent < r->tables[UL_NODES].count;
-    if (good && code_exists(r, s->code)) continue;
+    if (good && code_exists(r, ul_site_code(s))) continue;
     if (!part_damaged(r,
                       "site %" PRIu64 " has node %" PRIu32 " of %" PRIu64
                       " and code %" PRIu32 " of %" PRIu64,
-                      i, s->parent, r->tables[UL_NODES].count, s->code,
+                      i, s->parent, r->tables[UL_NODES].count, ul_site_code(s),
                       r->tables[UL_CODES].count))
       return false;
     *s = (struct ul_site){0};

@@ -425,6 +425,8 @@ void recording_close(struct recording *r) {
   if (!r) return;
   for (int t = 0; t < UL_TABLES; t++)
     free(r->tables[t].data);
+  free(r->stacks);
+  free(r->leak_estimates);
   free(r->path);
   free(r);
 }

@@ -26,6 +26,9 @@ struct recording {
   bool settled;         /* written to its end: an inconsistency is damage */
   char *error;
   size_t error_bytes;
+  /* By estimate.c; NULL: all are as they are. */
+  uint32_t *stacks;                 /* [site]: that by which its stack is known */
+  struct ul_amount *leak_estimates; /* [leak]: the part of it that is one */
 };
 
 extern const struct part_layout {

@@ -108,7 +108,7 @@ size_t recording_codes(const struct recording *r, uint32_t site, uint32_t *codes
   const struct ul_site *s = recording_site(r, site);
   uint32_t node = s ? s->parent : UL_NODE_ROOT;
   size_t n = 0;
-  for (uint32_t code = s ? s->code : 0; code; code = caller(r, &node), n++)
+  for (uint32_t code = s ? ul_site_code(s) : 0; code; code = caller(r, &node), n++)
     if (n < max) codes[n] = code;
   return n;
 }
@@ -118,7 +118,7 @@ size_t recording_stack(const struct recording *r, uint32_t site, uint64_t *codes
   const struct ul_site *s = recording_site(r, site);
   uint32_t node = s ? s->parent : UL_NODE_ROOT;
   size_t n = 0;
-  for (uint32_t code = s ? s->code : 0; code; code = caller(r, &node), n++)
+  for (uint32_t code = s ? ul_site_code(s) : 0; code; code = caller(r, &node), n++)
     if (codes && n < max) codes[n] = recording_code(r, code);
   if (end) *end = node < UL_NODE_RESERVED ? node : UL_NODE_BROKEN;
   return n;

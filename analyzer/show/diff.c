@@ -268,8 +268,8 @@ static void print_notes(const struct diff *d, const struct view_options *o) {
                     "knows nothing.\n");
   else if (!d->leaks)
     fprintf(o->out, "\n  What is lost is not known of both: live memory is compared.\n");
-  if (d->look[DIFF_BEFORE].process->sample_bytes ||
-      d->look[DIFF_AFTER].process->sample_bytes)
+  if (d->look[DIFF_BEFORE].process->sampling.bytes ||
+      d->look[DIFF_AFTER].process->sampling.bytes)
     fprintf(o->out, "\n  Sampled: what call sites have is an estimate, and small "
                     "differences may be chance.\n");
   if (!d->same_build)

@@ -223,6 +223,17 @@ static void dump_end(struct dump *d) {
   end(d);
 }
 
+static void dump_sampling(struct dump *d) {
+  const struct ul_header *h = recording_header(d->r);
+  if (!(h->features & UL_FEATURE_SAMPLED)) return;
+  begin(d, "sampling");
+  number(d, "bytes", h->sample_bytes);
+  number(d, "site", h->sample_site);
+  number(d, "from_ms", h->sampled_ms);
+  number(d, "from_work", h->sampled_work);
+  end(d);
+}
+
 static void dump_directory(struct dump *d) {
   const struct ul_header *h = recording_header(d->r);
   for (uint32_t c = 1; c < h->classes; c++) {
@@ -325,7 +336,8 @@ static void dump_sites(struct dump *d) {
     begin(d, "site");
     number(d, "index", i);
     number(d, "parent", s->parent);
-    number(d, "code", s->code);
+    number(d, "code", ul_site_code(s));
+    number(d, "sampled", s->code / UL_SITE_OF_SAMPLES);
     number(d, "depth", recording_stack(d->r, (uint32_t)i, NULL, 0, NULL));
     end(d);
   }
@@ -635,6 +647,7 @@ static int dump(void *model, bool json, const struct view_options *o) {
   dump_format(&d);
   dump_program(&d);
   dump_end(&d);
+  dump_sampling(&d);
   dump_directory(&d);
   dump_fallbacks(&d);
   dump_misuses(&d);

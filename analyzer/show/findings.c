@@ -86,6 +86,8 @@ static void tell(struct tale *tale, struct told t) {
       known->processes = t.processes;
     known->finding.of.blocks += t.finding.of.blocks;
     known->finding.of.bytes += t.finding.of.bytes;
+    known->finding.estimated.blocks += t.finding.estimated.blocks;
+    known->finding.estimated.bytes += t.finding.estimated.bytes;
     known->finding.rate += t.finding.rate;
     known->cause.times = 0;
     known->live += t.live;
@@ -162,7 +164,8 @@ static int by_gain(const void *a, const void *b) {
 static void add_amount(struct line *l, const struct told *t,
                        const struct view_options *o) {
   uint64_t bytes = t->finding.of.bytes;
-  add(l, "%s%s", text_size(o, bytes), text_interval(o, bytes, t->finding.of.blocks));
+  add(l, "%s%s", text_size(o, bytes),
+      text_interval(o, t->finding.of, t->finding.estimated));
   if (bytes <= t->live)
     add(l, " (%s)", text_percent(bytes, t->live));
   else if (bytes <= t->peak)

@@ -138,6 +138,10 @@ static json_t *trend_object(const struct recording *r, const struct trend *t,
   return object;
 }
 
+static struct ul_amount last_amount(const struct growth_site *g) {
+  return (struct ul_amount){g->blocks, g->last_bytes};
+}
+
 static json_t *site_object(const struct rising_site *place,
                            const struct view_options *o) {
   const struct growth_site *g = place->site;
@@ -147,7 +151,7 @@ static json_t *site_object(const struct rising_site *place,
   json_put(object, "first_bytes", json_bytes(g->first_bytes));
   json_put(object, "last_bytes", json_bytes(g->last_bytes));
   json_put(object, "live_blocks", json_bytes(g->blocks));
-  json_put(object, "last_interval", json_interval(o, g->last_bytes, g->blocks));
+  json_put(object, "last_interval", json_interval(o, last_amount(g), g->last_estimated));
   return object;
 }
 
@@ -189,7 +193,8 @@ int growth_json(void *model, const struct view_options *options) {
   struct json_stream j;
   size_t most = o.top ? o.top : o.all ? SIZE_MAX : TOP_JSON;
   json_begin(&j, &o);
-  json_member(&j, "sample_bytes", json_bytes(o.sample_bytes));
+  json_member(&j, "sample_bytes", json_bytes(o.sampling.bytes));
+  json_member(&j, "sampled_from", json_sampled_from(&o));
   json_member(&j, "since_seconds",
               all->context->options.since ? json_seconds(since_ms(all->context))
                                           : json_null());
@@ -263,7 +268,8 @@ static void print_site(const struct rising *all, const struct rising_site *place
   if (g->trend.verdict != TREND_STEADY && g->trend.slope != 0)
     fprintf(o->out, " %s", rate(o, g->trend.slope));
   fprintf(o->out, "%s: from %s to %s%s", text_off(o), text_size(o, g->first_bytes),
-          text_size(o, g->last_bytes), text_interval(o, g->last_bytes, g->blocks));
+          text_size(o, g->last_bytes),
+          text_interval(o, last_amount(g), g->last_estimated));
   if (g->blocks)
     fprintf(o->out, ", %s from %u of %u parts of the run",
             text_plural(g->blocks, "block", "blocks"), g->generations, SITE_GENERATIONS);

@@ -4,7 +4,6 @@
 #include "names/frame.h"
 #include "show/text.h"
 #include "utf8.h"
-#include "weight.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -100,11 +99,20 @@ json_t *json_bounds(uint64_t low, uint64_t high) {
   return bounds;
 }
 
-json_t *json_interval(const struct view_options *o, uint64_t bytes, uint64_t blocks) {
-  if (!o->sample_bytes || !blocks) return NULL;
-  struct weight_bounds b = weight_interval((double)bytes, (double)bytes / (double)blocks,
-                                           (double)o->sample_bytes);
-  return json_bounds((uint64_t)b.low, (uint64_t)b.high);
+json_t *json_interval(const struct view_options *o, struct ul_amount all,
+                      struct ul_amount estimated) {
+  uint64_t low, high;
+  if (!o->sampling.bytes || !all.blocks) return NULL;
+  text_bounds(o, all, estimated, &low, &high);
+  return json_bounds(low, high);
+}
+
+json_t *json_sampled_from(const struct view_options *o) {
+  if (!o->sampling.ms) return json_null();
+  json_t *object = json_object();
+  json_put(object, "seconds", json_seconds(o->sampling.ms));
+  json_put(object, "work", json_bytes(o->sampling.work));
+  return object;
 }
 
 int json_finish(const struct view_options *o, json_t *root) {

@@ -15,9 +15,12 @@ struct frame;
 json_t *json_frame(const struct frame *);                        /* FRAME */
 json_t *json_stack(const struct view_options *o, uint32_t site); /* [FRAME] */
 json_t *json_bounds(uint64_t low, uint64_t high);                /* [low, high] */
-/* [least, most] bytes, between which an estimate truly lies (text_interval); NULL: it is
- * none. */
-json_t *json_interval(const struct view_options *o, uint64_t bytes, uint64_t blocks);
+/* [least, most] bytes, between which an estimate truly lies (text_bounds); NULL: nothing
+ * was sampled. */
+json_t *json_interval(const struct view_options *o, struct ul_amount all,
+                      struct ul_amount estimated);
+/* When sampling began; null: from the start, or never. */
+json_t *json_sampled_from(const struct view_options *o);
 /* Members "fingerprint" and "fingerprint_loose". */
 struct fingerprint;
 void json_put_fingerprint(json_t *object, const struct fingerprint *);

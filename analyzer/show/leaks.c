@@ -115,6 +115,13 @@ static json_t *drags_array(const struct drags *d, const struct ul_leak *leak,
   return array;
 }
 
+static struct ul_amount of_leak(const struct ul_leak *leak) {
+  return (struct ul_amount){leak->blocks, leak->bytes};
+}
+static struct ul_amount of_live(const struct site_sum *s) {
+  return (struct ul_amount){s->blocks, s->bytes};
+}
+
 static json_t *leak_object(const struct lost_place *place, const struct view_options *o) {
   const struct recording *r = place->process->recording;
   const struct ul_leak *leak = place->leak;
@@ -125,7 +132,8 @@ static json_t *leak_object(const struct lost_place *place, const struct view_opt
   snprintf(address, sizeof address, "0x%llx", (unsigned long long)leak->example);
   json_put(object, "process", json_text(place->process->label));
   json_put(object, "verdict", json_text(names[leak->verdict]));
-  json_put(object, "interval", json_interval(o, leak->bytes, leak->blocks));
+  json_put(object, "interval",
+           json_interval(o, of_leak(leak), estimate_in_leak(r, leak)));
   json_put(object, "indirect_bytes", json_bytes(leak->indirect_bytes));
   json_put(object, "indirect_blocks", json_bytes(leak->indirect_blocks));
   json_put(object, "drags", drags_array(place->process->drags, leak, o));
@@ -167,7 +175,8 @@ static void write_live(struct json_stream *j, const struct lost *l,
     for (size_t i = 0; i < n && i < most; i++) {
       json_t *object = amount(list[i]->bytes, list[i]->blocks);
       json_put(object, "process", json_text(process->label));
-      json_put(object, "interval", json_interval(&o, list[i]->bytes, list[i]->blocks));
+      json_put(object, "interval",
+               json_interval(&o, of_live(list[i]), list[i]->live_estimated));
       json_site(j, &o, object, list[i]->site);
     }
     free(list);
@@ -202,7 +211,8 @@ int leaks_json(void *model, const struct view_options *options) {
     json_put(rescued, heuristics[h], amount(l->rescued[h].bytes, l->rescued[h].blocks));
   struct json_stream j;
   json_begin(&j, &o);
-  json_member(&j, "sample_bytes", json_bytes(o.sample_bytes));
+  json_member(&j, "sample_bytes", json_bytes(o.sampling.bytes));
+  json_member(&j, "sampled_from", json_sampled_from(&o));
   json_member(&j, "scan", scan_object(first->recording));
   json_member(&j, "totals", totals);
   json_member(&j, "rescued", rescued);
@@ -243,7 +253,9 @@ static void print_leak(const struct lost *l, const struct lost_place *place, siz
   uint64_t newest = group ? group->newest_ms : leaks_age_ms(r, leak->newest_birth);
   fprintf(o->out, "\n %3zu   %s%s in %s%s%s", rank, text_on(o, TEXT_STRONG),
           text_size(o, leak->bytes), text_plural(leak->blocks, "block", "blocks"),
-          text_off(o), text_interval(o, leak->bytes, leak->blocks));
+          text_off(o),
+          text_interval(o, of_leak(leak),
+                        group ? group->estimated : estimate_in_leak(r, leak)));
   print_where(l, place, o);
   if (leak->indirect_blocks)
     fprintf(o->out, ", dragging along %s in %s", text_size(o, leak->indirect_bytes),
@@ -483,7 +495,7 @@ static void print_live(const struct process *p, bool several,
   for (size_t i = 0; i < n && i < most; i++) {
     fprintf(o->out, "\n %3zu   %s%s in %s%s%s\n", i + 1, text_on(o, TEXT_STRONG),
             text_size(o, list[i]->bytes), text_plural(list[i]->blocks, "block", "blocks"),
-            text_interval(o, list[i]->bytes, list[i]->blocks), text_off(o));
+            text_interval(o, of_live(list[i]), list[i]->live_estimated), text_off(o));
     text_stack(o, list[i]->site);
   }
   free(list);

@@ -125,7 +125,7 @@ static json_t *heap_object(const struct process *p, const struct view_options *o
   json_put(object, "last_seconds", json_seconds(l.ms));
   json_put(object, "last_bytes_per_second",
            l.ms ? json_real((double)l.bytes * 1000 / (double)l.ms) : json_null());
-  if (o->sample_bytes)
+  if (o->sampling.bytes)
     json_put(object, "temporary_interval",
              json_bounds(s->temporary_low, s->temporary_high));
   return object;
@@ -167,15 +167,25 @@ static json_t *balance_array(const struct balance_rows *rows) {
   return array;
 }
 
+static struct ul_amount live_of(const struct site_sum *s) {
+  return (struct ul_amount){s->blocks, s->bytes};
+}
+static struct ul_amount peak_of(const struct site_sum *s) {
+  return (struct ul_amount){s->peak_blocks, s->peak_bytes};
+}
+static struct ul_amount allocated_of(const struct site_sum *s) {
+  return (struct ul_amount){s->count.allocations, s->count.allocated_bytes};
+}
+
 static json_t *site_object(const struct site_sum *s, const struct view_options *o) {
   json_t *object = json_object();
   json_put(object, "site", json_bytes(s->site));
   json_put(object, "live_bytes", json_bytes(s->bytes));
   json_put(object, "live_blocks", json_bytes(s->blocks));
-  json_put(object, "live_interval", json_interval(o, s->bytes, s->blocks));
-  json_put(object, "peak_interval", json_interval(o, s->peak_bytes, s->peak_blocks));
+  json_put(object, "live_interval", json_interval(o, live_of(s), s->live_estimated));
+  json_put(object, "peak_interval", json_interval(o, peak_of(s), s->peak_estimated));
   json_put(object, "allocated_interval",
-           json_interval(o, s->count.allocated_bytes, s->count.allocations));
+           json_interval(o, allocated_of(s), s->allocated_estimated));
   json_put(object, "peak_bytes", json_bytes(s->peak_bytes));
   json_put(object, "peak_blocks", json_bytes(s->peak_blocks));
   json_put(object, "allocations", json_bytes(s->count.allocations));
@@ -237,7 +247,8 @@ int report_json(void *model, const struct view_options *options) {
   json_t *root = json_object();
   json_put(root, "program", program_object(r));
   json_put(root, "heap", heap_object(p, o));
-  json_put(root, "sample_bytes", json_bytes(o->sample_bytes));
+  json_put(root, "sample_bytes", json_bytes(o->sampling.bytes));
+  json_put(root, "sampled_from", json_sampled_from(o));
   json_put(root, "rss_bytes", json_bytes(b.rss_bytes));
   json_put(root, "findings", findings_array(context, o));
   json_put(root, "live", live_object(&all->lost->tree->all));
@@ -370,7 +381,7 @@ static void print_totals(const struct context *context, const struct view_option
           text_count(s->total.allocations), text_size(o, s->total.allocated_bytes),
           text_count(s->total.frees), text_count(s->total.temporary),
           text_percent(s->total.temporary, s->total.allocations));
-  if (o->sample_bytes)
+  if (o->sampling.bytes)
     fprintf(o->out, "  temporary    an estimate: with 95 %% between %s and %s\n",
             text_count(s->temporary_low), text_count(s->temporary_high));
   fprintf(o->out, "  live         %s of %s\n", text_plural(s->blocks, "block", "blocks"),
@@ -456,7 +467,7 @@ static void line_live(const struct site_sum *s, const struct sites *all,
                       const struct view_options *o) {
   fprintf(o->out, "%s in %s (%s)%s", text_size(o, s->bytes),
           text_plural(s->blocks, "block", "blocks"), text_percent(s->bytes, all->bytes),
-          text_interval(o, s->bytes, s->blocks));
+          text_interval(o, live_of(s), s->live_estimated));
 }
 
 static void line_peak(const struct site_sum *s, const struct sites *all,
@@ -464,7 +475,7 @@ static void line_peak(const struct site_sum *s, const struct sites *all,
   (void)all;
   fprintf(o->out, "%s in %s%s", text_size(o, s->peak_bytes),
           text_plural(s->peak_blocks, "block", "blocks"),
-          text_interval(o, s->peak_bytes, s->peak_blocks));
+          text_interval(o, peak_of(s), s->peak_estimated));
 }
 
 static void line_count(const struct site_sum *s, const struct sites *all,

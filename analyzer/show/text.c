@@ -261,21 +261,39 @@ static void wrap(const struct view_options *o, const char *before, const char *s
   }
 }
 
+bool text_bounds(const struct view_options *o, struct ul_amount all,
+                 struct ul_amount estimated, uint64_t *low, uint64_t *high) {
+  *low = *high = all.bytes;
+  if (!o->sampling.bytes || !all.blocks || (!estimated.blocks && !o->sampling.ms))
+    return false;
+  struct ul_amount of = estimated.blocks ? estimated : all;
+  uint64_t known = all.bytes > estimated.bytes ? all.bytes - estimated.bytes : 0;
+  struct weight_bounds b =
+      weight_interval((double)estimated.bytes, (double)of.bytes / (double)of.blocks,
+                      (double)o->sampling.bytes);
+  *low = known + (uint64_t)b.low;
+  *high = known + (uint64_t)b.high;
+  return true;
+}
+
 const char *text_interval_in(struct text_short *to, const struct view_options *o,
-                             uint64_t bytes, uint64_t blocks) {
-  if (!o->sample_bytes || !blocks) return "";
-  struct weight_bounds b = weight_interval((double)bytes, (double)bytes / (double)blocks,
-                                           (double)o->sample_bytes);
-  snprintf(to->s, sizeof to->s, " (95 %%: %s to %s)", text_size(o, (uint64_t)b.low),
-           text_size(o, (uint64_t)b.high));
+                             struct ul_amount all, struct ul_amount estimated) {
+  uint64_t low, high;
+  if (!text_bounds(o, all, estimated, &low, &high)) return "";
+  snprintf(to->s, sizeof to->s, " (95 %%: %s to %s)", text_size(o, low),
+           text_size(o, high));
   return to->s;
 }
 
 void text_sampled(const struct view_options *o, const char *lead) {
-  if (o->sample_bytes)
-    fprintf(o->out,
-            "%s one stack in %s: what call sites have is estimated, totals are exact\n",
-            lead, text_size(o, o->sample_bytes));
+  if (!o->sampling.bytes) return;
+  fprintf(o->out,
+          "%s one stack in %s: what call sites have is estimated, totals are exact\n",
+          lead, text_size(o, o->sampling.bytes));
+  if (o->sampling.ms)
+    fprintf(o->out, "%*s since %s, %s allocations and frees; all stacks until then\n",
+            (int)strlen(lead + strspn(lead, "\n")), "", text_time(o->sampling.ms),
+            text_count(o->sampling.work));
 }
 
 void text_hint(const struct view_options *o, const char *hint, bool first) {

@@ -44,12 +44,16 @@ const char *text_escaped_in(struct text_long *to, const char *s);
 /* Lines, each cut at the width of the page (escape sequences take no room). */
 void text_fit(const struct view_options *o, const char *lines);
 
-/* Of a sampled recording: " (95 %: 1.2 MiB to 3.4 MiB)", between which what blocks of a
- * site or of several were estimated to be truly lies; else "". */
+/* Of a sampled recording: " (95 %: 1.2 MiB to 3.4 MiB)", between which what a site has,
+ * or several, of which that part was estimated, truly lies; "": it is known. */
 const char *text_interval_in(struct text_short *to, const struct view_options *o,
-                             uint64_t bytes, uint64_t blocks);
-#define text_interval(o, bytes, blocks) text_interval_in(TEXT_SHORT, o, bytes, blocks)
-/* ... and a line that says that it is one, after `lead`. */
+                             struct ul_amount all, struct ul_amount estimated);
+#define text_interval(o, all, estimated) text_interval_in(TEXT_SHORT, o, all, estimated)
+/* The same in bytes; false: it is known, and both are what it is. Where samples began
+ * later, there may be some of what has none. */
+bool text_bounds(const struct view_options *o, struct ul_amount all,
+                 struct ul_amount estimated, uint64_t *low, uint64_t *high);
+/* ... and a line that says that the recording is one, and from when on, after `lead`. */
 void text_sampled(const struct view_options *o, const char *lead);
 
 enum text_style { TEXT_PLAIN, TEXT_STRONG, TEXT_FAINT, TEXT_BAD, TEXT_GOOD };

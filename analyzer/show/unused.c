@@ -131,7 +131,8 @@ int unused_json(void *model, const struct view_options *options) {
   json_put(evidence, "written_since_seconds",
            json_seconds(recording_header(r)->writes_ms));
   json_begin(&j, &o);
-  json_member(&j, "sample_bytes", json_bytes(o.sample_bytes));
+  json_member(&j, "sample_bytes", json_bytes(o.sampling.bytes));
+  json_member(&j, "sampled_from", json_sampled_from(&o));
   json_member(&j, "totals", totals_object(u));
   json_member(&j, "evidence", evidence);
   json_member(&j, "most", moment_object(r, &u->most, &o));
@@ -148,10 +149,11 @@ int unused_json(void *model, const struct view_options *options) {
 
 static void print_site(const struct unused_site *s, size_t rank,
                        const struct view_options *o) {
+  struct ul_amount live = {s->blocks, s->live_bytes};
   fprintf(o->out, "\n %3zu   %s%s", rank, text_on(o, TEXT_STRONG),
           text_plural(s->blocks, "block", "blocks"));
   fprintf(o->out, " of %s%s%s", text_size(o, s->live_bytes), text_off(o),
-          text_interval(o, s->live_bytes, s->blocks));
+          text_interval(o, live, s->estimated));
   if (pinned(s))
     fprintf(o->out, "; pin %s (%s alone)", text_size(o, pinned(s)),
             text_size(o, s->sole));

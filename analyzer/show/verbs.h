@@ -14,14 +14,14 @@
 struct view_options {
   FILE *out;
   struct symbols
-      *symbols;          /* of the process that is spoken of (view_of); NULL: no names */
-  bool bytes;            /* exact sizes instead of KiB, MiB */
-  bool color;            /* the caller has looked at the terminal and NO_COLOR */
-  bool all;              /* every site, every verdict, hidden frames too */
-  unsigned top;          /* sites to show; 0: the verb's own default */
-  unsigned show;         /* leaks: bit 1 << enum ul_verdict for each wanted; 0: default */
-  uint64_t sample_bytes; /* likewise */
-  unsigned columns;      /* width of the output; 0: 100 */
+      *symbols;  /* of the process that is spoken of (view_of); NULL: no names */
+  bool bytes;    /* exact sizes instead of KiB, MiB */
+  bool color;    /* the caller has looked at the terminal and NO_COLOR */
+  bool all;      /* every site, every verdict, hidden frames too */
+  unsigned top;  /* sites to show; 0: the verb's own default */
+  unsigned show; /* leaks: bit 1 << enum ul_verdict for each wanted; 0: default */
+  struct sampling sampling; /* likewise */
+  unsigned columns;         /* width of the output; 0: 100 */
 };
 
 /* A view writes a model of what the verb's row names (command/verbs.c). */
@@ -34,7 +34,7 @@ static inline struct view_options view_of(const struct view_options *o,
                                           const struct process *p) {
   struct view_options view = *o;
   view.symbols = p->symbols;
-  view.sample_bytes = p->sample_bytes;
+  view.sampling = p->sampling;
   return view;
 }
 

@@ -152,6 +152,7 @@ bool recursion_at_node(uint32_t i, int64_t *steps) {
 
 bool recursion_at_site(uint32_t i, int64_t *steps) {
   const struct ul_site *s = site_at(i);
-  if (!is_known(&sites, i)) learned(&sites, i, is_above(s->code, s->parent, steps));
+  if (!is_known(&sites, i))
+    learned(&sites, i, is_above(ul_site_code(s), s->parent, steps));
   return is_set(&sites, i);
 }

@@ -204,26 +204,32 @@ static void cut(int64_t *part, int64_t all, int64_t most) {
   if (all > most) *part = (int64_t)((double)*part * ((double)most / (double)all));
 }
 
+static bool is_estimated(size_t site) {
+  static struct table_run run;
+  const struct ul_site *s = table_in(&run, UL_SITES, site, sizeof *s);
+  return s->code & UL_SITE_OF_SAMPLES && !is_of_others(site);
+}
+
 /* What lives is known exactly, so the estimates together are no more than that; what they
  * leave is the unsampled blocks'. */
 static void estimate_all(double sample_bytes) {
-  uint32_t first = recording->sample_site;
-  if (first < UL_SITE_RESERVED || first >= sites) return;
-  struct sum *rest = site_sum(first), have = *rest, all = {0}, given = {0};
+  uint32_t without = recording->sample_site;
+  if (without < UL_SITE_RESERVED || without >= sites) return;
+  struct sum *rest = site_sum(without), have = *rest, all = {0}, given = {0};
   for (size_t i = UL_SITE_RESERVED; next_met(&sites_met, sites, &i); i++) {
-    if (i == first || is_of_others(i)) continue;
+    if (!is_estimated(i)) continue;
     add(&have, site_sum(i));
     estimate(site_sum(i), sample_bytes);
     add(&all, site_sum(i));
   }
   for (size_t i = UL_SITE_RESERVED; next_met(&sites_met, sites, &i); i++) {
-    if (i == first || is_of_others(i)) continue;
+    if (!is_estimated(i)) continue;
     cut(&site_sum(i)->blocks, all.blocks, have.blocks);
     cut(&site_sum(i)->bytes, all.bytes, have.bytes);
     add(&given, site_sum(i));
   }
   *rest = (struct sum){have.blocks - given.blocks, have.bytes - given.bytes};
-  meet(&sites_met, first);
+  meet(&sites_met, without);
 }
 
 static enum rows_state done(bool is) {
@@ -361,8 +367,8 @@ static void hand_over_site(uint32_t i, int64_t least, int64_t *steps) {
   else
     add(&to->rest, sum);
   add(&to->all, sum);
-  if (site->code && site->code < codes && !recursion_at_site(i, steps))
-    add_code(site->code, sum);
+  uint32_t code = ul_site_code(site);
+  if (code && code < codes && !recursion_at_site(i, steps)) add_code(code, sum);
 }
 
 static void hand_over_node(uint32_t i, int64_t least, int64_t *steps) {

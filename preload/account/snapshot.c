@@ -434,13 +434,13 @@ void snapshot_reset(void) {
   peak_reset();
 }
 
-bool snapshot_fork_try(void) {
+bool snapshot_try_hold(void) {
   return lock_try(&lock);
 }
-void snapshot_fork_prepare(void) {
+void snapshot_hold(void) {
   lock_take(&lock);
 }
-void snapshot_fork_parent(void) {
+void snapshot_release(void) {
   lock_give(&lock);
 }
 void snapshot_fork_child(void) {

@@ -66,8 +66,9 @@ static inline void snapshot_before_free(struct heap *h, size_t bytes) {
 
 /* Forget all snapshots (in a forked child). */
 void snapshot_reset(void);
-void snapshot_fork_prepare(void);
-bool snapshot_fork_try(void); /* the same, if it can be had at once */
-void snapshot_fork_parent(void);
-void snapshot_fork_child(void);
+/* Nobody takes one meanwhile, nor forks. */
+void snapshot_hold(void);
+bool snapshot_try_hold(void); /* the same, if it can be had at once */
+void snapshot_release(void);
+void snapshot_fork_child(void); /* of who held them */
 #endif

@@ -26,8 +26,9 @@ struct thread_state {
   unsigned locks;     /* of ours held by this thread (lock.h) */
   unsigned in_arena;  /* it holds the arena lock, or is about to (arena.h) */
   uint64_t capturing; /* RSP of the program's frame whose stack is being captured, which
-                         a handler may interrupt (site.c); or 0 */
+                         a handler may interrupt (site.c); 0, or that the next is timed */
 };
+#define CAPTURE_TIMED UINT64_C(1) /* where no stack is */
 
 extern _Thread_local struct thread_state thread_state
     __attribute__((tls_model("initial-exec")));

@@ -24,6 +24,13 @@ struct sample {
   uint64_t random;            /* state */
 };
 
+/* What it costs to know the stacks (sample.h): one is timed now and then, and stands for
+ * all since the one before. */
+struct book_timing {
+  uint64_t ns;    /* so far, by that */
+  uint32_t until; /* recent_next, when one was timed last */
+};
+
 /* The clock as the owner last saw it: nearly always it is the same still. */
 struct book_clock {
   uint64_t tick;  /* os_tick() */
@@ -47,7 +54,8 @@ struct book {
   uint32_t recent_next;
   void *recent[RECENT_BLOCKS]; /* the last blocks allocated: temporary if freed now */
   struct walks walks;          /* its owner's last ones */
-  uint32_t index;              /* in UL_HEAPS */
+  struct book_timing timing;
+  uint32_t index; /* in UL_HEAPS */
 };
 
 static inline struct book *book_of(struct heap *h) {
@@ -74,6 +82,7 @@ static inline int64_t book_live(const struct book *b) {
 struct book_totals {
   int64_t live_bytes, usable_bytes;
   uint64_t tail_bytes;
+  uint64_t timed_ns; /* what it cost to know the stacks */
   unsigned heaps;
 };
 struct book_totals book_totals(void);

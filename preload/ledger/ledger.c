@@ -3,6 +3,7 @@
 #include "base/meta.h"
 #include "base/os_thread.h"
 #include "base/say.h"
+#include "base/thread.h"
 #include "heap/arena.h"
 #include "heap/heap.h"
 #include "recording/recording.h"
@@ -19,6 +20,7 @@ struct book_totals book_totals(void) {
     t.live_bytes += book_live(b);
     t.usable_bytes += __atomic_load_n(&b->usable_bytes, __ATOMIC_RELAXED);
     t.tail_bytes += h->tail_bytes;
+    t.timed_ns += __atomic_load_n(&b->timing.ns, __ATOMIC_RELAXED);
     t.heaps++;
   }
   return t;
@@ -34,6 +36,8 @@ void ledger_clock_moved(struct heap *h, uint64_t tick) {
   c->birth = ul_entry(0, ul_birth(c->ms), 0, 0);
   atomic_signal_fence(memory_order_seq_cst);
   c->tick = tick;
+  if (UNLIKELY(sample_watches) && !thread_state.capturing)
+    thread_state.capturing = CAPTURE_TIMED;
 }
 
 /* ---- counters ------------------------------------------------------------------ */
@@ -248,6 +252,10 @@ static struct ul_amount freed(bool (*at)(uint32_t site)) {
     sum.bytes += (uint64_t)c->freed_bytes << UL_CARRY_BITS;
   }
   return sum;
+}
+
+uint64_t ledger_work(bool (*at)(uint32_t site)) {
+  return ledger_allocated(at).blocks + freed(at).blocks;
 }
 
 struct ul_amount ledger_live(bool (*at)(uint32_t site)) {

@@ -38,8 +38,8 @@ void ledger_renew(struct heap *h, const struct ledger_line *was, hidden old,
                   enum ul_family family, uint64_t ms);
 
 /* Where the block at or around an address was allocated, or the one that was there last,
- * and if it was freed, where, as far as that was noted; UL_SITE_NONE: not known. Takes the
- * arena lock. */
+ * and if it was freed, where, as far as that was noted; UL_SITE_NONE: not known. Takes
+ * the arena lock. */
 struct ledger_past {
   uint32_t allocated, freed;
 };
@@ -56,6 +56,8 @@ void ledger_forget_history(void);
  * live. */
 struct ul_amount ledger_allocated(bool (*at)(uint32_t site));
 struct ul_amount ledger_live(bool (*at)(uint32_t site));
+/* Allocations and frees. */
+uint64_t ledger_work(bool (*at)(uint32_t site));
 /* Aborts with a line if the ledger of h's pools says more than the heap. Under the arena
  * lock, by h's thread. */
 void ledger_check(struct heap *h);

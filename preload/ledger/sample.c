@@ -9,7 +9,8 @@
 
 enum { GRANTS = 32 }; /* from one point to the next, at least, on average */
 
-uint64_t sample_bytes;
+_Atomic uint64_t sample_bytes;
+bool sample_watches;
 uint32_t sample_site;
 uint64_t sample_loader_start, sample_loader_bytes;
 static uint64_t first_seed;
@@ -88,6 +89,7 @@ bool sample_passes(struct heap *h, size_t size) {
     s->random =
         first_seed + (uint64_t)book_of(h)->index * UINT64_C(0xd1342543de82ef95) + 1;
     s->beyond = draw(s);
+    s->slow = RECENT_BLOCKS; /* others may be among the last */
   }
   if (s->slow) s->slow--;
   s->beyond -= bytes;

@@ -1,6 +1,7 @@
-/* sample.h - which allocations have their stack looked up: all, or those on which a point
- * of a random process lies (weight.h). Each heap counts down the bytes to its next point;
- * what is left after a block is as random as any distance is, so a new one is drawn.
+/* sample.h - which allocations have their stack looked up: all, or, from the start or
+ * from some time on, those on which a point of a random process lies (weight.h). Each
+ * heap counts down the bytes to its next point; what is left after a block is as random
+ * as any distance is, so a new one is drawn.
  *
  * Nearly all blocks have no stack, so malloc and free do for them what is needed to know
  * each of them, and no more (entry.h): the entry is a word that is at hand, with the
@@ -17,13 +18,19 @@
 #include "base/page.h"
 #include "ledger/book.h"
 
+#include <stdbool.h>
+
 /* From one point to the next, on average; 0: all stacks. */
-extern uint64_t sample_bytes __attribute__((visibility("hidden")));
+extern _Atomic uint64_t sample_bytes __attribute__((visibility("hidden")));
 /* Of blocks without a stack; 0: there are none. */
 extern uint32_t sample_site __attribute__((visibility("hidden")));
 
-/* `seed` 0: nobody can know it. Before there are other threads. */
+/* `seed` 0: nobody can know it. Where all stacks were known before, another epoch begins
+ * behind it: so nobody believes a walk that was kept, and who goes on with what he saw
+ * before enters a block as one of those. */
 void sample_begin(uint64_t bytes, uint64_t seed, uint32_t site);
+/* It may begin when stacks cost too much: they are timed (site.c). */
+extern bool sample_watches __attribute__((visibility("hidden")));
 /* From now on blocks without a stack have this site: a forked child's are its own. */
 void sample_renew(uint32_t site);
 /* Where the dynamic loader lies: its blocks have no stack, but a site, for the scan has

@@ -7,9 +7,15 @@
  *
  * In front of that stacks are remembered by their hash (recall.h): those that come in
  * turn are one look. A hash knows addresses, not modules, so what is remembered is worth
- * nothing when some were unloaded; the tables know modules and go on. */
+ * nothing when some were unloaded; the tables know modules and go on.
+ *
+ * What that costs has to be known where it may become too much (sample.h). The first
+ * stack of a thread that is asked for after a tick of the clock is timed, and stands for
+ * all since the one before: the fast way sees that somebody is `capturing`, and leaves it
+ * to us. */
 #include "ledger/site.h"
 
+#include "base/os.h"
 #include "base/thread.h"
 #include "heap/arena.h"
 #include "ledger/intern.h"
@@ -33,9 +39,9 @@ _Static_assert(UL_SITES_MAX == 1 << 24, "as many bits as an entry has");
 typedef uint32_t get(struct intern *, uint64_t word);
 
 static inline uint32_t below(get *number, struct intern *t, uint32_t parent,
-                             const struct walk_frame *f) {
+                             const struct walk_frame *f, uint32_t mark) {
   uint32_t code = number(&codes, module_code(walk_ip(f)));
-  return code ? number(t, (uint64_t)code << 32 | parent) : 0;
+  return code ? number(t, (uint64_t)(code | mark) << 32 | parent) : 0;
 }
 
 /* The part of a walk that is interned: all of it, or its innermost frames. */
@@ -44,6 +50,7 @@ struct part {
   uint32_t from; /* outermost frame */
   uint32_t end;
   uint64_t hash;
+  enum site_kind kind;
 };
 
 /* Frames of a whole walk keep their node, so that only new ones are looked for. */
@@ -59,23 +66,25 @@ static inline uint32_t site_of(get *number, const struct part *p) {
   uint32_t i = first_without_node(p), leaf = p->walk->depth - 1;
   uint32_t node = i > p->from ? frames[i - 1].node : p->end;
   for (; i < leaf; i++) {
-    node = below(number, &nodes, node, &frames[i]);
+    node = below(number, &nodes, node, &frames[i], 0);
     if (!node) return 0;
     if (p->from == 0) frames[i].node = node;
   }
-  return below(number, &sites, node, &frames[leaf]);
+  return below(number, &sites, node, &frames[leaf],
+               p->kind == SITE_OF_SAMPLES ? UL_SITE_OF_SAMPLES : 0);
 }
 
 static uint32_t innermost(const struct part *p, uint32_t frames) {
   uint32_t depth = p->walk->depth;
   if (depth - p->from <= frames) return site_of(intern, p);
-  struct part inner = {p->walk, depth - frames, UL_NODE_CUT, 0};
+  struct part inner = {p->walk, depth - frames, UL_NODE_CUT, 0, p->kind};
   return site_of(intern, &inner);
 }
 
-/* Before each of these, sites were others. */
+/* Before each of these, sites were others, and each is one of two kinds. */
 static uint64_t forks;
 #define FORK ((uint64_t)1 << 32) /* more than there are generations of modules */
+#define KIND ((uint64_t)1 << 63)
 
 /* There are as many stacks as shall be told whole. Of others the innermost frames are,
  * and when a quarter as many more have come of that, one: then there are as many sites at
@@ -90,7 +99,7 @@ static __attribute__((noinline)) uint32_t site_in_crowd(const struct part *p) {
 }
 
 static uint32_t find(const struct part *p) {
-  uint64_t hash = hash_mix(p->hash, stack_generation() + forks);
+  uint64_t hash = hash_mix(p->hash, stack_generation() + forks + p->kind * KIND);
   uint32_t site = recall(hash);
   if (LIKELY(site)) return site;
   uint64_t known = table_count(UL_SITES);
@@ -105,8 +114,9 @@ static uint32_t find(const struct part *p) {
 }
 
 /* A stack deeper than the user wants to know. */
-static __attribute__((noinline)) uint32_t find_innermost(struct walk *w) {
-  struct part p = {w, w->depth - site_depth_limit, UL_NODE_CUT, HASH_SEED};
+static __attribute__((noinline)) uint32_t find_innermost(struct walk *w,
+                                                         enum site_kind kind) {
+  struct part p = {w, w->depth - site_depth_limit, UL_NODE_CUT, HASH_SEED, kind};
   for (uint32_t i = p.from; i < w->depth; i++)
     p.hash = hash_mix(p.hash, walk_ip(&w->frames[i]));
   fallback(UL_FB_STACK_CUT);
@@ -123,24 +133,33 @@ static uint32_t expected(struct walks *all, struct entrance e) {
   return walk_is_same(all, kept, entrance_state(e), epoch_of_check()) ? kept->site : 0;
 }
 
-static uint32_t capture(struct heap *h, struct entrance e) {
+/* The site of the innermost frame is kept with it if it is exact; samples are of other
+ * stacks by the next. */
+static uint32_t site_of_walk(struct walk *w, enum site_kind kind) {
+  struct walk_frame *leaf = &w->frames[w->depth - 1];
+  struct part whole = {w, 0, w->end, leaf->hash, kind};
+  if (kind == SITE_OF_SAMPLES) return find(&whole);
+  if (!leaf->site) leaf->site = find(&whole);
+  return leaf->site;
+}
+
+static uint32_t capture(struct heap *h, struct entrance e, enum site_kind kind) {
   struct walks *all = &book_of(h)->walks;
   bool believed = LIKELY(stack_keeps_walks());
   uint32_t epoch = believed ? process_epoch() : epoch_of_check();
-  uint32_t as_kept = believed ? 0 : expected(all, e);
+  uint32_t as_kept = believed || kind == SITE_OF_SAMPLES ? 0 : expected(all, e);
   struct walk *w = stack_capture(e, all);
   if (UNLIKELY(!w)) {
     fallback(UL_FB_NO_STACK);
     return UL_SITE_NO_STACK;
   }
-  if (UNLIKELY(w->depth > site_depth_limit)) return find_innermost(w);
+  if (UNLIKELY(w->depth > site_depth_limit)) return find_innermost(w, kind);
   if (UNLIKELY(w->end != UL_NODE_ROOT))
     fallback(w->end == UL_NODE_CUT ? UL_FB_STACK_CUT : UL_FB_STACK_BROKEN);
-  struct walk_frame *leaf = &w->frames[w->depth - 1];
-  if (!leaf->site) leaf->site = find(&(struct part){w, 0, w->end, leaf->hash});
-  if (UNLIKELY(as_kept && as_kept != leaf->site)) fallback(UL_FB_WALK_MISMATCH);
-  if (!sample_bytes) walk_keep(all, epoch, leaf->site, ledger_counter(h, leaf->site));
-  return leaf->site;
+  uint32_t site = site_of_walk(w, kind);
+  if (UNLIKELY(as_kept && as_kept != site)) fallback(UL_FB_WALK_MISMATCH);
+  if (!sample_bytes) walk_keep(all, epoch, site, ledger_counter(h, site));
+  return site;
 }
 
 /* Called from within a capture of this thread's, by a handler? Its frame lies further in
@@ -153,14 +172,29 @@ static __attribute__((noinline)) bool is_nested(struct heap *h, struct entrance 
   return false;
 }
 
-uint32_t site_capture(struct heap *h, struct entrance e) {
+static __attribute__((noinline)) uint32_t capture_timed(struct heap *h, struct entrance e,
+                                                        enum site_kind kind) {
+  struct book *b = book_of(h);
+  uint64_t before = os_monotonic_ns(), begin = os_monotonic_ns();
+  uint32_t site = site_capture(h, e, kind), events = b->recent_next - b->timing.until;
+  uint64_t took = os_monotonic_ns() - begin, look = begin - before;
+  b->timing.ns += (took > look ? took - look : 1) * events;
+  b->timing.until += events;
+  return site;
+}
+
+uint32_t site_capture(struct heap *h, struct entrance e, enum site_kind kind) {
+  if (UNLIKELY(thread_state.capturing == CAPTURE_TIMED)) {
+    thread_state.capturing = 0;
+    return capture_timed(h, e, kind);
+  }
   if (UNLIKELY(thread_state.busy || thread_state.capturing) && is_nested(h, e)) {
     fallback(UL_FB_NESTED);
     return UL_SITE_ULLAGE;
   }
   uint32_t epoch = process_epoch();
   struct site_again again = {NULL, UL_SITE_NONE};
-  if (LIKELY(epoch >= EPOCH_FIRST)) again = site_again(h, e, epoch);
+  if (LIKELY(epoch >= EPOCH_FIRST && kind == SITE_EXACT)) again = site_again(h, e, epoch);
   if (again.counter) return again.site;
   if (UNLIKELY(arena_is_interrupted())) { /* the tables' lock may be this thread's, too */
     fallback(UL_FB_NO_STACK);
@@ -168,7 +202,7 @@ uint32_t site_capture(struct heap *h, struct entrance e) {
   }
   thread_state.capturing = e.rsp;
   atomic_signal_fence(memory_order_seq_cst);
-  uint32_t site = capture(h, e);
+  uint32_t site = capture(h, e, kind);
   atomic_signal_fence(memory_order_seq_cst);
   thread_state.capturing = 0;
   return site;

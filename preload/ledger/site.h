@@ -14,8 +14,9 @@
 extern uint32_t site_depth_limit, site_stacks_limit;
 
 /* The site of the allocation by who entered there; never UL_SITE_NONE. h: the calling
- * thread's heap. No lock of ours held. Keeps errno. */
-uint32_t site_capture(struct heap *h, struct entrance e);
+ * thread's heap. No lock of ours held. Keeps errno. Of a sampled block it is another. */
+enum site_kind { SITE_EXACT, SITE_OF_SAMPLES };
+uint32_t site_capture(struct heap *h, struct entrance e, enum site_kind kind);
 /* In a forked child: each stack gets another site than it had. h: the only heap, or NULL.
  */
 void site_begin_anew(struct heap *h);

@@ -179,7 +179,7 @@ static bool put_frame(struct text *line, uint64_t code, uint32_t *before) {
 
 static void put_stack(struct text *line, uint32_t site) {
   const struct ul_site *s = table_at(UL_SITES, site);
-  uint32_t node = s->parent, code = s->code, module = UINT32_MAX;
+  uint32_t node = s->parent, code = ul_site_code(s), module = UINT32_MAX;
   while (code && put_frame(line, *(const uint64_t *)table_at(UL_CODES, code), &module)) {
     const struct ul_node *caller = table_at(UL_NODES, node);
     code = node < UL_NODE_RESERVED ? 0 : caller->code;

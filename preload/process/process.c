@@ -3,7 +3,7 @@
  *   begun      by the first malloc, perhaps from the loader: process_begin() reads the
  *              settings, makes the page and the recording. Sites are "early".
  *   starting   at the first allocation by anybody but the loader, or in our
- *              constructor: the unwinder is made ready, the first snapshot taken.
+ *              constructor: libunwind is loaded, the first snapshot taken.
  *   started    stacks are walked.
  *   finished   the last words: a final snapshot, the account of the address space,
  *              the leak scan; then nothing is recorded any more. Only a failed exec
@@ -27,6 +27,7 @@
 
 #include "account/limits.h"
 #include "account/residency.h"
+#include "account/share.h"
 #include "account/snapshot.h"
 #include "base/lock.h"
 #include "base/meta.h"
@@ -171,7 +172,7 @@ static void lock_rest(void) {
 }
 
 static void lock_all(void) {
-  snapshot_fork_prepare();
+  snapshot_hold();
   lock_rest();
 }
 
@@ -182,7 +183,7 @@ static void unlock_all(void) {
   stack_fork_parent();
   intern_fork_parent();
   heap_fork_parent();
-  snapshot_fork_parent();
+  snapshot_release();
 }
 
 /* ---- fork ---------------------------------------------------------------------- */
@@ -233,6 +234,9 @@ static void fork_parent(void) {
 static bool is_inherited(uint32_t site) {
   return ul_is_inherited(recording, site);
 }
+static bool is_ours(uint32_t site) {
+  return site != UL_SITE_ULLAGE && !is_inherited(site);
+}
 
 /* The site of this process's blocks whose stack is not looked up. */
 static uint32_t make_sample_site(void) {
@@ -241,13 +245,22 @@ static uint32_t make_sample_site(void) {
   return recording->sample_site = site == TABLE_NONE ? UL_SITE_OVERFLOW : site;
 }
 
+static void begin_sampling(void) {
+  uint32_t site = make_sample_site();
+  recording->sample_bytes = settings.sample;
+  recording->features |= UL_FEATURE_SAMPLED;
+  sample_begin(settings.sample, settings.sample_seed, site);
+}
+
 /* What is live was allocated by the parent, on sites that are its own. */
 static void inherit(void) {
   recording->inherited_sites = (uint32_t)table_count(UL_SITES);
   recording->features |= UL_FEATURE_INHERITED;
   ledger_forget_history();
   recording->inherited = ledger_allocated(is_inherited);
+  recording->sampled_ms = recording->sampled_work = 0;
   if (sample_bytes) sample_renew(make_sample_site());
+  if (sample_watches) share_begin(settings.sample_share);
   site_begin_anew(thread_state.heap);
 }
 
@@ -394,8 +407,27 @@ static void answer(struct heap *h) {
   __atomic_store_n(&ask->state, made ? UL_ASK_DONE : UL_ASK_REFUSED, __ATOMIC_RELEASE);
 }
 
+/* From now on it is sampled; nobody else is here, and nobody forks. */
+static void go_on_sampled(void) {
+  sample_watches = false;
+  recording->sampled_ms = recording_ms();
+  recording->sampled_work = ledger_work(is_ours);
+  begin_sampling();
+  page_next_epoch();
+}
+
+static void watch_share(void) {
+  struct busy_before before = busy_enter(BUSY_SNAPSHOT);
+  if (os_pid() == self_pid && snapshot_try_hold()) {
+    if (sample_watches && share_is_exceeded()) go_on_sampled();
+    snapshot_release();
+  }
+  busy_leave(before);
+}
+
 void process_look(struct heap *h) {
   if (!may_look()) return;
+  if (UNLIKELY(sample_watches)) watch_share();
   answer(h);
   if (snapshot_is_due() && !snapshot_go_on()) take_snapshot(h);
 }
@@ -469,7 +501,7 @@ enum { REST_OF_THE_END_MS = 2000, STOP_TRIES = 10, STACK_BYTES = 128 * 1024 };
 static void lock_all_and_streams(void) {
   for (;;) {
     streams_hold();
-    if (snapshot_fork_try()) return lock_rest();
+    if (snapshot_try_hold()) return lock_rest();
     streams_release();
     os_sleep_ms(1);
   }
@@ -678,10 +710,12 @@ static void at_exit(int status, void *unused) {
 static void start_sampling(void) {
   struct module_unwind loader;
   if (!settings.sample) return;
-  recording->sample_bytes = settings.sample;
-  recording->features |= UL_FEATURE_SAMPLED;
   if (module_find(module_loader(), &loader)) sample_set_loader(loader.start, loader.end);
-  sample_begin(settings.sample, settings.sample_seed, make_sample_site());
+  sample_watches = settings.sample_later;
+  if (sample_watches)
+    share_begin(settings.sample_share);
+  else
+    begin_sampling();
 }
 
 static void start_recording(void) {

@@ -50,16 +50,22 @@ static bool yes(const char *name, bool otherwise) {
   return otherwise;
 }
 
+static bool read_number(const char *text, unsigned long least, unsigned long most,
+                        unsigned long *n) {
+  char *end;
+  int saved = errno;
+  *n = strtoul(text, &end, 10);
+  errno = saved;
+  return *text && !*end && *n >= least && *n <= most;
+}
+
 static unsigned long number(const char *name, unsigned long least, unsigned long most,
                             unsigned long otherwise) {
   static bool said;
   const char *value = variable(name);
+  unsigned long n;
   if (!value || !*value) return otherwise;
-  char *end;
-  int saved = errno;
-  unsigned long n = strtoul(value, &end, 10);
-  errno = saved;
-  if (!*end && n >= least && n <= most) return n;
+  if (read_number(value, least, most, &n)) return n;
   say_once(&said, "%s=%s: a number from %lu to %lu expected; using %lu", name, value,
            least, most, otherwise);
   return otherwise;
@@ -186,6 +192,29 @@ static enum settings_keep keep(void) {
   return KEEP_TELLING;
 }
 
+/* A number of bytes, or `auto`, or that with a number behind a colon. */
+static void read_sampling(void) {
+  enum { DEFAULT_BYTES = 512 << 10 };
+  static bool said;
+  const char *value = variable("ULLAGE_SAMPLE");
+  unsigned long most = 1UL << 40, n = DEFAULT_BYTES;
+  if (!value) return;
+  settings.sample_later = !strncmp(value, "auto", 4);
+  const char *bytes = settings.sample_later ? value + 4 : value;
+  bool plain = settings.sample_later && !*bytes;
+  if (settings.sample_later && *bytes == ':') bytes++;
+  if (plain || read_number(bytes, settings.sample_later, most, &n)) {
+    settings.sample = n;
+    return;
+  }
+  settings.sample_later = false;
+  if (*value)
+    say_once(&said,
+             "ULLAGE_SAMPLE=%s: auto, auto:BYTES, or a number from 0 to %lu expected; "
+             "using 0",
+             value, most);
+}
+
 void settings_read(void) {
   settings.main_pid = (int)number("ULLAGE_MAIN_PID", 0, INT_MAX, 0); /* for say_once */
   settings.record = yes("ULLAGE_RECORD", true);
@@ -205,8 +234,9 @@ void settings_read(void) {
   settings.snapshot_ms = number("ULLAGE_SNAPSHOT_MS", 1, 3600000, 10);
   settings.scan_limit = (unsigned)number("ULLAGE_SCAN_LIMIT", 0, 1000000, 60);
   if (!settings.scan_limit) settings.scan_limit = UINT_MAX;
-  settings.sample = number("ULLAGE_SAMPLE", 0, 1UL << 40, 0);
+  read_sampling();
   settings.sample_seed = number("ULLAGE_SAMPLE_SEED", 0, ULONG_MAX, 0);
+  settings.sample_share = (unsigned)number("ULLAGE_SAMPLE_SHARE", 0, 100, 10);
   settings.mode = readers();
   settings.disk = number("ULLAGE_DISK", 0, 1 << 20, 0) << 20;
   settings.faults = variable("ULLAGE_FAIL");

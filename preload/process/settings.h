@@ -30,6 +30,8 @@ struct settings {
   uint64_t snapshot_ms;
   unsigned scan_limit;          /* seconds; UINT_MAX: none */
   uint64_t sample, sample_seed; /* as sample_begin() has them */
+  bool sample_later;            /* not before stacks cost more than ... */
+  unsigned sample_share;        /* ... so many percent of the time */
   const char *faults;
 };
 extern struct settings settings;

@@ -125,7 +125,7 @@ static void add(struct place *to, const struct place *p) {
 static uint64_t inner_hash(uint32_t site, unsigned frames) {
   const struct ul_site *s = table_at(UL_SITES, site);
   uint64_t hash = 0, nodes = table_count(UL_NODES);
-  uint32_t code = s->code, n = s->parent;
+  uint32_t code = ul_site_code(s), n = s->parent;
   while (frames-- && code) {
     hash = (hash ^ code) * UINT64_C(0x9fb21c651e98df25);
     hash ^= hash >> 32;

@@ -347,10 +347,9 @@ static bool find_holders(void) {
   if (!holds) return false;
   holds[UL_SITE_EARLY] = holds[UL_SITE_ULLAGE] = holds[UL_SITE_LOADER] = true;
   for (uint32_t i = UL_SITE_RESERVED; i < sites && i < table_count(UL_SITES); i++) {
-    const struct ul_site *site = table_at(UL_SITES, i);
-    holds[i] =
-        site->code < table_count(UL_CODES) &&
-        roots_in_loader(module_address(*(uint64_t *)table_at(UL_CODES, site->code)));
+    uint32_t code = ul_site_code(table_at(UL_SITES, i));
+    holds[i] = code < table_count(UL_CODES) &&
+               roots_in_loader(module_address(*(uint64_t *)table_at(UL_CODES, code)));
   }
   return true;
 }

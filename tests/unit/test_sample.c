@@ -97,6 +97,68 @@ static void the_truth_is_in_the_interval(void **state) {
   }
 }
 
+/* ---- from some time on --------------------------------------------------------------
+ */
+
+/* As `run`, but the first blocks, a part of them, were entered with their stacks. */
+static struct estimate run_later(const struct work *w, double part, uint64_t seed) {
+  struct book b = {.ceiling = INT64_MAX, .floor = INT64_MIN};
+  struct estimate e = {0, 0};
+  double weight = weight_of((double)w->bytes, MEAN);
+  size_t before = (size_t)(part * (double)w->blocks);
+  sample_begin(MEAN, seed, 6);
+  for (size_t i = before; i < w->blocks; i++) {
+    if (!passes(&b, w->bytes)) {
+      e.blocks += weight;
+      e.bytes += weight * (double)w->bytes;
+    }
+    if (w->others) passes(&b, w->others);
+  }
+  return e;
+}
+
+/* What was known stays known: the interval is that of the rest, moved by it. */
+static void the_truth_is_in_it_from_whenever_on(void **state) {
+  (void)state;
+  static const struct work works[] = {
+      {16, 100000, 0}, {1000, 2000, 5000}, {20000, 300, 0}};
+  static const double parts[] = {0, 0.1, 0.5, 0.9};
+  for (size_t i = 0; i < sizeof works / sizeof *works; i++)
+    for (size_t k = 0; k < sizeof parts / sizeof *parts; k++) {
+      const struct work *w = &works[i];
+      double truth = (double)w->bytes * (double)w->blocks, mean = 0;
+      double known = (double)w->bytes * (double)(size_t)(parts[k] * (double)w->blocks);
+      unsigned hits = 0;
+      for (uint64_t seed = 1; seed <= RUNS; seed++) {
+        struct estimate e = run_later(w, parts[k], seed * 104729);
+        struct weight_bounds b = weight_interval(e.bytes, (double)w->bytes, MEAN);
+        hits += known + b.low <= truth && truth <= known + b.high;
+        mean += (known + e.bytes) / truth / RUNS;
+      }
+      print_message("%zu blocks of %zu bytes from %.1f on: %.1f %% covered, mean %.3f\n",
+                    w->blocks, w->bytes, parts[k], hits / 10.0, mean);
+      assert_in_range(hits, 930, 1000);
+      assert_true(fabs(mean - 1) < 0.06);
+    }
+}
+
+/* None of the blocks that are among the last when samples begin is forgotten. */
+static void the_last_blocks_of_before_are_remembered(void **state) {
+  (void)state;
+  struct book b = {.ceiling = INT64_MAX, .floor = INT64_MIN};
+  void *const last = &b;
+  sample_begin(MEAN, 3, 6);
+  for (unsigned i = 0; i < RECENT_BLOCKS; i++)
+    b.recent[b.recent_next++ % RECENT_BLOCKS] = last;
+  for (unsigned i = 0; i < RECENT_BLOCKS; i++) {
+    assert_ptr_equal(b.recent[(RECENT_BLOCKS - 1)], last);
+    assert_false(sample_grant(&b.heap, 1));
+    sample_passes(&b.heap, 1);
+    b.recent[b.recent_next++ % RECENT_BLOCKS] = NULL; /* as ledger_begin_life() */
+  }
+  assert_true(sample_grant(&b.heap, 1));
+}
+
 /* ---- grants ----------------------------------------------------------------------- */
 
 static void a_grant_ends_at_the_bounds(void **state) {
@@ -138,7 +200,8 @@ static void none_is_granted_when_nothing_is_recorded(void **state) {
   passes(&b, 100);
   assert_false(sample_grant(&b.heap, 100));
   page.epoch = EPOCH_FIRST;
-  passes(&b, 100);
+  for (unsigned i = 0; i < RECENT_BLOCKS; i++)
+    passes(&b, 100);
   assert_true(sample_grant(&b.heap, 1));
   assert_int_equal(b.sample.epoch, EPOCH_FIRST);
 }
@@ -184,6 +247,8 @@ static void weights_are_those_of_libm(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(the_truth_is_in_the_interval),
+      cmocka_unit_test(the_truth_is_in_it_from_whenever_on),
+      cmocka_unit_test(the_last_blocks_of_before_are_remembered),
       cmocka_unit_test(a_grant_ends_at_the_bounds),
       cmocka_unit_test(none_is_granted_when_nothing_is_recorded),
       cmocka_unit_test(heavy_counters_are_relieved),
