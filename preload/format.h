@@ -516,7 +516,7 @@ enum ul_evidence { UL_EVIDENCE_NONE, UL_EVIDENCE_PAGEMAP, UL_EVIDENCE_MINCORE };
   X(NO_STACK, "no call stack could be had")                                              \
   X(STACK_CUT, "call stack cut at the depth limit")                                      \
   X(STACK_BROKEN, "call stack incomplete: no unwind information")                        \
-  X(SLOW_WALK, "frames stepped by libunwind instead of a rule")                          \
+  X(SLOW_WALK, "frames stepped by the unwind tables, not by a rule")                          \
   X(FRAME_POINTER, "frames stepped by frame pointer")                                    \
   X(WALK_MISMATCH, "call stacks that differ from libunwind's")                           \
   X(SITES_FULL, "stacks dropped: the table of sites is full")                            \

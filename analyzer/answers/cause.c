@@ -1,124 +1,15 @@
 /* cause.c - see cause.h.
  *
  * Two rounds over the stacks: what goes through each function (flow.h); then each stack
- * of the finding chooses its function. */
-#include "answers/cause.h"
+ * of the finding chooses its function (lay.h). What was made together is joined. */
+#include "answers/lay.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-/* Of the highest retention in a stack: so much is nearly the highest. */
-#define NEARLY 0.8
 /* Blocks of causes that are one: fewer may be equal by chance. */
 #define COUNT_LEAST 16u
 #define RATIO_MOST 8u
-/* Causes that are looked at closer: what a reader would see side by side. */
-#define LOOKED_AT 16u
-
-struct search {
-  struct functions *functions;
-  const struct sites *sites;
-  const struct cause_measure *measure;
-  struct flow flow;
-  uint32_t *cause_of; /* by function: index in causes + 1 */
-  struct causes *causes;
-  size_t causes_room;
-};
-
-/* ---- one stack's choice -------------------------------------------------------- */
-
-static bool may_be_blamed(const struct search *s, const struct function_call *stack,
-                          size_t i) {
-  enum function_kind kind = functions_kind(s->functions, stack[i].function);
-  return kind == FUNCTION_OWN || kind == FUNCTION_START;
-}
-
-/* What a wrapper calls is its own business, also where that has no name. */
-static size_t behind_wrappers(const struct search *s, const struct function_call *stack,
-                              size_t n) {
-  size_t first = 0;
-  for (size_t i = 0; i < n; i++) {
-    enum function_kind kind = functions_kind(s->functions, stack[i].function);
-    if (kind == FUNCTION_WRAPPER) first = i + 1;
-    if (kind == FUNCTION_OWN &&
-        functions_frame(s->functions, stack[i].function)->function)
-      break;
-  }
-  return first;
-}
-
-/* The highest retention of those that may be blamed. */
-static double highest(const struct search *s, const struct function_call *stack,
-                      size_t from, size_t n, bool dispatchers) {
-  double best = -1;
-  for (size_t i = from; i < n; i++) {
-    if (!may_be_blamed(s, stack, i) || (stack[i].by_pointer && !dispatchers)) continue;
-    double r = flow_retention(&s->flow, stack[i].function);
-    if (r > best) best = r;
-  }
-  return best;
-}
-
-/* Index in the stack; n: everybody is innocent. */
-static size_t choose(const struct search *s, const struct function_call *stack,
-                     size_t n) {
-  size_t from = behind_wrappers(s, stack, n);
-  bool dispatchers = false;
-  double best = highest(s, stack, from, n, false);
-  if (best < 0) {
-    dispatchers = true;
-    best = highest(s, stack, from, n, true);
-  }
-  for (size_t i = from; i < n; i++)
-    if (may_be_blamed(s, stack, i) && (dispatchers || !stack[i].by_pointer) &&
-        flow_retention(&s->flow, stack[i].function) >= best * NEARLY)
-      return i;
-  return n;
-}
-
-/* ---- causes -------------------------------------------------------------------- */
-
-static struct cause *cause_of(struct search *s, uint32_t function) {
-  struct causes *c = s->causes;
-  if (s->cause_of[function]) return &c->at[s->cause_of[function] - 1];
-  if (c->count == s->causes_room) {
-    size_t room = s->causes_room ? s->causes_room * 2 : 64;
-    struct cause *more = realloc(c->at, room * sizeof *more);
-    if (!more) return NULL;
-    c->at = more;
-    s->causes_room = room;
-  }
-  struct cause *made = &c->at[c->count++];
-  *made = (struct cause){.function = function,
-                         .retention = flow_retention(&s->flow, function)};
-  s->cause_of[function] = (uint32_t)c->count;
-  return made;
-}
-
-static bool lay(struct search *s, uint32_t site) {
-  const struct function_call *stack;
-  const struct ul_amount *amount = &s->measure->amount[site];
-  if (!amount->blocks && !amount->bytes) return true;
-  size_t n = functions_stack(s->functions, site, &stack);
-  if (!n) {
-    s->causes->stackless.blocks += amount->blocks;
-    s->causes->stackless.bytes += amount->bytes;
-    return true;
-  }
-  size_t chosen = choose(s, stack, n);
-  if (chosen == n) chosen = 0;
-  struct cause *c = cause_of(s, stack[chosen].function);
-  if (!c) return false;
-  if (!c->stacks || amount->bytes > s->measure->amount[c->site].bytes) {
-    c->site = site;
-    c->depth = chosen;
-  }
-  c->stacks++;
-  c->of.blocks += amount->blocks;
-  c->of.bytes += amount->bytes;
-  s->causes->of_site[site] = (uint32_t)(c - s->causes->at);
-  return true;
-}
 
 /* ---- order --------------------------------------------------------------------- */
 
@@ -158,25 +49,26 @@ static bool sort(struct search *s) {
   return good;
 }
 
-static bool is_in(const struct function_call *stack, size_t n, uint32_t function) {
-  for (size_t i = 0; i < n; i++)
-    if (stack[i].function == function) return true;
-  return false;
-}
-
-/* The calls of `stack`, that is n long, whose functions are in all stacks of the cause;
- * how many are left. */
+/* The calls of `stack`, that is n long, through whose functions nearly all of the cause
+ * goes; how many are left. */
 static size_t keep_common(struct functions *f, const struct causes *c, size_t cause,
                           struct function_call *calls, size_t n) {
+  enum { STRAY = 100 }; /* one in so many bytes may come another way */
   const struct function_call *stack;
-  for (uint32_t site = 0; site < c->sites && c->at[cause].stacks > 1 && n; site++) {
-    if (c->of_site[site] != cause || site == c->at[cause].site) continue;
-    size_t m = functions_stack(f, site, &stack), left = 0;
+  uint64_t *through = calloc(n + 1, sizeof *through), all = 0;
+  if (!through) return 0;
+  for (uint32_t site = 0; site < c->sites; site++) {
+    if (c->of_site[site] != cause) continue;
+    size_t m = functions_stack(f, site, &stack);
     for (size_t i = 0; i < n; i++)
-      if (is_in(stack, m, calls[i].function)) calls[left++] = calls[i];
-    n = left;
+      if (lay_is_in(stack, m, calls[i].function)) through[i] += c->amount[site].bytes;
+    all += c->amount[site].bytes;
   }
-  return n;
+  size_t left = 0;
+  for (size_t i = 0; i < n; i++)
+    if (through[i] >= all - all / STRAY) calls[left++] = calls[i];
+  free(through);
+  return left;
 }
 
 /* From the cause's own function outwards; to be freed. NULL: no memory. */
@@ -237,33 +129,6 @@ static void count_calls(struct search *s, size_t cause) {
   c->each = (c->of.blocks - rest + calls / 2) / calls;
 }
 
-/* ---- refinement ---------------------------------------------------------------- */
-
-/* Who serves others as well is not the cause if all its stacks go through a function
- * further out that does not. */
-static bool refine(struct search *s, size_t cause) {
-  struct cause *c = &s->causes->at[cause];
-  size_t n;
-  struct function_call *calls = common_calls(s->functions, s->causes, cause, &n);
-  if (!calls) return false;
-  uint32_t at = c->function;
-  for (size_t i = 0; i < n; i++) {
-    uint32_t function = calls[i].function;
-    if (functions_kind(s->functions, function) == FUNCTION_OWN && !calls[i].by_pointer &&
-        flow_serves_others(&s->flow, at, function))
-      at = function;
-  }
-  free(calls);
-  if (at == c->function) return true;
-  const struct function_call *stack;
-  n = functions_stack(s->functions, c->site, &stack);
-  c->function = at;
-  c->retention = flow_retention(&s->flow, at);
-  while (c->depth < n && stack[c->depth].function != at)
-    c->depth++;
-  return true;
-}
-
 /* ---- equal counts under one function ------------------------------------------- */
 
 static uint64_t count_of(const struct cause *c) {
@@ -299,7 +164,7 @@ static bool are_equal(struct search *s, const struct cause *a, const struct caus
       !times_of(count_of(a), count_of(b)))
     return false;
   size_t n = functions_stack(s->functions, b->site, &stack);
-  return is_in(stack, n, function);
+  return lay_is_in(stack, n, function);
 }
 
 static uint64_t bytes_of_equals(struct search *s, size_t a, uint32_t function,
@@ -393,7 +258,7 @@ static size_t meeting(struct search *s, const struct cause *a, const struct caus
   memcpy(other, stack, n * sizeof *other);
   size_t m = functions_stack(s->functions, a->site, &stack);
   size_t i = a->depth;
-  while (i < m && !is_in(other, n, stack[i].function))
+  while (i < m && !lay_is_in(other, n, stack[i].function))
     i++;
   if (i < m && functions_kind(s->functions, stack[i].function) == FUNCTION_OWN &&
       flow_retention(&s->flow, stack[i].function) >= NEARLY * a->retention)
@@ -437,6 +302,95 @@ static void join_same(struct search *s) {
       }
 }
 
+/* ---- helpers ------------------------------------------------------------------- */
+
+static bool has_many_callers(const struct search *s, uint32_t function) {
+  return s->flow.at[function].callers[FLOW_CALLERS - 1];
+}
+
+/* Of what goes through a function: what each cause has. */
+struct shares {
+  uint64_t of[LOOKED_AT];
+};
+
+/* Of `calls`, n of them; to be freed. NULL: no memory. */
+static struct shares *shares_of(struct search *s, const struct function_call *calls,
+                                size_t n) {
+  struct shares *shares = calloc(n + 1, sizeof *shares);
+  const struct causes *c = s->causes;
+  for (uint32_t site = 0; shares && site < s->measure->count; site++) {
+    const struct function_call *stack;
+    if (c->of_site[site] >= LOOKED_AT) continue;
+    size_t m = functions_stack(s->functions, site, &stack);
+    for (size_t i = 0; i < n; i++)
+      if (lay_is_in(stack, m, calls[i].function))
+        shares[i].of[c->of_site[site]] += s->measure->amount[site].bytes;
+  }
+  return shares;
+}
+
+/* Does the cause belong to that function, all but a little of it? */
+static bool is_helper(const struct search *s, size_t cause, const struct shares *shares) {
+  enum { PER_CENT = 100, NEARLY_ALL = 90 };
+  const struct cause *c = &s->causes->at[cause];
+  return c->stacks && shares->of[cause] >= c->of.bytes / PER_CENT * NEARLY_ALL;
+}
+
+/* One that keeps nearly all, and is not nearly the whole program. */
+static bool is_maker(struct search *s, const struct cause *c,
+                     const struct function_call *call, const struct shares *shares,
+                     uint64_t *bytes) {
+  enum { FEWEST = 3, MATTERS = 50 };
+  const struct flow_function *f = &s->flow.at[call->function];
+  size_t helpers = 0;
+  *bytes = 0;
+  for (size_t b = 0; b < s->causes->count && b < LOOKED_AT; b++) {
+    if (!is_helper(s, b, shares)) continue;
+    *bytes += shares->of[b];
+    helpers += shares->of[b] >= f->bytes / MATTERS &&
+               has_many_callers(s, s->causes->at[b].function);
+  }
+  return helpers >= FEWEST &&
+         functions_kind(s->functions, call->function) == FUNCTION_OWN &&
+         !flow_hands_on(&s->flow, call) && !has_many_callers(s, call->function) &&
+         f->allocated < s->allocated / 2 &&
+         flow_retention(&s->flow, call->function) >= NEARLY * c->retention;
+}
+
+/* What is made of many pieces by helpers that all the world calls is the work of the
+ * function further out that keeps it all: the innermost that has nearly as much as any.
+ */
+static bool join_helpers(struct search *s) {
+  enum { PER_CENT = 100, NEARLY_ALL = 90 };
+  struct causes *c = s->causes;
+  for (size_t a = 0; a < c->count && a < LOOKED_AT; a++) {
+    const struct function_call *stack;
+    if (!c->at[a].stacks || !has_many_callers(s, c->at[a].function)) continue;
+    size_t n = functions_stack(s->functions, c->at[a].site, &stack), best = SIZE_MAX;
+    struct function_call *calls = malloc((n + 1) * sizeof *calls);
+    if (!calls) return false;
+    memcpy(calls, stack, n * sizeof *calls);
+    struct shares *shares = shares_of(s, calls, n);
+    uint64_t bytes, most = 0;
+    for (size_t i = n; shares && i-- > c->at[a].depth + 1;)
+      if (is_helper(s, a, &shares[i]) &&
+          is_maker(s, &c->at[a], &calls[i], &shares[i], &bytes) &&
+          bytes >= most / PER_CENT * NEARLY_ALL) {
+        best = i;
+        if (bytes > most) most = bytes;
+      }
+    for (size_t b = 0; best != SIZE_MAX && b < c->count && b < LOOKED_AT; b++)
+      if (b != a && is_helper(s, b, &shares[best])) merge(s, a, b);
+    if (best != SIZE_MAX) move_out(s, &c->at[a], best, calls[best].function);
+    if (best != SIZE_MAX) c->at[a].times = 0;
+    bool good = shares;
+    free(shares);
+    free(calls);
+    if (!good) return false;
+  }
+  return true;
+}
+
 /* ---- all of it ----------------------------------------------------------------- */
 
 static bool is_nothing(const struct cause_measure *m) {
@@ -451,14 +405,12 @@ static bool find(struct search *s) {
   s->cause_of = calloc(functions_count(s->functions) + 1, sizeof *s->cause_of);
   if (!s->cause_of) return false;
   for (uint32_t i = 0; i < s->measure->count; i++)
-    if (!s->sites->sum[i].of_others && !lay(s, i)) return false;
-  if (!sort(s)) return false;
-  for (size_t i = 0; i < s->causes->count && i < LOOKED_AT; i++)
-    if (!refine(s, i)) return false;
+    s->allocated += flow_allocated(s->sites, s->measure, i);
+  if (!flow_copy(&s->rest, &s->flow) || !lay_all(s) || !sort(s)) return false;
   if (!join_dragged(s) || !sort(s)) return false;
   for (size_t i = 0; i < s->causes->count && i < LOOKED_AT; i++)
     count_calls(s, i);
-  if (!join_equal(s)) return false;
+  if (!join_equal(s) || !join_helpers(s)) return false;
   join_same(s);
   return sort(s);
 }
@@ -469,9 +421,12 @@ struct causes *causes_load(struct functions *f, const struct sites *sites,
   struct search s = {.functions = f, .sites = sites, .measure = measure, .causes = c};
   bool good = c && (c->of_site = malloc((measure->count + 1) * sizeof *c->of_site));
   if (good) memset(c->of_site, 0xff, measure->count * sizeof *c->of_site);
+  good = good && (c->amount = malloc((measure->count + 1) * sizeof *c->amount));
+  if (good) memcpy(c->amount, measure->amount, measure->count * sizeof *c->amount);
   if (good) c->sites = measure->count;
   good = good && find(&s);
   flow_free(&s.flow);
+  flow_free(&s.rest);
   free(s.cause_of);
   if (good) return c;
   causes_free(c);
@@ -502,5 +457,6 @@ void causes_free(struct causes *c) {
   if (!c) return;
   free(c->at);
   free(c->of_site);
+  free(c->amount);
   free(c);
 }

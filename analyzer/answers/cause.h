@@ -5,13 +5,13 @@
  * (allocated there or further in), how many are the finding's? A wrapper has the average
  * of its callers; a cause stands out. Of a stack's functions that may be blamed (not of
  * the runtime, no well-known wrapper, nor inside one) the innermost is taken whose
- * retention is nearly the highest; one that calls through a pointer hands work on, and
- * is taken last.
+ * retention is nearly the highest; one that calls through a pointer and makes nothing
+ * itself hands work on, and is taken last (lay.h).
  *
- * Where all stacks of a cause go through a function further out that less else goes
- * through, that one is the cause. What another cause's blocks drag along (they alone
- * point to it) belongs to that one, and to the function in which both are made. Equal
- * counts (n, n, 2n blocks) are said as so many blocks each time. */
+ * What another cause's blocks drag along (they alone point to it) belongs to that one,
+ * and to the function in which both are made. Equal counts (n, n, 2n blocks) are said as
+ * so many blocks each time. What helpers with many callers make for one function is its.
+ */
 #ifndef ULLAGE_CAUSE_H
 #define ULLAGE_CAUSE_H
 
@@ -32,14 +32,15 @@ struct causes {
   size_t count;
   size_t sites;
   uint32_t *of_site;          /* by site: index of its cause, or UINT32_MAX */
+  struct ul_amount *amount;   /* by site: what was to be explained */
   struct ul_amount stackless; /* what has no stack, and no cause */
 };
 /* NULL: no memory. */
 struct causes *causes_load(struct functions *f, const struct sites *sites,
                            const struct cause_measure *measure);
 void causes_free(struct causes *);
-/* The callers that all of a cause's stacks have, innermost first, without those of the
- * runtime: where each calls, at most `max` of them; how many there are. */
+/* The callers that nearly all of a cause goes through, innermost first, without those of
+ * the runtime: where each calls, at most `max` of them; how many there are. */
 size_t causes_common(struct functions *f, const struct causes *c, size_t cause,
                      const struct frame **frames, size_t max);
 /* Where the cause's function allocates, or calls what does; NULL: there is no stack. */

@@ -3,7 +3,7 @@
  *   begun      by the first malloc, perhaps from the loader: process_begin() reads the
  *              settings, makes the page and the recording. Sites are "early".
  *   starting   at the first allocation by anybody but the loader, or in our
- *              constructor: libunwind is loaded, the first snapshot taken.
+ *              constructor: the unwinder is made ready, the first snapshot taken.
  *   started    stacks are walked.
  *   finished   the last words: a final snapshot, the account of the address space,
  *              the leak scan; then nothing is recorded any more. Only a failed exec

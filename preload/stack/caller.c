@@ -1,6 +1,7 @@
 #include "stack/caller.h"
 
 #include "base/next.h"
+#include "stack/cfi.h"
 #include "stack/module.h"
 #include "stack/rule.h"
 #include "stack/stack.h"
@@ -8,12 +9,13 @@
 
 #include <dlfcn.h>
 #include <errno.h>
-#include <link.h>
 #include <string.h>
 
 struct code {
   uint64_t start, end;
 };
+static uint64_t exit_of_libc, quick_exit_of_libc;
+/* Found when they are needed, without the loader's lock. */
 static struct code ours, libc, exits[2];
 
 static bool in(const struct code *c, uint64_t ip) {
@@ -22,28 +24,31 @@ static bool in(const struct code *c, uint64_t ip) {
 
 static struct code module(uint64_t address) {
   struct module_unwind m;
-  if (!module_find(address, &m)) return (struct code){0};
+  if (!address || !module_find(address, &m)) return (struct code){0};
   return (struct code){m.start, m.end};
 }
 
-/* The function of libc, whoever stands in front of it. */
-static struct code function(void *handle, const char *name) {
-  const ElfW(Sym) * symbol;
-  Dl_info info;
-  void *address = handle ? symbol_of(handle, name) : NULL;
-  if (!address || !dladdr1(address, &info, (void **)&symbol, RTLD_DL_SYMENT) || !symbol)
-    return (struct code){0};
-  return (struct code){(uint64_t)address, (uint64_t)address + symbol->st_size};
+static struct code function(uint64_t address) {
+  struct code c = {0};
+  if (address) (void)cfi_function(address, &c.start, &c.end);
+  return c;
 }
 
+static void find_code(void) {
+  ours = module((uint64_t)(uintptr_t)caller_start);
+  libc = module(exit_of_libc);
+  exits[0] = function(exit_of_libc);
+  exits[1] = function(quick_exit_of_libc);
+}
+
+/* The functions of libc, whoever stands in front of them. */
 void caller_start(void) {
   NEXT(dlopen);
   void *handle = real("libc.so.6", RTLD_LAZY | RTLD_NOLOAD);
-  exits[0] = function(handle, "exit");
-  exits[1] = function(handle, "quick_exit");
-  if (handle) dlclose(handle);
-  libc = module(exits[0].start);
-  ours = module((uint64_t)(uintptr_t)caller_start);
+  if (!handle) return;
+  exit_of_libc = (uint64_t)symbol_of(handle, "exit");
+  quick_exit_of_libc = (uint64_t)symbol_of(handle, "quick_exit");
+  dlclose(handle);
 }
 
 /* ---- the walk ------------------------------------------------------------------ */
@@ -115,6 +120,7 @@ static bool walk(const struct unwind_registers *from, struct search *s,
   s->found = false;
   if (!stack_walks()) return false;
   int saved = errno;
+  find_code();
   uint64_t signals;
   rule_lock(&signals);
   bool all = unwind_outwards(from, visit, s);

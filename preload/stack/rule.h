@@ -5,7 +5,7 @@
  *     ip     the key; 0: free. Stored last, with release, and never changed.
  *     rule   one word, replaced as a whole; 0: nothing known (any more)
  *
- * Rules are learned from libunwind (unwind.h) one at a time, under the rule lock
+ * Rules are learned from the unwind tables (unwind.h) one at a time, under the rule lock
  * (order of locks: rule, module, table).
  * When a module goes, the rules in its range become 0; their keys wait for the
  * same addresses to come back or for the next table. A table that is half full is followed
@@ -38,7 +38,7 @@ typedef uint64_t rule;
 #define RULE_SIGNAL 0x90u    /* a struct ucontext is at RSP */
 #define RULE_END 0xa0u
 #define RULE_BARE 0xb0u  /* no unwind information: follow the frame pointer */
-#define RULE_OTHER 0xc0u /* let libunwind walk */
+#define RULE_OTHER 0xc0u /* walk by the tables */
 
 /* Below RSP, where an interrupted epilogue has just popped RBP from. */
 #define RULE_RED_ZONE 128

@@ -70,8 +70,7 @@ bool stack_walks(void) {
   return atomic_load(&mode) != MODE_OFF;
 }
 
-/* libunwind can be loaded from a constructor, but not in the middle of what the
- * loader does. */
+/* The loader can be asked from a constructor, but not in the middle of what it does. */
 static bool may_start(uint64_t caller) {
   struct dl_find_object o;
   if (_dl_find_object((void *)caller, &o) != 0 ||

@@ -1,8 +1,8 @@
 /* stack.h - the call stack of an allocation.
  *
  * A walk starts at the frame of the exported entry point (built with a frame
- * pointer) and goes outwards by rule (rule.h); libunwind (unwind.h) teaches the
- * rules and steps what no rule can describe.
+ * pointer) and goes outwards by rule (rule.h); the unwind tables (unwind.h) teach
+ * the rules and step what no rule can describe.
  *
  * Everything here keeps errno and the signal mask, leaves no descriptor open
  * and never calls malloc; the libraries it loads may, and thread_state.busy says so then.
@@ -30,8 +30,8 @@ static inline struct walk_state entrance_state(struct entrance e) {
   return (struct walk_state){.key = entrance_ip(e), .rsp = e.rsp, .rbp = e.rbp};
 }
 
-/* Load libunwind and read ULLAGE_UNWIND. Once, from the constructor (or by the
- * first capture made outside the loader). */
+/* Read ULLAGE_UNWIND, and load libunwind if it is to be asked. Once, from the constructor
+ * (or by the first capture made outside the loader). */
 void stack_start(void);
 
 /* Can a stack be walked? */

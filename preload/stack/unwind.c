@@ -3,12 +3,12 @@
 #include "base/os_thread.h"
 #include "base/thread.h"
 #include "format.h"
+#include "stack/cfi.h"
 #include "stack/module.h"
 
 #include <dlfcn.h>
 #include <errno.h>
 #include <libunwind.h>
-#include <signal.h>
 #include <stddef.h>
 #include <string.h>
 #include <ucontext.h>
@@ -18,15 +18,9 @@
 
 /* ---- memory -------------------------------------------------------------------- */
 
-/* What one conversation with libunwind reads from. */
+/* What one question reads from. */
 #define PAGES 8u
 struct memory {
-  const struct unwind_registers *registers; /* NULL: a made-up frame */
-  uint64_t ip;                              /* of the made-up frame */
-  bool informed;                            /* unwind information was found */
-  /* What is readable around the unwind table of the module asked about last: words begin
-   * below table + room. */
-  uint64_t table, room;
   uint64_t readable[PAGES]; /* pages, by the low bits of their number */
 };
 
@@ -34,13 +28,8 @@ static uint64_t *known_page(struct memory *m, uint64_t page) {
   return &m->readable[page / OS_PAGE % PAGES];
 }
 
-static bool read_table(const struct memory *m, uint64_t address, uint64_t *value) {
-  if (address - m->table >= m->room) return false;
-  memcpy(value, (const void *)address, 8);
-  return true;
-}
-
-static bool read_word(struct memory *m, uint64_t address, uint64_t *value) {
+static bool read_word(void *memory, uint64_t address, uint64_t *value) {
+  struct memory *m = memory;
   uint64_t page = os_page_of(address);
   if (page == 0) return false;
   uint64_t *known = known_page(m, page);
@@ -83,13 +72,29 @@ static bool is_fake(uint64_t address) {
   return address >= FAKE / 2;
 }
 
-static struct unwind_frame what_it_did(uint64_t cfa, uint64_t ip, int rbp_in_memory,
-                                       uint64_t rbp_at) {
+static bool read_made_up(void *memory, uint64_t address, uint64_t *value) {
+  if (!is_fake(address)) return read_word(memory, address, value);
+  *value = fake_word(address);
+  return true;
+}
+
+static struct cfi_registers made_up(uint64_t ip) {
+  struct cfi_registers r;
+  for (uint64_t i = 0; i < CFI_REGISTERS; i++)
+    r.of[i] = FAKE_OTHER + (i << 48);
+  r.of[CFI_RSP] = FAKE_RSP;
+  r.of[CFI_RBP] = FAKE_RBP;
+  r.of[CFI_RIP] = ip;
+  return r;
+}
+
+static struct unwind_frame what_it_did(const struct cfi_registers *caller,
+                                       const struct cfi_frame *frame) {
   struct unwind_frame f = {.kind = UNWIND_OTHER};
-  uint64_t word;
-  if (ip != fake_word(cfa - 8)) return f;
-  f.rbp_saved = rbp_in_memory;
-  f.rbp = (int64_t)(rbp_at - cfa);
+  uint64_t word, cfa = caller->of[CFI_RSP];
+  if (frame->rbp == CFI_ELSEWHERE || caller->of[CFI_RIP] != fake_word(cfa - 8)) return f;
+  f.rbp_saved = frame->rbp == CFI_IN_MEMORY;
+  f.rbp = (int64_t)(frame->rbp_at - cfa);
   f.cfa_from_rbp = reaches(FAKE_RBP, cfa, &f.cfa);
   if (f.cfa_from_rbp || reaches(FAKE_RSP, cfa, &f.cfa)) {
     f.kind = UNWIND_REGULAR;
@@ -98,148 +103,12 @@ static struct unwind_frame what_it_did(uint64_t cfa, uint64_t ip, int rbp_in_mem
   /* CFA = *(RBP + n), no more added, is what gcc makes of a realigned stack. */
   f.cfa = (int64_t)(cfa - NEAR_RBP) >> 24;
   word = fake_word(FAKE_RBP + (uint64_t)f.cfa);
-  if (cfa == word && rbp_in_memory && reaches(FAKE_RBP, rbp_at, &f.rbp))
+  if (cfa == word && f.rbp_saved && reaches(FAKE_RBP, frame->rbp_at, &f.rbp))
     f.kind = UNWIND_REALIGNED;
   return f;
 }
 
-/* ---- accessors ----------------------------------------------------------------- */
-
-static unw_addr_space_t space;
-static unw_addr_space_t (*create_addr_space)(unw_accessors_t *, int);
-static int (*init_remote)(unw_cursor_t *, unw_addr_space_t, void *);
-static int (*step)(unw_cursor_t *);
-static int (*get_reg)(unw_cursor_t *, unw_regnum_t, unw_word_t *);
-static int (*get_save_loc)(unw_cursor_t *, int, unw_save_loc_t *);
-static int (*search_unwind_table)(unw_addr_space_t, unw_word_t, unw_dyn_info_t *,
-                                  unw_proc_info_t *, int, void *);
-static int (*oracle)(void **, int);
-
-/* The header of a sorted table of (code, unwind entry), both relative to the
- * header: the one form that linkers make. */
-struct eh_frame_hdr {
-  uint8_t version, eh_frame_encoding, count_encoding, table_encoding;
-  int32_t eh_frame;
-  uint32_t count;
-};
-#define PCREL_SDATA4 0x1b
-#define UDATA4 0x03
-#define DATAREL_SDATA4 0x3b
-
-static int find_proc_info(unw_addr_space_t as, unw_word_t ip, unw_proc_info_t *info,
-                          int wanted, void *arg) {
-  struct memory *m = arg;
-  struct module_unwind at;
-  if (!module_find(ip, &at) || !at.eh_frame_hdr) return -UNW_ENOINFO;
-  uint64_t bytes = at.table_end - at.table_start;
-  m->table = at.table_start; /* its code is on the stack, so it stays mapped */
-  m->room = bytes >= 8 ? bytes - 7 : 0;
-  const struct eh_frame_hdr *h = (const void *)at.eh_frame_hdr;
-  if (h->version != 1 || h->eh_frame_encoding != PCREL_SDATA4 ||
-      h->count_encoding != UDATA4 || h->table_encoding != DATAREL_SDATA4)
-    return -UNW_ENOINFO;
-  unw_dyn_info_t table = {
-      .start_ip = at.start,
-      .end_ip = at.end,
-      .format = UNW_INFO_FORMAT_REMOTE_TABLE,
-      .u.rti = {.segbase = at.eh_frame_hdr,
-                .table_len = (uint64_t)h->count * 8 / sizeof(unw_word_t),
-                .table_data = at.eh_frame_hdr + sizeof *h},
-  };
-  int r = search_unwind_table(as, ip, &table, info, wanted, m);
-  if (r >= 0) m->informed = true;
-  return r;
-}
-
-static void put_unwind_info(unw_addr_space_t as, unw_proc_info_t *info, void *arg) {
-  (void)as, (void)info, (void)arg;
-}
-
-static int no_dynamic_info(unw_addr_space_t as, unw_word_t *address, void *arg) {
-  (void)as, (void)address, (void)arg;
-  return -UNW_ENOINFO;
-}
-
-static int access_mem(unw_addr_space_t as, unw_word_t address, unw_word_t *value,
-                      int writing, void *arg) {
-  struct memory *m = arg;
-  uint64_t word;
-  (void)as;
-  if (writing) return -UNW_EINVAL;
-  if (read_table(m, address, &word))
-    *value = word;
-  else if (!m->registers && is_fake(address))
-    *value = fake_word(address);
-  else if (read_word(m, address, &word))
-    *value = word;
-  else
-    return -UNW_EINVAL;
-  return 0;
-}
-
-static int access_reg(unw_addr_space_t as, unw_regnum_t number, unw_word_t *value,
-                      int writing, void *arg) {
-  const struct memory *m = arg;
-  const struct unwind_registers *r = m->registers;
-  (void)as;
-  if (writing || number < 0 || number > UNW_X86_64_RIP) return -UNW_EBADREG;
-  if (!r) {
-    *value = number == UNW_X86_64_RIP   ? m->ip
-             : number == UNW_X86_64_RSP ? FAKE_RSP
-             : number == UNW_X86_64_RBP ? FAKE_RBP
-                                        : FAKE_OTHER + ((uint64_t)number << 48);
-    return 0;
-  }
-  switch (number) {
-  case UNW_X86_64_RIP:
-    *value = r->rip;
-    return 0;
-  case UNW_X86_64_RSP:
-    *value = r->rsp;
-    return 0;
-  case UNW_X86_64_RBP:
-    *value = r->rbp;
-    return 0;
-  case UNW_X86_64_RBX:
-    *value = r->rbx;
-    return 0;
-  case UNW_X86_64_R12:
-    *value = r->r12;
-    return 0;
-  case UNW_X86_64_R13:
-    *value = r->r13;
-    return 0;
-  case UNW_X86_64_R14:
-    *value = r->r14;
-    return 0;
-  case UNW_X86_64_R15:
-    *value = r->r15;
-    return 0;
-  default: /* not preserved over calls: nobody needs it */
-    *value = 0;
-    return 0;
-  }
-}
-
-/* The local library checks addresses by its pipe, which pipe2() below denies it;
- * like it, this remembers pages, but for one walk only: stacks go. */
-static _Thread_local struct memory oracle_memory
-    __attribute__((tls_model("initial-exec")));
-
-static int access_local(unw_addr_space_t as, unw_word_t address, unw_word_t *value,
-                        int writing, void *arg) {
-  uint64_t word;
-  (void)as, (void)arg;
-  if (writing) { /* to its own copy of the registers */
-    memcpy((void *)address, value, sizeof *value);
-    return 0;
-  }
-  if (!read_word(&oracle_memory, address, &word)) return -UNW_EINVAL;
-  *value = word;
-  return 0;
-}
-
-/* ---- teaching and walking ------------------------------------------------------ */
+/* ---- teaching ------------------------------------------------------------------ */
 
 /* The loader's first instructions have no unwind information, and nothing above them:
  * there the stacks of libraries' constructors end. */
@@ -256,113 +125,161 @@ static bool is_trampoline(struct memory *m, uint64_t ip) {
          memcmp(code, sigreturn, sizeof sigreturn) == 0;
 }
 
-/* The library needs 4 KiB of stack, and a coroutine may have no more: it has a stack of
- * its own. One will do, for it is asked by one thread at a time. */
-static char library_stack[32 * 1024] __attribute__((aligned(16)));
-
-static void ask(void (*question)(void *), void *argument) {
-  os_on_stack(library_stack + sizeof library_stack, question, argument);
-}
-
-static struct unwind_frame learn(uint64_t ip) {
-  struct memory m = {.ip = ip};
-  struct unwind_frame frame = {.kind = UNWIND_BARE};
-  unw_cursor_t cursor;
-  unw_word_t cfa, caller;
-  unw_save_loc_t rbp;
+struct unwind_frame unwind_learn(uint64_t ip) {
+  struct memory m = {0};
+  struct cfi_registers registers = made_up(ip);
+  struct unwind_frame frame = {.kind = UNWIND_OTHER};
+  struct cfi_frame did;
   *known_page(&m, os_page_of(ip)) = os_page_of(ip); /* it runs */
-  if (init_remote(&cursor, space, &m) < 0) return frame;
   if (is_trampoline(&m, ip + 1)) { /* the address before is what its callee returns to */
     frame.kind = UNWIND_SIGNAL;
     return frame;
   }
-  int r = step(&cursor);
-  if (!m.informed) {
-    if (in_loader(ip)) frame.kind = UNWIND_END;
-    return frame;
+  switch (cfi_step(&registers, ip, read_made_up, &m, &did)) {
+  case CFI_STEPPED:
+    return what_it_did(&registers, &did);
+  case CFI_OUTERMOST:
+    frame.kind = UNWIND_END;
+    break;
+  case CFI_NONE:
+    frame.kind = in_loader(ip) ? UNWIND_END : UNWIND_BARE;
+    break;
+  case CFI_BAD:
+    break;
   }
-  frame.kind = r == 0 ? UNWIND_END : UNWIND_OTHER;
-  if (r <= 0 || get_reg(&cursor, UNW_REG_SP, &cfa) < 0 ||
-      get_reg(&cursor, UNW_REG_IP, &caller) < 0 ||
-      get_save_loc(&cursor, UNW_X86_64_RBP, &rbp) < 0 || rbp.type == UNW_SLT_NONE)
-    return frame;
-  return what_it_did(cfa, caller, rbp.type == UNW_SLT_MEMORY, rbp.u.addr);
+  return frame;
 }
 
-struct learning {
-  uint64_t ip;
-  struct unwind_frame frame;
+/* ---- walking ------------------------------------------------------------------- */
+
+struct walker {
+  struct memory memory;
+  struct cfi_registers registers;
+  bool exact;   /* RIP is where it goes on, not behind a call */
+  bool guessed; /* by the frame pointer */
 };
 
-static void learn_there(void *argument) {
-  struct learning *l = argument;
-  l->frame = learn(l->ip);
+static struct walker walker_at(const struct unwind_registers *r) {
+  struct walker w = {.exact = true};
+  w.registers.of[CFI_RIP] = r->rip;
+  w.registers.of[CFI_RSP] = r->rsp;
+  w.registers.of[CFI_RBP] = r->rbp;
+  w.registers.of[CFI_RBX] = r->rbx;
+  w.registers.of[CFI_R12] = r->r12;
+  w.registers.of[CFI_R13] = r->r13;
+  w.registers.of[CFI_R14] = r->r14;
+  w.registers.of[CFI_R15] = r->r15;
+  return w;
 }
 
-struct unwind_frame unwind_learn(uint64_t ip) {
-  struct learning l = {.ip = ip};
-  ask(learn_there, &l);
-  return l.frame;
+static struct unwind_registers where(const struct walker *w) {
+  const uint64_t *of = w->registers.of;
+  return (struct unwind_registers){of[CFI_RIP], of[CFI_RSP], of[CFI_RBP], of[CFI_RBX],
+                                   of[CFI_R12], of[CFI_R13], of[CFI_R14], of[CFI_R15]};
+}
+
+static bool step_signal(struct walker *w) {
+  static const struct {
+    int greg, number;
+  } all[] = {{REG_RIP, CFI_RIP}, {REG_RSP, CFI_RSP}, {REG_RBP, CFI_RBP},
+             {REG_RBX, CFI_RBX}, {REG_R12, CFI_R12}, {REG_R13, CFI_R13},
+             {REG_R14, CFI_R14}, {REG_R15, CFI_R15}};
+  const ucontext_t *interrupted = (const void *)w->registers.of[CFI_RSP];
+  for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+    if (!read_word(&w->memory, (uint64_t)&interrupted->uc_mcontext.gregs[all[i].greg],
+                   &w->registers.of[all[i].number]))
+      return false;
+  w->exact = true;
+  return true;
+}
+
+/* How far a frame pointer may lead. */
+enum { GUESS_BYTES = 0x4000 };
+
+static enum cfi_outcome guess(struct walker *w) {
+  uint64_t *of = w->registers.of, rbp = of[CFI_RBP];
+  if (rbp < of[CFI_RSP] || rbp - of[CFI_RSP] > GUESS_BYTES ||
+      !read_word(&w->memory, rbp + 8, &of[CFI_RIP]) ||
+      !read_word(&w->memory, rbp, &of[CFI_RBP]))
+    return CFI_NONE;
+  of[CFI_RSP] = rbp + 16;
+  w->exact = false;
+  w->guessed = true;
+  return CFI_STEPPED;
+}
+
+static enum cfi_outcome step(struct walker *w) {
+  struct cfi_frame frame;
+  uint64_t ip = w->registers.of[CFI_RIP], rsp = w->registers.of[CFI_RSP];
+  w->guessed = false;
+  if (is_trampoline(&w->memory, ip)) return step_signal(w) ? CFI_STEPPED : CFI_BAD;
+  enum cfi_outcome outcome =
+      cfi_step(&w->registers, ip - !w->exact, read_word, &w->memory, &frame);
+  if (outcome == CFI_NONE) return in_loader(ip) ? CFI_OUTERMOST : guess(w);
+  if (outcome != CFI_STEPPED) return outcome;
+  w->exact = frame.signal;
+  return frame.signal || w->registers.of[CFI_RSP] > rsp ? CFI_STEPPED : CFI_BAD;
 }
 
 uint32_t unwind_walk(const struct unwind_registers *from, uint64_t cfa, uint64_t *ips,
                      uint32_t limit, uint32_t *end) {
-  struct memory m = {.registers = from};
-  unw_cursor_t cursor;
-  unw_word_t ip, sp;
-  uint32_t depth = 0;
+  struct walker w = walker_at(from);
+  uint32_t depth = 0, own = 0;
   *end = UL_NODE_BROKEN;
-  if (init_remote(&cursor, space, &m) < 0) return 0;
-  for (;;) {
-    m.informed = false;
-    int r = step(&cursor);
-    if (r <= 0 || get_reg(&cursor, UNW_REG_IP, &ip) < 0 ||
-        get_reg(&cursor, UNW_REG_SP, &sp) < 0 || ip == 0) {
-      *end = r >= 0 && m.informed ? UL_NODE_ROOT : UL_NODE_BROKEN;
-      return depth;
+  while (own < OWN_FRAMES) {
+    enum cfi_outcome outcome = step(&w);
+    uint64_t ip = w.registers.of[CFI_RIP];
+    if (outcome != CFI_STEPPED || ip == 0) {
+      bool told = outcome == CFI_OUTERMOST || (outcome == CFI_STEPPED && !w.guessed);
+      *end = told ? UL_NODE_ROOT : UL_NODE_BROKEN;
+      break;
     }
-    if (depth == 0 && sp < cfa) continue; /* frames of ours */
+    if (depth == 0 && w.registers.of[CFI_RSP] < cfa) {
+      own++;
+      continue;
+    }
     if (depth == limit) {
       *end = UL_NODE_CUT;
-      return depth;
+      break;
     }
     ips[depth++] = ip;
   }
-}
-
-static bool registers_of(unw_cursor_t *cursor, struct unwind_registers *r) {
-  const struct {
-    unw_regnum_t number;
-    uint64_t *value;
-  } all[] = {{UNW_X86_64_RIP, &r->rip}, {UNW_X86_64_RSP, &r->rsp},
-             {UNW_X86_64_RBP, &r->rbp}, {UNW_X86_64_RBX, &r->rbx},
-             {UNW_X86_64_R12, &r->r12}, {UNW_X86_64_R13, &r->r13},
-             {UNW_X86_64_R14, &r->r14}, {UNW_X86_64_R15, &r->r15}};
-  for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
-    unw_word_t value;
-    if (get_reg(cursor, all[i].number, &value) < 0) return false;
-    *all[i].value = value;
-  }
-  return true;
+  return depth;
 }
 
 bool unwind_outwards(const struct unwind_registers *from, unwind_visit *visit,
                      void *arg) {
-  struct memory m = {.registers = from};
-  struct unwind_registers frame = *from;
-  unw_cursor_t cursor;
-  if (init_remote(&cursor, space, &m) < 0) return false;
+  struct walker w = walker_at(from);
   for (;;) {
-    if (!visit(&frame, is_trampoline(&m, frame.rip), arg)) return false;
-    m.informed = false;
-    int r = step(&cursor);
-    if (r <= 0) return r == 0 && m.informed;
-    if (!registers_of(&cursor, &frame)) return false;
+    struct unwind_registers frame = where(&w);
     if (frame.rip == 0) return true;
+    if (!visit(&frame, is_trampoline(&w.memory, frame.rip), arg)) return false;
+    enum cfi_outcome outcome = step(&w);
+    if (outcome != CFI_STEPPED) return outcome == CFI_OUTERMOST;
   }
 }
 
 /* ---- the oracle ---------------------------------------------------------------- */
+
+static int (*oracle)(void **, int);
+
+/* It checks addresses by its pipe, which pipe2() below denies it; like it, this remembers
+ * pages, but for one walk only: stacks go. */
+static _Thread_local struct memory oracle_memory
+    __attribute__((tls_model("initial-exec")));
+
+static int access_local(unw_addr_space_t as, unw_word_t address, unw_word_t *value,
+                        int writing, void *arg) {
+  uint64_t word;
+  (void)as, (void)arg;
+  if (writing) { /* to its own copy of the registers */
+    memcpy((void *)address, value, sizeof *value);
+    return 0;
+  }
+  if (!read_word(&oracle_memory, address, &word)) return -UNW_EINVAL;
+  *value = word;
+  return 0;
+}
 
 static bool module_was_new(void *const *ips, int n) {
   static _Atomic uint32_t seen;
@@ -394,17 +311,7 @@ uint32_t unwind_oracle(uint64_t caller, uint64_t *ips, uint32_t limit, uint32_t 
   return depth;
 }
 
-/* ---- what the library asks of the system ---------------------------------------- */
-
-/* The library that teaches and walks. */
-static uintptr_t library_start, library_end;
-
-static void find_library(void) {
-  struct dl_find_object o;
-  if (_dl_find_object((void *)(uintptr_t)step, &o) != 0) return;
-  library_start = (uintptr_t)o.dlfo_map_start;
-  library_end = (uintptr_t)o.dlfo_map_end;
-}
+/* ---- what it asks of the system ------------------------------------------------- */
 
 static int answer(long result) {
   if (result >= 0) return 0;
@@ -412,33 +319,8 @@ static int answer(long result) {
   return -1;
 }
 
-/* 32 and 33, which libc lets nobody block. */
-#define LIBC_SIGNALS (UINT64_C(3) << 31)
-
-/* It blocks all signals around its lock, twice a frame, with one of the next two (which,
- * depends on its version). While it is asked, either they are blocked already (rule.h),
- * or the process is confined and may not block them. Others get what libc does, not by
- * another name of libc's: who stands in front of that may come back here. */
-static long set_mask(uintptr_t caller, int how, const sigset_t *set, sigset_t *before) {
-  if (caller - library_start < library_end - library_start) return 0;
-  uint64_t wanted = 0;
-  if (set) memcpy(&wanted, set, sizeof wanted);
-  wanted &= ~LIBC_SIGNALS;
-  return os_call(SYS_rt_sigprocmask, how, set ? &wanted : NULL, before, sizeof wanted);
-}
-
-__attribute__((visibility("default"))) int sigprocmask(int how, const sigset_t *set,
-                                                       sigset_t *before) {
-  return answer(set_mask((uintptr_t)__builtin_return_address(0), how, set, before));
-}
-
-__attribute__((visibility("default"))) int pthread_sigmask(int how, const sigset_t *set,
-                                                           sigset_t *before) {
-  return -(int)set_mask((uintptr_t)__builtin_return_address(0), how, set, before);
-}
-
-/* Either library opens a pipe when it is first used, to keep, for a check of
- * addresses that is not used here. */
+/* It opens a pipe when it is first used, to keep, for a check of addresses that is not
+ * used here. */
 __attribute__((visibility("default"))) int pipe2(int fds[2], int flags) {
   if (thread_state.busy & BUSY_UNWIND) {
     errno = EMFILE;
@@ -528,29 +410,6 @@ static bool start_oracle(void) {
 }
 
 bool unwind_start(bool with_oracle) {
-  static unw_accessors_t accessors = {
-      .find_proc_info = find_proc_info,
-      .put_unwind_info = put_unwind_info,
-      .get_dyn_info_list_addr = no_dynamic_info,
-      .access_mem = access_mem,
-      .access_reg = access_reg,
-  };
-  int (*set_caching_policy)(unw_addr_space_t, unw_caching_policy_t);
-  const struct symbol symbols[] = {
-      {&create_addr_space, "_Ux86_64_create_addr_space"},
-      {&init_remote, "_Ux86_64_init_remote"},
-      {&step, "_Ux86_64_step"},
-      {&get_reg, "_Ux86_64_get_reg"},
-      {&get_save_loc, "_Ux86_64_get_save_loc"},
-      {&search_unwind_table, "_Ux86_64_dwarf_search_unwind_table"},
-      {&set_caching_policy, "_Ux86_64_set_caching_policy"},
-      {0},
-  };
-  if (!resolve("libunwind-x86_64.so.8", symbols)) return false;
-  space = create_addr_space(&accessors, 0);
-  if (!space) return false;
-  set_caching_policy(space, UNW_CACHE_NONE);
-  find_library();
   find_coroutine_end();
   return !with_oracle || start_oracle();
 }

@@ -1,12 +1,6 @@
-/* unwind.h - libunwind, kept at arm's length.
- *
- * Two private copies of its knowledge are used, neither by linking:
- *  - the generic library with accessors of ours, an address space of its own and
- *    no caches. It reads unwind tables where module.h says they are, so it never
- *    asks the loader and never probes memory through its pipe. It teaches
- *    rules and walks the stacks that no rule describes;
- *  - unw_backtrace of the local library, the oracle of ULLAGE_UNWIND=libunwind
- *    and =check, only loaded for these.
+/* unwind.h - what the unwind tables (cfi.h) say of a frame, for a rule, and of a whole
+ * stack; and libunwind, kept at arm's length: its unw_backtrace is the oracle of
+ * ULLAGE_UNWIND=libunwind and =check, only loaded for these.
  *
  * Where not said otherwise: any thread, no lock of ours held. */
 #ifndef ULLAGE_UNWIND_H
@@ -24,7 +18,7 @@ struct unwind_frame {
     UNWIND_SIGNAL,    /* a struct ucontext is at RSP */
     UNWIND_END,       /* outermost */
     UNWIND_BARE,      /* no unwind information */
-    UNWIND_OTHER      /* only libunwind can tell */
+    UNWIND_OTHER      /* only the tables can tell */
   } kind;
   bool cfa_from_rbp; /* else from RSP */
   bool rbp_saved;    /* at CFA + rbp; else RBP is the caller's */
@@ -57,7 +51,7 @@ unwind_registers_here(struct unwind_registers *r) {
  * unwind tables know nothing. */
 extern uint64_t unwind_coroutine_end;
 
-/* Load the library, and the oracle if asked. false: there is none. */
+/* With the oracle, if asked. false: there is none. */
 bool unwind_start(bool oracle);
 
 /* Learn about code address `ip`: the return address minus one, or the exact

@@ -14,7 +14,7 @@
  *   realigned                                  after that, the CFA
  *   a signal's                                 after that, RSP
  *   outermost, by a return address of 0        that 0
- * Not kept are walks that libunwind made, that lost their way or were cut.
+ * Not kept are walks by the tables alone, that lost their way or were cut.
  *
  * A walk that comes from the stack of a handler to the one that was interrupted belongs
  * to the former; there RSP may fall, so the search for a frame to join begins anew. Words
@@ -433,7 +433,7 @@ static bool set(struct walk *w, const uint64_t *ips, uint32_t depth, uint32_t en
 
 /* All registers a caller may rely on, here and now. The steps' memory serves for the
  * addresses. */
-static __attribute__((noinline)) void by_libunwind(struct walk *w, uint64_t cfa) {
+static __attribute__((noinline)) void by_tables(struct walk *w, uint64_t cfa) {
   struct unwind_registers r;
   unwind_registers_here(&r);
   walk_forget(w);
@@ -569,7 +569,7 @@ struct walk *walk_by_rule(struct walks *all, const struct walk_state *from) {
   bool is_deep = from->rsp <= deep;
   enum outcome outcome = go(w, &s, from, is_deep ? WALK_CUT_DEPTH : WALK_DEPTH_MAX, &way);
   if (UNLIKELY(outcome == SLOW))
-    by_libunwind(w, from->rsp);
+    by_tables(w, from->rsp);
   else
     finish(w, &s, outcome, way);
   w->unchanged = UINT32_MAX;

@@ -18,6 +18,7 @@ CAUSES = {  # mode: (function, blocks, bytes)
     "recursion": ("parse_list", 2000, 2000 * 80),
     "counts": ("compile", 1200, 300 * (700 + 20 + 21 + 24)),
     "pointer": ("importer", 200, 200 * 900),
+    "hooks": ("parser_init", 800, 400 * 2060),
 }
 
 
@@ -44,6 +45,29 @@ def test_growth_of_many_small_stacks_is_one_finding(recorder):
     assert (first["blocks"], first["bytes"], first["stacks"]) == (
         4 * 4096, 4 * (4096 * 64 + 2048), 4096), first
     assert not others
+
+
+@pytest.mark.short
+@pytest.mark.parametrize("binary", ["causes", "causes_O2"])
+def test_most_through_a_wrapper_is_not_the_wrappers(recorder, binary):
+    """What one function loses is nearly all that goes through os_alloc."""
+    assert recorder.run(program(binary), "dominated").status == 0
+    first, *others = recorder.answer("report")["findings"]
+    assert first["kind"] == "leak" and first["frame"]["function"] == "session_open", first
+    assert (first["blocks"], first["bytes"]) == (5000, 5000 * 350), first
+    assert sum(f["bytes"] for f in others) == sum(200 + n for n in range(20)), others
+
+
+@pytest.mark.short
+@pytest.mark.parametrize("binary", ["causes", "causes_O2"])
+def test_tree_of_many_helpers_is_one_finding(recorder, binary):
+    """Its helpers have many callers each, and all of them are below one function."""
+    assert recorder.run(program(binary), "tree").status == 0
+    report = recorder.answer("report")
+    first, *others = report["findings"]
+    assert first["kind"] == "growth" and first["frame"]["function"] == "tree_of", first
+    assert first["bytes"] > 0.95 * report["heap"]["live_bytes"], first
+    assert first["stacks"] > 50 and not others
 
 
 @pytest.mark.short

@@ -13,6 +13,10 @@
  *              stacks
  *   filled     it keeps no more after a fifth of the work
  *   pointer    called by way of a table of functions, which is all its dispatcher does
+ *   dominated  nearly all that goes through os_alloc is what one function loses; twenty
+ *              others lose a little of what they ask for
+ *   hooks      makes one block by a hook and one itself, loses both; called by a table
+ *   tree       a tree is kept, made by helpers that have many callers: growth
  *   endless    keeps what it makes until there is no more memory, and aborts
  *
  * Names are the program's own: nobody knows os_alloc. */
@@ -83,7 +87,10 @@ STEP(1)
 STEP(2)
 STEP(3)
 STEP(4)
-STEP(5) STEP(6) STEP(7) STEP(8) STEP(9) STEP(10) STEP(11) STEP(12) STEP(13) STEP(14)
+STEP(5)
+STEP(6)
+STEP(7)
+STEP(8) STEP(9) STEP(10) STEP(11) STEP(12) STEP(13) STEP(14)
     STEP(15) static step *const steps[16] = {
         step_0, step_1, step_2,  step_3,  step_4,  step_5,  step_6,  step_7,
         step_8, step_9, step_10, step_11, step_12, step_13, step_14, step_15};
@@ -283,6 +290,133 @@ static void pointer(void) {
     dispatch(i % 2);
 }
 
+/* ---- nearly all through one wrapper -------------------------------------------- */
+
+NOINLINE static void session_open(void) {
+  lose(os_alloc(350));
+  KEEP_FRAME;
+}
+#define LOADER(n)                                                                        \
+  NOINLINE static void loader_##n(void) {                                                \
+    for (int i = 0; i < 10; i++) {                                                       \
+      void *p = os_alloc(200 + n);                                                       \
+      lose(p);                                                                           \
+      if (i) free(p);                                                                    \
+    }                                                                                    \
+    KEEP_FRAME;                                                                          \
+  }
+TWENTY(LOADER)
+
+static void dominated(void) {
+#define LOAD(n) loader_##n();
+  TWENTY(LOAD)
+  for (int i = 0; i < 5000; i++)
+    session_open();
+}
+
+/* ---- by a hook ----------------------------------------------------------------- */
+
+static void *(*volatile allocate)(size_t) = malloc;
+struct parser {
+  void *state, *names;
+};
+NOINLINE static struct parser parser_init(void) {
+  struct parser p = {allocate(2000), malloc(60)};
+  KEEP_FRAME;
+  return p;
+}
+NOINLINE static struct parser no_parser(void) {
+  return (struct parser){NULL, NULL};
+}
+static struct parser (*volatile types[])(void) = {parser_init, no_parser};
+NOINLINE static struct parser make(int type) {
+  struct parser p = types[type]();
+  KEEP_FRAME;
+  return p;
+}
+NOINLINE static void evaluate(bool again) {
+  struct parser p = make(0);
+  if (!again) {
+    free(p.state);
+    free(p.names);
+  }
+  lose(p.state);
+  lose(p.names);
+  KEEP_FRAME;
+}
+
+static void hooks(void) {
+  work();
+  for (int i = 0; i < 800; i++)
+    evaluate(i % 2);
+}
+
+/* ---- a tree -------------------------------------------------------------------- */
+
+struct node {
+  struct node *next, *left, *right;
+  char *text;
+};
+static struct node *trees;
+
+NOINLINE static struct node *node_new(void) {
+  struct node *n = calloc(1, sizeof *n);
+  KEEP_FRAME;
+  return n;
+}
+NOINLINE static char *text_new(unsigned size) {
+  char *text = calloc(1, size);
+  KEEP_FRAME;
+  return text;
+}
+NOINLINE static struct node *pair_new(void) {
+  struct node *n = calloc(2, sizeof *n);
+  KEEP_FRAME;
+  return n;
+}
+NOINLINE static struct node *part(unsigned depth, unsigned path);
+#define KIND(k)                                                                          \
+  NOINLINE static struct node *kind_##k(unsigned depth, unsigned path) {                 \
+    struct node *n = path & 1 ? node_new() : pair_new();                                 \
+    n->text = text_new(20 + k);                                                          \
+    if (depth > 0) {                                                                     \
+      n->left = part(depth - 1, path / 2);                                               \
+      n->right = part(depth - 1, path / 3);                                              \
+    }                                                                                    \
+    KEEP_FRAME;                                                                          \
+    return n;                                                                            \
+  }
+KIND(0)
+KIND(1) KIND(2) KIND(3) KIND(4) static struct node *part(unsigned depth, unsigned path) {
+  switch (path % 5) {
+  case 0:
+    return kind_0(depth, path);
+  case 1:
+    return kind_1(depth, path);
+  case 2:
+    return kind_2(depth, path);
+  case 3:
+    return kind_3(depth, path);
+  default:
+    return kind_4(depth, path);
+  }
+}
+NOINLINE static void tree_of(unsigned path) {
+  struct node *tree = part(4, path);
+  tree->next = trees;
+  trees = tree;
+  KEEP_FRAME;
+}
+
+static void tree(void) {
+  for (unsigned i = 0; i < 400; i++) {
+    tree_of(i * 7919);
+    for (int k = 0; k < 4; k++)
+      work();
+    usleep(1000);
+  }
+}
+
 /* ---- to the limit -------------------------------------------------------------- */
 
 NOINLINE static void remember(void) {
@@ -307,7 +441,8 @@ int main(int argc, char *argv[]) {
   } modes[] = {{"cache", cache},       {"growing", growing}, {"filled", filled},
                {"wrapper", wrapper},   {"callers", callers}, {"recursion", recursion},
                {"counts", counts},     {"two", two},         {"inlined", inlined},
-               {"children", children}, {"pointer", pointer}, {"endless", endless}};
+               {"children", children}, {"pointer", pointer}, {"dominated", dominated},
+               {"hooks", hooks},       {"tree", tree},       {"endless", endless}};
   for (size_t i = 0; i < sizeof modes / sizeof *modes; i++)
     if (argc == 2 && strcmp(argv[1], modes[i].name) == 0) {
       modes[i].run();

@@ -1,0 +1,291 @@
+/* lay.c - see lay.h. */
+#include "answers/lay.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define PER_CENT 100
+#define NEARLY_ALL 90 /* per cent */
+
+/* ---- one stack's choice -------------------------------------------------------- */
+
+static bool may_be_blamed(const struct search *s, const struct function_call *stack,
+                          size_t i) {
+  enum function_kind kind = functions_kind(s->functions, stack[i].function);
+  return kind == FUNCTION_OWN || kind == FUNCTION_START;
+}
+
+/* What a wrapper calls is its own business, also where that has no name. */
+static size_t behind_wrappers(const struct search *s, const struct function_call *stack,
+                              size_t n) {
+  size_t first = 0;
+  for (size_t i = 0; i < n; i++) {
+    enum function_kind kind = functions_kind(s->functions, stack[i].function);
+    if (kind == FUNCTION_WRAPPER) first = i + 1;
+    if (kind == FUNCTION_OWN &&
+        functions_frame(s->functions, stack[i].function)->function)
+      break;
+  }
+  return first;
+}
+
+/* The highest retention of those that may be blamed. */
+static double highest(const struct search *s, const struct function_call *stack,
+                      size_t from, size_t n, bool dispatchers) {
+  double best = -1;
+  for (size_t i = from; i < n; i++) {
+    if (!may_be_blamed(s, stack, i) ||
+        (flow_hands_on(&s->rest, &stack[i]) && !dispatchers))
+      continue;
+    double r = flow_retention(&s->rest, stack[i].function);
+    if (r > best) best = r;
+  }
+  return best;
+}
+
+/* Index in the stack; n: everybody is innocent. */
+static size_t choose(const struct search *s, const struct function_call *stack,
+                     size_t n) {
+  size_t from = behind_wrappers(s, stack, n);
+  bool dispatchers = false;
+  double best = highest(s, stack, from, n, false);
+  if (best < 0) {
+    dispatchers = true;
+    best = highest(s, stack, from, n, true);
+  }
+  for (size_t i = from; i < n; i++)
+    if (may_be_blamed(s, stack, i) &&
+        (dispatchers || !flow_hands_on(&s->rest, &stack[i])) &&
+        flow_retention(&s->rest, stack[i].function) >= best * NEARLY)
+      return i;
+  return n;
+}
+
+/* ---- causes -------------------------------------------------------------------- */
+
+static struct cause *cause_of(struct search *s, uint32_t function) {
+  struct causes *c = s->causes;
+  if (s->cause_of[function]) return &c->at[s->cause_of[function] - 1];
+  if (c->count == s->causes_room) {
+    size_t room = s->causes_room ? s->causes_room * 2 : 64;
+    struct cause *more = realloc(c->at, room * sizeof *more);
+    if (!more) return NULL;
+    c->at = more;
+    s->causes_room = room;
+  }
+  struct cause *made = &c->at[c->count++];
+  *made = (struct cause){.function = function,
+                         .retention = flow_retention(&s->flow, function)};
+  s->cause_of[function] = (uint32_t)c->count;
+  return made;
+}
+
+static void add_site(struct search *s, struct cause *c, uint32_t site, size_t depth) {
+  const struct ul_amount *amount = &s->measure->amount[site];
+  if (!c->stacks || amount->bytes > s->measure->amount[c->site].bytes) {
+    c->site = site;
+    c->depth = depth;
+  }
+  c->stacks++;
+  c->of.blocks += amount->blocks;
+  c->of.bytes += amount->bytes;
+  s->causes->of_site[site] = (uint32_t)(c - s->causes->at);
+}
+
+static bool lay(struct search *s, uint32_t site) {
+  const struct function_call *stack;
+  const struct ul_amount *amount = &s->measure->amount[site];
+  if (!amount->blocks && !amount->bytes) return true;
+  size_t n = functions_stack(s->functions, site, &stack);
+  if (!n) {
+    s->causes->stackless.blocks += amount->blocks;
+    s->causes->stackless.bytes += amount->bytes;
+    return true;
+  }
+  size_t chosen = choose(s, stack, n);
+  if (chosen == n) chosen = 0;
+  struct cause *c = cause_of(s, stack[chosen].function);
+  if (c) add_site(s, c, site, chosen);
+  return c;
+}
+
+/* Those that are not settled choose, again. */
+static bool lay_rest(struct search *s) {
+  struct causes *c = s->causes;
+  for (size_t i = s->settled; i < c->count; i++)
+    s->cause_of[c->at[i].function] = 0;
+  c->count = s->settled;
+  c->stackless = (struct ul_amount){0, 0};
+  for (uint32_t i = 0; i < s->measure->count; i++) {
+    if (c->of_site[i] < s->settled || s->sites->sum[i].of_others) continue;
+    c->of_site[i] = UINT32_MAX;
+    if (!lay(s, i)) return false;
+  }
+  return true;
+}
+
+/* ---- further out --------------------------------------------------------------- */
+
+/* A function further out in the stack of a cause: what goes through both. */
+struct passage {
+  uint64_t of_cause; /* bytes of its stacks */
+  uint64_t allocated, bytes;
+  uint32_t seen; /* the last site + 1 */
+};
+
+bool lay_is_in(const struct function_call *stack, size_t n, uint32_t function) {
+  for (size_t i = 0; i < n; i++)
+    if (stack[i].function == function) return true;
+  return false;
+}
+
+static void pass(const struct search *s, size_t cause, uint32_t site,
+                 const uint32_t *place, struct passage *passages) {
+  const struct function_call *stack;
+  uint64_t bytes = s->measure->amount[site].bytes;
+  size_t n = functions_stack(s->functions, site, &stack);
+  if (!lay_is_in(stack, n, s->causes->at[cause].function)) return;
+  for (size_t i = 0; i < n; i++) {
+    struct passage *p = &passages[place[stack[i].function]];
+    if (p->seen == site + 1) continue;
+    p->seen = site + 1;
+    p->allocated += flow_allocated(s->sites, s->measure, site);
+    p->bytes += bytes;
+    if (s->causes->of_site[site] == cause) p->of_cause += bytes;
+  }
+}
+
+/* Of `calls`, n of them; [0] is of all other functions. To be freed; NULL: no memory. */
+static struct passage *passages_of(const struct search *s, size_t cause,
+                                   const struct function_call *calls, size_t n) {
+  struct passage *passages = calloc(n + 1, sizeof *passages);
+  uint32_t *place = calloc(functions_count(s->functions) + 1, sizeof *place);
+  for (size_t i = n; place && i-- > 0;)
+    place[calls[i].function] = (uint32_t)i + 1;
+  for (uint32_t i = UL_SITE_RESERVED; passages && place && i < s->measure->count; i++)
+    if (s->causes->of_site[i] >= s->taken && flow_allocated(s->sites, s->measure, i))
+      pass(s, cause, i, place, passages);
+  bool good = place;
+  free(place);
+  if (good) return passages;
+  free(passages);
+  return NULL;
+}
+
+static bool is_outer(const struct search *s, const struct cause *c,
+                     const struct function_call *call, const struct passage *p) {
+  return functions_kind(s->functions, call->function) == FUNCTION_OWN &&
+         call->function != c->function && !flow_hands_on(&s->rest, call) &&
+         p->of_cause >= c->of.bytes / PER_CENT * NEARLY_ALL &&
+         flow_retention(&s->rest, call->function) >=
+             NEARLY * flow_retention(&s->rest, c->function) &&
+         flow_serves_others(&s->rest, c->function, p->allocated, p->bytes);
+}
+
+/* The cause is that function, further out. What does not go through it chooses anew, or
+ * stays with the inner one. */
+static bool move_out(struct search *s, size_t cause, size_t depth, uint32_t outer) {
+  const struct function_call *stack;
+  struct causes *causes = s->causes;
+  uint32_t inner = causes->at[cause].function;
+  causes->at[cause].function = outer;
+  causes->at[cause].depth = depth;
+  causes->at[cause].retention = flow_retention(&s->flow, outer);
+  s->cause_of[inner] = 0;
+  for (uint32_t i = 0; i < s->measure->count; i++) {
+    const struct ul_amount *a = &s->measure->amount[i];
+    if (causes->of_site[i] != cause) continue;
+    size_t n = functions_stack(s->functions, i, &stack), at = 0;
+    if (lay_is_in(stack, n, outer)) continue;
+    while (at < n && stack[at].function != inner)
+      at++;
+    struct cause *left = cause_of(s, inner);
+    if (!left) return false;
+    add_site(s, left, i, at);
+    causes->at[cause].of.blocks -= a->blocks;
+    causes->at[cause].of.bytes -= a->bytes;
+    causes->at[cause].stacks--;
+  }
+  return true;
+}
+
+/* Who serves others as well is not the cause if nearly all goes through a function
+ * further out that does not. */
+static bool refine(struct search *s, size_t cause, uint64_t all) {
+  for (bool moved = true; moved;) {
+    const struct function_call *stack;
+    struct cause *c = &s->causes->at[cause];
+    moved = false;
+    if (!s->rest.at[c->function].callers[1] || c->of.bytes < all / PER_CENT) break;
+    size_t n = functions_stack(s->functions, c->site, &stack), from = c->depth + 1;
+    struct function_call *calls = malloc((n + 1) * sizeof *calls);
+    if (!calls) return false;
+    memcpy(calls, stack, n * sizeof *calls);
+    n = n > from ? n - from : 0;
+    struct passage *passages = passages_of(s, cause, calls + from, n);
+    bool good = passages;
+    for (size_t i = 0; good && i < n && !moved; i++)
+      if (is_outer(s, c, &calls[from + i], &passages[i + 1])) {
+        good = move_out(s, cause, from + i, calls[from + i].function);
+        moved = true;
+      }
+    free(passages);
+    free(calls);
+    if (!good) return false;
+  }
+  return true;
+}
+
+/* ---- one after the other ------------------------------------------------------- */
+
+/* Index of the largest one that is not settled; `rest`: what those have. */
+static size_t largest(const struct search *s, uint64_t *rest) {
+  const struct causes *c = s->causes;
+  size_t most = s->settled;
+  *rest = 0;
+  for (size_t i = s->settled; i < c->count; i++) {
+    *rest += c->at[i].of.bytes;
+    if (c->at[i].of.bytes > c->at[most].of.bytes) most = i;
+  }
+  return most;
+}
+
+static void settle(struct search *s, size_t cause) {
+  struct causes *c = s->causes;
+  uint32_t to = (uint32_t)s->settled++;
+  struct cause other = c->at[to];
+  c->at[to] = c->at[cause];
+  c->at[cause] = other;
+  s->cause_of[c->at[cause].function] = (uint32_t)cause + 1;
+  s->cause_of[c->at[to].function] = to + 1;
+  for (size_t i = 0; i < s->measure->count; i++)
+    if (c->of_site[i] == cause)
+      c->of_site[i] = to;
+    else if (c->of_site[i] == to)
+      c->of_site[i] = (uint32_t)cause;
+}
+
+static void take_out(struct search *s) {
+  for (uint32_t i = 0; i < s->measure->count; i++)
+    if (s->causes->of_site[i] == s->taken)
+      flow_take(&s->rest, s->functions, s->sites, s->measure, i);
+  s->taken++;
+}
+
+bool lay_all(struct search *s) {
+  enum { ROUNDS = 4 };
+  uint64_t all = 0, rest;
+  if (!lay_rest(s)) return false;
+  largest(s, &all);
+  while (s->settled < s->causes->count && s->settled < LOOKED_AT) {
+    size_t most = largest(s, &rest);
+    if (!refine(s, most, all)) return false;
+    bool rules = s->taken == s->settled && s->taken < ROUNDS &&
+                 s->causes->at[most].of.bytes >= rest / 2;
+    settle(s, most);
+    if (!rules) continue;
+    take_out(s);
+    if (!lay_rest(s)) return false;
+  }
+  return true;
+}

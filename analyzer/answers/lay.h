@@ -1,0 +1,38 @@
+/* lay.h - what a finding's call stacks hold, laid at one function each.
+ *
+ * Of a stack's functions the innermost is taken whose retention is nearly the highest.
+ * Two things deceive it, and are looked for:
+ *
+ *   - Nearly all that goes through a wrapper may be one caller's, and then the wrapper
+ *     keeps nearly as much. So if nearly all of a cause's bytes go through one function
+ *     further out, and of what others ask of the inner one much less is kept, it is the
+ *     outer one's.
+ *   - To all other stacks, too, that wrapper looks like their cause. So a cause that has
+ *     half of everything is settled, taken out, and the others choose again. */
+#ifndef ULLAGE_LAY_H
+#define ULLAGE_LAY_H
+
+#include "answers/cause.h"
+
+/* Of the highest retention in a stack: so much is nearly the highest. */
+#define NEARLY 0.8
+/* Causes that are looked at closer: what a reader would see side by side. */
+#define LOOKED_AT 16u
+
+struct search {
+  struct functions *functions;
+  const struct sites *sites;
+  const struct cause_measure *measure;
+  struct flow flow, rest; /* of all; without the causes that were taken out */
+  uint64_t allocated;     /* by all sites */
+  uint32_t *cause_of;     /* by function: index in causes + 1 */
+  struct causes *causes;
+  size_t causes_room;
+  size_t settled, taken; /* the first of the causes */
+};
+
+/* Fills the causes, in no order. false: no memory. */
+bool lay_all(struct search *);
+
+bool lay_is_in(const struct function_call *stack, size_t n, uint32_t function);
+#endif
