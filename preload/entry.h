@@ -11,6 +11,9 @@
  *     sampled   the block needs no stack, and its bytes were granted (sample.h)
  *     off       nothing is recorded: no instruction of the profiler but the question
  *
+ * With guarded blocks (guard.h) all go the long way: no walk that is kept leads to a
+ * counter, and each free is watched.
+ *
  * Every entry point is built with a frame pointer and hands on where it was entered: that
  * is where the walk of the stack begins. */
 #ifndef ULLAGE_ENTRY_H
@@ -21,6 +24,7 @@
 #include "base/next.h"
 #include "heap/heap.h"
 #include "heap/map.h"
+#include "ledger/guard.h"
 #include "ledger/ledger.h"
 #include "ledger/misuse.h"
 #include "ledger/sample.h"

@@ -77,6 +77,7 @@ enum ul_table {
   UL_CARRIES,       /* struct ul_carry: what counters have no room for */
   UL_VERDICT_WORDS, /* uint64_t: of each entry in UL_ENTRIES, the scan's verdict */
   UL_DRAGS,         /* struct ul_drag: which lost sites drag which along */
+  UL_FILLS,         /* struct ul_fill: what was never written, element i of site i */
   UL_TABLES
 };
 
@@ -192,6 +193,14 @@ struct ul_carry {
   int32_t temporary, lifetime_ms;
 }; /* 32 bytes */
 
+/* Of the blocks of a site that were filled when they were allocated (UL_FEATURE_GUARDED):
+ * what of the fill was there still when they were freed, resized, or live at the end. */
+struct ul_fill {
+  uint64_t blocks, bytes; /* requested */
+  uint64_t never_written; /* of these bytes, in whole words of 8 */
+  uint64_t reserved;
+}; /* 32 bytes */
+
 struct ul_heap_record {
   int32_t tid;      /* last owner */
   uint32_t state;   /* enum ul_heap_state */
@@ -238,8 +247,9 @@ struct ul_large {
  *     63..61 family   60..48 slack   47..24 birth   23..0 site
  *
  * Bit 63 says that one lives. If none does, site and birth are those of the block that
- * was here last, or 0: not known; with bit 62 set, the site where it was freed is in
- * place of its birth.
+ * was here last, or 0: not known; with bit 62 set, the slack is, too, and the site where
+ * it was freed is in place of its birth; with bit 61, it is kept from being given out
+ * again.
  *
  * slack = usable - requested bytes, at most UL_SLACK_MAX by the choice of classes
  * (class.h) and by realloc; birth is a 24-bit float of milliseconds: exact below
@@ -249,6 +259,7 @@ struct ul_large {
 #define UL_ENTRY_BIRTH (UINT64_C(0xffffff) << 24)
 #define UL_ENTRY_LIVE (UINT64_C(1) << 63)
 #define UL_ENTRY_FREED_AT (UINT64_C(1) << 62)
+#define UL_ENTRY_KEPT (UINT64_C(1) << 61)
 enum ul_family {
   UL_FAMILY_MALLOC = 4,
   UL_FAMILY_NEW,
@@ -505,6 +516,7 @@ enum ul_feature {
   UL_FEATURE_LIMITS = 1 << 2,    /* limits */
   UL_FEATURE_SAMPLED = 1 << 3,   /* sample_site and what follows it */
   UL_FEATURE_KILLS = 1 << 4,     /* kills: by who waited for its end */
+  UL_FEATURE_GUARDED = 1 << 5,   /* overruns, writes after free, UL_FILLS */
 };
 
 enum ul_evidence { UL_EVIDENCE_NONE, UL_EVIDENCE_PAGEMAP, UL_EVIDENCE_MINCORE };
@@ -516,7 +528,7 @@ enum ul_evidence { UL_EVIDENCE_NONE, UL_EVIDENCE_PAGEMAP, UL_EVIDENCE_MINCORE };
   X(NO_STACK, "no call stack could be had")                                              \
   X(STACK_CUT, "call stack cut at the depth limit")                                      \
   X(STACK_BROKEN, "call stack incomplete: no unwind information")                        \
-  X(SLOW_WALK, "frames stepped by the unwind tables, not by a rule")                          \
+  X(SLOW_WALK, "frames stepped by the unwind tables, not by a rule")                     \
   X(FRAME_POINTER, "frames stepped by frame pointer")                                    \
   X(WALK_MISMATCH, "call stacks that differ from libunwind's")                           \
   X(SITES_FULL, "stacks dropped: the table of sites is full")                            \
@@ -551,7 +563,9 @@ enum ul_evidence { UL_EVIDENCE_NONE, UL_EVIDENCE_PAGEMAP, UL_EVIDENCE_MINCORE };
   X(LEFT, "blocks that handlers which interrupted malloc could not give back")           \
   X(MARK_LOST, "marks not made: too many names, a name that is none, or no room")        \
   X(MISMATCHED_FREE, "blocks freed by another family than they are of (freed)")          \
-  X(MISSIZED_FREE, "blocks freed with another size than they have (freed)")
+  X(MISSIZED_FREE, "blocks freed with another size than they have (freed)")              \
+  X(OVERRUN, "blocks written beyond the end")                                            \
+  X(WRITTEN_FREED, "blocks written after free")
 
 enum ul_fallback {
 #define X(name, text) UL_FB_##name,
@@ -570,20 +584,34 @@ enum ul_misuse_kind {
   UL_RESIZED_INSIDE,     /* UL_FB_INVALID_REALLOC */
   UL_MISMATCHED,         /* UL_FB_MISMATCHED_FREE */
   UL_MISSIZED,           /* UL_FB_MISSIZED_FREE */
+  UL_OVERRUN,            /* UL_FB_OVERRUN */
+  UL_WRITTEN_FREED,      /* UL_FB_WRITTEN_FREED */
   UL_MISUSES
 };
 #define UL_MISUSE_PLACES 32
 struct ul_misuse {
-  uint32_t site;      /* of the call; 0: this place is not in use */
+  uint32_t site;      /* of the call; of the last two kinds, of the free or realloc of
+                         the block, 0: there was none */
   uint32_t allocated; /* site of the block; 0: not known */
   uint32_t freed;     /* where the first was freed before; 0: not known */
   uint8_t family[2];  /* if mismatched: enum ul_family of the block, and of the free */
   uint16_t reserved;
-  uint64_t count;
+  uint64_t count;         /* 0: this place is not in use */
   uint64_t address;       /* of the first */
   uint64_t ms;            /* of the first */
   uint64_t bytes, wanted; /* if missized, of the first: requested, and told when freed */
-};                        /* 56 bytes */
+  /* Of the last two kinds, of the first: bytes were requested, and at `offset` from the
+   * end (of an overrun) or the start of the block is the first of so many that were
+   * found `changed`, or of that many among which some were. */
+  uint32_t offset, changed;
+  uint8_t found[16]; /* what was there */
+};                   /* 80 bytes */
+
+/* Where the program is to be changed: of the last two kinds nobody else is known. */
+static inline uint32_t ul_misuse_place(enum ul_misuse_kind kind,
+                                       const struct ul_misuse *m) {
+  return kind == UL_OVERRUN || kind == UL_WRITTEN_FREED ? m->allocated : m->site;
+}
 
 /* What somebody else asks of the process (`ullage mark`), who holds a lock on the file
  * (flock): first the name, then the state. The process looks now and then while it
@@ -709,5 +737,6 @@ _Static_assert(sizeof(struct ul_leak) == 64, "leak");
 _Static_assert(sizeof(struct ul_drag) == 24, "drag");
 _Static_assert(sizeof(struct ul_mapping) == 64, "mapping");
 _Static_assert(sizeof(struct ul_ask) == 60, "ask");
-_Static_assert(sizeof(struct ul_misuse) == 56, "misuse");
+_Static_assert(sizeof(struct ul_misuse) == 80, "misuse");
+_Static_assert(sizeof(struct ul_fill) == 32, "fill");
 #endif

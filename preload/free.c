@@ -98,6 +98,32 @@ static void free_foreign(void *p, struct entrance e) {
   errno = saved;
 }
 
+static void end_if_deadly(bool found, enum ul_misuse_kind kind) {
+  if (UNLIKELY(found) && misuse_is_deadly(kind)) abort();
+}
+
+static bool put_unwatched(struct heap *h, struct spot s, void *p) {
+  if (LIKELY(process_recording()) && UNLIKELY(!entry_unrecord(h, s, p))) return false;
+  heap_put_any(h, s, p);
+  return true;
+}
+
+/* The same at that site. */
+static bool put_watched(struct heap *h, struct spot s, void *p, uint32_t site) {
+  struct ledger_line was = ledger_line(s, p);
+  hidden block = hide(p);
+  if (!was.entry) return put_unwatched(h, s, p);
+  if (guard_on) end_if_deadly(guard_look(s, block, &was, site), UL_OVERRUN);
+  entry_unrecord(h, s, p);
+  if (guard_on) guard_spoil(s, block);
+  ledger_note_freed(s, p, &was, site);
+  if (guard_on)
+    end_if_deadly(guard_put(h, s, block), UL_WRITTEN_FREED);
+  else
+    heap_put_any(h, s, p);
+  return true;
+}
+
 /* Errno stays as it is: what is called here keeps it. */
 static void release_as(void *p, struct freeing how, struct entrance e) {
   map_slot slot = map_lookup(p);
@@ -114,12 +140,8 @@ static void release_as(void *p, struct freeing how, struct entrance e) {
   }
   uint32_t site = process_watches_frees() ? entry_site(h, e, SITE_EXACT) : UL_SITE_NONE;
   if (site) compare(s, p, how, site);
-  if (LIKELY(process_recording()) && UNLIKELY(!entry_unrecord(h, s, p))) {
-    misused(UL_FREED_TWICE, p, e);
-    return;
-  }
-  if (site) ledger_note_freed(s, p, site);
-  heap_put_any(h, s, p);
+  bool done = site ? put_watched(h, s, p, site) : put_unwatched(h, s, p);
+  if (UNLIKELY(!done)) misused(UL_FREED_TWICE, p, e);
 }
 
 static __attribute__((noinline)) void release(void *p, struct entrance e) {
@@ -269,14 +291,18 @@ EXPORT void __libc_cfree(void *p) {
 /* Into another block; if p is free, it may be the same. */
 static void *copy(struct heap *h, struct spot s, hidden from, size_t size,
                   uint32_t site) {
-  size_t usable = heap_usable(s);
+  size_t usable = guard_usable(s, reveal(from));
   void *q = entry_allocate_at(h, size, 0, UL_FAMILY_MALLOC, AS_IT_IS, site);
   return q ? memmove(q, reveal(from), usable < size ? usable : size) : NULL;
 }
 
 static void *move(struct heap *h, struct spot s, hidden old, size_t size, uint32_t site) {
   hidden block = hide(copy(h, s, old, size, site));
-  if (reveal(block)) entry_free(reveal(old));
+  if (!reveal(block)) return NULL;
+  if (site && process_watches_frees())
+    put_watched(h, s, reveal(old), site);
+  else
+    entry_free(reveal(old));
   return reveal(block);
 }
 
@@ -307,9 +333,22 @@ static void *resize(struct heap *h, struct spot s, hidden old, size_t size,
   if (!site || !process_recording()) return heap_resize(&s, size);
   struct ledger_line was = ledger_line(s, reveal(old));
   snapshot_before_free(h, was.requested);
-  hidden block = hide(heap_resize(&s, size));
-  if (reveal(block)) renew(h, &was, old, s, block, size, site);
+  hidden block = hide(heap_resize(&s, size + guard_room()));
+  if (!reveal(block)) return NULL;
+  if (guard_on) guard_arm(s, block, size, false);
+  renew(h, &was, old, s, block, size, site);
   return reveal(block);
+}
+
+/* What can be caught of old pointers is caught. */
+static void *resize_guarded(struct heap *h, struct spot s, hidden old, size_t size,
+                            uint32_t site) {
+  struct ledger_line was = ledger_line(s, reveal(old));
+  bool stays = s.large && was.entry && size + GUARD_ROOM > UL_SPAN_MAX;
+  void *q = NULL;
+  if (stays) end_if_deadly(guard_look(s, old, &was, site), UL_OVERRUN);
+  if (stays) q = resize(h, s, old, size, site);
+  return q ? q : move(h, s, old, size, site);
 }
 
 static void *refuse(void *p, map_slot slot, struct entrance e) {
@@ -345,6 +384,8 @@ static void *reallocate(hidden block, size_t size, struct entrance e) {
     return copy(h, s, block, size, site);
   }
   if (process_watches_frees()) compare(s, reveal(block), by_free, site);
+  if (UNLIKELY(guard_on) && site && process_recording())
+    return resize_guarded(h, s, block, size, site);
   enum heap_resizing how = heap_resizing(s, size);
   if (how == HEAP_STAYS) return stay(h, s, block, size, site);
   void *q = how == HEAP_RESIZES ? resize(h, s, block, size, site) : NULL;

@@ -14,7 +14,7 @@ EXPORT size_t malloc_usable_size(void *p) {
   map_slot slot = map_lookup(p);
   if (slot) {
     struct spot s = heap_spot(p, slot);
-    return s.pool || s.large ? heap_usable(s) : 0;
+    return s.pool || s.large ? guard_usable(s, p) : 0;
   }
   static size_t (*real)(void *);
   if (!real) *(void **)&real = next_symbol("malloc_usable_size");

@@ -58,9 +58,30 @@ static __attribute__((noinline, cold)) void *allocate_elsewhere(size_t size, siz
 
 /* ---- the long way --------------------------------------------------------------- */
 
+/* Of what was found in its place, which was freed before. */
+static void end_if_deadly(bool found) {
+  if (UNLIKELY(found) && misuse_is_deadly(UL_WRITTEN_FREED)) abort();
+}
+
+static __attribute__((noinline)) void *
+allocate_guarded(struct heap *h, size_t size, size_t align, enum ul_family family,
+                 enum entry_zero zero, uint32_t site) {
+  struct spot s = {NULL, NULL};
+  bool zeroed = false;
+  hidden block = hide(heap_take_any(h, size + GUARD_ROOM, align, &s, &zeroed));
+  if (UNLIKELY(!reveal(block))) return allocate_elsewhere(size, align, zero);
+  end_if_deadly(guard_reuse(s, block));
+  if (zero == ZEROED && !zeroed) memset(reveal(block), 0, size);
+  guard_arm(s, block, size, zero != ZEROED);
+  entry_record(h, s, block, size, family, site);
+  return reveal(block);
+}
+
 __attribute__((noinline)) void *entry_allocate_at(struct heap *h, size_t size,
                                                   size_t align, enum ul_family family,
                                                   enum entry_zero zero, uint32_t site) {
+  if (UNLIKELY(guard_on) && site && process_recording())
+    return allocate_guarded(h, size, align, family, zero, site);
   struct spot s = {NULL, NULL};
   bool zeroed = false;
   hidden block = hide(heap_take_any(h, size, align, &s, &zeroed));
@@ -92,7 +113,7 @@ __attribute__((noinline)) void *entry_allocate(size_t size, size_t align,
   }
   uint32_t site = entry_site_of(h, size, e);
   if (LIKELY(size <= UL_MEDIUM_MAX && align <= 16) &&
-      LIKELY(site && process_recording() && !sample_is_site(site))) {
+      LIKELY(site && process_recording() && !sample_is_site(site) && !guard_on)) {
     struct site_again known = {ledger_counter_known(h, site), site};
     if (LIKELY(known.counter)) return entry_allocate_known(h, size, family, zero, known);
   }

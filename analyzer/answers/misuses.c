@@ -1,4 +1,5 @@
-/* misuses.c - frees and reallocs of what was no live block: the model (answers.h). */
+/* misuses.c - frees and reallocs of what was no live block, and writes outside of one:
+ * the model (answers.h). */
 #include "answers/answers.h"
 
 #include <stdlib.h>
@@ -24,6 +25,8 @@ struct misuses misuses_of(const struct recording *r, enum ul_misuse_kind kind) {
       [UL_RESIZED_INSIDE] = UL_FB_INVALID_REALLOC,
       [UL_MISMATCHED] = UL_FB_MISMATCHED_FREE,
       [UL_MISSIZED] = UL_FB_MISSIZED_FREE,
+      [UL_OVERRUN] = UL_FB_OVERRUN,
+      [UL_WRITTEN_FREED] = UL_FB_WRITTEN_FREED,
   };
   const struct ul_header *h = recording_header(r);
   struct misuses m = {.kind = kind, .count = h->fallbacks[counts[kind]]};

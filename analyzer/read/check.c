@@ -196,6 +196,19 @@ static bool check_drags(struct recording *r) {
   return true;
 }
 
+static bool check_fills(struct recording *r) {
+  for (uint64_t i = 0; i < r->tables[UL_FILLS].count; i++) {
+    struct ul_fill *f = part_at(r, UL_FILLS, i);
+    bool any = f->blocks || f->bytes || f->never_written;
+    if (!any || (site_exists(r, (uint32_t)i) && f->never_written <= f->bytes)) continue;
+    if (!part_damaged(r, "fill %" PRIu64 " has %" PRIu64 " of %" PRIu64 " bytes", i,
+                      f->never_written, f->bytes))
+      return false;
+    memset(f, 0, sizeof *f);
+  }
+  return true;
+}
+
 static bool check_misuses(struct recording *r) {
   for (int i = 0; i < UL_MISUSES * UL_MISUSE_PLACES; i++) {
     struct ul_misuse *m = &r->header.misuses[i];
@@ -391,6 +404,6 @@ static bool check_overlaps(struct recording *r) {
 bool part_check(struct recording *r) {
   return check_header_texts(r) && check_modules(r) && check_codes(r) && check_nodes(r) &&
          check_sites(r) && check_chunks(r) && check_carries(r) && check_snapshots(r) &&
-         check_leaks(r) && check_drags(r) && check_misuses(r) && check_mappings(r) &&
-         check_arenas(r) && check_larges(r) && check_overlaps(r);
+         check_leaks(r) && check_drags(r) && check_fills(r) && check_misuses(r) &&
+         check_mappings(r) && check_arenas(r) && check_larges(r) && check_overlaps(r);
 }

@@ -5,7 +5,7 @@
  * all tables that refer to it, each time with a fresh copy of the directory:
  *
  *   snapshots -> rows ---------\
- *   leaks, drags, chunks, larges +-> sites -> nodes -> codes -> modules -> text
+ *   leaks, drags, fills, chunks, larges +-> sites -> nodes -> codes -> modules -> text
  *   verdicts, arenas -> entries /            mappings, header --> text
  *   chunks -> counters, heaps
  *
@@ -48,13 +48,15 @@ const struct part_layout part_layout[UL_TABLES] = {
     [UL_MAPPINGS] = {"mappings", sizeof(struct ul_mapping)},
     [UL_VERDICT_WORDS] = {"verdict words", sizeof(uint64_t)},
     [UL_DRAGS] = {"drags", sizeof(struct ul_drag)},
+    [UL_FILLS] = {"fills", sizeof(struct ul_fill)},
 };
 
 /* Referring tables before the tables they refer to. */
 static const enum ul_table reading_order[UL_TABLES] = {
-    UL_SNAPSHOTS, UL_ROWS,  UL_LEAKS,         UL_DRAGS,   UL_CARRIES,  UL_CHUNKS,
-    UL_COUNTERS,  UL_HEAPS, UL_VERDICT_WORDS, UL_ARENAS,  UL_LARGES,   UL_ENTRIES,
-    UL_SITES,     UL_NODES, UL_CODES,         UL_MODULES, UL_MAPPINGS, UL_TEXT};
+    UL_SNAPSHOTS, UL_ROWS,    UL_LEAKS,    UL_DRAGS, UL_FILLS,
+    UL_CARRIES,   UL_CHUNKS,  UL_COUNTERS, UL_HEAPS, UL_VERDICT_WORDS,
+    UL_ARENAS,    UL_LARGES,  UL_ENTRIES,  UL_SITES, UL_NODES,
+    UL_CODES,     UL_MODULES, UL_MAPPINGS, UL_TEXT};
 
 /* ---- errors -------------------------------------------------------------------- */
 

@@ -65,6 +65,10 @@ const struct ul_drag *recording_drag(const struct recording *r, uint64_t i) {
   return recording_at(r, UL_DRAGS, i);
 }
 
+const struct ul_fill *recording_fill(const struct recording *r, uint64_t site) {
+  return recording_at(r, UL_FILLS, site);
+}
+
 const struct ul_mapping *recording_mapping(const struct recording *r, uint64_t i) {
   return recording_at(r, UL_MAPPINGS, i);
 }

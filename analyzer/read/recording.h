@@ -93,6 +93,7 @@ const struct ul_snapshot *recording_snapshot(const struct recording *r, uint64_t
 const struct ul_leak *recording_leak(const struct recording *r, uint64_t i);
 const struct ul_mapping *recording_mapping(const struct recording *r, uint64_t i);
 const struct ul_drag *recording_drag(const struct recording *r, uint64_t i);
+const struct ul_fill *recording_fill(const struct recording *r, uint64_t site);
 /* The scan's, of the live block with that entry; UL_NO_VERDICT: not known. */
 enum ul_verdict recording_verdict(const struct recording *r, uint64_t entry);
 uint64_t recording_entry(const struct recording *r, uint64_t i); /* 0: none */

@@ -118,7 +118,8 @@ static const char *const table_names[UL_TABLES] = {
     [UL_SNAPSHOTS] = "snapshots", [UL_ROWS] = "rows",
     [UL_HEAPS] = "heaps",         [UL_LEAKS] = "leaks",
     [UL_MAPPINGS] = "mappings",   [UL_VERDICT_WORDS] = "verdict_words",
-    [UL_DRAGS] = "drags",         [UL_CARRIES] = "carries"};
+    [UL_DRAGS] = "drags",         [UL_CARRIES] = "carries",
+    [UL_FILLS] = "fills"};
 static const char *const states[] = {"running", "exited", "signaled", "execed",
                                      "aborted"};
 static const char *const ends[] = {"running",  "killed", "exited",
@@ -134,9 +135,9 @@ static const char *const heuristics[] = UL_HEURISTIC_NAMES;
 static const char *const scans[] = {"none", "running", "done", "failed", "partial"};
 static const char *const mapping_kinds[] = {"anonymous", "stack",  "brk",      "code",
                                             "data",      "shared", "recording"};
-static const char *const misuses[] = {"freed_twice",        "freed_inside",
-                                      "resized_after_free", "resized_inside",
-                                      "mismatched",         "missized"};
+static const char *const misuses[] = {
+    "freed_twice", "freed_inside", "resized_after_free", "resized_inside", "mismatched",
+    "missized",    "overrun",      "written_freed"};
 static const char *const fallbacks[] = {
 #define X(name_, text_) #name_,
     UL_FALLBACKS(X)
@@ -281,6 +282,11 @@ static void dump_misuses(struct dump *d) {
     number(d, "count", m->count);
     hex(d, "address", m->address);
     number(d, "ms", m->ms);
+    if (m->changed) {
+      number(d, "bytes", m->bytes);
+      number(d, "offset", m->offset);
+      number(d, "changed", m->changed);
+    }
     end(d);
   }
 }
@@ -626,6 +632,19 @@ static void dump_drags(struct dump *d) {
   }
 }
 
+static void dump_fills(struct dump *d) {
+  const struct ul_fill *f;
+  for (uint64_t i = 0; (f = recording_fill(d->r, i)); i++) {
+    if (!f->blocks) continue;
+    begin(d, "fill");
+    number(d, "site", i);
+    number(d, "blocks", f->blocks);
+    number(d, "bytes", f->bytes);
+    number(d, "never_written", f->never_written);
+    end(d);
+  }
+}
+
 static void dump_mappings(struct dump *d) {
   const struct ul_mapping *m;
   for (uint64_t i = 0; (m = recording_mapping(d->r, i)); i++) {
@@ -667,6 +686,7 @@ static int dump(void *model, bool json, const struct view_options *o) {
   dump_scan(&d);
   dump_leaks(&d);
   dump_drags(&d);
+  dump_fills(&d);
   dump_mappings(&d);
   if (d.json) fputs("\n ]\n}\n", d.f);
   return text_finish(o);

@@ -3,25 +3,52 @@
 #include "show/processes.h"
 #include "show/text.h"
 
-static const char *const names[UL_MISUSES] = {"freed twice",        "freed inside",
-                                              "resized after free", "resized inside",
-                                              "mismatched",         "missized"};
+static const char *const names[UL_MISUSES] = {
+    "freed twice", "freed inside", "resized after free", "resized inside", "mismatched",
+    "missized",    "overrun",      "written after free"};
 static const char *const meanings[UL_MISUSES] = {
     "freed twice (ignored)",
     "freed by an address inside the block (ignored)",
     "given to realloc after free (another handed out, or none)",
     "given to realloc by an address inside the block (refused)",
     "freed by another family than they are of (freed)",
-    "freed with another size than they have (freed)"};
+    "freed with another size than they have (freed)",
+    "written beyond the end",
+    "written after free"};
 /* By enum ul_family: what allocates, and what frees. */
 static const char *const allocators[] = {"?",      "?",   "?",     "?",
                                          "malloc", "new", "new[]", "aligned_alloc"};
 static const char *const freers[] = {"?",    "?",      "?",        "?",
                                      "free", "delete", "delete[]", "free"};
 
-const char *misuse_detail_in(struct text_short *to, enum ul_misuse_kind kind,
+bool misuse_is_write(enum ul_misuse_kind kind) {
+  return kind == UL_OVERRUN || kind == UL_WRITTEN_FREED;
+}
+
+/* "41 42 00": the first ones found. */
+static const char *found_in(struct text_short *to, const struct ul_misuse *m,
+                            size_t most) {
+  *to->s = 0;
+  for (size_t i = 0; i < most && i < m->changed; i++)
+    sprintf(to->s + (i ? 3 * i - 1 : 0), i ? " %02x" : "%02x", m->found[i]);
+  return to->s;
+}
+
+enum { SHOWN = 8 };
+
+static void put_written(struct text_long *to, enum ul_misuse_kind kind,
+                        const struct ul_misuse *m) {
+  snprintf(to->s, sizeof to->s, "%s at %s %s of %s: %s%s",
+           text_plural(m->changed, "byte", "bytes"), text_count(m->offset),
+           kind == UL_OVERRUN ? "behind the end" : "from the start",
+           text_plural(m->bytes, "byte", "bytes"), found_in(TEXT_SHORT, m, SHOWN),
+           m->changed > SHOWN ? " ..." : "");
+}
+
+const char *misuse_detail_in(struct text_long *to, enum ul_misuse_kind kind,
                              const struct ul_misuse *m) {
   *to->s = 0;
+  if (misuse_is_write(kind) && m->changed) put_written(to, kind, m);
   if (kind == UL_MISMATCHED)
     snprintf(to->s, sizeof to->s, "%s, then %s", allocators[m->family[0] & 7],
              freers[m->family[1] & 7]);
@@ -47,13 +74,20 @@ static void collect(const struct process *p, json_t *array,
       json_put(object, "address", json_text(address));
       json_put(object, "seconds", json_seconds(place->ms));
       json_put(object, "site", json_bytes(place->site));
-      json_put(object, "stack", json_stack(o, place->site));
+      json_put(object, "stack", place->site ? json_stack(o, place->site) : json_array());
       json_put(object, "allocated_site", json_bytes(place->allocated));
       json_put(object, "allocated_stack", json_stack(o, place->allocated));
       if (place->freed) json_put(object, "freed_site", json_bytes(place->freed));
       if (place->freed) json_put(object, "freed_stack", json_stack(o, place->freed));
       const char *detail = misuse_detail(kind, place);
       if (*detail) json_put(object, "detail", json_text(detail));
+      if (misuse_is_write(kind)) {
+        json_put(object, "bytes", json_bytes(place->bytes));
+        json_put(object, "offset", json_bytes(place->offset));
+        json_put(object, "changed", json_bytes(place->changed));
+        json_put(object, "found",
+                 json_text(found_in(TEXT_SHORT, place, sizeof place->found)));
+      }
       json_array_append_new(array, object);
     }
   }
@@ -114,7 +148,8 @@ static void print_brief(const struct context *context, enum ul_misuse_kind kind,
   if (processes > 1)
     fprintf(o->out, " in %s", text_plural(processes, "process", "processes"));
   if (first)
-    print_place(first, misuses_of(first->recording, kind).places[0]->site,
+    print_place(first,
+                ul_misuse_place(kind, misuses_of(first->recording, kind).places[0]),
                 places > 1 ? "; most:" : ":", o);
   fprintf(o->out, "%s\n", first ? processes_whose(context, first) : "");
 }
@@ -142,6 +177,24 @@ void misuses_brief(const struct context *context, const struct folded *f,
   }
 }
 
+static void print_stack(const char *lead, uint32_t site, const struct view_options *o) {
+  if (!site) return;
+  fprintf(o->out, "       %s\n", lead);
+  text_stack(o, site);
+}
+
+static void print_stacks(enum ul_misuse_kind kind, const struct ul_misuse *m,
+                         const struct view_options *o) {
+  bool several = m->count > 1;
+  text_stack(o, ul_misuse_place(kind, m));
+  if (misuse_is_write(kind)) {
+    print_stack(several ? "were freed" : "was freed", m->site, o);
+  } else {
+    print_stack("was freed first", m->freed, o);
+    print_stack(several ? "were allocated" : "was allocated", m->allocated, o);
+  }
+}
+
 static void print_kind(const struct context *context, const struct process *p,
                        enum ul_misuse_kind kind, const struct view_options *options) {
   struct view_options view = view_of(options, p), *o = &view;
@@ -154,12 +207,7 @@ static void print_kind(const struct context *context, const struct process *p,
     fprintf(o->out, "\n %3zu   %s%s%s%s%s\n", i + 1, text_on(o, TEXT_STRONG),
             text_plural(m.places[i]->count, "block", "blocks"), text_off(o),
             *detail ? ": " : "", detail);
-    text_stack(o, m.places[i]->site);
-    if (m.places[i]->freed) fputs("       was freed first\n", o->out);
-    if (m.places[i]->freed) text_stack(o, m.places[i]->freed);
-    if (!m.places[i]->allocated) continue;
-    fprintf(o->out, "       %s allocated\n", m.places[i]->count > 1 ? "were" : "was");
-    text_stack(o, m.places[i]->allocated);
+    print_stacks(kind, m.places[i], o);
   }
 }
 

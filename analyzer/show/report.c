@@ -552,6 +552,8 @@ static bool matters(int fallback, const struct view_options *o) {
   case UL_FB_INVALID_REALLOC:
   case UL_FB_MISMATCHED_FREE:
   case UL_FB_MISSIZED_FREE:
+  case UL_FB_OVERRUN:
+  case UL_FB_WRITTEN_FREED:
     return false;
   case UL_FB_EARLY:
   case UL_FB_NESTED:

@@ -59,11 +59,14 @@ void leaks_brief(const struct lost *, const struct view_options *o);
 void unused_brief(const struct context *, const struct view_options *o);
 /* What was freed or resized wrongly: a line for each kind, and in full. Nothing if
  * nothing was. */
+struct text_long;
 struct text_short;
 /* "new[], then free", "of 8, freed as 16"; "": there is nothing to add. */
-const char *misuse_detail_in(struct text_short *to, enum ul_misuse_kind,
+const char *misuse_detail_in(struct text_long *to, enum ul_misuse_kind,
                              const struct ul_misuse *);
-#define misuse_detail(kind, m) misuse_detail_in(TEXT_SHORT, kind, m)
+#define misuse_detail(kind, m) misuse_detail_in(TEXT_LONG, kind, m)
+/* Was it found by what guards the blocks (ULLAGE_GUARD)? */
+bool misuse_is_write(enum ul_misuse_kind);
 void misuses_brief(const struct context *, const struct folded *,
                    const struct view_options *o);
 void misuses_print(const struct context *, const struct folded *,

@@ -42,6 +42,9 @@ static inline uint32_t class_bytes(unsigned class) {
   return (16 + (uint32_t)(CLASS_END_OF >> step * 8 & 255)) << (doubling + 6);
 }
 
+/* Of what is asked for, so much may be more than what counts as requested (guard.h). */
+#define CLASS_ROOM 16
+
 #define FEW_BLOCKS 8
 
 /* The class that serves the first few blocks of a class: of 64, 256, 512, 768 and 1024
@@ -69,7 +72,7 @@ static inline unsigned class_of_aligned(size_t bytes, size_t align) {
   for (unsigned c = class_of(bytes > align ? bytes : align); c < UL_CLASSES; c++) {
     if (class_bytes(c) % align) continue;
     /* An entry can say no more of what is left over. */
-    return class_bytes(c) - bytes > UL_SLACK_MAX ? UL_SPAN : c;
+    return class_bytes(c) - bytes > UL_SLACK_MAX - CLASS_ROOM ? UL_SPAN : c;
   }
   return UL_SPAN;
 }

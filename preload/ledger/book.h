@@ -4,6 +4,7 @@
 #ifndef ULLAGE_BOOK_H
 #define ULLAGE_BOOK_H
 
+#include "base/hidden.h"
 #include "format.h"
 #include "heap/types.h"
 #include "stack/walk.h"
@@ -38,6 +39,14 @@ struct book_clock {
   uint64_t birth; /* where an entry has it */
 };
 
+/* Blocks that were freed, and are kept from their heaps for a while (guard.h). */
+struct quarantine {
+  hidden *blocks;      /* a ring; NULL until there is one */
+  uint32_t first, end; /* how many have left it, and have come */
+  size_t bytes;
+  bool at_work; /* a handler that finds this keeps nothing */
+};
+
 /* What this heap's owners allocated minus what they freed, of anybody's; may be negative;
  * only the sum over all heaps has a meaning. Written by the owner (book_add), and read by
  * whoever takes a snapshot. */
@@ -55,6 +64,7 @@ struct book {
   void *recent[RECENT_BLOCKS]; /* the last blocks allocated: temporary if freed now */
   struct walks walks;          /* its owner's last ones */
   struct book_timing timing;
+  struct quarantine quarantine;
   uint32_t index; /* in UL_HEAPS */
 };
 

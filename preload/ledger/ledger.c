@@ -312,9 +312,12 @@ struct ledger_past ledger_past(const void *p) {
   return past;
 }
 
-void ledger_note_freed(struct spot s, const void *block, uint32_t site) {
+void ledger_note_freed(struct spot s, const void *block, const struct ledger_line *was,
+                       uint32_t site) {
   uint64_t *slot = ledger_slot(s, block);
-  if (slot) *slot = ul_entry_site(*slot) | (uint64_t)site << 24 | UL_ENTRY_FREED_AT;
+  uint64_t entry = ul_entry(ul_entry_site(was->entry), site, ul_entry_slack(was->entry),
+                            (enum ul_family)0);
+  if (slot) __atomic_store_n(slot, entry | UL_ENTRY_FREED_AT, __ATOMIC_RELEASE);
 }
 
 static uint32_t entries_in(const struct pool *p) {

@@ -44,8 +44,10 @@ struct ledger_past {
   uint32_t allocated, freed;
 };
 struct ledger_past ledger_past(const void *p);
-/* Of a block that was cleared, and is not given back yet. */
-void ledger_note_freed(struct spot s, const void *block, uint32_t site);
+/* Of a block of which the ledger said `was`, that was cleared, and is not given back yet.
+ */
+void ledger_note_freed(struct spot s, const void *block, const struct ledger_line *was,
+                       uint32_t site);
 /* Could the block have an entry? */
 static inline bool ledger_covers(struct spot s) {
   return s.large ? s.large->record != NULL : s.pool->entries != NULL;

@@ -5,6 +5,7 @@
 #include "recording/recording.h"
 
 #include <stddef.h>
+#include <string.h>
 
 /* Two sites are one word, so that a place has both or none. */
 union pair {
@@ -38,6 +39,9 @@ static void note(struct ul_misuse *places, const struct ul_misuse *what) {
     m->address = what->address;
     m->bytes = what->bytes;
     m->wanted = what->wanted;
+    m->offset = what->offset;
+    m->changed = what->changed;
+    memcpy(m->found, what->found, sizeof m->found);
     m->ms = recording_ms();
     return;
   }
@@ -50,6 +54,8 @@ static const enum ul_fallback counts[UL_MISUSES] = {
     [UL_RESIZED_INSIDE] = UL_FB_INVALID_REALLOC,
     [UL_MISMATCHED] = UL_FB_MISMATCHED_FREE,
     [UL_MISSIZED] = UL_FB_MISSIZED_FREE,
+    [UL_OVERRUN] = UL_FB_OVERRUN,
+    [UL_WRITTEN_FREED] = UL_FB_WRITTEN_FREED,
 };
 
 const char *const misuse_names[UL_MISUSES] = {
@@ -59,6 +65,8 @@ const char *const misuse_names[UL_MISUSES] = {
     [UL_RESIZED_INSIDE] = "invalid-realloc",
     [UL_MISMATCHED] = "mismatched-free",
     [UL_MISSIZED] = "missized-free",
+    [UL_OVERRUN] = "overrun",
+    [UL_WRITTEN_FREED] = "write-after-free",
 };
 
 unsigned misuse_deadly;
@@ -77,6 +85,7 @@ bool misuse_any(void) {
 
 void misuse_note(enum ul_misuse_kind kind, const struct ul_misuse *what) {
   fallback(counts[kind]);
-  struct ul_header *h = what->site != UL_SITE_NONE ? table_header_rest() : NULL;
+  bool recorded = what->site != UL_SITE_NONE || kind == UL_OVERRUN;
+  struct ul_header *h = recorded ? table_header_rest() : NULL;
   if (h) note(h->misuses + kind * UL_MISUSE_PLACES, what);
 }

@@ -1,5 +1,5 @@
-/* misuse.h - what the program hands to free and realloc and is no live block: how many of
- * each kind, and at which places. */
+/* misuse.h - what the program hands to free and realloc and is no live block, and what it
+ * writes where it should not (guard.h): how many of each kind, and at which places. */
 #ifndef ULLAGE_MISUSE_H
 #define ULLAGE_MISUSE_H
 
@@ -8,7 +8,8 @@
 #include <stdbool.h>
 
 /* Count one, of which all but count and ms is told. `site` is where it was called
- * (site.h), or UL_SITE_NONE: not recorded. Any thread, no lock. */
+ * (site.h), or UL_SITE_NONE: not recorded, or of an overrun that nobody has freed. Any
+ * thread, no lock. */
 void misuse_note(enum ul_misuse_kind kind, const struct ul_misuse *);
 /* Is the process to end by SIGABRT for one of these, as glibc's malloc would end it
  * (ULLAGE_ABORT_ON)? Says so. */

@@ -18,6 +18,7 @@
 #include "base/os.h"
 #include "base/thread.h"
 #include "heap/arena.h"
+#include "ledger/guard.h"
 #include "ledger/intern.h"
 #include "ledger/ledger.h"
 #include "ledger/recall.h"
@@ -143,6 +144,11 @@ static uint32_t site_of_walk(struct walk *w, enum site_kind kind) {
   return leaf->site;
 }
 
+/* NULL: nobody shall go the fast way with it (site_again). */
+static struct ul_counter *counter_for_again(struct heap *h, uint32_t site) {
+  return guard_on ? NULL : ledger_counter(h, site);
+}
+
 static uint32_t capture(struct heap *h, struct entrance e, enum site_kind kind) {
   struct walks *all = &book_of(h)->walks;
   bool believed = LIKELY(stack_keeps_walks());
@@ -158,7 +164,7 @@ static uint32_t capture(struct heap *h, struct entrance e, enum site_kind kind) 
     fallback(w->end == UL_NODE_CUT ? UL_FB_STACK_CUT : UL_FB_STACK_BROKEN);
   uint32_t site = site_of_walk(w, kind);
   if (UNLIKELY(as_kept && as_kept != site)) fallback(UL_FB_WALK_MISMATCH);
-  if (!sample_bytes) walk_keep(all, epoch, site, ledger_counter(h, site));
+  if (!sample_bytes) walk_keep(all, epoch, site, counter_for_again(h, site));
   return site;
 }
 
@@ -195,7 +201,7 @@ uint32_t site_capture(struct heap *h, struct entrance e, enum site_kind kind) {
   uint32_t epoch = process_epoch();
   struct site_again again = {NULL, UL_SITE_NONE};
   if (LIKELY(epoch >= EPOCH_FIRST && kind == SITE_EXACT)) again = site_again(h, e, epoch);
-  if (again.counter) return again.site;
+  if (again.site) return again.site;
   if (UNLIKELY(arena_is_interrupted())) { /* the tables' lock may be this thread's, too */
     fallback(UL_FB_NO_STACK);
     return UL_SITE_NO_STACK;

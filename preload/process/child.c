@@ -247,8 +247,9 @@ static void tell_misuses(const char *path) {
   for (unsigned i = 0; i < UL_MISUSES * UL_MISUSE_PLACES && told < TOLD_PLACES; i++) {
     const struct ul_misuse *m = &recording->misuses[i];
     if (!m->count) continue;
-    struct place p = {.kind = "freed", .status = i / UL_MISUSE_PLACES, .site = m->site};
-    p.count = m->count;
+    enum ul_misuse_kind kind = i / UL_MISUSE_PLACES;
+    struct place p = {.kind = "freed", .status = kind, .count = m->count};
+    p.site = ul_misuse_place(kind, m);
     tell_place(path, &p);
     told++;
   }

@@ -38,6 +38,7 @@
 #include "heap/class.h"
 #include "heap/heap.h"
 #include "heap/large.h"
+#include "ledger/guard.h"
 #include "ledger/intern.h"
 #include "ledger/ledger.h"
 #include "ledger/misuse.h"
@@ -130,6 +131,7 @@ static void begin(void) {
   self_pid = os_pid();
   if (page_begin()) {
     if (settings.frees) page_watch_frees();
+    if (settings.guard) guard_begin();
     bool recorded = begin_recording();
     if (recorded) strip_watch();
     page_set_recording(recorded);
@@ -267,6 +269,7 @@ static void inherit(void) {
 /* The child's history begins here. */
 static void forget_history(void) {
   if (misuse_any()) memset(recording->misuses, 0, sizeof recording->misuses);
+  guard_forget_history();
   memset(recording->fallbacks, 0, sizeof recording->fallbacks);
   recording->missed_bytes = recording->missed_ms = 0;
   memset(&recording->scan, 0, sizeof recording->scan);
@@ -617,6 +620,7 @@ static bool find_caller(const struct end *end) {
 static void finish(void *argument) {
   const struct end *end = argument;
   bool passes_on = end->state == UL_STATE_EXECED && unsettled();
+  if (guard_on && !passes_on) guard_look_at_all(end->state != UL_STATE_EXECED);
   bool scans = settings.scan && !passes_on && !is_idle_child(end->state);
   if (scans) {
     if (!find_caller(end)) fallback(UL_FB_CALLER_UNKNOWN);
@@ -722,6 +726,7 @@ static void start_recording(void) {
   recording->depth_limit = site_depth_limit = settings.depth;
   site_stacks_limit = settings.stacks;
   misuse_deadly = settings.abort_on;
+  if (guard_on) recording->features |= UL_FEATURE_GUARDED;
   snapshot_begin(&(struct snapshot_wishes){
       .interval_ms = settings.snapshot_ms,
       .check = settings.check,

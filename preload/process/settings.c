@@ -215,6 +215,16 @@ static void read_sampling(void) {
              value, most);
 }
 
+/* Of each guarded block the stack is looked up. */
+static void read_guard(void) {
+  static bool said;
+  settings.guard = yes("ULLAGE_GUARD", false);
+  if (!settings.guard || !settings.sample) return;
+  settings.sample = 0;
+  say_once(&said,
+           "ULLAGE_GUARD=yes: all stacks are looked up, in spite of ULLAGE_SAMPLE");
+}
+
 void settings_read(void) {
   settings.main_pid = (int)number("ULLAGE_MAIN_PID", 0, INT_MAX, 0); /* for say_once */
   settings.record = yes("ULLAGE_RECORD", true);
@@ -235,6 +245,7 @@ void settings_read(void) {
   settings.scan_limit = (unsigned)number("ULLAGE_SCAN_LIMIT", 0, 1000000, 60);
   if (!settings.scan_limit) settings.scan_limit = UINT_MAX;
   read_sampling();
+  read_guard();
   settings.sample_seed = number("ULLAGE_SAMPLE_SEED", 0, ULONG_MAX, 0);
   settings.sample_share = (unsigned)number("ULLAGE_SAMPLE_SHARE", 0, 100, 10);
   settings.mode = readers();

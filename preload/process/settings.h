@@ -18,7 +18,7 @@ struct settings {
   char tree[PATH_MAX]; /* "", or where each process has a `file` of its own (%p): another
                           that they have in common */
   int main_pid;        /* whose recording is `file`; 0: nobody said */
-  bool record, children, scan, check, writes, frees;
+  bool record, children, scan, check, writes, frees, guard;
   unsigned depth, stacks;
   unsigned abort_on;   /* bit 1 << enum ul_misuse_kind for each that ends the program */
   unsigned heuristics; /* bit 1 << enum ul_heuristic for each that counts */

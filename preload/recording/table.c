@@ -53,6 +53,7 @@ static const struct shape {
     [UL_MAPPINGS] = {sizeof(struct ul_mapping), WINDOW_GRAIN, false},
     [UL_VERDICT_WORDS] = {sizeof(uint64_t), WINDOW_GRAIN, false},
     [UL_DRAGS] = {sizeof(struct ul_drag), WINDOW_GRAIN, false},
+    [UL_FILLS] = {sizeof(struct ul_fill), WINDOW_GRAIN, false},
 };
 
 struct ul_header *recording;

@@ -23,7 +23,8 @@ static const uint32_t element_bytes[UL_TABLES] = {
     [UL_MAPPINGS] = sizeof(struct ul_mapping),
     [UL_CARRIES] = sizeof(struct ul_carry),
     [UL_VERDICT_WORDS] = sizeof(uint64_t),
-    [UL_DRAGS] = sizeof(struct ul_drag)};
+    [UL_DRAGS] = sizeof(struct ul_drag),
+    [UL_FILLS] = sizeof(struct ul_fill)};
 
 static void *grown(void *data, size_t bytes) {
   void *more = realloc(data, bytes ? bytes : 1);

@@ -1,0 +1,211 @@
+"""Writes beyond the end of blocks and after they were freed (ULLAGE_GUARD)."""
+
+import signal
+
+import pytest
+
+from harness import blamed, execute, marked_line, program, tool
+from recording import FORMAT, Recording
+from test_answers import check_leaks
+from workloads import PERL_HASHES, SQL
+
+GUARD = {"ULLAGE_GUARD": "yes", "ULLAGE_CHECK": "yes"}
+OVERRUN, WRITTEN = "overrun", "written after free"
+
+
+def guarded(recorder, *argv, env=(), **more):
+    r = recorder.run(program("guard"), *argv, env=GUARD | dict(env), **more)
+    assert (r.status, r.text(), r.stderr) == (0, "done\n", b"")
+    return r
+
+
+def writes(recorder, file=None):
+    """All that was found: the program does nothing else that is wrong."""
+    found = recorder.answer("report", file=file)["misuses"]
+    assert {m["kind"] for m in found} <= {OVERRUN, WRITTEN}
+    return found
+
+
+def written(at, count):
+    """What guard.c writes there."""
+    return " ".join(f"{ord('A') + (at + i) % 26:02x}" for i in range(count))
+
+
+OVERRUNS = [(how, size, beyond) for how in ("malloc", "calloc", "aligned", "page", "realloc")
+            for size, beyond in ((24, 1), (5000, 5), (40_000, 16), (600_000, 1))]
+OVERRUNS += [("malloc", size, 1) for size in (0, 1, 16, 64, 100, 1000, 32 << 10, 3 << 20)]
+
+
+@pytest.mark.short
+@pytest.mark.parametrize("how,size,beyond", OVERRUNS)
+def test_overruns_are_told(recorder, how, size, beyond):
+    """Of each kind of block."""
+    r = guarded(recorder, "behind", how, str(size), str(beyond))
+    m, = writes(recorder)
+    assert (m["kind"], m["count"], m["bytes"], m["offset"]) == (OVERRUN, 1, size, 0)
+    assert (m["changed"], m["found"]) == (beyond, written(size, beyond))
+    assert blamed({"stack": m["allocated_stack"]}, "make", "guard.c",
+                  marked_line("guard.c", how))
+    assert blamed(m, "let_go", "guard.c", marked_line("guard.c", "let_go"))
+    assert "1 block written beyond the end" in r.said and "make" in r.said
+
+
+def test_overruns_are_told_in_words(recorder):
+    guarded(recorder, "behind", "malloc", "24", "20")
+    said = recorder.text("report")
+    assert f"20 bytes at 0 behind the end of 24 bytes: {written(24, 8)} ..." in said
+    assert said.index("make") < said.index("was freed") < said.index("let_go")
+
+
+@pytest.mark.parametrize("size", [0, 24, 5000, 40_000, 600_000])
+def test_overruns_of_what_lives_to_the_end(recorder, size):
+    guarded(recorder, "kept", "malloc", str(size), "3")
+    m, = writes(recorder)
+    assert (m["kind"], m["offset"], m["changed"], m["site"]) == (OVERRUN, 0, 3, 0)
+    assert m["stack"] == []
+    assert blamed({"stack": m["allocated_stack"]}, "make", "guard.c")
+    assert "was freed" not in recorder.text("report")
+
+
+def test_a_string_is_one_longer(recorder):
+    guarded(recorder, "string")
+    m, = writes(recorder)
+    assert (m["bytes"], m["offset"], m["changed"], m["found"]) == (8, 0, 1, "00")
+    assert m["allocated_stack"][0]["line"] == marked_line("guard.c", "string")
+
+
+@pytest.mark.parametrize("size,then", [(100, 200), (200, 100), (100, 100), (5000, 60_000),
+                                       (60_000, 50), (600_000, 700_000),
+                                       (700_000, 650_000), (700_000, 3000)])
+def test_realloc_looks_and_guards_anew(recorder, size, then):
+    guarded(recorder, "resized", str(size), str(then))
+    m, = writes(recorder)
+    assert (m["kind"], m["bytes"], m["changed"]) == (OVERRUN, size, 1)
+    assert m["stack"][0]["line"] == marked_line("guard.c", "resized")
+
+
+@pytest.mark.parametrize("mode", ["freed", "reused"])
+@pytest.mark.parametrize("size,at", [(40, 0), (40, 7), (40, 39), (40, 40), (2000, 1999),
+                                     (40_000, 20_000)])
+def test_writes_after_free_are_told(recorder, mode, size, at):
+    """At the end, or when the block may be given out again."""
+    r = guarded(recorder, mode, str(size), str(at))
+    m, = writes(recorder)
+    assert (m["kind"], m["count"], m["bytes"], m["offset"]) == (WRITTEN, 1, size, at)
+    assert (m["changed"], m["found"]) == (1, "41")
+    assert blamed({"stack": m["allocated_stack"]}, "make", "guard.c")
+    assert blamed(m, "let_go", "guard.c", marked_line("guard.c", "let_go"))
+    assert "1 block written after free" in r.said
+
+
+def test_written_when_it_may_be_given_out(recorder):
+    guarded(recorder, "late", "40", "9")
+    m, = writes(recorder)
+    assert (m["kind"], m["offset"]) == (WRITTEN, 9)
+
+
+def test_another_thread(recorder):
+    guarded(recorder, "thread")
+    found = {m["kind"]: m for m in writes(recorder)}
+    assert {k: (m["offset"], m["changed"]) for k, m in found.items()} == {
+        OVERRUN: (0, 3), WRITTEN: (8, 8)}
+    for m in found.values():
+        assert [f["function"] for f in m["stack"][:2]] == ["let_go", "in_thread"]
+
+
+def test_forked_children(recorder):
+    """With recordings of their own, or with a line."""
+    guarded(recorder, "child")
+    child, = recorder.answer("report")["children"]["recordings"]
+    assert {m["kind"] for m in writes(recorder, child)} == {OVERRUN, WRITTEN}
+    assert len(writes(recorder)) == 2
+    guarded(recorder, "child", env={"ULLAGE_CHILDREN_MAX": "0"})
+    report = recorder.answer("report")
+    assert {f["kind"] for f in report["folded"]} == {OVERRUN, WRITTEN}
+    assert all(f["stack"][0]["function"] == "make" for f in report["folded"])
+
+
+def test_each_pair_of_places_is_told_once(recorder):
+    guarded(recorder, "often")
+    assert {(m["kind"], m["count"]) for m in writes(recorder)} == {(OVERRUN, 100),
+                                                                  (WRITTEN, 100)}
+    fallbacks = recorder.answer("report")["fallbacks"]
+    assert (fallbacks["OVERRUN"], fallbacks["WRITTEN_FREED"]) == (100, 100)
+
+
+def test_executed_programs_are_guarded(recorder):
+    r = recorder.run(tool("sh"), "-c", f"{program('guard')} string; exec {program('guard')} string",
+                     env=GUARD)
+    assert (r.status, r.text()) == (0, "done\ndone\n")
+    assert [m["kind"] for m in writes(recorder)] == [OVERRUN] * 2
+
+
+@pytest.mark.parametrize("argv,kind", [(["string"], "overrun"), (["reused", "40", "0"], "write-after-free"),
+                                       (["late", "40", "9"], "write-after-free")], ids=str)
+def test_ends_the_program_if_asked(recorder, argv, kind):
+    r = recorder.run(program("guard"), *argv, env=GUARD | {"ULLAGE_ABORT_ON": kind})
+    assert r.status == -signal.SIGABRT and kind in r.all_stderr.decode()
+    guarded(recorder, *argv, env={"ULLAGE_ABORT_ON": "double-free"})
+
+
+def test_usable_size_is_what_may_be_written(recorder):
+    guarded(recorder, "usable")
+    assert writes(recorder) == []
+
+
+def test_what_is_allowed_is_not_told(recorder):
+    guarded(recorder, "healthy")
+    assert writes(recorder) == []
+
+
+def test_without_a_guard_nothing_is_said(recorder):
+    r = recorder.run(program("guard"), "freed", "40", "16")
+    assert r.status == 0 and recorder.answer("report")["misuses"] == []
+    assert not Recording(recorder.file).header["features"] & FORMAT.constants["UL_FEATURE_GUARDED"]
+
+
+def test_valgrind_agrees(recorder):
+    """On what is wrong, and where; it sees the write itself."""
+    for argv in ["behind malloc 24 3", "behind aligned 100 1", "string", "freed 40 8"]:
+        r = execute([tool("valgrind"), program("guard"), *argv.split()])
+        assert "Invalid write of size 1" in r.all_stderr.decode()
+        guarded(recorder, *argv.split())
+        assert len(writes(recorder)) == 1
+        r = execute([tool("valgrind"), "--error-exitcode=9", program("guard"), "fresh"])
+    assert r.status == 0
+
+
+def test_leaks_are_the_same(recorder):
+    """A fill looks like no pointer."""
+    r = recorder.run(program("leaks"), env=GUARD)
+    check_leaks(recorder, r, "leaks.c")
+
+
+C = '#include <stdio.h>\nint main(void) { puts("hello"); return 0; }\n'
+
+REAL = {
+    "sqlite3": (["sqlite3", ":memory:"], SQL(3000).encode()),
+    "perl": (["perl", "-e", PERL_HASHES(3000)], b""),
+    "python3": (["python3", "-c", "import json, re, ctypes, threading; "
+                 "print(len(json.dumps([str(i) * 9 for i in range(9999)])))"], b""),
+    "git": (["git", "--no-pager", "log", "--stat", "-3"], b""),
+    "gcc": (["gcc", "-x", "c", "-O2", "-S", "-o", "/dev/stdout", "-"], C.encode()),
+    "gdb": (["gdb", "-batch", "-ex", "print 6 * 7"], b""),
+}
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_real_programs_do_as_without(recorder, tmp_path, name):
+    argv, stdin = REAL[name]
+    cwd = None
+    if name == "git":
+        cwd = tmp_path / "repository"
+        cwd.mkdir()
+        (cwd / "file").write_text("text\n" * 100)
+        commit = ["-c", "user.name=n", "-c", "user.email=n@n", "commit", "-qm", "m"]
+        for step in ["init", "-q"], ["add", "file"], commit:
+            assert execute([tool("git"), *step], cwd=cwd).status == 0
+    recorder.same(tool(argv[0]), *argv[1:], stdin=stdin, cwd=cwd,
+                  env=GUARD | {"PYTHONMALLOC": "malloc", "ULLAGE_KEEP": "all"})
+    for file in recorder.recordings():
+        assert writes(recorder, file) == []
