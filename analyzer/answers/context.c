@@ -79,8 +79,9 @@ struct functions *process_functions(struct process *p) {
 }
 
 struct findings *process_findings(struct process *p) {
-  if (!p->findings && process_growth(p) && process_functions(p))
-    p->findings = findings_load(p->recording, p->sites, p->growth, p->functions);
+  if (!p->findings && process_growth(p) && process_unused(p) && process_functions(p))
+    p->findings =
+        findings_load(p->recording, p->sites, p->growth, p->unused, p->functions);
   return p->findings;
 }
 

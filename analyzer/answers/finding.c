@@ -142,6 +142,62 @@ static bool find_growing(const struct recording *r, const struct growth *g,
   return f->growing;
 }
 
+/* ---- what is in the way ----------------------------------------------------------
+ *
+ * At the end, or when most was wasted if that was much worse. */
+
+#define UNUSED_LEAST (1u << 20)
+#define UNUSED_SHARE 8 /* of what was resident then */
+
+static bool find_pinning(const struct sites *sites, const struct unused *u,
+                         struct findings *f) {
+  struct ul_amount *amount = calloc(sites->count + 1, sizeof *amount);
+  if (!amount) return false;
+  bool then = unused_was_worse(u);
+  for (size_t i = 0; then && i < u->most.count; i++)
+    if (u->most.sites[i].site < sites->count)
+      amount[u->most.sites[i].site].bytes = u->most.sites[i].pinned;
+  for (size_t i = 0; !then && i < u->count; i++) {
+    const struct unused_site *s = &u->sites[i];
+    amount[s->site] = (struct ul_amount){s->blocks, s->pinned_pool + s->pinned_arena};
+  }
+  f->pinning =
+      causes_load(f->functions, sites,
+                  &(struct cause_measure){.amount = amount, .count = sites->count});
+  free(amount);
+  return f->pinning;
+}
+
+/* Who they are, at the end. */
+static void add_survivors(const struct unused *u, const struct findings *f,
+                          struct finding *pinning) {
+  for (size_t i = 0; i < u->count && !unused_was_worse(u); i++) {
+    const struct unused_site *s = &u->sites[i];
+    if (f->pinning->of_site[s->site] == UINT32_MAX) continue;
+    struct ul_amount *live = &pinning[f->pinning->of_site[s->site]].live;
+    live->blocks += s->blocks;
+    live->bytes += s->live_bytes;
+  }
+}
+
+/* Only what matters stays. */
+static void keep_pinning(const struct recording *r, const struct unused *u,
+                         struct findings *f, size_t first) {
+  const struct ul_snapshot *then = unused_was_worse(u) ? u->most.at : NULL;
+  uint64_t rss = then ? then->rss_bytes : recording_header(r)->end_rss_bytes;
+  uint64_t whole = rss ? rss : timeline_peak_bytes(r);
+  size_t kept = first;
+  for (size_t i = first; i < f->count; i++) {
+    struct finding *found = &f->at[i];
+    if (found->of.bytes < UNUSED_LEAST || found->of.bytes < whole / UNUSED_SHARE)
+      continue;
+    found->rss_bytes = rss;
+    if (then) found->since_ms = then->ms;
+    f->at[kept++] = *found;
+  }
+  f->count = kept;
+}
+
 /* ---- findings ------------------------------------------------------------------ */
 
 static void add_causes(struct findings *f, enum finding_kind kind,
@@ -236,8 +292,10 @@ static int by_gain(const void *a, const void *b) {
 }
 
 static bool collect(const struct recording *r, const struct growth *g,
-                    const struct sites *sites, struct findings *f) {
-  f->at = calloc((f->lost ? f->lost->count : 0) + f->growing->count + 1, sizeof *f->at);
+                    const struct unused *u, const struct sites *sites,
+                    struct findings *f) {
+  size_t most = (f->lost ? f->lost->count : 0) + f->growing->count + f->pinning->count;
+  f->at = calloc(most + 1, sizeof *f->at);
   if (!f->at) return false;
   add_causes(f, FINDING_LEAK, f->lost);
   add_causes(f, FINDING_GROWTH, f->growing);
@@ -247,16 +305,21 @@ static bool collect(const struct recording *r, const struct growth *g,
   add_rates(g, f, f->at + first);
   if (!add_live(r, sites, f, f->at + first)) return false;
   keep_growing(r, sites, f, first);
+  first = f->count;
+  add_causes(f, FINDING_UNUSED, f->pinning);
+  add_survivors(u, f, f->at + first);
+  keep_pinning(r, u, f, first);
   if (f->count) qsort(f->at, f->count, sizeof *f->at, by_gain);
   return true;
 }
 
 struct findings *findings_load(const struct recording *r, const struct sites *sites,
-                               const struct growth *g, struct functions *functions) {
+                               const struct growth *g, const struct unused *u,
+                               struct functions *functions) {
   struct findings *f = calloc(1, sizeof *f);
   if (f) f->functions = functions;
   if (f && find_lost(r, sites, f) && find_growing(r, g, sites, f) &&
-      collect(r, g, sites, f))
+      find_pinning(sites, u, f) && collect(r, g, u, sites, f))
     return f;
   findings_free(f);
   return NULL;
@@ -266,6 +329,7 @@ void findings_free(struct findings *f) {
   if (!f) return;
   causes_free(f->lost);
   causes_free(f->growing);
+  causes_free(f->pinning);
   free(f->grown);
   free(f->at);
   free(f);

@@ -38,9 +38,10 @@ static void add_scan(struct tree_sums *sums, const struct recording *r) {
 }
 
 static void add_findings(struct tree_sums *sums, const struct findings *f) {
-  for (size_t i = 0; f && i < f->count; i++)
-    add_amount(f->at[i].kind == FINDING_LEAK ? &sums->leak : &sums->growth,
-               f->at[i].live);
+  for (size_t i = 0; f && i < f->count; i++) {
+    if (f->at[i].kind == FINDING_LEAK) add_amount(&sums->leak, f->at[i].live);
+    if (f->at[i].kind == FINDING_GROWTH) add_amount(&sums->growth, f->at[i].live);
+  }
 }
 
 struct tree_sums tree_of(const struct process *p) {

@@ -13,7 +13,8 @@
 #define TOP_TEXT 5u
 #define TOP_JSON 100u
 
-static const char *const kinds[] = {[FINDING_LEAK] = "leak", [FINDING_GROWTH] = "growth"};
+static const char *const kinds[FINDING_KINDS] = {
+    [FINDING_LEAK] = "leak", [FINDING_GROWTH] = "growth", [FINDING_UNUSED] = "unused"};
 
 static uint64_t since_start(const struct recording *r, uint64_t ms) {
   uint64_t start = timeline_start_ms(r);
@@ -88,7 +89,11 @@ static void tell(struct tale *tale, struct told t) {
     known->finding.of.bytes += t.finding.of.bytes;
     known->finding.estimated.blocks += t.finding.estimated.blocks;
     known->finding.estimated.bytes += t.finding.estimated.bytes;
+    known->finding.live.blocks += t.finding.live.blocks;
+    known->finding.live.bytes += t.finding.live.bytes;
+    known->finding.rss_bytes += t.finding.rss_bytes;
     known->finding.rate += t.finding.rate;
+    if (known->finding.kind == FINDING_UNUSED) known->since_ms = UINT64_MAX; /* of each */
     known->cause.times = 0;
     known->live += t.live;
     known->peak += t.peak;
@@ -161,12 +166,21 @@ static int by_gain(const void *a, const void *b) {
 
 /* ---- text ---------------------------------------------------------------------- */
 
+static void add_rss(struct line *l, const struct told *t) {
+  if (!t->finding.rss_bytes) return;
+  add(l, " (%s of RSS", text_percent(t->finding.of.bytes, t->finding.rss_bytes));
+  if (t->since_ms != UINT64_MAX) add(l, " at %s", text_time(t->since_ms));
+  add(l, ")");
+}
+
 static void add_amount(struct line *l, const struct told *t,
                        const struct view_options *o) {
   uint64_t bytes = t->finding.of.bytes;
   add(l, "%s%s", text_size(o, bytes),
       text_interval(o, t->finding.of, t->finding.estimated));
-  if (bytes <= t->live)
+  if (t->finding.kind == FINDING_UNUSED)
+    add_rss(l, t);
+  else if (bytes <= t->live)
     add(l, " (%s)", text_percent(bytes, t->live));
   else if (bytes <= t->peak)
     add(l, " (%s of the peak)", text_percent(bytes, t->peak));
@@ -184,6 +198,16 @@ static void add_blocks(struct line *l, const struct told *t) {
   else if (c->stacks > 1)
     add(l, " of %s stacks", text_count(c->stacks));
   if (!t->from_start) add(l, ", since %s", text_time(t->since_ms));
+  add(l, " ");
+}
+
+/* What is in the way of giving memory back. */
+static void add_survivors(struct line *l, const struct told *t,
+                          const struct view_options *o) {
+  const struct ul_amount *live = &t->finding.live;
+  add(l, "free, kept resident by %s",
+      live->blocks ? text_plural(live->blocks, "block", "blocks") : "blocks of this");
+  if (live->bytes) add(l, " of %s", text_size(o, live->bytes));
   add(l, " ");
 }
 
@@ -206,7 +230,10 @@ static void print_told(const struct told *t, size_t number, bool several,
   add(&first, ": %s", t->function);
   add_process(&first, t, several);
   add(&second, "           ");
-  add_blocks(&second, t);
+  if (t->finding.kind == FINDING_UNUSED)
+    add_survivors(&second, t, o);
+  else
+    add_blocks(&second, t);
   fprintf(o->out, "%s%s%s\n%s%s\n", text_on(o, TEXT_STRONG), first.s, text_off(o),
           second.s, t->callers);
 }

@@ -160,6 +160,14 @@ def test_unused(recorder):
         assert answer["totals"][key] >= top[key]
     survivor = find(answer["sites"], "survivor")[0]
     assert near(survivor["sole_pinned_bytes"], waste(result)["pinned"][1], 0.02)
+    found, = recorder.answer("report")["findings"]
+    assert found["kind"] == "unused" and found["since_seconds"] is None
+    assert found["bytes"] == survivor["pinned_bytes"]
+    assert (found["live_blocks"], found["live_bytes"]) == (1000, 104 * 1000)
+    assert blamed({"stack": [found["frame"]]}, "survivor")
+    assert re.search(r"^  1 unused 6\.7 MiB \(\d+ % of RSS\): survivor \(waste.c:\d+\)\n"
+                     r" +free, kept resident by 1,000 blocks of 101\.6 KiB < pin ",
+                     recorder.text("report"), flags=re.M)
 
 
 def test_waste_before_the_end_is_remembered(recorder):
@@ -174,7 +182,9 @@ def test_waste_before_the_end_is_remembered(recorder):
     assert blamed(top, function, "waste.c", marked_line("waste.c", function))
     assert near(top["pinned_bytes"], int(size), 0.05)
     assert "AT THE MOMENT OF MOST WASTE" in recorder.text("unused")
-    assert "of the heap were resident but not live" in recorder.text("report")
+    page = recorder.text("report")
+    assert "of the heap were resident but not live" in page
+    assert re.search(rf"^  1 unused .* of RSS at [\d.]+ m?s\): {function} ", page, flags=re.M), page
 
 
 @pytest.mark.short
