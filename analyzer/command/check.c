@@ -10,12 +10,12 @@
 #include "answers/moment.h"
 #include "answers/suite.h"
 #include "command/ending.h"
+#include "command/kept.h"
 #include "command/launch.h"
 #include "command/usage.h"
 #include "pattern.h"
 #include "show/suite.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,8 +46,7 @@ struct check {
   bool runs; /* a program; else recordings are judged */
   char **recordings;
   char here[PATH_MAX + 2]; /* the pattern of what lies below the current directory */
-  char folder[PATH_MAX];   /* for recordings that go if nothing is found; "": none */
-  char recording[PATH_MAX + 16];
+  struct kept kept;        /* recordings that go if nothing is found */
 };
 
 /* ---- options ------------------------------------------------------------------- */
@@ -344,34 +343,6 @@ static int parse(struct check *c, int argc, char *argv[]) {
   return EXIT_FINE;
 }
 
-/* ---- the recordings' folder ----------------------------------------------------- */
-
-static int make_folder(struct check *c) {
-  const char *base = getenv("TMPDIR");
-  if (!base || *base != '/') base = "/tmp";
-  int n = snprintf(c->folder, sizeof c->folder, "%s/ullage-check.XXXXXX", base);
-  if (n < 0 || (size_t)n >= sizeof c->folder || !mkdtemp(c->folder)) {
-    *c->folder = 0;
-    return say_failed("cannot make a folder for recordings in %s: %s ($TMPDIR may name "
-                      "another, and -o FILE a recording)",
-                      base, strerror(errno));
-  }
-  snprintf(c->recording, sizeof c->recording, "%s/check.ull", c->folder);
-  c->launch.file = c->recording;
-  return EXIT_FINE;
-}
-
-static void remove_folder(struct check *c) {
-  DIR *listing = *c->folder ? opendir(c->folder) : NULL;
-  char path[2 * PATH_MAX];
-  for (struct dirent *e; listing && (e = readdir(listing));) {
-    snprintf(path, sizeof path, "%s/%s", c->folder, e->d_name);
-    if (strcmp(e->d_name, ".") && strcmp(e->d_name, "..")) unlink(path);
-  }
-  if (listing) closedir(listing);
-  if (*c->folder) rmdir(c->folder);
-}
-
 /* ---- the verdict ----------------------------------------------------------------- */
 
 /* A recording, those of its children, and the lines of those that left none. */
@@ -488,8 +459,8 @@ static int conclude(struct check *c, struct suite *s, bool complete) {
   if (c->baseline) baseline_compare(c->baseline, s, c->slack);
   if (c->update) accepted = accept_all(c, s);
   c->found = suite_fails(s);
-  if (*c->folder && c->found) c->page.recording = c->recording;
-  if (c->runs && !*c->folder) c->page.recording = c->launch.file;
+  if (c->found) kept_reduce(&c->kept, s);
+  if (c->runs && (c->found || !*c->kept.folder)) c->page.recording = c->launch.file;
   int status = tell(c, s);
   if (c->found) return (int)c->status;
   return accepted ? accepted : status;
@@ -513,7 +484,9 @@ static int prepare(struct check *c) {
   l->keep = keeps_all ? "all" : "lost";
   if (!c->keep_going)
     l->abort_on = "double-free,invalid-free,realloc-after-free,invalid-realloc";
-  return l->file ? EXIT_FINE : make_folder(c);
+  if (l->file) return EXIT_FINE;
+  l->file = c->kept.recording;
+  return kept_make(&c->kept);
 }
 
 /* Is it not known what the program did that was named, and nobody there in its place? */
@@ -561,7 +534,7 @@ static int check_program(struct check *c) {
   if (status == EXIT_FINE) status = launch_run(&c->launch, &pid, &end);
   bool ran = status == EXIT_FINE;
   if (ran) status = judge_run(c, pid, end);
-  if (!c->found) remove_folder(c);
+  if (!c->found) kept_remove(&c->kept);
   if (!ran) return status;
   return WIFEXITED(end) ? status_of(c, status, WEXITSTATUS(end)) : launch_end_like(end);
 }

@@ -377,5 +377,5 @@ void suite_text(const struct suite *s, const struct suite_page *page) {
   if (suite_fails(s))
     fputs("accept: ullage check --update-baseline FILE ...\n", page->out);
   if (page->recording)
-    fprintf(page->out, "details: ullage leaks %s\n", text_escaped(page->recording));
+    fprintf(page->out, "details: ullage leaks %s\n", text_word(page->recording));
 }

@@ -312,6 +312,18 @@ static bool plain_word(const char *s) {
   return *s != 0;
 }
 
+const char *text_word_in(struct text_long *to, const char *word) {
+  char quoted[sizeof to->s];
+  size_t n = 0;
+  bool plain = plain_word(word);
+  if (!plain) quoted[n++] = '\'';
+  for (; *word && n < sizeof quoted - 6; word++)
+    n += (size_t)snprintf(quoted + n, 5, *word == '\'' ? "'\\''" : "%c", *word);
+  strcpy(quoted + n, plain ? "" : "'");
+  utf8_escape(to->s, sizeof to->s, quoted);
+  return to->s;
+}
+
 const char *text_command_in(struct text_long *to, const struct recording *r, size_t max) {
   char *out = to->s;
   out[0] = 0;

@@ -81,6 +81,9 @@ const char *text_blamed_in(struct text_long *to, const struct frame *frames, siz
 /* What symbols want to tell: how to get lines. */
 void text_hint(const struct view_options *o, const char *hint, bool first);
 
+/* One word as a shell would take it, escaped. */
+const char *text_word_in(struct text_long *to, const char *word);
+#define text_word(word) text_word_in(TEXT_LONG, word)
 /* The command line as a shell would take it, escaped. Cut at `max` bytes. */
 const char *text_command_in(struct text_long *to, const struct recording *r, size_t max);
 #define text_command(r, max) text_command_in(TEXT_LONG, r, max)

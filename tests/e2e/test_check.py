@@ -1,5 +1,6 @@
 """`ullage check`: a verdict on every process of a suite, that a CI can trust."""
 
+import fcntl
 import os
 import re
 import resource
@@ -377,3 +378,60 @@ def test_automake(check, tmp_path):
     pattern = r"^(\w+): (t_\w+)$"
     assert sorted(re.findall(pattern, plain.text(), flags=re.M)) == \
         sorted(re.findall(pattern, r.text(), flags=re.M))
+
+
+# ---- recordings that stay ------------------------------------------------------------------
+
+@pytest.fixture
+def place(tmp_path):
+    """A $TMPDIR that a shell must quote."""
+    directory = tmp_path / "it's a place"
+    directory.mkdir()
+    return directory
+
+
+def failing(suite, place, *command):
+    r = execute([ULLAGE, "check", "--", *command], cwd=suite, env={"TMPDIR": str(place)})
+    assert r.status == FOUND, r.said
+    return r
+
+
+def test_line_for_details_works_as_typed(suite, place):
+    """Of a suite the recordings of those stay in whom something was found."""
+    script = "./t_fine; ./t_forgets; ./t_crashes; ./t_forks; ./t_forgets; :"
+    r = failing(suite, place, "/bin/sh", "-c", script)
+    line = re.search(r"^ullage: details: (.*)$", r.said, flags=re.M)[1]
+    shown = execute(["/bin/sh", "-c", line], env={"PATH": f"{ULLAGE.parent}:{os.environ['PATH']}"})
+    assert shown.status == 0, shown.all_stderr
+    assert "67 B" in shown.text() and "core.c" in shown.text()
+    folder, = place.iterdir()
+    told = {p.name for p in folder.iterdir()}
+    assert "check.ull" in told and len(told - {"check.ull.children"}) == 4
+
+
+def test_folders_that_stay_are_bounded(suite, place):
+    """The oldest go, but for those in use, and what is not one of them."""
+    for n in range(103):
+        folder = place / f"ullage-check.old{n:03}"
+        folder.mkdir()
+        (folder / "check.ull").write_bytes(b"")
+        os.utime(folder, (n + 1, n + 1))
+    for other in "ullage-check.mine", "ullage-check.toolong":
+        (place / other).mkdir()
+        os.utime(place / other, (0, 0))
+    (place / "ullage-check.link00").symlink_to(place / "ullage-check.mine")
+    lock = os.open(place / "ullage-check.old000", os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    failing(suite, place, "./t_forgets")
+    os.close(lock)
+    names = sorted(os.listdir(place))
+    old = [n for n in names if ".old" in n]
+    assert old == ["ullage-check.old000"] + [f"ullage-check.old{n:03}" for n in range(4, 103)]
+    assert len(names) == len(old) + 4
+    failing(suite, place, "./t_forgets")
+    assert len(os.listdir(place)) == 100 + 3
+
+
+def test_nothing_stays_if_nothing_is_found(suite, place):
+    r = execute([ULLAGE, "check", "--", "./t_fine"], cwd=suite, env={"TMPDIR": str(place)})
+    assert r.status == 0 and "details" not in r.said and not os.listdir(place)
