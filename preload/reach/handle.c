@@ -27,7 +27,7 @@
 
 #include <string.h>
 
-enum { OFFSETS = 4, OFFSET_MAX = 1024, FRAMES = 4 };
+enum { OFFSETS = 4, FRAMES = 4 };
 enum { PLACE_LEAST = 16, EACH_LEAST = 8, MOST_OF = 15, MOST_IN = 16 };
 
 struct place {
@@ -74,7 +74,7 @@ static uint8_t met_strong(unsigned i) {
 /* ---- pointers ------------------------------------------------------------------ */
 
 void handle_met(const struct found *f, uintptr_t offset, bool strong) {
-  if (offset > OFFSET_MAX) return;
+  if (offset > HANDLE_OFFSET_MAX) return;
   struct place *p = place_of(f);
   unsigned i = index_of(p, (uint32_t)offset);
   if (i == OFFSETS) return;

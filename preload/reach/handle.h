@@ -8,6 +8,8 @@
 
 #include "reach/census.h"
 
+enum { HANDLE_OFFSET_MAX = 1024 };
+
 /* Before the first pointer is met. sites: in UL_SITES. false: no memory. */
 bool handle_prepare(uint32_t sites);
 /* A pointer `offset` bytes into the block (more than 0), from outside of it; `strong`:
