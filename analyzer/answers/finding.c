@@ -1,5 +1,6 @@
 #include "answers/finding.h"
 
+#include "answers/temporary.h"
 #include "read/estimate.h"
 #include "read/timeline.h"
 
@@ -284,9 +285,22 @@ static void keep_growing(const struct recording *r, const struct sites *sites,
   f->count = kept;
 }
 
+static void add_temporary(const struct recording *r, const struct sites *sites,
+                          struct findings *f) {
+  const struct causes *causes = f->temporary;
+  for (size_t i = 0; causes && i < causes->count; i++)
+    if (temporary_matters(r, sites, causes->at[i].of.blocks))
+      f->at[f->count++] = (struct finding){.kind = FINDING_TEMPORARY,
+                                           .causes = causes,
+                                           .cause = i,
+                                           .temporary = causes->at[i].of.blocks,
+                                           .since_ms = UINT64_MAX};
+}
+
 static int by_gain(const void *a, const void *b) {
   const struct finding *x = a, *y = b;
   if (x->of.bytes != y->of.bytes) return x->of.bytes > y->of.bytes ? -1 : 1;
+  if (x->temporary != y->temporary) return x->temporary > y->temporary ? -1 : 1;
   return x->kind != y->kind ? (int)x->kind - (int)y->kind
                             : (x->cause > y->cause) - (x->cause < y->cause);
 }
@@ -294,7 +308,8 @@ static int by_gain(const void *a, const void *b) {
 static bool collect(const struct recording *r, const struct growth *g,
                     const struct unused *u, const struct sites *sites,
                     struct findings *f) {
-  size_t most = (f->lost ? f->lost->count : 0) + f->growing->count + f->pinning->count;
+  size_t most = (f->lost ? f->lost->count : 0) + f->growing->count + f->pinning->count +
+                (f->temporary ? f->temporary->count : 0);
   f->at = calloc(most + 1, sizeof *f->at);
   if (!f->at) return false;
   add_causes(f, FINDING_LEAK, f->lost);
@@ -309,6 +324,7 @@ static bool collect(const struct recording *r, const struct growth *g,
   add_causes(f, FINDING_UNUSED, f->pinning);
   add_survivors(u, f, f->at + first);
   keep_pinning(r, u, f, first);
+  add_temporary(r, sites, f);
   if (f->count) qsort(f->at, f->count, sizeof *f->at, by_gain);
   return true;
 }
@@ -319,7 +335,8 @@ struct findings *findings_load(const struct recording *r, const struct sites *si
   struct findings *f = calloc(1, sizeof *f);
   if (f) f->functions = functions;
   if (f && find_lost(r, sites, f) && find_growing(r, g, sites, f) &&
-      find_pinning(sites, u, f) && collect(r, g, u, sites, f))
+      find_pinning(sites, u, f) && temporary_load(r, sites, functions, &f->temporary) &&
+      collect(r, g, u, sites, f))
     return f;
   findings_free(f);
   return NULL;
@@ -330,6 +347,7 @@ void findings_free(struct findings *f) {
   causes_free(f->lost);
   causes_free(f->growing);
   causes_free(f->pinning);
+  causes_free(f->temporary);
   free(f->grown);
   free(f->at);
   free(f);

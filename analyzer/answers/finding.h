@@ -9,7 +9,13 @@
 #include "answers/answers.h"
 #include "answers/cause.h"
 
-enum finding_kind { FINDING_LEAK, FINDING_GROWTH, FINDING_UNUSED, FINDING_KINDS };
+enum finding_kind {
+  FINDING_LEAK,
+  FINDING_GROWTH,
+  FINDING_UNUSED,
+  FINDING_TEMPORARY,
+  FINDING_KINDS
+};
 
 struct finding {
   enum finding_kind kind;
@@ -26,12 +32,14 @@ struct finding {
                             of what was unused: then. UINT64_MAX: not known, or the end */
   uint64_t rss_bytes;    /* of what is unused: at that moment; 0: not known */
   double rate;           /* bytes per second; 0: it does not grow, as far as is known */
+  uint64_t temporary; /* blocks that were freed at once: they hold nothing, `of` is 0 */
 };
 struct findings {
   struct finding *at;
   size_t count;
   struct functions *functions;
   struct causes *lost, *growing, *pinning; /* NULL: nothing known */
+  struct causes *temporary;                /* NULL: nothing that matters */
   struct ul_amount *grown; /* by site: what has been added, and is not lost */
 };
 /* NULL: no memory. All must outlive it. */

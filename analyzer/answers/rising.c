@@ -32,6 +32,23 @@ static void add(struct rising *all, struct process *p) {
     all->unseen = p;
 }
 
+bool rising_saturates(const struct rising_site *place) {
+  enum { LITTLE = 16 };
+  const struct trend *t = &place->site->trend;
+  return t->reason == TREND_SATURATES &&
+         t->high * LITTLE >= (double)process_peak_bytes(place->process);
+}
+
+static void find_saturating(struct rising *all) {
+  for (size_t i = 0; i < all->count; i++) {
+    const struct rising_site *place = &all->sites[i];
+    if (!rising_saturates(place)) continue;
+    all->saturating++;
+    if (!all->highest || place->site->trend.level > all->highest->site->trend.level)
+      all->highest = place;
+  }
+}
+
 struct rising *rising_load(struct context *context) {
   struct rising *all = calloc(1, sizeof *all);
   size_t count = 0;
@@ -53,6 +70,7 @@ struct rising *rising_load(struct context *context) {
   for (size_t i = 0; i < context->count; i++)
     add(all, &context->processes[i]);
   if (context->count > 1) qsort(all->sites, count, sizeof *all->sites, by_importance);
+  find_saturating(all);
   return all;
 }
 

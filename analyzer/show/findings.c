@@ -13,8 +13,10 @@
 #define TOP_TEXT 5u
 #define TOP_JSON 100u
 
-static const char *const kinds[FINDING_KINDS] = {
-    [FINDING_LEAK] = "leak", [FINDING_GROWTH] = "growth", [FINDING_UNUSED] = "unused"};
+static const char *const kinds[FINDING_KINDS] = {[FINDING_LEAK] = "leak",
+                                                 [FINDING_GROWTH] = "growth",
+                                                 [FINDING_UNUSED] = "unused",
+                                                 [FINDING_TEMPORARY] = "temporary"};
 
 static uint64_t since_start(const struct recording *r, uint64_t ms) {
   uint64_t start = timeline_start_ms(r);
@@ -51,7 +53,7 @@ struct told {
   const struct process *first; /* NULL: they left only lines */
   const char *program;
   char *function, *callers;
-  uint64_t live, peak;
+  uint64_t live, peak, allocations;
   uint64_t since_ms; /* of the first one; since its start, UINT64_MAX: unknown */
   bool from_start;
 };
@@ -93,6 +95,8 @@ static void tell(struct tale *tale, struct told t) {
     known->finding.live.bytes += t.finding.live.bytes;
     known->finding.rss_bytes += t.finding.rss_bytes;
     known->finding.rate += t.finding.rate;
+    known->finding.temporary += t.finding.temporary;
+    known->allocations += t.allocations;
     if (known->finding.kind == FINDING_UNUSED) known->since_ms = UINT64_MAX; /* of each */
     known->cause.times = 0;
     known->live += t.live;
@@ -130,6 +134,7 @@ static void tell_findings(struct tale *tale, const struct process *p, size_t col
                            causes_callers(all->functions, f->causes, f->cause, columns)),
                        .live = p->sites->bytes,
                        .peak = timeline_peak_bytes(r),
+                       .allocations = p->sites->total.allocations,
                        .since_ms = known ? since_start(r, f->since_ms) : UINT64_MAX,
                        .from_start = !known || since_start(r, f->since_ms) * 20 <= run});
   }
@@ -161,6 +166,8 @@ static int by_gain(const void *a, const void *b) {
   const struct told *x = a, *y = b;
   if (x->finding.of.bytes != y->finding.of.bytes)
     return x->finding.of.bytes > y->finding.of.bytes ? -1 : 1;
+  if (x->finding.temporary != y->finding.temporary)
+    return x->finding.temporary > y->finding.temporary ? -1 : 1;
   return (x->first > y->first) - (x->first < y->first);
 }
 
@@ -187,9 +194,16 @@ static void add_amount(struct line *l, const struct told *t,
   if (t->finding.rate >= 1) add(l, ", %s/s", text_size(o, (uint64_t)t->finding.rate));
 }
 
+static void add_temporary(struct line *l, const struct told *t) {
+  add(l, "%s (%s)", text_plural(t->finding.temporary, "allocation", "allocations"),
+      text_percent(t->finding.temporary, t->allocations));
+}
+
 static void add_blocks(struct line *l, const struct told *t) {
   const struct cause *c = &t->cause;
-  if (t->finding.of.blocks)
+  if (t->finding.kind == FINDING_TEMPORARY)
+    add(l, "freed at once");
+  else if (t->finding.of.blocks)
     add(l, "%s", text_plural(t->finding.of.blocks, "block", "blocks"));
   else
     add(l, "blocks that are made larger,");
@@ -225,8 +239,12 @@ static void add_process(struct line *l, const struct told *t, bool several) {
 static void print_told(const struct told *t, size_t number, bool several,
                        const struct view_options *o) {
   struct line first = {"", 0}, second = {"", 0};
-  add(&first, "  %zu %-6s ", number, kinds[t->finding.kind]);
-  add_amount(&first, t, o);
+  bool temporary = t->finding.kind == FINDING_TEMPORARY;
+  add(&first, "  %zu %-6s ", number, temporary ? "temp." : kinds[t->finding.kind]);
+  if (temporary)
+    add_temporary(&first, t);
+  else
+    add_amount(&first, t, o);
   add(&first, ": %s", t->function);
   add_process(&first, t, several);
   add(&second, "           ");
@@ -239,25 +257,37 @@ static void print_told(const struct told *t, size_t number, bool several,
 }
 
 /* What is worth a line: not what is nothing beside the first. */
-static size_t worth(const struct tale *tale, const struct view_options *o) {
-  size_t most = o->top ? o->top : o->all ? SIZE_MAX : TOP_TEXT, n = 0;
-  while (n < tale->count && n < most &&
-         (o->all || o->top ||
-          tale->at[n].finding.of.bytes >= tale->at[0].finding.of.bytes / 100))
-    n++;
-  return n;
+static bool is_worth(const struct tale *tale, size_t i, const struct view_options *o) {
+  const struct finding *f = &tale->at[i].finding, *first = &tale->at[0].finding;
+  return o->all || o->top || f->kind == FINDING_TEMPORARY ||
+         f->of.bytes >= first->of.bytes / 100;
 }
 
-static void print_rest(const struct tale *tale, size_t first,
+static void print_rest(size_t count, struct ul_amount rest,
                        const struct view_options *o) {
+  if (!count) return;
+  fprintf(o->out, "    and %zu more", count);
+  if (rest.bytes)
+    fprintf(o->out, ", %s in %s", text_size(o, rest.bytes),
+            text_plural(rest.blocks, "block", "blocks"));
+  fprintf(o->out, " (--all)\n");
+}
+
+static void print_tale(const struct tale *tale, bool several,
+                       const struct view_options *o) {
+  size_t most = o->top ? o->top : o->all ? SIZE_MAX : TOP_TEXT, shown = 0;
   struct ul_amount rest = {0, 0};
-  for (size_t i = first; i < tale->count; i++) {
-    rest.blocks += tale->at[i].finding.of.blocks;
-    rest.bytes += tale->at[i].finding.of.bytes;
+  if (tale->count) fputc('\n', o->out);
+  for (size_t i = 0; i < tale->count; i++) {
+    const struct told *t = &tale->at[i];
+    if (shown < most && is_worth(tale, i, o)) {
+      print_told(t, ++shown, several, o);
+      continue;
+    }
+    rest.blocks += t->finding.of.blocks;
+    rest.bytes += t->finding.of.bytes;
   }
-  if (tale->count > first)
-    fprintf(o->out, "    and %zu more, %s in %s (--all)\n", tale->count - first,
-            text_size(o, rest.bytes), text_plural(rest.blocks, "block", "blocks"));
+  print_rest(tale->count - shown, rest, o);
 }
 
 void findings_print(const struct context *context, const struct folded *folded,
@@ -273,11 +303,7 @@ void findings_print(const struct context *context, const struct folded *folded,
   bool several = false;
   for (size_t i = 0; i < tale.count; i++)
     several = several || tale.at[i].first != context->processes;
-  size_t shown = worth(&tale, o);
-  if (shown) fputc('\n', o->out);
-  for (size_t i = 0; i < shown; i++)
-    print_told(&tale.at[i], i + 1, several, o);
-  print_rest(&tale, shown, o);
+  print_tale(&tale, several, o);
   for (size_t i = 0; i < tale.count; i++)
     told_free(&tale.at[i]);
   free(tale.at);
@@ -321,6 +347,7 @@ static json_t *finding_object(const struct process *p, const struct finding *f) 
            f->since_ms == UINT64_MAX ? json_null()
                                      : json_seconds(since_start(r, f->since_ms)));
   json_put(object, "bytes_per_second", json_real(f->rate));
+  json_put(object, "temporary", json_bytes(f->temporary));
   json_put_fingerprint(object, &known);
   return object;
 }
@@ -334,6 +361,8 @@ static int by_bytes(const void *a, const void *b) {
   const struct found *x = a, *y = b;
   if (x->finding->of.bytes != y->finding->of.bytes)
     return x->finding->of.bytes > y->finding->of.bytes ? -1 : 1;
+  if (x->finding->temporary != y->finding->temporary)
+    return x->finding->temporary > y->finding->temporary ? -1 : 1;
   if (x->process != y->process) return x->process < y->process ? -1 : 1;
   return (x->finding > y->finding) - (x->finding < y->finding);
 }

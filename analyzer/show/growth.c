@@ -65,7 +65,7 @@ static void print_reason(FILE *f, const struct recording *r, const struct trend 
     fprintf(f, "rises ever more slowly");
     return;
   case TREND_SATURATES:
-    fprintf(f, "saturates: each rise is smaller than the one before, towards %s",
+    fprintf(f, "saturates at about %s: each rise is smaller than the one before",
             text_size(o, whole(t->level)));
     return;
   case TREND_DOUBLES:
@@ -135,6 +135,8 @@ static json_t *trend_object(const struct recording *r, const struct trend *t,
   json_put(object, "p", json_real(t->kendall.p));
   json_put(object, "low_bytes", json_bytes(whole(t->low)));
   json_put(object, "high_bytes", json_bytes(whole(t->high)));
+  json_put(object, "level_bytes",
+           t->reason == TREND_SATURATES ? json_bytes(whole(t->level)) : json_null());
   return object;
 }
 
@@ -186,6 +188,21 @@ static uint64_t since_ms(const struct context *context) {
   return p->since_ms > start ? p->since_ms - start : 0;
 }
 
+/* Each process by itself. */
+static json_t *totals_array(const struct context *context,
+                            const struct view_options *options) {
+  json_t *array = json_array();
+  for (size_t i = 0; i < context->count; i++) {
+    const struct process *p = &context->processes[i];
+    struct view_options o = view_of(options, p);
+    json_t *object = trend_object(p->recording, &p->growth->all, &o);
+    json_put(object, "process", json_text(p->label));
+    json_put(object, "snapshots", snapshots_array(p->recording));
+    json_array_append_new(array, object);
+  }
+  return array;
+}
+
 int growth_json(void *model, const struct view_options *options) {
   const struct rising *all = model;
   const struct process *named = all->context->named;
@@ -200,6 +217,7 @@ int growth_json(void *model, const struct view_options *options) {
                                           : json_null());
   json_member(&j, "snapshots", snapshots_array(named->recording));
   json_member(&j, "total", trend_object(named->recording, &named->growth->all, &o));
+  json_member(&j, "totals", totals_array(all->context, options));
   json_member(&j, "processes", processes_array(all->context, true));
   json_list(&j, "sites");
   for (size_t i = 0; i < all->count && i < most; i++) {
@@ -236,6 +254,18 @@ static void print_growing(const struct rising *all, const struct view_options *o
           processes_whose(all->context, most->process));
 }
 
+/* Of caches and the like: no leak, but what they come to. */
+static void print_saturating(const struct rising *all, const struct view_options *o) {
+  const struct rising_site *place = all->highest;
+  if (!place) return;
+  struct view_options view = view_of(o, place->process);
+  fprintf(o->out, "; %s%s at about %s",
+          text_plural(all->saturating, "call site saturates", "call sites saturate"),
+          all->saturating > 1 ? ", the highest" : "",
+          text_size(o, whole(place->site->trend.level)));
+  if (o->symbols) fprintf(o->out, ": %s", text_guilty(&view, place->site->site));
+}
+
 static void print_first_line(const struct rising *all, const struct view_options *o) {
   const struct process *first = &all->context->processes[0];
   bool unsure = first->growth->all.verdict == TREND_UNSURE && all->unsure_matter &&
@@ -256,6 +286,7 @@ static void print_first_line(const struct rising *all, const struct view_options
     fprintf(o->out, "%snothing grows%s", text_on(o, TEXT_GOOD), text_off(o));
   if (all->unsure_matter && !unsure && all->verdicts[TREND_UNSURE])
     fprintf(o->out, "; %s unsure", text_plural(all->verdicts[TREND_UNSURE], "is", "are"));
+  print_saturating(all, o);
 }
 
 static void print_site(const struct rising *all, const struct rising_site *place,
@@ -304,7 +335,13 @@ void growth_brief(const struct rising *all, const struct view_options *o) {
   fputc('\n', o->out);
 }
 
-/* Without --all: what grows, may grow or shrinks; of the steady ones only how many. */
+static bool is_worth(const struct rising_site *place, const struct view_options *o) {
+  return o->all || o->top || place->site->trend.verdict != TREND_STEADY ||
+         rising_saturates(place);
+}
+
+/* Without --all: what grows, may grow, shrinks or comes to a level; of the other steady
+ * ones only how many. */
 int growth_text(void *model, const struct view_options *options) {
   const struct rising *all = model;
   struct view_options view = view_of(options, &all->context->processes[0]), *o = &view;
@@ -318,10 +355,8 @@ int growth_text(void *model, const struct view_options *options) {
           all->verdicts[TREND_GROWING], all->verdicts[TREND_UNSURE],
           all->verdicts[TREND_SHRINKING], all->verdicts[TREND_STEADY]);
   processes_unread(all->context, o);
-  for (size_t i = 0; i < all->count && shown < most; i++) {
-    if (all->sites[i].site->trend.verdict == TREND_STEADY && !o->all && !o->top) break;
-    print_site(all, &all->sites[i], ++shown, o);
-  }
+  for (size_t i = 0; i < all->count && shown < most; i++)
+    if (is_worth(&all->sites[i], o)) print_site(all, &all->sites[i], ++shown, o);
   if (shown < all->count && !o->all)
     fprintf(o->out, "\n%s not shown (--all)\n",
             text_plural(all->count - shown, "call site", "call sites"));

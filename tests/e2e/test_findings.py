@@ -220,3 +220,24 @@ def test_what_was_freed_in_the_end_grew_if_it_was_much(tmp_path, recorder, table
     (growth,) = findings
     assert growth["kind"] == "growth" and growth["frame"]["function"] == "cache_insert"
     assert growth["bytes"] > 3_500_000 and growth["live_bytes"] == 0, growth
+
+
+# ---- freed at once ----------------------------------------------------------------
+
+
+@pytest.mark.short
+@pytest.mark.parametrize("pairs", [500_000, 3_000_000])
+def test_what_is_freed_at_once_is_a_finding_if_it_takes_time(recorder, pairs):
+    """From 500 a millisecond on, however slow the machine is."""
+    assert recorder.run(program("pairs"), pairs, strict=False).status == 0
+    report = recorder.answer("report")
+    assert report["heap"]["temporary"] == pairs
+    often = pairs >= 1_000_000 and pairs >= 500 * round(1000 * report["program"]["seconds"])
+    found = [f for f in report["findings"] if f["kind"] == "temporary"]
+    assert len(found) == often
+    if often:
+        assert found[0]["temporary"] == pairs and found[0]["frame"]["function"] == "pairs"
+        assert found[0]["bytes"] == found[0]["live_bytes"] == 0
+        text = recorder.text("report")
+        assert "1 temp.  3,000,000 allocations (100 %): pairs (pairs.c:" in text, text
+        assert "freed at once <" in text

@@ -165,7 +165,11 @@ def test_bad_frees_of_children_are_told(recorder):
 def test_growth_of_a_child_is_growth(recorder):
     recorder.run(program("family"), "grows", strict=False)
     child = pid_of(recorder.children()[0])
-    growing = [s for s in recorder.answer("growth")["sites"] if s["verdict"] == "growing"]
+    growth = recorder.answer("growth")
+    assert [t["process"] for t in growth["totals"]] == [p["process"] for p in growth["processes"]]
+    assert growth["total"]["reason"] in [t["reason"] for t in growth["totals"]]
+    assert growth["snapshots"] in [t["snapshots"] for t in growth["totals"]]
+    growing = [s for s in growth["sites"] if s["verdict"] == "growing"]
     assert [s["process"] for s in growing] == [str(child)]
     assert find(growing, "remember", "family.c", marked_line("family.c", "grow"))
     assert "1 call site grows" in recorder.text("growth").splitlines()[0]

@@ -2,6 +2,7 @@
  * that must balance, JSON that must parse, text that must stay on its terminal. */
 #include "answers/answers.h"
 #include "answers/balance.h"
+#include "answers/rising.h"
 #include "answers/sites.h"
 #include "build_recording.h"
 #include "command/verbs.h"
@@ -200,6 +201,43 @@ static void rows_left_out_are_not_zeros(void **state) {
   growth_free(g);
   sites_free(s);
   recording_close(r);
+}
+
+static bool growth_says(struct recording *r, const char *what) {
+  char *text = NULL;
+  size_t n;
+  struct context *context = context_of(r, &(struct context_options){.nameless = true});
+  struct rising *all = rising_load(context);
+  struct view_options options = {.out = open_memstream(&text, &n)};
+  growth_brief(all, &options);
+  fclose(options.out);
+  bool said = strstr(text, what);
+  free(text);
+  rising_free(all);
+  context_free(context);
+  return said;
+}
+
+/* Of two sites, beside a third that is large or not: 1,000,000 (1 - exp(-2.5 t)). */
+static void saturation_is_said_where_it_matters(void **state) {
+  (void)state;
+  for (uint64_t large = 0; large <= 1u << 30; large += 1u << 30) {
+    struct build *b = build_new();
+    uint32_t fills = build_site(b, (uint64_t[]){0x401000, 0});
+    uint32_t base = build_site(b, (uint64_t[]){0x402000, 0});
+    for (uint32_t i = 0; i < 64; i++) {
+      uint64_t bytes = (uint64_t)(1e6 * (1 - exp(-2.5 * i / 63)));
+      uint32_t slot = build_snapshot(b, i < 63 ? UL_SNAPSHOT_TIMED : UL_SNAPSHOT_FINAL,
+                                     i * 150, bytes + large, 1 << 25);
+      struct ul_snapshot *s = build_at(b, UL_SNAPSHOTS, slot);
+      s->allocations = 1000 * i;
+      if (bytes) build_row(b, fills, bytes / 100, bytes);
+      if (large) build_row(b, base, 1, large);
+    }
+    assert_int_equal(
+        growth_says(opened(b), "nothing grows; 1 call site saturates at about 9"),
+        !large);
+  }
 }
 
 /* ---- text ---------------------------------------------------------------------- */
@@ -502,6 +540,7 @@ int main(void) {
       cmocka_unit_test(snapshots_of_one_tick_are_in_order),
       cmocka_unit_test(growth_is_ranked),
       cmocka_unit_test(rows_left_out_are_not_zeros),
+      cmocka_unit_test(saturation_is_said_where_it_matters),
       cmocka_unit_test(sizes_are_readable),
       cmocka_unit_test(terminals_are_safe),
       cmocka_unit_test(json_is_utf8),
