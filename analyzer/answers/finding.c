@@ -108,6 +108,7 @@ static bool function_grows(const struct recording *r, const struct sites *sites,
   if (!known || grown.trend.verdict != TREND_GROWING) return false;
   if (found->of.bytes < grown.added.bytes / 2) return false; /* others grow below it */
   found->rate = grown.trend.slope;
+  found->chance = grown.trend.kendall.p;
   found->since_ms = (uint64_t)(grown.trend.at * 1000);
   if (grown.has_base && grown.added.bytes < found->of.bytes) found->of = grown.added;
   return true;
@@ -210,6 +211,7 @@ static void add_causes(struct findings *f, enum finding_kind kind,
         .cause = i,
         .of = causes->at[i].of,
         .live = kind == FINDING_LEAK ? causes->at[i].of : (struct ul_amount){0, 0},
+        .chance = kind == FINDING_GROWTH,
         .since_ms = UINT64_MAX};
 }
 
@@ -233,6 +235,7 @@ static void add_rates(const struct growth *g, struct findings *f,
     struct finding *found = &growing[f->growing->of_site[s->site]];
     uint64_t since = s->trend.reason == TREND_RISES ? (uint64_t)(s->trend.at * 1000) : 0;
     found->rate += s->trend.slope;
+    if (s->trend.kendall.p < found->chance) found->chance = s->trend.kendall.p;
     found->grown.blocks += f->grown[s->site].blocks;
     found->grown.bytes += f->grown[s->site].bytes;
     if (since < found->since_ms) found->since_ms = since;

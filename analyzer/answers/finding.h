@@ -33,6 +33,7 @@ struct finding {
   uint64_t rss_bytes;    /* of what is unused: at that moment; 0: not known */
   double rate;           /* bytes per second; 0: it does not grow, as far as is known */
   uint64_t temporary; /* blocks that were freed at once: they hold nothing, `of` is 0 */
+  double chance;      /* of growth: how likely what does not grow looks like it */
 };
 struct findings {
   struct finding *at;

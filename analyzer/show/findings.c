@@ -17,6 +17,8 @@ static const char *const kinds[FINDING_KINDS] = {[FINDING_LEAK] = "leak",
                                                  [FINDING_GROWTH] = "growth",
                                                  [FINDING_UNUSED] = "unused",
                                                  [FINDING_TEMPORARY] = "temporary"};
+/* Worth a word: once in so many findings, there is nothing. */
+#define DOUBTFUL 0.001
 
 static uint64_t since_start(const struct recording *r, uint64_t ms) {
   uint64_t start = timeline_start_ms(r);
@@ -97,6 +99,8 @@ static void tell(struct tale *tale, struct told t) {
     known->finding.rate += t.finding.rate;
     known->finding.temporary += t.finding.temporary;
     known->allocations += t.allocations;
+    if (t.finding.chance < known->finding.chance)
+      known->finding.chance = t.finding.chance;
     if (known->finding.kind == FINDING_UNUSED) known->since_ms = UINT64_MAX; /* of each */
     known->cause.times = 0;
     known->live += t.live;
@@ -212,6 +216,8 @@ static void add_blocks(struct line *l, const struct told *t) {
   else if (c->stacks > 1)
     add(l, " of %s stacks", text_count(c->stacks));
   if (!t->from_start) add(l, ", since %s", text_time(t->since_ms));
+  if (t->finding.chance > DOUBTFUL)
+    add(l, ", by chance 1 time in %.0f: a longer run tells", 1 / t->finding.chance);
   add(l, " ");
 }
 
@@ -348,6 +354,8 @@ static json_t *finding_object(const struct process *p, const struct finding *f) 
                                      : json_seconds(since_start(r, f->since_ms)));
   json_put(object, "bytes_per_second", json_real(f->rate));
   json_put(object, "temporary", json_bytes(f->temporary));
+  json_put(object, "chance",
+           f->kind == FINDING_GROWTH ? json_real(f->chance) : json_null());
   json_put_fingerprint(object, &known);
   return object;
 }

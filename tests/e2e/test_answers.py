@@ -140,6 +140,10 @@ def test_growth(recorder):
     assert near(first["bytes_per_second"], 1500 * 1000 / seconds, 0.1)
     assert [s["seconds"] for s in answer["snapshots"]] == sorted(
         s["seconds"] for s in answer["snapshots"])
+    # As sure as the surest of its sites.
+    for finding in recorder.answer("report")["findings"]:
+        of = [s for s in answer["sites"] if s["site"] == finding["site"]]
+        assert finding["kind"] != "growth" or finding["chance"] <= of[0]["p"]
 
 
 def waste(result):
