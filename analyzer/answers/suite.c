@@ -455,6 +455,18 @@ bool suite_is_silent(const struct suite *s, const char *program) {
   return found;
 }
 
+static void add_silent(struct suite *s, char *const fields[]) {
+  struct suite_silent *one = obstack_alloc(s->memory, sizeof *one);
+  int pid = atoi(fields[CHILDREN_PID]);
+  *one = (struct suite_silent){.command = keep(s, fields[CHILDREN_COMMAND]),
+                               .ms = strtoull(fields[CHILDREN_MS], NULL, 10),
+                               .before = s->told};
+  s->told = one;
+  s->silent++;
+  obstack_grow(&work_of(s)->pids, &pid, sizeof pid);
+  note_silent(s, one->command);
+}
+
 static void add_line(void *to, char *const fields[]) {
   struct suite *s = to;
   const char *kind = fields[CHILDREN_KIND];
@@ -465,10 +477,7 @@ static void add_line(void *to, char *const fields[]) {
   }
   s->ours = true;
   if (strcmp(kind, "unfit") != 0) {
-    int pid = atoi(fields[CHILDREN_PID]);
-    obstack_grow(&work_of(s)->pids, &pid, sizeof pid);
-    note_silent(s, fields[CHILDREN_COMMAND]);
-    s->silent++;
+    add_silent(s, fields);
     return;
   }
   struct suite_process *p = &s->processes[add_process(s)];

@@ -124,6 +124,13 @@ struct suite_process {
   const char *unreadable; /* why its recording cannot be read; NULL: it can */
 };
 
+/* Judged, found clean, and left no recording but a line: the one before it. */
+struct suite_silent {
+  const char *command; /* its first 199 bytes */
+  uint64_t ms;
+  const struct suite_silent *before;
+};
+
 struct suite {
   struct suite_rules rules;
   int main_pid;                   /* of the program that was named; 0: there is none */
@@ -132,6 +139,7 @@ struct suite {
   struct suite_process *processes; /* in order of the files */
   size_t process_count;
   uint64_t silent; /* ours that were judged, found clean, and left no recording */
+  const struct suite_silent *told; /* those of them that have a line each */
   bool ours;       /* some process is ours */
   const struct baseline *baseline; /* that it was compared with; NULL: with none */
   struct obstack *memory;

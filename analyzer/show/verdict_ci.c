@@ -2,8 +2,11 @@
  * process is a test case, and annotations of GitHub's workflows. */
 #include "show/suite.h"
 #include "show/xml.h"
+#include "utf8.h"
 
+#include <stdlib.h>
 #include <string.h>
+#include <uthash.h>
 
 /* ---- JUnit ------------------------------------------------------------------------ */
 
@@ -28,10 +31,14 @@ static const char *outcome_of(const struct suite *s, size_t process) {
   return outcome;
 }
 
+static bool is_case(const struct suite_process *p) {
+  return p->standing != SUITE_NOT_OURS;
+}
+
 static size_t count_of(const struct suite *s, const char *outcome) {
   size_t n = 0;
   for (size_t i = 0; i < s->process_count; i++)
-    n += outcome_of(s, i) == outcome;
+    n += is_case(&s->processes[i]) && outcome_of(s, i) == outcome;
   return n;
 }
 
@@ -63,53 +70,86 @@ static void put_failure(const struct suite *s, size_t process,
   fputs("</failure>\n", page->out);
 }
 
-static const char *name_of(const struct suite_process *p) {
-  return *p->command ? p->command : suite_name_of(p);
-}
+/* The name of a test case is as much of the command as lines of children keep, and the
+ * same in the next run, as those who compare runs want it: no process id, but which of
+ * its name it is. Runners, shells and interpreters that were not judged are none. */
+struct name {
+  uint64_t count;
+  UT_hash_handle hh;
+  char text[200];
+};
+struct cases {
+  const struct suite *suite;
+  const struct suite_page *page;
+  struct name *names;
+};
 
-/* The same in the next run, as those who compare runs want it: no process id, but which
- * of its name it is. */
-static void put_name(const struct suite *s, size_t process, FILE *out) {
-  const char *name = name_of(&s->processes[process]);
-  size_t same = 1;
-  for (size_t i = 0; i < process; i++)
-    same += strcmp(name_of(&s->processes[i]), name) == 0;
-  xml_put(out, name);
-  if (same > 1) fprintf(out, " (%zu)", same);
-}
-
-static void put_case(const struct suite *s, size_t i, const struct suite_page *page) {
-  const struct suite_process *p = &s->processes[i];
-  const char *outcome = outcome_of(s, i);
-  fputs("  <testcase classname=\"ullage\" name=\"", page->out);
-  put_name(s, i, page->out);
-  fprintf(page->out, "\" time=\"%.3f\">\n", (double)p->duration_ms / 1000);
-  if (outcome == FAILURE)
-    put_failure(s, i, page);
-  else if (outcome != PASSED) {
-    const char *why = p->standing == SUITE_NOT_OURS ? "not judged" : suite_reason(p);
-    fprintf(page->out, "   <%s type=\"not checked\" message=\"", outcome);
-    xml_put(page->out, why);
-    fputs("\"/>\n", page->out);
+static void put_name(struct cases *c, const char *command) {
+  struct name *name = NULL;
+  char text[sizeof name->text];
+  utf8_escape(text, sizeof text, command);
+  HASH_FIND_STR(c->names, text, name);
+  if (!name && (name = calloc(1, sizeof *name))) {
+    strcpy(name->text, text);
+    HASH_ADD_STR(c->names, text, name);
   }
-  fputs("  </testcase>\n", page->out);
+  xml_put(c->page->out, text);
+  if (name && ++name->count > 1) fprintf(c->page->out, " (%s)", text_count(name->count));
+}
+
+static void begin_case(struct cases *c, const char *command, uint64_t ms) {
+  fputs("  <testcase classname=\"ullage\" name=\"", c->page->out);
+  put_name(c, command);
+  fprintf(c->page->out, "\" time=\"%.3f\">\n", (double)ms / 1000);
+}
+
+static void put_case(struct cases *c, size_t i) {
+  const struct suite_process *p = &c->suite->processes[i];
+  const char *outcome = outcome_of(c->suite, i);
+  begin_case(c, *p->command ? p->command : suite_name_of(p), p->duration_ms);
+  if (outcome == FAILURE)
+    put_failure(c->suite, i, c->page);
+  else if (outcome != PASSED) {
+    fprintf(c->page->out, "   <%s type=\"not checked\" message=\"", outcome);
+    xml_put(c->page->out, suite_reason(p));
+    fputs("\"/>\n", c->page->out);
+  }
+  fputs("  </testcase>\n", c->page->out);
+}
+
+static void put_cases(struct cases *c) {
+  struct name *name, *next;
+  for (size_t i = 0; i < c->suite->process_count; i++)
+    if (is_case(&c->suite->processes[i])) put_case(c, i);
+  for (const struct suite_silent *one = c->suite->told; one; one = one->before) {
+    begin_case(c, one->command, one->ms);
+    fputs("  </testcase>\n", c->page->out);
+  }
+  HASH_ITER(hh, c->names, name, next) {
+    HASH_DEL(c->names, name);
+    free(name);
+  }
 }
 
 void suite_junit(const struct suite *s, const struct suite_page *page) {
-  uint64_t ms = 0;
+  struct cases cases = {.suite = s, .page = page};
+  uint64_t ms = 0, told = 0;
   for (size_t i = 0; i < s->process_count; i++)
-    ms += s->processes[i].duration_ms;
+    if (is_case(&s->processes[i])) ms += s->processes[i].duration_ms;
+  for (const struct suite_silent *one = s->told; one; one = one->before, told++)
+    ms += one->ms;
+  size_t failures = count_of(s, FAILURE), errors = count_of(s, ERROR);
+  size_t skipped = count_of(s, SKIPPED), passed = count_of(s, PASSED) + told;
   fprintf(page->out,
           "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n"
           " <testsuite name=\"ullage\" tests=\"%zu\" failures=\"%zu\" errors=\"%zu\" "
           "skipped=\"%zu\" time=\"%.3f\">\n",
-          s->process_count, count_of(s, FAILURE), count_of(s, ERROR),
-          count_of(s, SKIPPED), (double)ms / 1000);
-  for (size_t i = 0; i < s->process_count; i++)
-    put_case(s, i, page);
-  if (s->silent)
+          failures + errors + skipped + passed, failures, errors, skipped,
+          (double)ms / 1000);
+  put_cases(&cases);
+  if (s->silent > told)
     fprintf(page->out, "  <system-out>nothing found in %s more</system-out>\n",
-            text_plural(s->silent, "process", "processes"));
+            text_plural(s->silent - told, "process", "processes"));
   fputs(" </testsuite>\n</testsuites>\n", page->out);
 }
 

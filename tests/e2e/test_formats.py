@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import shutil
 import subprocess
 import xml.etree.ElementTree as ET
@@ -173,7 +174,7 @@ def test_junit_is_read(verdict, tmp_path):
     junitparser = pytest.importorskip("junitparser")
     (tmp_path / "junit.xml").write_text(verdict["junit"])
     suite, = junitparser.JUnitXml.fromfile(str(tmp_path / "junit.xml"))
-    assert (suite.failures, suite.errors) == (3, 1) and suite.time > 0
+    assert (suite.tests, suite.failures, suite.errors, suite.skipped) == (len(NAMES), 3, 1, 0)
     kinds = {case.name: [type(r).__name__ for r in case.result] for case in suite}
     assert kinds["./t_forgets <&\">"] == ["Failure"]
     assert kinds["./t_crashes <&\">"] == ["Error"]
@@ -190,8 +191,30 @@ def test_junit_names_are_those_of_the_next_run(verdict, tmp_path):
                 cwd=tmp_path)
     suite, = ET.fromstring(r.stdout).findall("testsuite")
     names = [c.get("name") for c in suite.findall("testcase")]
-    assert {"./t", "./t (2)"} < set(names) and names[0] == "/bin/sh -c ./t; ./t; :"
+    assert names == ["./t", "./t (2)"]
     assert [f.get("message") for f in suite.iter("failure")] == 2 * ["leak, 30 B in 10 blocks"]
+
+
+def test_junit_has_who_passed(tmp_path):
+    """One that had nothing to tell left but a line; its name is as when it fails."""
+    for name in "t_skips", "t_fine":
+        subprocess.run([tool("gcc", "cc"), "-O0", "-o", tmp_path / name, SUITE / f"{name}.c",
+                        SUITE / "core.c"], check=True)
+    long = "<&>" + 300 * "x"
+    run = f"./t_fine a; ./t_skips {shlex.quote(long)}; ./t_fine a; :"
+    options = {"fails": [], "passes": ["--fail-on=growth"], "quiet": ["--min-bytes=1K"]}
+    names = {}
+    for name, more in options.items():
+        r = execute([ULLAGE, "check", "-q", "--format=junit", *more, "--", "/bin/sh", "-c", run],
+                    cwd=tmp_path)
+        suite, = ET.fromstring(r.stdout).findall("testsuite")
+        cases = suite.findall("testcase")
+        names[name] = sorted(c.get("name") for c in cases)
+        assert int(suite.get("tests")) == len(cases) == 3
+        assert len(suite.findall("testcase/failure")) == (name == "fails")
+    assert names["fails"] == names["passes"] == names["quiet"]
+    assert names["fails"][:2] == ["./t_fine a", "./t_fine a (2)"]
+    assert names["fails"][2].startswith("./t_skips <&>xx") and len(names["fails"][2]) == 199
 
 
 COMMAND = re.compile(r"::error (?:file=([^,:]*),line=(\d+),)?title=([^,:]*)::(.*)")
