@@ -218,7 +218,6 @@ static void add_blocks(struct line *l, const struct told *t) {
   if (!t->from_start) add(l, ", since %s", text_time(t->since_ms));
   if (t->finding.chance > DOUBTFUL)
     add(l, ", by chance 1 time in %.0f: a longer run tells", 1 / t->finding.chance);
-  add(l, " ");
 }
 
 /* What is in the way of giving memory back. */
@@ -228,7 +227,6 @@ static void add_survivors(struct line *l, const struct told *t,
   add(l, "free, kept resident by %s",
       live->blocks ? text_plural(live->blocks, "block", "blocks") : "blocks of this");
   if (live->bytes) add(l, " of %s", text_size(o, live->bytes));
-  add(l, " ");
 }
 
 /* Where not all is of the process that the page is about. */
@@ -258,8 +256,8 @@ static void print_told(const struct told *t, size_t number, bool several,
     add_survivors(&second, t, o);
   else
     add_blocks(&second, t);
-  fprintf(o->out, "%s%s%s\n%s%s\n", text_on(o, TEXT_STRONG), first.s, text_off(o),
-          second.s, t->callers);
+  fprintf(o->out, "%s%s%s\n%s%s%s\n", text_on(o, TEXT_STRONG), first.s, text_off(o),
+          second.s, *t->callers ? " " : "", t->callers);
 }
 
 /* What is worth a line: not what is nothing beside the first. */

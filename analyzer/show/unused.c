@@ -159,6 +159,8 @@ static void print_site(const struct unused_site *s, size_t rank,
             text_size(o, s->sole));
   if (s->slack) fprintf(o->out, "; slack %s", text_size(o, s->slack));
   if (s->untouched) fprintf(o->out, "; untouched %s", text_size(o, s->untouched));
+  if (s->tail > s->untouched / 10 * 9) /* shrink_to_fit() gives just that back */
+    fprintf(o->out, ", behind all that was used");
   if (s->unwritten) fprintf(o->out, "; unwritten %s", text_size(o, s->unwritten));
   fputc('\n', o->out);
   text_stack(o, s->site);
@@ -187,6 +189,22 @@ static void print_totals(const struct unused *u, const struct view_options *o) {
           pages_known(u) ? text_size(o, u->total.untouched) : "not known");
   if (u->writes != UL_EVIDENCE_NONE)
     print_row(o, u->total.unwritten, "unwritten: old, resident, not written since");
+}
+
+/* What is free in one thread's heap is of no use to another thread; glibc's arenas have
+ * that in common with ours, and a remedy. */
+static void print_heaps(const struct recording *r, const struct unused *u,
+                        const struct view_options *o) {
+  enum { HEAPS_MANY = 4, FREE_SHARE = 4 };
+  uint64_t heaps = recording_count(r, UL_HEAPS);
+  uint64_t unused = pinned(&u->total) + u->unpinned_bytes;
+  if (heaps < HEAPS_MANY || unused < u->total.live_bytes / FREE_SHARE) return;
+  fprintf(
+      o->out,
+      "\nIt lies in the heaps of %s threads; what one has free, another does not "
+      "use. glibc has arenas\nfor them, up to 8 for each CPU: MALLOC_ARENA_MAX=2 lets "
+      "threads share, for some speed.\n",
+      text_count(heaps));
 }
 
 static void print_evidence(const struct recording *r, const struct unused *u,
@@ -301,6 +319,7 @@ int unused_text(void *model, const struct view_options *options) {
     print_then(p->recording, &u->most, o);
   print_others(context, o);
   processes_unread(context, o);
+  print_heaps(p->recording, u, o);
   print_evidence(p->recording, u, o);
   text_sampled(o, "\nSampled:");
   processes_hints(context, o);

@@ -162,6 +162,7 @@ def test_unused(recorder):
         assert blamed(top, function, "waste.c", marked_line("waste.c", function)), (what, top)
         assert near(top[key], size), (what, top[key], size)
         assert answer["totals"][key] >= top[key]
+    assert "untouched 9.0 MiB, behind all that was used" in recorder.text("unused")
     survivor = find(answer["sites"], "survivor")[0]
     assert near(survivor["sole_pinned_bytes"], waste(result)["pinned"][1], 0.02)
     found, = recorder.answer("report")["findings"]
@@ -172,6 +173,13 @@ def test_unused(recorder):
     assert re.search(r"^  1 unused 6\.7 MiB \(\d+ % of RSS\): survivor \(waste.c:\d+\)\n"
                      r" +free, kept resident by 1,000 blocks of 101\.6 KiB < pin ",
                      recorder.text("report"), flags=re.M)
+
+
+def test_what_threads_keep_for_themselves_is_said(recorder):
+    """Where glibc would do the same, with its remedy."""
+    for mode, many in ("alone", False), ("eight", True):
+        recorder.run(program("heaps"), mode, strict=False)
+        assert ("MALLOC_ARENA_MAX" in recorder.text("unused")) == many
 
 
 def test_waste_before_the_end_is_remembered(recorder):
