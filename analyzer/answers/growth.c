@@ -24,9 +24,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define UNSURE_SHARE                                                                     \
-  100 /* unsure sites that hold less than 1/100 are not worth a word                     \
-       */
+/* Unsure sites that hold less than 1/100 of all are not worth a word. */
+#define UNSURE_SHARE 100
 
 struct sample {
   uint32_t site, moment;

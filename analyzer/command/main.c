@@ -9,7 +9,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -108,18 +107,12 @@ static char *newest_recording(void) {
 
 /* ---- an answer ----------------------------------------------------------------- */
 
-static unsigned terminal_columns(void) {
-  struct winsize size;
-  bool known = isatty(STDOUT_FILENO) && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0;
-  return known ? size.ws_col : 0;
-}
-
 static int view(struct request *request, struct context *const of[], const char *path) {
   const struct verb *verb = request->verb;
   void *model = verb->model(of);
   if (!model) return say_failed("%s: not enough memory", path);
   request->view.out = stdout;
-  request->view.columns = terminal_columns();
+  request->view.columns = page_columns(STDOUT_FILENO);
   int status = (request->json ? verb->json : verb->text)(model, &request->view);
   if (verb->forget) verb->forget(model);
   return status;

@@ -84,17 +84,25 @@ static bool say_allocator(const struct context *context) {
   return silent;
 }
 
-/* The summary, each line marked as ours. */
+/* The summary, each line marked as ours, and as wide as the terminal. */
 static void say_summary(const struct overview *all) {
-  char *text = NULL, *rest, *line;
+  static const char mark[] = "ullage: ";
+  char *text = NULL, *lines = NULL, *rest, *line;
   size_t bytes;
-  struct view_options page = {.out = open_memstream(&text, &bytes)};
-  if (!page.out) return;
+  struct view_options page = {.columns = page_columns(STDERR_FILENO)};
+  if (!page.columns) page.columns = TEXT_COLUMNS;
+  page.columns -= (unsigned)strlen(mark);
+  if (!(page.out = open_memstream(&text, &bytes))) return;
   report_summary(all, &page);
   fclose(page.out);
-  for (rest = text; (line = strsep(&rest, "\n"));)
+  if (text && (page.out = open_memstream(&lines, &bytes))) {
+    text_fit(&page, text);
+    fclose(page.out);
+  }
+  for (rest = lines; rest && (line = strsep(&rest, "\n"));)
     if (*line) say("%s", line);
   free(text);
+  free(lines);
 }
 
 static const char *relative(const char *path) {

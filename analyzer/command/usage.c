@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
 /* Names in it, of files and programs, may be anybody's. */
 __attribute__((format(printf, 1, 0), nonnull)) static void
@@ -55,6 +57,16 @@ int say_bad_option(const char *verb, char *const argv[], int result,
     if (optopt && options->val == optopt)
       return say_usage(verb, "option --%s takes no value", options->name);
   return say_usage(verb, "unknown option %s", word);
+}
+
+unsigned page_columns(int fd) {
+  enum { LEAST = 20, MOST = 1000 };
+  const char *wanted = getenv("COLUMNS");
+  struct winsize size;
+  unsigned columns;
+  if (wanted && parse_number(wanted, LEAST, MOST, &columns)) return columns;
+  if (!isatty(fd) || ioctl(fd, TIOCGWINSZ, &size) != 0 || !size.ws_col) return 0;
+  return size.ws_col < LEAST ? LEAST : size.ws_col;
 }
 
 bool parse_yes_no(const char *text, bool *value) {

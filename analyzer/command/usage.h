@@ -20,6 +20,8 @@ __attribute__((format(printf, 2, 3))) int say_usage(const char *verb, const char
 /* For '?' and ':' of getopt_long (with opterr 0 and a leading ':'): names the option. */
 int say_bad_option(const char *verb, char *const argv[], int result,
                    const struct option *options);
+/* How wide lines to `fd` may be: COLUMNS, else the terminal's; 0: neither says. */
+unsigned page_columns(int fd);
 /* Whether it is "yes" or "no"; false: neither. */
 bool parse_yes_no(const char *text, bool *value);
 /* A decimal number in a range; false: not one. */

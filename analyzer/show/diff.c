@@ -102,7 +102,7 @@ static const char *relative_in(struct text_short *to, uint64_t before, uint64_t 
 static void print_look(const char *which, const struct diff_look *look,
                        const struct view_options *o) {
   const struct recording *r = look->process->recording;
-  fprintf(o->out, "  %-7s %s", which, text_escaped(recording_path(r)));
+  fprintf(o->out, "  %-7s %s", which, text_path(recording_path(r), text_room(o, 60)));
   if (look->at)
     fprintf(o->out, " at %s%s%s", text_time(look->at->ms),
             moment_time(look->at->name, &(uint64_t){0}) ? "" : ", ",

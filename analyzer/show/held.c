@@ -30,7 +30,8 @@ static void print_totals(const struct held *h, const struct view_options *o) {
           text_escaped(process_name(h->process)), text_off(o), when_in(TEXT_LONG, at),
           text_size(o, at->live_bytes), text_plural(at->live_blocks, "block", "blocks"));
   fprintf(o->out, "  command      %s\n", text_command(r, 80));
-  fprintf(o->out, "  recording    %s, of %s\n", text_escaped(recording_path(r)),
+  fprintf(o->out, "  recording    %s, of %s\n",
+          text_path(recording_path(r), text_room(o, 40)),
           text_time(end > start ? end - start : 0));
   fprintf(o->out, "  allocations  %s so far\n", text_count(at->allocations));
   if (at->rss_bytes) fprintf(o->out, "  resident     %s\n", text_size(o, at->rss_bytes));

@@ -2,8 +2,6 @@
 #include "answers/holder.h"
 #include "show/causes.h"
 
-#define TOP_TEXT 6u
-
 static void print_holder(const struct holders *h, const struct holder *it, uint64_t peak,
                          const struct view_options *o) {
   const struct cause *c = &h->causes->at[it->cause];
@@ -32,9 +30,10 @@ void holders_brief(const struct process *p, const struct view_options *o) {
           causes_function(h->functions, &h->causes->at[most->cause]));
 }
 
-void holders_print(const struct process *p, uint64_t peak, const struct view_options *o) {
+void holders_print(const struct process *p, uint64_t peak, size_t most,
+                   const struct view_options *o) {
   const struct holders *h = p->holders;
-  size_t most = o->top ? o->top : TOP_TEXT;
+  if (o->top) most = o->top;
   char title[64];
   snprintf(title, sizeof title, "LIVE %s, AND AT THE PEAK", text_moment(p->recording));
   if (h->count) {

@@ -11,7 +11,7 @@ static void print_suspects(const struct context *context, const struct view_opti
   for (size_t i = 0; i < context->count; i++) {
     const struct process *p = &context->processes[i];
     if (!recording_was_killed(p->recording) || n++ >= MOST) continue;
-    fprintf(o->out, "%s%s, process %s", n == 1 ? "; perhaps " : ", or ",
+    fprintf(o->out, "%s%s, process %s", n == 1 ? "\n           perhaps " : ", or ",
             text_escaped(process_name(p)), p->label);
   }
   if (n > MOST) fprintf(o->out, ", or %s", text_plural(n - MOST, "other", "others"));

@@ -21,9 +21,14 @@ const char *processes_whose_in(struct text_long *to, const struct context *conte
 }
 
 void processes_unread(const struct context *context, const struct view_options *o) {
-  for (size_t i = 0; i < context->unread_count; i++)
+  size_t most = o->all ? SIZE_MAX : FEW, n = context->unread_count;
+  for (size_t i = 0; i < n && i < most; i++)
     fprintf(o->out, "  %snot read%s: %s: %s\n", text_on(o, TEXT_BAD), text_off(o),
-            text_escaped(basename(context->unread[i].file)), context->unread[i].error);
+            text_path(basename(context->unread[i].file), TEXT_PATH),
+            context->unread[i].error);
+  if (n > most)
+    fprintf(o->out, "  %snot read%s: %zu more (--all)\n", text_on(o, TEXT_BAD),
+            text_off(o), n - most);
 }
 
 void processes_hints(const struct context *context, const struct view_options *o) {

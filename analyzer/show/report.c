@@ -375,7 +375,8 @@ static void print_totals(const struct context *context, const struct view_option
   print_starter(context, o);
   fputc('\n', o->out);
   print_limits(h, o);
-  fprintf(o->out, "  recording    %s (%s)\n", text_escaped(recording_path(r)),
+  fprintf(o->out, "  recording    %s (%s)\n",
+          text_path(recording_path(r), text_room(o, 30)),
           text_size(o, recording_file_bytes(r)));
   fprintf(o->out, "  allocations  %s of %s, %s frees, %s temporary (%s)\n",
           text_count(s->total.allocations), text_size(o, s->total.allocated_bytes),
@@ -594,7 +595,25 @@ static int no_memory(void) {
   return 1;
 }
 
-static void print_page(const struct overview *all, const struct view_options *o) {
+/* A page has PAGE_LINES at most. Where it would have more, functions that held less go
+ * first, then whole sections. */
+#define PAGE_LINES 60u
+enum squeeze {
+  NO_HOLDERS = HOLDERS_SHOWN,
+  NO_CHART,
+  NO_BALANCE,
+  SQUEEZE_MOST = NO_BALANCE
+};
+
+static void print_left_out(unsigned squeeze, const struct view_options *o) {
+  if (squeeze >= NO_HOLDERS)
+    fprintf(o->out, "\n  Left out: who held most%s%s (--all)\n",
+            squeeze >= NO_CHART ? ", memory over time" : "",
+            squeeze >= NO_BALANCE ? ", where the resident memory is" : "");
+}
+
+static void print_page(const struct overview *all, unsigned squeeze,
+                       const struct view_options *o) {
   const struct process *p = &all->context->processes[0];
   print_title(all, o);
   findings_print(all->context, all->lost->folded, o);
@@ -602,31 +621,55 @@ static void print_page(const struct overview *all, const struct view_options *o)
   print_totals(all->context, o);
   misuses_print(all->context, all->lost->folded, o);
   processes_print(all->context, all->lost->tree, o);
-  chart_draw(p->recording, o);
-  print_balance(p, o);
+  if (squeeze < NO_CHART) chart_draw(p->recording, o);
+  if (squeeze < NO_BALANCE) print_balance(p, o);
   if (o->all)
     print_rankings(p, o);
-  else
-    holders_print(p, process_peak_bytes(p), o);
+  else if (squeeze < NO_HOLDERS)
+    holders_print(p, process_peak_bytes(p), HOLDERS_SHOWN - squeeze, o);
   print_fallbacks(p, o);
+  print_left_out(squeeze, o);
+  processes_hints(all->context, o);
 }
 
-/* Lines as wide as the page, unless all is asked for. */
+/* To be freed; NULL: no memory. */
+static char *page_of(const struct overview *all, unsigned squeeze,
+                     const struct view_options *options) {
+  struct view_options o = *options;
+  char *lines = NULL;
+  size_t bytes;
+  if (!(o.out = open_memstream(&lines, &bytes))) return NULL;
+  print_page(all, squeeze, &o);
+  if (fclose(o.out) == 0) return lines;
+  free(lines);
+  return NULL;
+}
+
+static size_t lines_of(const char *text) {
+  size_t n = 0;
+  for (; (text = strchr(text, '\n')); text++)
+    n++;
+  return n;
+}
+
+/* Lines as wide as the page, and no more than it has, unless more is asked for. */
 int report_text(void *model, const struct view_options *options) {
   const struct overview *all = model;
   if (all->held) return held_text(all->held, options);
-  struct view_options o = view_of(options, &all->context->processes[0]), page = o;
-  char *lines = NULL;
-  size_t bytes;
-  if (!o.all && (page.out = open_memstream(&lines, &bytes))) {
-    print_page(all, &page);
-    if (fclose(page.out) != 0 || !lines) return no_memory();
-    text_fit(&o, lines);
-  } else {
-    print_page(all, &o);
+  struct view_options o = view_of(options, &all->context->processes[0]);
+  if (o.all) {
+    print_page(all, 0, &o);
+    return text_finish(&o);
   }
+  unsigned squeeze = 0;
+  char *lines = page_of(all, squeeze, &o);
+  while (lines && !o.top && squeeze < SQUEEZE_MOST && lines_of(lines) > PAGE_LINES) {
+    free(lines);
+    lines = page_of(all, ++squeeze, &o);
+  }
+  if (!lines) return no_memory();
+  text_fit(&o, lines);
   free(lines);
-  processes_hints(all->context, &o);
   return text_finish(&o);
 }
 

@@ -76,6 +76,34 @@ const char *text_escaped_in(struct text_long *to, const char *s) {
   return to->s;
 }
 
+/* Where a character begins, at or before that byte. */
+static size_t character_at(const char *s, size_t byte) {
+  while (byte > 0 && ((unsigned char)s[byte] & 0xc0) == 0x80)
+    byte--;
+  return byte;
+}
+
+const char *text_path_in(struct text_long *to, const char *path, size_t most) {
+  static const char gap[] = "...";
+  size_t bytes = strlen(path);
+  if (most > ESCAPED_BYTES) most = ESCAPED_BYTES;
+  if (bytes <= most) return text_escaped_in(to, path);
+  size_t room = most > strlen(gap) ? most - strlen(gap) : 0;
+  size_t first = character_at(path, room / 3);
+  char begin[ESCAPED_BYTES + 1];
+  snprintf(begin, sizeof begin, "%.*s", (int)first, path);
+  snprintf(to->s, sizeof to->s, "%s%s%s", text_escaped(begin), gap,
+           text_escaped(path + character_at(path, bytes - (room - room / 3))));
+  return to->s;
+}
+
+size_t text_room(const struct view_options *o, size_t used) {
+  enum { LEAST = 16 };
+  size_t width = o->columns ? o->columns : TEXT_COLUMNS;
+  if (o->all) return ESCAPED_BYTES;
+  return width > used + LEAST ? width - used : LEAST;
+}
+
 const char *text_on(const struct view_options *o, enum text_style style) {
   static const char *const codes[] = {[TEXT_PLAIN] = "",
                                       [TEXT_STRONG] = "\033[1m",
@@ -359,7 +387,7 @@ const char *text_end_in(struct text_long *to, const struct recording *r) {
   }
   case RECORDING_EXECED:
     snprintf(to->s, sizeof to->s, "replaced itself by %s",
-             text_escaped(recording_text(r, h->exec)));
+             text_path(recording_text(r, h->exec), TEXT_PATH));
     return to->s;
   case RECORDING_ABORTED:
     return "aborted";

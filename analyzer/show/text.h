@@ -40,7 +40,15 @@ const char *text_percent_in(struct text_short *to, uint64_t part, uint64_t whole
 const char *text_escaped_in(struct text_long *to, const char *s);
 #define text_escaped(s) text_escaped_in(TEXT_LONG, s)
 
+/* The same of a path, and no longer than `most` (but for what is escaped in it): what it
+ * lacks is in the middle, for its end tells most. */
+const char *text_path_in(struct text_long *to, const char *path, size_t most);
+#define text_path(path, most) text_path_in(TEXT_LONG, path, most)
+#define TEXT_PATH 40u /* in a line that says more */
+
 #define TEXT_COLUMNS 100u /* where the output is no terminal */
+/* What is left of a line, unless all is asked for. */
+size_t text_room(const struct view_options *o, size_t used);
 /* Lines, each cut at the width of the page (escape sequences take no room). */
 void text_fit(const struct view_options *o, const char *lines);
 

@@ -44,8 +44,11 @@ static inline struct view_options view_of(const struct view_options *o,
  */
 void findings_print(const struct context *, const struct folded *,
                     const struct view_options *o);
-/* The functions that held most at the peak, one line each; `peak`: bytes then. */
-void holders_print(const struct process *p, uint64_t peak, const struct view_options *o);
+/* The functions that held most at the peak, one line each, at most so many; `peak`: bytes
+ * then. */
+#define HOLDERS_SHOWN 6u
+void holders_print(const struct process *p, uint64_t peak, size_t most,
+                   const struct view_options *o);
 /* The first of them in one line, if they are loaded. */
 void holders_brief(const struct process *p, const struct view_options *o);
 /* What is known of an end for want of memory; nothing of any other. */

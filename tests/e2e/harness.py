@@ -52,7 +52,7 @@ def marked_line(source, mark):
 
 def clean_environment(env=None):
     e = {k: v for k, v in os.environ.items()
-         if not k.startswith("ULLAGE_") and k != "LD_PRELOAD"}
+         if not k.startswith("ULLAGE_") and k not in ("LD_PRELOAD", "COLUMNS")}
     e.update(LC_ALL="C.UTF-8", TZ="UTC")
     e.update(env or {})
     return {k: v for k, v in e.items() if v is not None}

@@ -7,7 +7,8 @@ import subprocess
 
 import pytest
 
-from harness import blamed, execute, find, marked_line, near, program, tool
+from harness import (SOURCES, ULLAGE, Recorder, blamed, execute, find, marked_line, near, program,
+                     tool)
 from recording import FORMAT, Recording
 
 
@@ -533,3 +534,55 @@ def test_unused_of_the_killed_is_no_more_than_was_resident(recorder):
     assert all(row["bytes"] > 0 for row in report["mapped"]), report["mapped"]
     retained = re.match(r"at most ([\d,]+) retained", recorder.text("unused", "--bytes"))
     assert int(retained.group(1).replace(",", "")) <= report["rss_bytes"]
+
+
+@pytest.mark.parametrize("argv", [
+    ["family", "suite"], ["family", "daemon"], ["misuse"], ["leaks"], ["causes", "two"], ["waste"],
+    ["deep", "100"], ["/usr/bin/python3", "-c", "import json, email.parser, http.client"],
+    ["/usr/bin/gcc", "-O1", "-c", "-o", "/dev/null", str(SOURCES / "leaks.c")],
+    ["/usr/bin/ruby", "-e", "1"]], ids=" ".join)
+def test_a_page_is_a_page(recorder, argv):
+    """However narrow, and wherever the recording lies."""
+    name, *arguments = argv
+    r = recorder.run(tool(name.rpartition("/")[2]) if name[0] == "/" else program(name),
+                     *arguments, strict=False)
+    for columns in (40, 80, None):
+        env = {"COLUMNS": str(columns) if columns else None}
+        page = execute([ULLAGE, "report", recorder.file], env=env).text().splitlines()
+        assert len(page) <= 60, "\n".join(page)
+        assert max(map(len, page)) <= (columns or 100), page
+    said = [l for l in r.said.splitlines() if re.match(r"ullage:   |ullage: .* live, ", l)]
+    assert max(map(len, said)) <= 100, said
+
+
+def test_what_is_left_out_of_a_page_is_said(recorder):
+    """A tree of many processes, of which some cannot be read."""
+    code = "; ".join([f"system('{program('misuse')}')", f"system('{program('leaks')}')",
+                      f"system('{program('family')} suite') for 1..3",
+                      "my @x = map { 'x' x 1000 } 1..20000"])
+    recorder.run(tool("perl"), "-e", code, strict=False)
+    for child in recorder.children()[:9]:
+        child.write_bytes(child.read_bytes()[:5000])
+    page = recorder.text("report").splitlines()
+    assert len(page) <= 60, "\n".join(page)
+    assert [l for l in page if re.match(r"  Left out: who held most.* \(--all\)$", l)], page
+    assert [l for l in page if re.match(r"  not read: \d more \(--all\)$", l)], page
+    whole = recorder.text("report", "--all")
+    assert "MEMORY OVER TIME" in whole and "Left out" not in whole
+    assert whole.count("not read: ") == 9
+
+
+def test_reasons_survive_long_names(tmp_path):
+    directory = tmp_path / ("d" * 200) / ("e" * 100)
+    directory.mkdir(parents=True)
+    recorder = Recorder(directory)
+    recorder.file = directory / ("f" * 200)
+    recorder.run(program("family"), "daemon", strict=False)
+    child, = recorder.children()
+    child.write_bytes(child.read_bytes()[:5000])
+    for verb in ("report", "growth", "leaks", "unused"):
+        assert ": truncated recording: " in recorder.text(verb), verb
+    report = recorder.text("report")
+    assert re.search(r"^  recording    /.*\.\.\.f+ \(\d[\d.]* [KM]iB\)$", report, re.M), report
+    looks = execute([ULLAGE, "diff", recorder.file, recorder.file]).text()
+    assert re.search(r"^  before  /.*\.\.\.f+, .*exited with status 0$", looks, re.M), looks
