@@ -53,7 +53,7 @@ bool flow_load(struct flow *flow, struct functions *functions, const struct site
   *flow = (struct flow){.at = NULL};
   for (uint32_t i = UL_SITE_RESERVED; i < m->count; i++) {
     uint64_t allocated = flow_allocated(sites, m, i);
-    if (!allocated) continue;
+    if (!allocated && !m->amount[i].blocks) continue; /* (blocks of no bytes count) */
     size_t n = functions_stack(functions, i, &stack);
     if (!make_room(flow, functions_count(functions))) return false;
     walk(flow, stack, n, allocated, &m->amount[i], false);
