@@ -34,7 +34,10 @@
  *    not seen from outside, and the rest of it is seen from that block. A candidate c of
  *    another component is reached from some source, whose candidate s comes after c
  *    (else c would have been seen from s); so in reverse order s comes first and c is
- *    reached. The order is by birth: the leader of a cycle is its oldest block.
+ *    reached. The order is by site, so the leader of a cycle is the block whose call
+ *    stack was seen first: who owns a structure is made before what it is made of. (By
+ *    birth it would be another in each run, for the clock has ticks: within one tick
+ *    nobody is the older.)
  *    Words that are likely to be left from a former life of the memory (stale.c) are no
  *    pointers here: else a leak of many blocks of one kind would have any number of
  * leaders.
@@ -477,35 +480,35 @@ struct ul_amount mark_of_main(void) {
 
 /* ---- step 3: leaders ----------------------------------------------------------- */
 
-/* The unreached blocks, by birth: a counting sort, two walks over all blocks. */
+/* The unreached blocks, by site: a counting sort, two walks over all blocks. */
 static struct {
   uintptr_t *blocks;
   uint64_t count;
-  uint64_t *next; /* by bucket of births */
-  uint32_t first_birth, last_birth;
+  uint64_t *next; /* by bucket of sites */
+  uint32_t first_site, last_site;
   unsigned shift;
 } lost;
 
 enum { BUCKETS_MAX = 1 << 20 };
 
 static uint32_t bucket_of(const struct found *f) {
-  return (ul_entry_birth(found_entry(f)) - lost.first_birth) >> lost.shift;
+  return (ul_entry_site(found_entry(f)) - lost.first_site) >> lost.shift;
 }
 
-static void bound_births(const struct found *f) {
+static void bound_sites(const struct found *f) {
   if (found_state(f) != UNREACHED) return;
   stale_count(f);
-  uint32_t birth = ul_entry_birth(found_entry(f));
-  if (lost.count++ == 0) lost.first_birth = lost.last_birth = birth;
-  if (birth < lost.first_birth) lost.first_birth = birth;
-  if (birth > lost.last_birth) lost.last_birth = birth;
+  uint32_t site = ul_entry_site(found_entry(f));
+  if (lost.count++ == 0) lost.first_site = lost.last_site = site;
+  if (site < lost.first_site) lost.first_site = site;
+  if (site > lost.last_site) lost.last_site = site;
 }
 
-static void count_birth(const struct found *f) {
+static void count_site(const struct found *f) {
   if (found_state(f) == UNREACHED) lost.next[bucket_of(f) + 1]++;
 }
 
-static void place_by_birth(const struct found *f) {
+static void place_by_site(const struct found *f) {
   if (found_state(f) != UNREACHED) return;
   lost.blocks[lost.next[bucket_of(f)]++] = f->start;
   stale_look(f);
@@ -515,19 +518,19 @@ static void place_by_birth(const struct found *f) {
 static bool sort_lost(void) {
   lost.count = 0;
   if (!stale_begin(marking.from.sites)) return false;
-  census_each(bound_births);
+  census_each(bound_sites);
   if (lost.count == 0) return true;
-  uint32_t span = lost.last_birth - lost.first_birth;
+  uint32_t span = lost.last_site - lost.first_site;
   for (lost.shift = 0; span >> lost.shift >= BUCKETS_MAX;)
     lost.shift++;
   uint32_t buckets = (span >> lost.shift) + 1;
   lost.next = scratch((buckets + 1) * sizeof *lost.next);
   lost.blocks = scratch(lost.count * sizeof *lost.blocks);
   if (!lost.next || !lost.blocks || !stale_counted()) return false;
-  census_each(count_birth);
+  census_each(count_site);
   for (uint32_t i = 1; i <= buckets; i++)
     lost.next[i] += lost.next[i - 1];
-  census_each(place_by_birth);
+  census_each(place_by_site);
   stale_looked();
   return true;
 }
