@@ -56,10 +56,12 @@ bool heuristic_empty_array(const struct found *f, uintptr_t offset) {
 static bool is_newarray(const struct found *f, uintptr_t offset) {
   if (heuristic_empty_array(f, offset)) return true;
   if (offset < sizeof(size_t) || offset & (offset - 1)) return false;
+  bool wide = offset > sizeof(size_t);
+  if (wide && ul_entry_family(found_entry(f)) == UL_FAMILY_NEW) return false;
   size_t objects = word_at(f->start + offset - sizeof(size_t));
   if (objects == 0 || (found_requested(f) - offset) % objects) return false;
   size_t object = (found_requested(f) - offset) / objects;
-  return offset == sizeof(size_t) || (object > 0 && object % offset == 0);
+  return !wide || (object > 0 && object % offset == 0);
 }
 
 /* A pointer to a base class that is not the first: there is another table pointer. */
