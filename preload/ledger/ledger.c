@@ -296,6 +296,36 @@ static const uint64_t *entry_around(const void *p) {
   return index < pool->end / (pool->size | !pool->size) ? pool->entries + index : NULL;
 }
 
+/* Blocks whose pool or mapping may go when they are freed, and their entry with it: of
+ * the last of each slot. The block is written last and first unwritten, so who finds it
+ * finds what is said of it, or, at worst, what is said of one freed at the same moment.
+ */
+enum { FREED_SLOTS = 4096 };
+static struct freed {
+  uintptr_t block;
+  struct ledger_past past;
+} last_freed[FREED_SLOTS];
+
+static struct freed *freed_slot(const void *p) {
+  uint64_t mixed = ((uint64_t)(uintptr_t)p >> 4) * UINT64_C(0x9e3779b97f4a7c15);
+  return &last_freed[mixed >> 52];
+}
+_Static_assert(FREED_SLOTS == 1 << (64 - 52), "the highest bits");
+
+static void remember_freed(const void *p, struct ledger_past past) {
+  struct freed *f = freed_slot(p);
+  __atomic_store_n(&f->block, 0, __ATOMIC_RELEASE);
+  f->past = past;
+  __atomic_store_n(&f->block, (uintptr_t)p, __ATOMIC_RELEASE);
+}
+
+static struct ledger_past recall_freed(const void *p) {
+  const struct freed *f = freed_slot(p);
+  uintptr_t block = __atomic_load_n(&f->block, __ATOMIC_ACQUIRE);
+  return block == (uintptr_t)p ? f->past
+                               : (struct ledger_past){UL_SITE_NONE, UL_SITE_NONE};
+}
+
 /* Under the lock no pool is opened or closed. */
 struct ledger_past ledger_past(const void *p) {
   struct ledger_past past = {UL_SITE_NONE, UL_SITE_NONE};
@@ -307,6 +337,7 @@ struct ledger_past ledger_past(const void *p) {
   arena_unlock();
   os_release_signals(signals);
   past.allocated = ul_entry_site(entry);
+  if (!past.allocated) return recall_freed(p);
   if (!ul_entry_is_live(entry) && entry & UL_ENTRY_FREED_AT)
     past.freed = ul_entry_birth(entry);
   return past;
@@ -315,9 +346,11 @@ struct ledger_past ledger_past(const void *p) {
 void ledger_note_freed(struct spot s, const void *block, const struct ledger_line *was,
                        uint32_t site) {
   uint64_t *slot = ledger_slot(s, block);
-  uint64_t entry = ul_entry(ul_entry_site(was->entry), site, ul_entry_slack(was->entry),
-                            (enum ul_family)0);
-  if (slot) __atomic_store_n(slot, entry | UL_ENTRY_FREED_AT, __ATOMIC_RELEASE);
+  if (!slot) return;
+  uint32_t allocated = ul_entry_site(was->entry);
+  uint64_t entry = ul_entry(allocated, site, ul_entry_slack(was->entry), (enum ul_family)0);
+  __atomic_store_n(slot, entry | UL_ENTRY_FREED_AT, __ATOMIC_RELEASE);
+  remember_freed(block, (struct ledger_past){allocated, site});
 }
 
 static uint32_t entries_in(const struct pool *p) {
