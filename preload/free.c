@@ -5,6 +5,7 @@
 
 #include <link.h>
 #include <stdlib.h>
+#include <sys/auxv.h>
 #include <sys/resource.h>
 
 extern void *__libc_stack_end; /* where the main thread's begins */
@@ -69,32 +70,50 @@ static void compare(struct spot s, const void *p, struct freeing how, uint32_t s
   if (missized) misuse_note(UL_MISSIZED, &what);
 }
 
-/* The C library's allocator never gave out what lies in a loaded object, or on the stack
- * of main: to hand it on would end the program. */
-static bool is_nobodys(const void *p, const void *next_free) {
-  const struct link_map *next = entry_object(next_free);
+/* Between main's stack and its end lie the arguments and the environment. */
+static bool on_stack_of_main(const void *p) {
   uint64_t limit = os_limit(RLIMIT_STACK), at = (uint64_t)(uintptr_t)p;
   uint64_t end = (uint64_t)(uintptr_t)__libc_stack_end;
   const uint64_t most = UINT64_C(8) << 20;
-  if (!next || !strstr(next->l_name, "/libc.so.6")) return false;
-  return entry_object(p) || (at < end && end - at < (limit < most ? limit : most));
+  if (at >= end) return at <= getauxval(AT_EXECFN);
+  return end - at < (limit < most ? limit : most);
 }
 
-/* Where there is no mapping the next allocator has nothing either. */
-static void free_foreign(void *p, struct entrance e) {
-  static void (*real)(void *);
-  if (heap_gave_back(p, 0)) {
-    misused(UL_FREED_TWICE, p, e);
+/* Where there is no mapping the next allocator has nothing either; and the C library's
+ * never gave out what lies in a loaded object, or on the stack of main: to hand it on
+ * would end the program. */
+static bool is_nobodys(const void *p, const void *next_free) {
+  if (!os_is_mapped(p)) return true;
+  const struct link_map *next = entry_object(next_free);
+  if (!next || !strstr(next->l_name, "/libc.so.6")) return false;
+  return entry_object(p) || on_stack_of_main(p);
+}
+
+/* The next allocator may know the block, or end the program: then it stands in the
+ * recording who handed it on. */
+static void hand_on(void *p, void (*next_free)(void *), struct entrance e) {
+  fallback(UL_FB_FOREIGN_FREE);
+  if (!next_free) return;
+  struct heap *h = process_watches_frees() ? entry_heap() : NULL;
+  if (!h) {
+    next_free(p);
     return;
   }
+  struct ul_misuse suspect = {.site = entry_site(h, e, SITE_EXACT),
+                              .address = (uint64_t)(uintptr_t)p};
+  struct ul_misuse *noted = misuse_note(UL_FREED_INSIDE, &suspect);
+  next_free(p);
+  misuse_take_back(UL_FREED_INSIDE, noted);
+}
+
+static void free_foreign(void *p, struct entrance e) {
+  static void (*real)(void *);
   int saved = errno;
   if (!real) *(void **)&real = next_symbol("free");
-  if (is_nobodys(p, *(void **)&real)) {
-    misused(UL_FREED_INSIDE, p, e);
-  } else {
-    fallback(UL_FB_FOREIGN_FREE);
-    if (real) real(p);
-  }
+  if (is_nobodys(p, *(void **)&real))
+    misused(heap_gave_back(p, 0) ? UL_FREED_TWICE : UL_FREED_INSIDE, p, e);
+  else
+    hand_on(p, real, e);
   errno = saved;
 }
 
@@ -360,7 +379,6 @@ static void *refuse(void *p, map_slot slot, struct entrance e) {
 
 static void *realloc_foreign(void *p, size_t size, struct entrance e) {
   static void *(*real)(void *, size_t);
-  if (heap_gave_back(p, 0)) return refuse(p, 0, e);
   if (!real) *(void **)&real = next_symbol("realloc");
   if (is_nobodys(p, *(void **)&real)) return refuse(p, 0, e);
   fallback(UL_FB_FOREIGN_FREE);

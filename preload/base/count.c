@@ -3,9 +3,17 @@
 static uint64_t own[UL_FB_COUNT];
 static uint64_t *slots = own; /* of the recording, once there is one */
 
-void fallback(enum ul_fallback which) {
+static void add(enum ul_fallback which, uint64_t n) {
   uint64_t *here = __atomic_load_n(&slots, __ATOMIC_ACQUIRE);
-  __atomic_fetch_add(&here[which], 1, __ATOMIC_RELAXED);
+  __atomic_fetch_add(&here[which], n, __ATOMIC_RELAXED);
+}
+
+void fallback(enum ul_fallback which) {
+  add(which, 1);
+}
+
+void fallback_take_back(enum ul_fallback which) {
+  add(which, UINT64_MAX); /* -1 */
 }
 
 void count_adopt(uint64_t *to) {

@@ -6,6 +6,8 @@
 
 /* Count one; any thread, any moment, also before there is a recording. */
 void fallback(enum ul_fallback which);
+/* It did after all. */
+void fallback_take_back(enum ul_fallback which);
 /* From now on count in slots[UL_FB_COUNT], to which what was counted so far is added. */
 void count_adopt(uint64_t *slots);
 /* Leave the adopted slots as they are: what is counted from now on is nobody's. */

@@ -284,7 +284,7 @@ void *heap_take_wide(struct heap *h, size_t bytes, size_t align, struct spot *s,
 }
 
 bool heap_gave_back(const void *p, map_slot slot) {
-  if (!slot) return !os_is_mapped(p);
+  if (!slot) return map_has_held(p) && !os_is_mapped(p);
   if (map_is_large(slot)) return p == map_large(slot)->base;
   uintptr_t unit = ((uintptr_t)p & (UL_ARENA_BYTES - 1)) / UL_UNIT_BYTES;
   return map_arena(slot)->free_units >> unit & 1;

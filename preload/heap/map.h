@@ -20,6 +20,13 @@ static inline map_slot map_lookup(const void *p) {
                               memory_order_acquire);
 }
 
+/* Has anything within the same 16 GiB ever been ours? */
+static inline bool map_has_held(const void *p) {
+  uintptr_t root = (uintptr_t)p >> MAP_SHIFT >> MAP_LEAF_BITS;
+  return root < 1 << MAP_ROOT_BITS &&
+         atomic_load_explicit(&map_root[root], memory_order_relaxed);
+}
+
 static inline bool map_is_large(map_slot s) {
   return s & 1;
 }

@@ -26,13 +26,13 @@ static bool claim(struct ul_misuse *m, union pair sites) {
          found == sites.word;
 }
 
-/* Of those at one pair of sites, the first tells more. */
-static void note(struct ul_misuse *places, const struct ul_misuse *what) {
+/* Of those at one pair of sites, the first tells more. NULL: there are too many pairs. */
+static struct ul_misuse *note(struct ul_misuse *places, const struct ul_misuse *what) {
   union pair sites = {.site = what->site, .allocated = what->allocated};
   for (unsigned i = 0; i < UL_MISUSE_PLACES; i++) {
     struct ul_misuse *m = &places[i];
     if (!claim(m, sites)) continue;
-    if (__atomic_fetch_add(&m->count, 1, __ATOMIC_RELAXED)) return;
+    if (__atomic_fetch_add(&m->count, 1, __ATOMIC_RELAXED)) return m;
     m->freed = what->freed;
     m->family[0] = what->family[0];
     m->family[1] = what->family[1];
@@ -43,8 +43,9 @@ static void note(struct ul_misuse *places, const struct ul_misuse *what) {
     m->changed = what->changed;
     memcpy(m->found, what->found, sizeof m->found);
     m->ms = recording_ms();
-    return;
+    return m;
   }
+  return NULL;
 }
 
 static const enum ul_fallback counts[UL_MISUSES] = {
@@ -83,9 +84,17 @@ bool misuse_any(void) {
   return false;
 }
 
-void misuse_note(enum ul_misuse_kind kind, const struct ul_misuse *what) {
+struct ul_misuse *misuse_note(enum ul_misuse_kind kind, const struct ul_misuse *what) {
   fallback(counts[kind]);
   bool recorded = what->site != UL_SITE_NONE || kind == UL_OVERRUN;
   struct ul_header *h = recorded ? table_header_rest() : NULL;
-  if (h) note(h->misuses + kind * UL_MISUSE_PLACES, what);
+  return h ? note(h->misuses + kind * UL_MISUSE_PLACES, what) : NULL;
+}
+
+/* The place is free again. (What another thread notes there at this very moment is in the
+ * sum, and at no place.) */
+void misuse_take_back(enum ul_misuse_kind kind, struct ul_misuse *noted) {
+  fallback_take_back(counts[kind]);
+  if (noted && __atomic_sub_fetch(&noted->count, 1, __ATOMIC_RELAXED) == 0)
+    __atomic_store_n((uint64_t *)noted, 0, __ATOMIC_RELAXED);
 }

@@ -9,8 +9,10 @@
 
 /* Count one, of which all but count and ms is told. `site` is where it was called
  * (site.h), or UL_SITE_NONE: not recorded, or of an overrun that nobody has freed. Any
- * thread, no lock. */
-void misuse_note(enum ul_misuse_kind kind, const struct ul_misuse *);
+ * thread, no lock. Its place, or NULL. */
+struct ul_misuse *misuse_note(enum ul_misuse_kind kind, const struct ul_misuse *);
+/* It was none after all. */
+void misuse_take_back(enum ul_misuse_kind kind, struct ul_misuse *noted);
 /* Is the process to end by SIGABRT for one of these, as glibc's malloc would end it
  * (ULLAGE_ABORT_ON)? Says so. */
 extern unsigned misuse_deadly; /* bit 1 << enum ul_misuse_kind */

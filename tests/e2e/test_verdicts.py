@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from harness import ULLAGE, blamed, clean_environment, execute, marked_line, program, tool
+from harness import BUILD, ULLAGE, blamed, clean_environment, execute, marked_line, program, tool
 from recording import FORMAT, Recording
 from test_answers import check_leaks
 
@@ -77,6 +77,53 @@ def test_where_it_was_freed_first(recorder, argv, function):
     assert "was freed first" in recorder.text("report")
 
 
+ORACLE_C, ORACLE_CC = (BUILD / "tests" / "oracle" / name for name in ("oracle_c", "oracle_cc"))
+
+
+@pytest.mark.parametrize("case", ["stack_of_thread_free", "mapping_free", "tls_free"])
+def test_free_that_ends_the_program_is_told(tmp_path, case):
+    """What is nobody's goes to the next allocator, and libc's ends the program."""
+    native = execute([ORACLE_CC, case])
+    r = execute([ULLAGE, "check", "--programs=all", "-o", tmp_path / "r", "--", ORACLE_CC, case])
+    assert (r.status, r.stderr) == (native.status, native.stderr)
+    assert r.status == -signal.SIGABRT
+    assert re.search(r"^ullage: +1  invalid free +1 time +free_again ", r.said, flags=re.M), r.said
+
+
+def test_free_by_another_allocator_is_none(recorder):
+    r = recorder.run(program("foreign"), env={"ULLAGE_FREES": "yes"})
+    assert r.status == 0
+    report = recorder.answer("report")
+    assert report["fallbacks"]["FOREIGN_FREE"] > 0
+    assert report["misuses"] == [] and "INVALID_FREE" not in report["fallbacks"]
+
+
+@pytest.mark.parametrize("case", ["never_allocated_free", "environment_free"])
+def test_what_was_never_allocated_is_not_freed_twice(recorder, case):
+    recorder.run(ORACLE_CC, case)
+    found, = recorder.answer("report")["misuses"]
+    assert (found["kind"], found["count"]) == ("freed inside", 1)
+
+
+@pytest.mark.parametrize("case", ["page_free_free", "megabyte_free_free"])
+def test_block_that_was_given_back_is_known(recorder, case):
+    recorder.run(ORACLE_CC, case, env={"ULLAGE_FREES": "yes"})
+    found, = recorder.answer("report")["misuses"]
+    assert found["kind"] == "freed twice"
+    assert blamed({"stack": found["allocated_stack"]}, "by_malloc")
+    assert blamed({"stack": found["freed_stack"]}, "free_it")
+
+
+@pytest.mark.parametrize("case", ["nothing_in_it", "nothing_in_it_lost"])
+def test_blocks_of_no_bytes(recorder, case):
+    """Each answer has room for a function that holds blocks, but not a byte."""
+    recorder.run(ORACLE_C, case)
+    for verb in "report", "growth", "leaks", "unused":
+        recorder.answer(verb)
+    lost = recorder.answer("leaks")["totals"]["definite"]
+    assert lost == {"bytes": 0, "blocks": int(case == "nothing_in_it_lost")}
+
+
 CASES = {"new_free": "new, then free", "array_free": "new[], then free",
          "malloc_delete": "malloc, then delete", "malloc_array": "malloc, then delete[]",
          "new_array": "new, then delete[]", "array_delete": "new[], then delete",
@@ -91,6 +138,7 @@ def test_mismatched_frees(recorder):
     report = recorder.answer("report")
     found = {next(f["function"] for f in m["stack"] if f["function"] in CASES): m
              for m in report["misuses"]}
+    assert len(report["misuses"]) == len(CASES)
     assert {name: m["detail"] for name, m in found.items()} == CASES
     for name, m in found.items():
         assert m["kind"] == ("missized" if "sized" in name else "mismatched")
