@@ -207,7 +207,7 @@ static struct intern_directory *doubled(struct intern *t, struct intern_director
   return bigger;
 }
 
-/* Nothing is entered into it any more; its slots. */
+/* Nothing is entered into it any more; its slots, whose words will be asked for. */
 static const uint32_t *freeze(const struct intern *t, struct page *p) {
   static uint32_t slots[LINES * SLOTS];
   for (unsigned i = 0; i < LINES * SLOTS; i++) {
@@ -216,6 +216,7 @@ static const uint32_t *freeze(const struct intern *t, struct page *p) {
     while (is_empty(t, slot) && !atomic_compare_exchange_strong(at, &slot, frozen(t))) {
     }
     slots[i] = slot;
+    if (!is_empty(t, slot)) __builtin_prefetch(word_at(t, number_in(t, slot)));
   }
   return slots;
 }
@@ -285,6 +286,16 @@ uint32_t intern(struct intern *t, uint64_t word) {
   /* Somebody else was faster: a number that is not used. */
   if (w.mine && n != w.mine) __atomic_store_n(word_at(t, w.mine), 0, __ATOMIC_RELAXED);
   return n;
+}
+
+void intern_expect(const struct intern *t, uint64_t word) {
+  const struct intern_directory *d =
+      atomic_load_explicit(&t->directory, memory_order_acquire);
+  if (!d) return;
+  uint64_t hash = hash_of(word);
+  uint64_t entry =
+      atomic_load_explicit(&d->pages[place_of(hash, d->bits)], memory_order_relaxed);
+  __builtin_prefetch(page_in(entry)->slots[line_of(hash, 0)]);
 }
 
 void intern_begin_anew(struct intern *t) {

@@ -22,6 +22,9 @@ uint32_t intern(struct intern *, uint64_t word);
 /* The number that it has; 0: none, or its page is being shared out. */
 uint32_t intern_find(struct intern *, uint64_t word);
 
+/* It will be asked for soon. */
+void intern_expect(const struct intern *, uint64_t word);
+
 /* From now on all words are new; the numbers that there are stay. Only one thread. */
 void intern_begin_anew(struct intern *);
 

@@ -39,10 +39,8 @@ _Static_assert(UL_SITES_MAX == 1 << 24, "as many bits as an entry has");
 /* intern() or intern_find(). 0: there is no room, or it is not there. */
 typedef uint32_t get(struct intern *, uint64_t word);
 
-static inline uint32_t below(get *number, struct intern *t, uint32_t parent,
-                             const struct walk_frame *f, uint32_t mark) {
-  uint32_t code = number(&codes, module_code(walk_ip(f)));
-  return code ? number(t, (uint64_t)(code | mark) << 32 | parent) : 0;
+static inline uint64_t word_below(uint32_t parent, uint32_t code) {
+  return (uint64_t)code << 32 | parent;
 }
 
 /* The part of a walk that is interned: all of it, or its innermost frames. */
@@ -62,17 +60,64 @@ static uint32_t first_without_node(const struct part *p) {
   return i;
 }
 
-static inline uint32_t site_of(get *number, const struct part *p) {
+/* What a new stack costs is to wait for memory, for each of its frames several times. So
+ * the places of some codes are asked for before the first is looked for; and where a node
+ * is new, those inside it are, too, and their numbers follow, unless another thread takes
+ * one: their places are asked for ahead. */
+enum { BATCH = 16 };
+struct batch {
+  uint32_t first, end; /* frames */
+  uint32_t codes[BATCH];
+};
+
+static void take_codes(get *number, struct batch *b, const struct walk_frame *frames,
+                       uint32_t first, uint32_t end) {
+  uint64_t words[BATCH];
+  uint32_t n = end - first < BATCH ? end - first : BATCH;
+  for (uint32_t i = 0; i < n; i++) {
+    words[i] = module_code(walk_ip(&frames[first + i]));
+    intern_expect(&codes, words[i]);
+  }
+  for (uint32_t i = 0; i < n; i++)
+    b->codes[i] = number(&codes, words[i]);
+  b->first = first;
+  b->end = first + n;
+}
+
+static void expect_inside(const struct batch *b, uint32_t frame, uint32_t node,
+                          uint32_t leaf, uint32_t mark) {
+  for (uint32_t i = frame + 1; i < b->end; i++, node++) {
+    uint32_t code = b->codes[i - b->first];
+    if (i == leaf)
+      intern_expect(&sites, word_below(node, code | mark));
+    else
+      intern_expect(&nodes, word_below(node, code));
+  }
+}
+
+static uint32_t site_of(get *number, const struct part *p) {
   struct walk_frame *frames = p->walk->frames;
   uint32_t i = first_without_node(p), leaf = p->walk->depth - 1;
   uint32_t node = i > p->from ? frames[i - 1].node : p->end;
-  for (; i < leaf; i++) {
-    node = below(number, &nodes, node, &frames[i], 0);
+  uint32_t mark = p->kind == SITE_OF_SAMPLES ? UL_SITE_OF_SAMPLES : 0;
+  struct batch b = {.end = i};
+  bool expected = false;
+  for (;; i++) {
+    if (i == b.end) {
+      take_codes(number, &b, frames, i, leaf + 1);
+      expected = false;
+    }
+    uint32_t code = b.codes[i - b.first];
+    if (!code) return 0;
+    if (i == leaf) return number(&sites, word_below(node, code | mark));
+    uint64_t known = table_count(UL_NODES);
+    node = number(&nodes, word_below(node, code));
     if (!node) return 0;
     if (p->from == 0) frames[i].node = node;
+    if (node < known || expected) continue;
+    expect_inside(&b, i, node, leaf, mark);
+    expected = true;
   }
-  return below(number, &sites, node, &frames[leaf],
-               p->kind == SITE_OF_SAMPLES ? UL_SITE_OF_SAMPLES : 0);
 }
 
 static uint32_t innermost(const struct part *p, uint32_t frames) {
