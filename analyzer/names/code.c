@@ -77,6 +77,37 @@ const char *code_string(const struct code *c, uint64_t address) {
   return memchr(s, 0, p->high - address) ? s : NULL;
 }
 
+const char *code_word(const struct code *c, uint64_t address) {
+  enum { LONGEST = 64 };
+  const char *s = address ? code_string(c, address) : NULL;
+  bool letter = false;
+  size_t n = 0;
+  for (; s && s[n]; n++) {
+    if (n == LONGEST || s[n] <= ' ' || s[n] > '~' || s[n] == '"' || s[n] == '%')
+      return NULL;
+    letter |= (s[n] | 0x20) >= 'a' && (s[n] | 0x20) <= 'z';
+  }
+  return letter && n >= 2 ? s : NULL;
+}
+
+bool code_is_code(const struct code *c, uint64_t address) {
+  const struct part *p = part_at(c, address);
+  return p && p->code;
+}
+
+bool code_section(const struct code *c, size_t index, uint64_t *address,
+                  const uint8_t **data, size_t *bytes) {
+  for (size_t i = 0; i < c->part_count; i++) {
+    const struct part *p = &c->parts[i];
+    if (!p->code || index--) continue;
+    *address = p->low;
+    *data = p->data;
+    *bytes = p->high - p->low;
+    return true;
+  }
+  return false;
+}
+
 /* ---- functions ----------------------------------------------------------------- */
 
 /* Where the function that begins at `start` ends, by its entry in .eh_frame, if that has

@@ -34,4 +34,11 @@ const uint8_t *code_image(const struct code *, uint64_t address, size_t bytes);
 /* A NUL-terminated string in memory that the program may not write (or only while it is
  * relocated); NULL: none. */
 const char *code_string(const struct code *, uint64_t address);
+/* Such a string, if it is a word as commands, methods and options have. */
+const char *code_word(const struct code *, uint64_t address);
+/* Is that an address of code? */
+bool code_is_code(const struct code *, uint64_t address);
+/* The index-th section of code; false: there are no more. */
+bool code_section(const struct code *, size_t index, uint64_t *address,
+                  const uint8_t **data, size_t *bytes);
 #endif

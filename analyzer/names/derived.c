@@ -6,6 +6,7 @@
 #include "names/derived.h"
 
 #include "names/demangle.h"
+#include "names/registered.h"
 
 #include <gelf.h>
 #include <stdio.h>
@@ -290,27 +291,13 @@ static char *class_name(const struct derived *d, const struct member *m) {
 
 /* ---- tables of functions with texts -------------------------------------------- */
 
-/* A word such as commands, methods and options have. */
-static const char *label_text(const struct derived *d, uint64_t at) {
-  enum { LONGEST = 64 };
-  const char *s = at ? code_string(d->code, at) : NULL;
-  bool letter = false;
-  size_t n = 0;
-  for (; s && s[n]; n++) {
-    if (n == LONGEST || s[n] <= ' ' || s[n] > '~' || s[n] == '"' || s[n] == '%')
-      return NULL;
-    letter |= (s[n] | 0x20) >= 'a' && (s[n] | 0x20) <= 'z';
-  }
-  return letter && n >= 2 ? s : NULL;
-}
-
 /* Which side the texts are on: of pointers in a row, what comes first is a record's
  * first. */
 enum side { BEFORE = -8, BEHIND = 8 };
 static const char *label_at(const struct derived *d, size_t slot, enum side *side) {
   const struct slot *s = &d->slots[slot];
-  const char *before = label_text(d, led_to(d, s->at - 8));
-  const char *behind = label_text(d, led_to(d, s->at + 8));
+  const char *before = code_word(d->code, led_to(d, s->at - 8));
+  const char *behind = code_word(d->code, led_to(d, s->at + 8));
   if (before && behind) {
     size_t first = slot;
     while (first && d->slots[first - 1].at + 8 == d->slots[first].at)
@@ -354,6 +341,14 @@ static int label_order(const void *a, const void *b) {
   return x->start < y->start ? -1 : x->start > y->start;
 }
 
+static void find_registered(struct derived *d) {
+  size_t count;
+  struct registered *all = registered_in(d->code, &count);
+  for (size_t i = 0; i < count && GROW(d->labels, d->label_count, d->label_room); i++)
+    d->labels[d->label_count++] = (struct label){all[i].start, all[i].text};
+  free(all);
+}
+
 static void find_labels(struct derived *d) {
   struct run run = {0};
   for (size_t i = 0; i < d->slot_count; i++) {
@@ -364,6 +359,7 @@ static void find_labels(struct derived *d) {
     if (text) add_label(d, &run, s->at, s->to, text, side);
   }
   end_run(d, &run);
+  find_registered(d);
   if (d->label_count) qsort(d->labels, d->label_count, sizeof *d->labels, label_order);
 }
 

@@ -8,6 +8,9 @@
  *              records, as interpreters, servers and applets have for their commands:
  *              "\"startswith\"".
  *
+ *   by call    a function that is registered by a call with a text (registered.h); they
+ * are told as those of tables.
+ *
  * They say what the function is for and are not its name: a reader should be told. */
 #ifndef ULLAGE_DERIVED_H
 #define ULLAGE_DERIVED_H

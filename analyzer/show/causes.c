@@ -39,10 +39,19 @@ const char *causes_short_in(struct text_long *to, struct functions *f,
   return frame ? short_text(to, frame) : "(no call stack)";
 }
 
+/* Out to the outermost that has a name: it says more than an address, of main even. */
+static size_t to_named(const struct frame *const *frames, size_t n) {
+  size_t named = n;
+  while (named && !frames[named - 1]->function)
+    named--;
+  return named ? named : n;
+}
+
 const char *causes_chain_in(struct text_long *to, const struct frame *const *frames,
                             size_t n, size_t columns) {
   const char *last = "";
   size_t used = 0;
+  n = to_named(frames, n);
   if (n > 1) last = short_text(TEXT_LONG, frames[n - 1]);
   to->s[0] = 0;
   for (size_t i = 0; i < n; i++) {

@@ -1,6 +1,6 @@
 /* A stripped module whose functions have no symbols: what a virtual table and a table of
- * commands say of them is all there is. One function is exported, so that the test
- * can ask for addresses. */
+ * commands say of them is all there is, and calls that register them. Two functions are
+ * exported, so that the test can ask for addresses. */
 #include <cstddef>
 
 #define NOINLINE __attribute__((noinline))
@@ -77,6 +77,43 @@ struct single {
 extern "C" __attribute__((visibility("hidden")))
 const single one = {{1, 2, 3}, {"lonely", lonely, NULL, 0}, {4, 5, 6}};
 
+/* Registered by calls. */
+#define METHOD(name, n)                                                                  \
+  static NOINLINE int name(int of) {                                                     \
+    return of * (n);                                                                     \
+  }
+METHOD(generate, 17)
+METHOD(parse, 19)
+METHOD(dump, 23)
+METHOD(aliased, 29)
+METHOD(first_of_two, 31)
+METHOD(second_of_two, 37)
+METHOD(one_domain, 41)
+METHOD(same_domain, 43)
+METHOD(that_domain, 47)
+typedef int method(int);
+static NOINLINE void define(void *type, const char *name, method *m, int arguments) {
+  __asm__ volatile("" : : "r"(type), "r"(name), "r"(m), "r"(arguments));
+}
+static NOINLINE void rarely(const char *name, method *m) {
+  __asm__ volatile("" : : "r"(name), "r"(m));
+}
+static NOINLINE void within(const char *domain, method *m) {
+  __asm__ volatile("" : : "r"(domain), "r"(m));
+}
+extern "C" __attribute__((visibility("default"))) void derived_init(void *type) {
+  define(type, "generate", generate, 1);
+  define(type, "parse", parse, -1);
+  define(type, "one-name", aliased, 0);
+  define(type, "another-name", aliased, 0);
+  rarely("first", first_of_two);
+  rarely("second", second_of_two);
+  within("domain", one_domain);
+  within("domain", same_domain);
+  within("domain", that_domain);
+  define(type, "dump", dump, 2);
+}
+
 /* The i-th function of a virtual table: behind offset and type_info. */
 static const void *entry(const void *object, int i) {
   return (*static_cast<const void *const *const *>(object))[i];
@@ -106,7 +143,11 @@ extern "C" __attribute__((visibility("default"))) const void *derived_address(in
     return reinterpret_cast<const void *>(commands[4].run);
   case 9:
     return reinterpret_cast<const void *>(one.only.run);
-  default:
-    return NULL;
+  default: {
+    static method *const methods[] = {generate,   parse,        dump,
+                                      aliased,    first_of_two, second_of_two,
+                                      one_domain, same_domain,  that_domain};
+    return reinterpret_cast<const void *>(methods[which - 10]);
+  }
   }
 }
