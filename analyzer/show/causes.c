@@ -49,10 +49,10 @@ static size_t to_named(const struct frame *const *frames, size_t n) {
 
 const char *causes_chain_in(struct text_long *to, const struct frame *const *frames,
                             size_t n, size_t columns) {
-  const char *last = "";
+  struct text_long end;
   size_t used = 0;
   n = to_named(frames, n);
-  if (n > 1) last = short_text(TEXT_LONG, frames[n - 1]);
+  const char *last = n > 1 ? short_text(&end, frames[n - 1]) : "";
   to->s[0] = 0;
   for (size_t i = 0; i < n; i++) {
     const char *next = short_text(TEXT_LONG, frames[i]);

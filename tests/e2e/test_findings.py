@@ -34,7 +34,8 @@ def test_cause_is_named_first(recorder, mode, binary):
     assert not [f for f in others if f["kind"] == "leak"], others
     assert any(f["function"] == "main" for f in first["callers"]), first
     page = recorder.text("report").splitlines()[:12]
-    assert any("leak" in line and function in line for line in page), page
+    at = next(i for i, line in enumerate(page) if "leak" in line and function in line)
+    assert re.search(r" < main \(causes\.c:\d+\)$", page[at + 1]), page
 
 
 @pytest.mark.short
