@@ -607,10 +607,13 @@ struct ul_misuse {
   uint8_t found[16]; /* what was there */
 };                   /* 80 bytes */
 
-/* Where the program is to be changed: of the last two kinds nobody else is known. */
+static inline int ul_misuse_is_write(enum ul_misuse_kind kind) {
+  return kind == UL_OVERRUN || kind == UL_WRITTEN_FREED;
+}
+/* Where the program is to be changed: who has written is not known. */
 static inline uint32_t ul_misuse_place(enum ul_misuse_kind kind,
                                        const struct ul_misuse *m) {
-  return kind == UL_OVERRUN || kind == UL_WRITTEN_FREED ? m->allocated : m->site;
+  return ul_misuse_is_write(kind) ? m->allocated : m->site;
 }
 
 /* What somebody else asks of the process (`ullage mark`), who holds a lock on the file

@@ -167,8 +167,11 @@ static size_t add_process(struct suite *s) {
     s->processes = larger;
     w->room = room;
   }
-  s->processes[s->process_count] = (struct suite_process){
-      .program = "", .command = "", .arguments = "", .number = 1, .standing = SUITE_UNRECORDED};
+  s->processes[s->process_count] = (struct suite_process){.program = "",
+                                                          .command = "",
+                                                          .arguments = "",
+                                                          .number = 1,
+                                                          .standing = SUITE_UNRECORDED};
   return s->process_count++;
 }
 
@@ -212,8 +215,9 @@ static bool names(struct judging *j) {
 
 static void classify(struct judging *j, struct suite_finding *f, uint32_t site,
                      enum ul_verdict verdict) {
-  struct suppressible what = {.freed =
-                                  f->kind == SUITE_BAD_FREE || f->kind == SUITE_MISMATCH,
+  struct suppressible what = {.kind = suite_is_write(f)    ? SUPPRESS_WRITE
+                                      : suite_is_misuse(f) ? SUPPRESS_FREE
+                                                           : SUPPRESS_LOSS,
                               .verdict = verdict,
                               .family = f->family};
   what.symbols = j->symbols;
@@ -286,8 +290,17 @@ static uint64_t print_of(const char *text) {
 }
 
 static enum suite_kind kind_of(enum ul_misuse_kind misuse) {
-  bool mismatch = misuse == UL_MISMATCHED || misuse == UL_MISSIZED;
-  return mismatch ? SUITE_MISMATCH : SUITE_BAD_FREE;
+  switch (misuse) {
+  case UL_MISMATCHED:
+  case UL_MISSIZED:
+    return SUITE_MISMATCH;
+  case UL_OVERRUN:
+    return SUITE_OVERRUN;
+  case UL_WRITTEN_FREED:
+    return SUITE_WRITTEN_FREED;
+  default:
+    return SUITE_BAD_FREE;
+  }
 }
 
 static bool add_misuse(struct judging *j, enum ul_misuse_kind misuse,
@@ -295,6 +308,8 @@ static bool add_misuse(struct judging *j, enum ul_misuse_kind misuse,
   if (!names(j)) return false;
   struct fingerprint now = fingerprint_of_site(j->prints, place->site);
   struct fingerprint then = fingerprint_of_site(j->prints, place->allocated);
+  uint32_t at = ul_misuse_place(misuse, place);
+  bool is_write = ul_misuse_is_write(misuse);
   struct suite_finding f = {
       .kind = kind_of(misuse),
       .misuse = misuse,
@@ -302,12 +317,12 @@ static bool add_misuse(struct judging *j, enum ul_misuse_kind misuse,
       .process = j->process,
       .times = place->count,
       .exact = mix(mix(now.exact, then.exact), misuse),
-      .loose = now.loose,
-      .at = keep_stack(j->suite, j->symbols, place->site),
-      .allocated = keep_stack(j->suite, j->symbols, place->allocated),
-      .freed = keep_stack(j->suite, j->symbols, place->freed),
+      .loose = is_write ? then.loose : now.loose,
+      .at = keep_stack(j->suite, j->symbols, at),
+      .allocated = keep_stack(j->suite, j->symbols, is_write ? 0 : place->allocated),
+      .freed = keep_stack(j->suite, j->symbols, is_write ? place->site : place->freed),
   };
-  classify(j, &f, place->site, UL_NO_VERDICT);
+  classify(j, &f, at, UL_NO_VERDICT);
   add_finding(j->suite, &f);
   return true;
 }
@@ -565,12 +580,14 @@ static bool is_too_little(const struct suite *s, const struct suite_finding *f) 
          (f->of.bytes < s->rules.least.bytes || f->of.blocks < s->rules.least.blocks);
 }
 
-/* Bad frees before leaks: a test that frees wrongly may do anything afterwards. */
+/* Misuses before leaks: a test that writes or frees wrongly may do anything afterwards.
+ */
 static int rank(const struct suite_finding *f) {
   static const int ranks[SUITE_KINDS] = {
-      [SUITE_BAD_FREE] = 0, [SUITE_MISMATCH] = 1,  [SUITE_DEFINITE] = 2,
-      [SUITE_INDIRECT] = 3, [SUITE_POSSIBLE] = 4,  [SUITE_GROWTH] = 5,
-      [SUITE_BUDGET] = 6,   [SUITE_REACHABLE] = 7, [SUITE_UNCHECKED] = 8};
+      [SUITE_WRITTEN_FREED] = 0, [SUITE_OVERRUN] = 1,   [SUITE_BAD_FREE] = 2,
+      [SUITE_MISMATCH] = 3,      [SUITE_DEFINITE] = 4,  [SUITE_INDIRECT] = 5,
+      [SUITE_POSSIBLE] = 6,      [SUITE_GROWTH] = 7,    [SUITE_BUDGET] = 8,
+      [SUITE_REACHABLE] = 9,     [SUITE_UNCHECKED] = 10};
   return ranks[f->kind];
 }
 

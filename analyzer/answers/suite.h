@@ -29,16 +29,18 @@ enum suite_kind {
   SUITE_REACHABLE,
   SUITE_GROWTH, /* of what is not lost */
   SUITE_BAD_FREE,
-  SUITE_MISMATCH,  /* freed by another family, or with another size */
-  SUITE_BUDGET,    /* exceeded */
-  SUITE_UNCHECKED, /* --strict: a process that could not be judged */
+  SUITE_MISMATCH,      /* freed by another family, or with another size */
+  SUITE_OVERRUN,       /* this and the next: only where blocks were guarded (--guard) */
+  SUITE_WRITTEN_FREED, /* after it was freed */
+  SUITE_BUDGET,        /* exceeded */
+  SUITE_UNCHECKED,     /* --strict: a process that could not be judged */
   SUITE_KINDS
 };
 /* As --fail-on has them, but for the last two, which other options ask for. */
 #define SUITE_KIND_NAMES                                                                 \
   {                                                                                      \
     "definite", "indirect", "possible", "reachable", "growth", "bad-free", "mismatch",   \
-        "budget", "unchecked"                                                            \
+        "overrun", "write-after-free", "budget", "unchecked"                             \
   }
 
 struct suite_rules {
@@ -78,14 +80,14 @@ struct suite_sighting {
 
 struct suite_finding {
   enum suite_kind kind;
-  enum ul_misuse_kind misuse; /* of a bad free or mismatch */
+  enum ul_misuse_kind misuse; /* of a misuse */
   enum suite_state state;
   size_t process;                      /* the first in which it was found */
   struct suite_sighting *seen;         /* in all of them */
   size_t processes;                    /* in how many */
   struct ul_amount of;                 /* of what is lost: with what it drags along */
   struct ul_amount dragged;            /* of it */
-  uint64_t times;                      /* of a bad free or mismatch */
+  uint64_t times;                      /* of a misuse */
   struct ul_misuse first;              /* the first of these */
   enum budget_measure measure;         /* of a budget: this, ... */
   uint64_t value, limit;               /* ... of which there was so much */
@@ -96,6 +98,12 @@ struct suite_finding {
   const struct baseline_line *known;   /* what it was; NULL: it is new */
   const struct suppression *accepted;  /* by which it is suppressed; NULL: by none */
 };
+static inline bool suite_is_write(const struct suite_finding *f) {
+  return f->kind == SUITE_OVERRUN || f->kind == SUITE_WRITTEN_FREED;
+}
+static inline bool suite_is_misuse(const struct suite_finding *f) {
+  return f->kind == SUITE_BAD_FREE || f->kind == SUITE_MISMATCH || suite_is_write(f);
+}
 
 enum suite_standing {
   SUITE_JUDGED,
@@ -106,11 +114,11 @@ enum suite_standing {
 };
 
 struct suite_process {
-  const char *file;    /* its recording; NULL: it has none */
-  const char *program; /* path */
+  const char *file;      /* its recording; NULL: it has none */
+  const char *program;   /* path */
   const char *arguments; /* each with a 0 behind it; after the last another 0 */
   const char *command;   /* the same, with blanks between */
-  const char *exec;    /* the program that it became, as it was named; NULL: none */
+  const char *exec;      /* the program that it became, as it was named; NULL: none */
   int pid, ppid;
   bool forked;
   enum suite_standing standing;

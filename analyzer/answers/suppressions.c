@@ -26,8 +26,8 @@ struct place {
 struct rule {
   struct suppression told;
   const char *pattern; /* LSan's; NULL: it is Valgrind's */
-  bool freed;          /* of blocks freed wrongly; else of what is lost */
-  unsigned verdicts;   /* bit 1 << enum ul_verdict */
+  enum suppress_kind kind;
+  unsigned verdicts; /* bit 1 << enum ul_verdict */
   struct place *places;
 };
 
@@ -164,9 +164,25 @@ static bool read_place(struct reader *r, const char *line, struct place ***end) 
 }
 
 /* "Memcheck,Addrcheck:Leak" */
-static bool is_of_memcheck(const char *tools, size_t n) {
+static bool is_of(const char *tool, const char *tools, size_t n) {
   for (const char *end = tools + n; tools < end; tools += strcspn(tools, ",:") + 1)
-    if (strncmp(tools, "Memcheck", strcspn(tools, ",:")) == 0) return true;
+    if (strncmp(tools, tool, strcspn(tools, ",:")) == 0) return true;
+  return false;
+}
+
+/* Memcheck sees writes where they are done, we see where the block is from: so what it
+ * accepts says nothing, and ours are under our own name, which it passes over. */
+static bool read_kind(const char *kind, const char *colon, enum suppress_kind *as) {
+  static const struct {
+    const char *tool, *name;
+  } kinds[] = {[SUPPRESS_LOSS] = {"Memcheck", "Leak"},
+               [SUPPRESS_FREE] = {"Memcheck", "Free"},
+               [SUPPRESS_WRITE] = {"ullage", "Write"}};
+  for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+    *as = (enum suppress_kind)i;
+    if (strcmp(colon + 1, kinds[i].name) == 0)
+      return is_of(kinds[i].tool, kind, (size_t)(colon - kind));
+  }
   return false;
 }
 
@@ -200,9 +216,7 @@ static bool read_block(struct reader *r) {
       (struct suppression){.name = keep(r->to, name), .file = r->path, .line = r->number};
   const char *kind = next(r), *colon = kind ? strchr(kind, ':') : NULL;
   if (!colon) return refuse(r, "'TOOL:KIND' is expected, such as 'Memcheck:Leak'");
-  rule.freed = strcmp(colon + 1, "Free") == 0;
-  bool ours = rule.freed || strcmp(colon + 1, "Leak") == 0;
-  if (!ours || !is_of_memcheck(kind, (size_t)(colon - kind))) return pass_over(r);
+  if (!read_kind(kind, colon, &rule.kind)) return pass_over(r);
   if (!read_places(r, &rule)) return false;
   add(r, &rule);
   return true;
@@ -356,7 +370,7 @@ static bool is_allocator(const struct place *p, const struct suppressible *what)
     size_t count;
   } lists[] = {LIST(mallocs), LIST(news), LIST(arrays), LIST(frees)};
 #undef LIST
-  size_t list = what->freed                           ? 3
+  size_t list = what->kind == SUPPRESS_FREE           ? 3
                 : what->family == UL_FAMILY_NEW       ? 1
                 : what->family == UL_FAMILY_NEW_ARRAY ? 2
                                                       : 0;
@@ -424,8 +438,8 @@ static bool is_valgrind_match(const struct place *p, const struct names *names,
 /* ---- match ------------------------------------------------------------------------ */
 
 static bool may_match(const struct rule *r, const struct suppressible *what) {
-  if (r->freed != what->freed) return false;
-  return what->freed || r->verdicts & 1u << what->verdict;
+  if (r->kind != what->kind) return false;
+  return what->kind != SUPPRESS_LOSS || r->verdicts & 1u << what->verdict;
 }
 
 /* Without what is ullage's own. NULL: no memory. */

@@ -29,8 +29,13 @@ size_t suppressions_count(const struct suppressions *);
 const struct suppression *suppressions_at(const struct suppressions *, size_t i);
 
 /* What was found: something lost, or a block freed wrongly. */
+enum suppress_kind {
+  SUPPRESS_LOSS,
+  SUPPRESS_FREE, /* of what should not be freed, or not like that */
+  SUPPRESS_WRITE /* beyond the end, or after free */
+};
 struct suppressible {
-  bool freed;
+  enum suppress_kind kind;
   enum ul_verdict verdict; /* of what is lost */
   enum ul_family family;   /* of what is lost; 0: not known */
   struct symbols *symbols; /* of the frames */

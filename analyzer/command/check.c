@@ -116,7 +116,7 @@ static int parse_fail_on(struct check *c, const char *list) {
     if (kind == SUITE_BUDGET)
       return say_usage("check",
                        "--fail-on=%s: definite, indirect, possible, reachable, growth, "
-                       "bad-free or mismatch expected",
+                       "bad-free, mismatch, overrun or write-after-free expected",
                        list);
     c->rules.fail_on |= 1u << kind;
     name += length;
@@ -566,7 +566,8 @@ static int check_recordings(struct check *c) {
 int check_main(int argc, char *argv[]) {
   static struct check c = {
       .launch.verb = "check",
-      .rules.fail_on = 1u << SUITE_DEFINITE | 1u << SUITE_BAD_FREE,
+      .rules.fail_on = 1u << SUITE_DEFINITE | 1u << SUITE_BAD_FREE | 1u << SUITE_OVERRUN |
+                       1u << SUITE_WRITTEN_FREED,
       .status = EXIT_FOUND,
       .slack = {.blocks = 1, .percent = 10},
   };

@@ -116,6 +116,9 @@ int launch_option(struct launch *l, int option) {
     return parse_sample(l, optarg);
   case LAUNCH_SAMPLE_SHARE:
     return parse_sample_share(l, optarg);
+  case LAUNCH_GUARD:
+    l->guard = YES;
+    return EXIT_FINE;
   case LAUNCH_PYTHON:
     return parse_answer(l, "python-malloc", &l->python_malloc);
   case LAUNCH_GLIB:
@@ -131,6 +134,8 @@ int launch_option(struct launch *l, int option) {
 
 int launch_command(struct launch *l, int argc, char *argv[]) {
   if (optind == argc) return say_usage(l->verb, "no program to run was given");
+  if (l->guard == YES && l->sample)
+    return say_usage(l->verb, "--guard looks up all stacks, and --sample does not");
   l->command = argv + optind;
   return EXIT_FINE;
 }
@@ -261,6 +266,7 @@ bool launch_settings(const struct launch *l, launch_put *put) {
   return put_answer(put, "ULLAGE_CHILDREN", l->children) &&
          put_answer(put, "ULLAGE_SCAN", l->scan) &&
          put_answer(put, "ULLAGE_FREES", l->frees) &&
+         put_answer(put, "ULLAGE_GUARD", l->guard) &&
          put_text(put, "ULLAGE_SCAN_LIMIT", l->scan_limit) &&
          put_text(put, "ULLAGE_HEURISTICS", l->heuristics) &&
          put_number(put, "ULLAGE_DEPTH", l->depth) &&

@@ -19,7 +19,7 @@ enum answer { UNSAID, YES, NO };
 struct launch {
   const char *verb; /* for what is said */
   const char *file; /* as given; NULL: ullage.PROGRAM.PID */
-  enum answer children, scan, frees, python_malloc, g_slice;
+  enum answer children, scan, frees, guard, python_malloc, g_slice;
   unsigned depth, disk;     /* 0: unsaid */
   const char *scan_limit;   /* NULL: unsaid */
   const char *sample;       /* bytes, auto, or auto:BYTES; NULL: unsaid */
@@ -53,6 +53,7 @@ enum {
   LAUNCH_READERS,
   LAUNCH_SAMPLE,
   LAUNCH_SAMPLE_SHARE,
+  LAUNCH_GUARD,
   LAUNCH_OTHER = -1
 };
 #define LAUNCH_OPTIONS                                                                   \
@@ -63,6 +64,7 @@ enum {
       {"python-malloc", required_argument, NULL, LAUNCH_PYTHON},                         \
       {"g-slice", required_argument, NULL, LAUNCH_GLIB},                                 \
       {"disk", required_argument, NULL, LAUNCH_DISK},                                    \
+      {"guard", no_argument, NULL, LAUNCH_GUARD},                                        \
       {"readers", required_argument, NULL, LAUNCH_READERS}, {                            \
     "quiet", no_argument, NULL, 'q'                                                      \
   }

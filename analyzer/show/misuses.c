@@ -21,10 +21,6 @@ static const char *const allocators[] = {"?",      "?",   "?",     "?",
 static const char *const freers[] = {"?",    "?",      "?",        "?",
                                      "free", "delete", "delete[]", "free"};
 
-bool misuse_is_write(enum ul_misuse_kind kind) {
-  return kind == UL_OVERRUN || kind == UL_WRITTEN_FREED;
-}
-
 /* "41 42 00": the first ones found. */
 static const char *found_in(struct text_short *to, const struct ul_misuse *m,
                             size_t most) {
@@ -48,7 +44,7 @@ static void put_written(struct text_long *to, enum ul_misuse_kind kind,
 const char *misuse_detail_in(struct text_long *to, enum ul_misuse_kind kind,
                              const struct ul_misuse *m) {
   *to->s = 0;
-  if (misuse_is_write(kind) && m->changed) put_written(to, kind, m);
+  if (ul_misuse_is_write(kind) && m->changed) put_written(to, kind, m);
   if (kind == UL_MISMATCHED)
     snprintf(to->s, sizeof to->s, "%s, then %s", allocators[m->family[0] & 7],
              freers[m->family[1] & 7]);
@@ -81,7 +77,7 @@ static void collect(const struct process *p, json_t *array,
       if (place->freed) json_put(object, "freed_stack", json_stack(o, place->freed));
       const char *detail = misuse_detail(kind, place);
       if (*detail) json_put(object, "detail", json_text(detail));
-      if (misuse_is_write(kind)) {
+      if (ul_misuse_is_write(kind)) {
         json_put(object, "bytes", json_bytes(place->bytes));
         json_put(object, "offset", json_bytes(place->offset));
         json_put(object, "changed", json_bytes(place->changed));
@@ -187,7 +183,7 @@ static void print_stacks(enum ul_misuse_kind kind, const struct ul_misuse *m,
                          const struct view_options *o) {
   bool several = m->count > 1;
   text_stack(o, ul_misuse_place(kind, m));
-  if (misuse_is_write(kind)) {
+  if (ul_misuse_is_write(kind)) {
     print_stack(several ? "were freed" : "was freed", m->site, o);
   } else {
     print_stack("was freed first", m->freed, o);

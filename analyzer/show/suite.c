@@ -39,6 +39,8 @@ const char *suite_what(const struct suite_finding *f) {
       [UL_RESIZED_INSIDE] = "invalid realloc",
       [UL_MISMATCHED] = "mismatched free",
       [UL_MISSIZED] = "missized free",
+      [UL_OVERRUN] = "overrun",
+      [UL_WRITTEN_FREED] = "write after free",
   };
   static const char *const budgets[BUDGET_MEASURES] = {
       [BUDGET_PEAK] = "peak over budget",
@@ -47,8 +49,11 @@ const char *suite_what(const struct suite_finding *f) {
       [BUDGET_TEMPORARY] = "temporary over budget",
   };
   if (f->kind == SUITE_BUDGET) return budgets[f->measure];
-  bool misuse = f->kind == SUITE_BAD_FREE || f->kind == SUITE_MISMATCH;
-  return misuse ? misuses[f->misuse] : kinds[f->kind];
+  return suite_is_misuse(f) ? misuses[f->misuse] : kinds[f->kind];
+}
+
+const char *suite_freed(const struct suite_finding *f) {
+  return suite_is_write(f) ? "freed" : "freed first";
 }
 
 const char *suite_name_of(const struct suite_process *p) {
@@ -66,8 +71,7 @@ const char *suite_path(const char *file, const struct suite_page *page) {
 static void put_frame(FILE *out, const struct frame *f, const struct suite_page *page) {
   char line[1024];
   if (f->function && f->file && f->line) {
-    const char *file =
-        page->source_root ? suite_path(f->file, page) : basename(f->file);
+    const char *file = page->source_root ? suite_path(f->file, page) : basename(f->file);
     fprintf(out, "%s %s:%u", f->function, file, f->line);
   } else {
     frame_text(f, line, sizeof line);
@@ -209,10 +213,10 @@ static void put_finding(const struct suite *s, const struct suite_finding *f, si
     fputs(suite_reason(&s->processes[f->process]), page->out);
   else
     fputs(suite_where(&f->at, page), page->out);
-  if (f->kind == SUITE_MISMATCH)
+  if (suite_is_misuse(f) && *misuse_detail(f->misuse, &f->first))
     fprintf(page->out, " (%s)", misuse_detail(f->misuse, &f->first));
   if (f->freed.count)
-    fprintf(page->out, ", freed first %s", suite_where(&f->freed, page));
+    fprintf(page->out, ", %s %s", suite_freed(f), suite_where(&f->freed, page));
   if (f->allocated.count)
     fprintf(page->out, ", allocated %s", suite_where(&f->allocated, page));
   if (f->state == SUITE_GREW && f->kind == SUITE_BUDGET)

@@ -34,6 +34,8 @@ suite_view suite_text, suite_json, suite_sarif, suite_junit, suite_github, suite
 
 /* "double free", "leak" */
 const char *suite_what(const struct suite_finding *);
+/* What happened at its `freed`: "freed first", "freed". */
+const char *suite_freed(const struct suite_finding *);
 /* "render (core.c:17) < main (forgets.c:9)": the frame to blame and its callers. */
 const char *suite_where_in(struct text_long *to, const struct suite_stack *,
                            const struct suite_page *);

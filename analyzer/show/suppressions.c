@@ -2,15 +2,11 @@
  * syntax it is. */
 #include "show/suite.h"
 
-static bool is_free(const struct suite_finding *f) {
-  return f->kind == SUITE_BAD_FREE || f->kind == SUITE_MISMATCH;
-}
-
 /* ---- Valgrind's ------------------------------------------------------------------- */
 
 /* Whether it was malloc or calloc is not known. */
 static const char *allocator(const struct suite_finding *f) {
-  if (is_free(f)) return "fun:*";
+  if (suite_is_misuse(f)) return "fun:*";
   switch (f->family) {
   case UL_FAMILY_MALLOC:
     return "fun:*alloc";
@@ -45,8 +41,10 @@ static void put_for_valgrind(const struct suite *s, const struct suite_finding *
       [SUITE_POSSIBLE] = "possible",
       [SUITE_REACHABLE] = "reachable",
   };
-  fprintf(page->out, "{\n   %s in %s\n   Memcheck:%s\n", suite_what(f), suite_who(s, f),
-          is_free(f) ? "Free" : "Leak");
+  fprintf(page->out, "{\n   %s in %s\n   %s\n", suite_what(f), suite_who(s, f),
+          suite_is_write(f)    ? "ullage:Write"
+          : suite_is_misuse(f) ? "Memcheck:Free"
+                               : "Memcheck:Leak");
   if (verdicts[f->kind])
     fprintf(page->out, "   match-leak-kinds: %s\n", verdicts[f->kind]);
   fprintf(page->out, "   %s\n", allocator(f));
@@ -57,10 +55,10 @@ static void put_for_valgrind(const struct suite *s, const struct suite_finding *
 
 /* ---- LeakSanitizer's -------------------------------------------------------------- */
 
-/* Bad frees are none of its business. */
+/* Misuses are none of its business. */
 static void put_for_lsan(const struct suite *s, const struct suite_finding *f,
                          const struct suite_page *page) {
-  if (is_free(f)) return;
+  if (suite_is_misuse(f)) return;
   const struct frame *guilty = &f->at.frames[f->at.guilty];
   const char *name = guilty->derived ? NULL : guilty->function;
   fprintf(page->out, "# %s, %s in %s: %s\n", suite_what(f), suite_amount(f),
@@ -76,7 +74,7 @@ typedef void put_one(const struct suite *, const struct suite_finding *,
 static void put_all(const struct suite *s, const struct suite_page *page, put_one *put) {
   for (size_t i = 0; i < s->count; i++) {
     const struct suite_finding *f = &s->findings[i];
-    bool has_any = f->kind < SUITE_GROWTH || is_free(f);
+    bool has_any = f->kind < SUITE_GROWTH || suite_is_misuse(f);
     if (suite_counts(f) && has_any && f->at.count) put(s, f, page);
   }
 }

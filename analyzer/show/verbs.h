@@ -68,8 +68,6 @@ struct text_short;
 const char *misuse_detail_in(struct text_long *to, enum ul_misuse_kind,
                              const struct ul_misuse *);
 #define misuse_detail(kind, m) misuse_detail_in(TEXT_LONG, kind, m)
-/* Was it found by what guards the blocks (ULLAGE_GUARD)? */
-bool misuse_is_write(enum ul_misuse_kind);
 void misuses_brief(const struct context *, const struct folded *,
                    const struct view_options *o);
 void misuses_print(const struct context *, const struct folded *,

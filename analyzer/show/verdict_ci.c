@@ -45,7 +45,7 @@ static size_t count_of(const struct suite *s, const char *outcome) {
 static void put_finding(const struct suite_finding *f, const struct suite_page *page) {
   fprintf(page->out, "%s, %s: ", suite_what(f), suite_amount(f));
   xml_put(page->out, suite_where(&f->at, page));
-  if (f->freed.count) fputs(", freed first ", page->out);
+  if (f->freed.count) fprintf(page->out, ", %s ", suite_freed(f));
   if (f->freed.count) xml_put(page->out, suite_where(&f->freed, page));
   if (f->allocated.count) fputs(", allocated ", page->out);
   if (f->allocated.count) xml_put(page->out, suite_where(&f->allocated, page));

@@ -144,6 +144,15 @@ static const struct {
          "size, than it was allocated with.",
          "Free by the counterpart of what allocates: free for malloc, delete "
          "for new, delete[] for new[]."},
+    [SUITE_OVERRUN] = {"HeapBufferOverrun",
+                       "Bytes behind the end of a block that is allocated here were "
+                       "written.",
+                       "Find who writes to it beyond its size, or allocate what is "
+                       "written."},
+    [SUITE_WRITTEN_FREED] = {"WriteAfterFree",
+                             "A block that is allocated here was written after it was "
+                             "freed.",
+                             "Find who keeps a pointer to it after the free."},
     [SUITE_BUDGET] = {"MemoryOverBudget", "A process uses more than its budget.",
                       "Use less here, or raise the budget."},
     [SUITE_UNCHECKED] = {"NotChecked", "A process could not be checked.",
@@ -272,7 +281,7 @@ static json_t *result(const struct suite *s, const struct suite_finding *f,
                                        [SUITE_KNOWN] = "unchanged",
                                        [SUITE_GREW] = "updated"};
   char words[4096];
-  bool misuse = f->kind == SUITE_BAD_FREE || f->kind == SUITE_MISMATCH;
+  bool was_freed = suite_is_misuse(f) && !suite_is_write(f);
   json_t *o = json_object(), *locations = json_array(), *related = json_array();
   json_t *stacks = json_array();
   snprintf(words, sizeof words, "%s, %s: %s (%s)", suite_what(f), suite_amount(f),
@@ -280,10 +289,10 @@ static json_t *result(const struct suite *s, const struct suite_finding *f,
                                       : suite_where(&f->at, page),
            suite_who(s, f));
   json_array_append_new(locations, location_of(s, f, page));
-  add_related(related, &f->freed, "freed first", page);
+  add_related(related, &f->freed, suite_freed(f), page);
   add_related(related, &f->allocated, "allocated", page);
-  add_frames(stacks, &f->at, misuse ? "freed" : "allocated", page);
-  add_frames(stacks, &f->freed, "freed first", page);
+  add_frames(stacks, &f->at, was_freed ? "freed" : "allocated", page);
+  add_frames(stacks, &f->freed, suite_freed(f), page);
   add_frames(stacks, &f->allocated, "allocated", page);
   json_put(o, "ruleId", json_text(kinds[f->kind]));
   json_put(o, "ruleIndex", json_integer(f->kind));

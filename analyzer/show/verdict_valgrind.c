@@ -17,10 +17,6 @@ static bool is_loss(const struct suite_finding *f) {
   return f->kind < SUITE_GROWTH;
 }
 
-static bool is_free(const struct suite_finding *f) {
-  return f->kind == SUITE_BAD_FREE || f->kind == SUITE_MISMATCH;
-}
-
 /* What of it the page tells; false: nothing. */
 static bool tells(const struct suite *s, const struct suite_page *page,
                   const struct suite_finding *f, struct suite_finding *part) {
@@ -36,10 +32,20 @@ static unsigned long long address_of(const struct frame *f) {
 
 /* ---- words ------------------------------------------------------------------------ */
 
-static const char *free_words(const struct suite_finding *f) {
-  return f->kind == SUITE_MISMATCH ? "Mismatched free() / delete / delete []"
-                                   : "Invalid free() / delete / delete[] / realloc()";
+/* Of a write it is not known where it was done: it was found later. */
+static const char *misuse_words_in(struct text_long *to, const struct suite_finding *f) {
+  if (suite_is_write(f))
+    snprintf(to->s, sizeof to->s,
+             "Invalid write of size %u, found later; the block was alloc'd at",
+             f->first.changed);
+  else
+    snprintf(to->s, sizeof to->s, "%s",
+             f->kind == SUITE_MISMATCH
+                 ? "Mismatched free() / delete / delete []"
+                 : "Invalid free() / delete / delete[] / realloc()");
+  return to->s;
 }
+#define misuse_words(f) misuse_words_in(TEXT_LONG, f)
 
 static const char *loss_words_in(struct text_long *to, const struct suite_finding *f,
                                  size_t record, size_t records) {
@@ -81,10 +87,15 @@ static void put_stack(const struct suite_stack *s, int pid, FILE *out) {
   }
 }
 
-static void put_free(const struct suite_finding *f, int pid, FILE *out) {
-  fprintf(out, "==%d== %s\n", pid, free_words(f));
+static void put_misuse(const struct suite_finding *f, int pid, FILE *out) {
+  fprintf(out, "==%d== %s\n", pid, misuse_words(f));
   put_stack(&f->at, pid, out);
-  if (f->freed.count) fprintf(out, "==%d==  The block was free'd before\n", pid);
+  if (suite_is_write(f))
+    fprintf(out, "==%d==  Address 0x%llX: %s\n", pid,
+            (unsigned long long)f->first.address, misuse_detail(f->misuse, &f->first));
+  if (f->freed.count)
+    fprintf(out, "==%d==  The block was free'd%s\n", pid,
+            suite_is_write(f) ? "" : " before");
   put_stack(&f->freed, pid, out);
   if (f->allocated.count) fprintf(out, "==%d==  Block was alloc'd at\n", pid);
   put_stack(&f->allocated, pid, out);
@@ -99,8 +110,8 @@ void suite_memcheck(const struct suite *s, const struct suite_page *page) {
     if (is_loss(&f)) {
       fprintf(page->out, "==%d== %s\n", pid, loss_words(&f, ++record, records));
       put_stack(&f.at, pid, page->out);
-    } else if (is_free(&f))
-      put_free(&f, pid, page->out);
+    } else if (suite_is_misuse(&f))
+      put_misuse(&f, pid, page->out);
     else
       continue;
     fprintf(page->out, "==%d== \n", pid);
@@ -136,7 +147,7 @@ static void put_preamble(const struct suite *s, const struct suite_page *page) {
     const struct suite_finding *f = &s->findings[i];
     struct suite_finding part;
     if (!tells(s, page, f, &part)) continue;
-    foreign += suite_counts(f) && !is_loss(f) && !is_free(f);
+    foreign += suite_counts(f) && !is_loss(f) && !suite_is_misuse(f);
     known += f->state == SUITE_KNOWN;
   }
   fputs("<preamble>\n", page->out);
@@ -151,8 +162,7 @@ static void put_preamble(const struct suite *s, const struct suite_page *page) {
     const struct suite_process *p = &s->processes[i];
     if (page->process && page->process != p) continue;
     if (p->standing == SUITE_UNSCANNED || p->standing == SUITE_UNRECORDED)
-      put_line(page->out, "not checked for leaks: %s (%s)",
-               suite_name_of(p),
+      put_line(page->out, "not checked for leaks: %s (%s)", suite_name_of(p),
                suite_reason(p));
   }
   fputs("</preamble>\n\n", page->out);
@@ -222,13 +232,6 @@ static void put_frames(const struct suite_stack *stack, const struct suite_page 
   fputs("  </stack>\n", page->out);
 }
 
-static void put_origin(const struct suite_stack *stack, const char *words,
-                       const struct suite_page *page) {
-  if (!stack->count) return;
-  xml_element(page->out, 2, "auxwhat", words);
-  put_frames(stack, page);
-}
-
 /* Later versions of memcheck have kinds of their own for other sizes, which older readers
  * do not take. */
 static const char *kind_of(const struct suite_finding *f) {
@@ -236,14 +239,15 @@ static const char *kind_of(const struct suite_finding *f) {
       [SUITE_DEFINITE] = "Leak_DefinitelyLost", [SUITE_INDIRECT] = "Leak_IndirectlyLost",
       [SUITE_POSSIBLE] = "Leak_PossiblyLost",   [SUITE_REACHABLE] = "Leak_StillReachable",
       [SUITE_BAD_FREE] = "InvalidFree",         [SUITE_MISMATCH] = "MismatchedFree",
+      [SUITE_OVERRUN] = "InvalidWrite",         [SUITE_WRITTEN_FREED] = "InvalidWrite",
   };
   return kinds[f->kind];
 }
 
 static void put_what(const struct suite_finding *f, size_t record, size_t records,
                      FILE *out) {
-  if (is_free(f)) {
-    xml_element(out, 2, "what", free_words(f));
+  if (suite_is_misuse(f)) {
+    xml_element(out, 2, "what", misuse_words(f));
     return;
   }
   fputs("  <xwhat>\n", out);
@@ -259,15 +263,17 @@ static void put_what(const struct suite_finding *f, size_t record, size_t record
 static void put_origins(const struct suite_finding *f, const struct suite_page *page) {
   struct text_long words;
   const char *detail = misuse_detail(f->misuse, &f->first);
-  const char *then = f->freed.count ? "free'd" : "alloc'd";
-  snprintf(words.s, sizeof words.s, "Address 0x%llX: %s%s%s%s; the block was %s",
+  const char *then = f->freed.count       ? "; the block was free'd"
+                     : f->allocated.count ? "; the block was alloc'd"
+                                          : "";
+  snprintf(words.s, sizeof words.s, "Address 0x%llX: %s%s%s%s%s",
            (unsigned long long)f->first.address, suite_what(f), *detail ? " (" : "",
            detail, *detail ? ")" : "", then);
-  if (f->freed.count)
-    put_origin(&f->freed, words.s, page);
-  else if (!f->allocated.count)
-    xml_element(page->out, 2, "auxwhat", suite_what(f));
-  put_origin(&f->allocated, f->freed.count ? "Block was alloc'd at" : words.s, page);
+  xml_element(page->out, 2, "auxwhat", words.s);
+  if (f->freed.count) put_frames(&f->freed, page);
+  if (f->freed.count && f->allocated.count)
+    xml_element(page->out, 2, "auxwhat", "Block was alloc'd at");
+  if (f->allocated.count) put_frames(&f->allocated, page);
 }
 
 static void put_error(const struct suite *s, const struct suite_finding *f, size_t unique,
@@ -277,7 +283,7 @@ static void put_error(const struct suite *s, const struct suite_finding *f, size
   xml_element(page->out, 2, "kind", kind_of(f));
   put_what(f, record, records, page->out);
   put_frames(&f->at, page);
-  if (is_free(f)) put_origins(f, page);
+  if (suite_is_misuse(f)) put_origins(f, page);
   if (!page->process) {
     snprintf(where.s, sizeof where.s, "In process %d: %s", s->processes[f->process].pid,
              suite_who(s, f));
@@ -303,7 +309,7 @@ static void put_counts(const struct suite *s, const struct suite_page *page) {
   fputs("<errorcounts>\n", page->out);
   for (size_t i = 0; i < s->count; i++) {
     struct suite_finding f;
-    if (suite_counts(&s->findings[i]) && is_free(&s->findings[i]) &&
+    if (suite_counts(&s->findings[i]) && suite_is_misuse(&s->findings[i]) &&
         tells(s, page, &s->findings[i], &f))
       fprintf(
           page->out,
@@ -325,7 +331,7 @@ void suite_valgrind_xml(const struct suite *s, const struct suite_page *page) {
           p->ppid);
   put_arguments(p, page->out);
   put_status("RUNNING", 0, page->out);
-  put_errors(s, is_free, page);
+  put_errors(s, suite_is_misuse, page);
   put_status("FINISHED", p->duration_ms, page->out);
   put_errors(s, is_loss, page);
   put_counts(s, page);

@@ -1,11 +1,16 @@
 """Writes beyond the end of blocks and after they were freed (ULLAGE_GUARD)."""
 
+import json
+import re
+import shutil
 import signal
+import xml.etree.ElementTree as ET
 
 import pytest
 
-from harness import blamed, execute, marked_line, program, tool
+from harness import ULLAGE, blamed, execute, marked_line, program, tool
 from recording import FORMAT, Recording
+from schema import Schema
 from test_answers import check_leaks
 from workloads import PERL_HASHES, SQL
 
@@ -209,3 +214,85 @@ def test_real_programs_do_as_without(recorder, tmp_path, name):
                   env=GUARD | {"PYTHONMALLOC": "malloc", "ULLAGE_KEEP": "all"})
     for file in recorder.recordings():
         assert writes(recorder, file) == []
+
+
+# ---- check ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def check(tmp_path):
+    """`ullage check --guard` of guard.c, below the current directory."""
+    shutil.copy(program("guard"), tmp_path / "t_guard")
+    (tmp_path / "temporary").mkdir()
+
+    def run(*options, mode=("thread",)):
+        return execute([ULLAGE, "check", *options, "--", "./t_guard", *mode], cwd=tmp_path,
+                       env={"TMPDIR": str(tmp_path / "temporary")})
+    return run
+
+
+@pytest.mark.short
+def test_check_fails(check):
+    r = check("--guard")
+    assert r.status == 99 and r.text() == "done\n"
+    assert "check failed: 2 findings in 1 process" in r.said
+    assert "overrun" in r.said and "(3 bytes at 0 behind the end of 40 bytes: 41 42 43)" in r.said
+    assert "write after free" in r.said and ", freed let_go" in r.said
+    assert check().status == 0
+    assert check("--guard", "--fail-on=definite").status == 0
+    assert check("--guard", "--fail-on=overrun").said.count("  [t_guard]") == 1
+    assert check("--guard", mode=["healthy"]).status == 0
+
+
+def test_check_accepts(check, tmp_path):
+    """By a baseline, and by suppressions of its own, which memcheck passes over."""
+    assert check("--guard", "--update-baseline=base").status == 0
+    assert check("--guard", "--baseline=base").status == 0
+    kinds = [re.search(r"overrun|write-after-free", line)[0] for line in (tmp_path / "base").read_text().splitlines()
+             if line[:1] not in "#"]
+    assert sorted(kinds) == ["overrun", "write-after-free"]
+    check("--guard", "--gen-suppressions=valgrind:supp")
+    assert (tmp_path / "supp").read_text().count("ullage:Write") == 2
+    r = check("--guard", "--suppressions=supp")
+    assert r.status == 0 and "suppressed 2" in r.said
+    r = execute([tool("valgrind"), f"--suppressions={tmp_path}/supp", "--error-exitcode=9",
+                 program("guard"), "thread"])
+    assert r.status == 9
+
+
+def test_formats(check, tmp_path):
+    formats = ["json", "sarif", "junit", "memcheck", "valgrind-xml"]
+    r = check("--guard", *[f"--format={f}:{f}" for f in formats], "--format=github")
+    text = {f: (tmp_path / f).read_text() for f in formats}
+    answer = json.loads(text["json"])
+    assert Schema().problems("check", answer) == []
+    assert [(f["kind"], f["what"], f["times"]) for f in answer["findings"]] == [
+        ("write-after-free", "write after free", 1), ("overrun", "overrun", 1)]
+    for f in answer["findings"]:
+        assert f["stack"][f["frame"]]["function"] == "make"
+        assert f["freed_stack"][0]["function"] == "let_go"
+    found = json.loads(text["sarif"])["runs"][0]["results"]
+    assert [f["ruleId"] for f in found] == ["write-after-free", "overrun"]
+    assert all(s["message"]["text"] in ("allocated", "freed")
+               for f in found for s in f["stacks"])
+    failure, = ET.fromstring(text["junit"]).iter("failure")
+    assert failure.text.count(", freed let_go") == 2
+    assert re.findall(r"Invalid write of size (\d)", text["memcheck"]) == ["8", "3"]
+    errors = ET.fromstring(text["valgrind-xml"]).findall("error")
+    assert [e.find("kind").text for e in errors] == ["InvalidWrite"] * 2
+    assert all(len(e.findall("stack")) == 2 for e in errors)
+    assert len(re.findall(r"^::error .*title=(overrun|write after free)::", r.text(), flags=re.M)) == 2
+
+
+def test_options_that_do_not_go_together(tmp_path):
+    for options in ["--guard", "--sample"], ["--sample=auto", "--guard"]:
+        r = execute([ULLAGE, "run", *options, "--", "true"], cwd=tmp_path)
+        assert r.status == 2 and "--guard" in r.all_stderr.decode()
+    r = execute([ULLAGE, "env", "--guard"])
+    assert r.status == 0 and "ULLAGE_GUARD=yes" in r.text().split()
+
+
+def test_by_the_environment_it_comes_before_sampling(recorder):
+    r = recorder.run(program("guard"), "thread", env=GUARD | {"ULLAGE_SAMPLE": "1000"})
+    assert len(writes(recorder)) == 2
+    assert "all stacks are looked up" in r.all_stderr.decode()
