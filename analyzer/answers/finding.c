@@ -283,7 +283,7 @@ static void keep_growing(const struct recording *r, const struct sites *sites,
     found.live.bytes = lower(found.live.bytes, found.of.bytes);
     found.live.blocks = lower(found.live.blocks, found.of.blocks);
     if (found.estimated.bytes > found.of.bytes) found.estimated = found.of;
-    if (growth_matters(by_sites.bytes, found.live.bytes, peak)) f->at[kept++] = found;
+    if (growth_matters(r, by_sites.bytes, found.live.bytes, peak)) f->at[kept++] = found;
   }
   f->count = kept;
 }

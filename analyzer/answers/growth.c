@@ -422,9 +422,13 @@ static double weight_of(const struct growth_site *g) {
   return by_slope ? slope : (double)g->last_bytes;
 }
 
-bool growth_matters(uint64_t added, uint64_t live, uint64_t peak) {
-  enum { SHARE = 200, SHARE_FREED = 16 };
-  return added > peak / (live < added / 2 ? SHARE_FREED : SHARE);
+bool growth_matters(const struct recording *r, uint64_t added, uint64_t live,
+                    uint64_t peak) {
+  enum { SHARE = 200, SHARE_IN_DOUBT = 16 };
+  uint64_t start = timeline_start_ms(r), end = recording_duration_ms(r);
+  bool is_short = end < start + (uint64_t)(TREND_SHORTEST * 1000);
+  bool freed = live < added / 2;
+  return added > peak / (is_short || freed ? SHARE_IN_DOUBT : SHARE);
 }
 
 int growth_order(const struct growth_site *x, const struct growth_site *y) {

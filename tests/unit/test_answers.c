@@ -203,6 +203,23 @@ static void rows_left_out_are_not_zeros(void **state) {
   recording_close(r);
 }
 
+/* Of a run of a second most is start-up, and of what was freed in the end a collector may
+ * have waited: there a hundredth of the peak is nothing. */
+static void little_growth_of_short_runs_is_nothing(void **state) {
+  (void)state;
+  for (uint64_t ms = 1000; ms <= 3000; ms += 2000) {
+    struct build *b = build_new();
+    b->header.end_ms = ms;
+    struct recording *r = opened(b);
+    assert_int_equal(growth_matters(r, 100, 100, 10000), ms >= 2000);
+    assert_false(growth_matters(r, 100, 0, 10000));
+    assert_false(growth_matters(r, 10, 10, 10000));
+    assert_true(growth_matters(r, 1000, 1000, 10000));
+    assert_true(growth_matters(r, 1000, 0, 10000));
+    recording_close(r);
+  }
+}
+
 static bool growth_says(struct recording *r, const char *what) {
   char *text = NULL;
   size_t n;
@@ -540,6 +557,7 @@ int main(void) {
       cmocka_unit_test(snapshots_of_one_tick_are_in_order),
       cmocka_unit_test(growth_is_ranked),
       cmocka_unit_test(rows_left_out_are_not_zeros),
+      cmocka_unit_test(little_growth_of_short_runs_is_nothing),
       cmocka_unit_test(saturation_is_said_where_it_matters),
       cmocka_unit_test(sizes_are_readable),
       cmocka_unit_test(terminals_are_safe),
