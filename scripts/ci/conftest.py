@@ -6,16 +6,18 @@ Copy it beside your tests, or into the conftest.py that you have, and run
 
 Each test, with its fixtures, runs in a forked child; what is lost there since the fork, the
 test has lost. Without `ullage check` tests run as ever. As with pytest-forked, fixtures of
-modules and sessions are set up anew for each test."""
+modules and sessions are set up anew for each test. What the interpreter itself loses when it
+is taken down is nobody's test: pytest leaves without that."""
 
 import os
 import pickle
 import subprocess
+import sys
 
 import pytest
 from _pytest.runner import runtestprotocol
 
-OPTIONS = []  # of `ullage check`, such as "--suppressions=FILE"
+OPTIONS = []  # of `ullage check`, such as "--suppressions=FILE" or "--ours=mymodule*"
 RECORDING = os.environ.get("ULLAGE_FILE")
 PLAIN = {k: v for k, v in os.environ.items() if k != "LD_PRELOAD"}
 
@@ -57,3 +59,17 @@ def pytest_runtest_protocol(item):
         hook.pytest_runtest_logreport(report=report)
     hook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
     return True
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session, exitstatus):
+    session.config.status_to_leave_by = int(exitstatus)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure(config):
+    if RECORDING and hasattr(config, "status_to_leave_by"):
+        config.get_terminal_writer().flush()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(config.status_to_leave_by)
