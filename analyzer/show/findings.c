@@ -187,7 +187,8 @@ static void add_rss(struct line *l, const struct told *t) {
 static void add_amount(struct line *l, const struct told *t,
                        const struct view_options *o) {
   uint64_t bytes = t->finding.of.bytes;
-  add(l, "%s%s", text_size(o, bytes),
+  bool most = t->finding.kind == FINDING_UNUSED && !t->finding.rss_bytes;
+  add(l, "%s%s%s", most ? "at most " : "", text_size(o, bytes),
       text_interval(o, t->finding.of, t->finding.estimated));
   if (t->finding.kind == FINDING_UNUSED)
     add_rss(l, t);

@@ -536,6 +536,17 @@ def test_unused_of_the_killed_is_no_more_than_was_resident(recorder):
     assert int(retained.group(1).replace(",", "")) <= report["rss_bytes"]
 
 
+def test_what_the_killed_kept_is_at_most_so_much(recorder):
+    """Which pages of it were resident is not known."""
+    code = "my @x = map { 'x' x 500 } 1..20000; $_ % 16 and undef $x[$_] for 0..$#x; "
+    for end, said in (("kill 9, $$; sleep 9", "at most "), ("exit 0", "")):
+        recorder.run(tool("perl"), "-e", code + end, env={"PERL_DESTRUCT_LEVEL": "0"})
+        found = [f for f in recorder.answer("report")["findings"] if f["kind"] == "unused"]
+        assert found and found[0]["bytes"] > 1 << 20, found
+        line = next(l for l in recorder.text("report").splitlines() if " unused " in l)
+        assert re.match(rf"  1 unused {said}\d", line), line
+
+
 @pytest.mark.parametrize("argv", [
     ["family", "suite"], ["family", "daemon"], ["misuse"], ["leaks"], ["causes", "two"], ["waste"],
     ["deep", "100"], ["/usr/bin/python3", "-c", "import json, email.parser, http.client"],
