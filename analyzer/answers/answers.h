@@ -113,7 +113,22 @@ struct unused_moment {
   struct unused_then *sites;    /* most first; the least are not told */
   size_t count;
 };
+/* Words of blocks that were never written, until these were freed or resized, or to the
+ * end; of those that the guard has filled. */
+struct fills_site {
+  uint32_t site;
+  struct ul_fill fill;
+};
+struct fills {
+  bool known;               /* where blocks were guarded */
+  struct ul_fill total;     /* of all sites */
+  struct fills_site *sites; /* of which something was never written, most first */
+  size_t count;
+};
+bool fills_load(const struct recording *r, struct fills *f); /* false: no memory */
+
 struct unused {
+  struct fills fills;
   struct unused_moment most; /* when there was most waste */
   struct unused_site *sites; /* most unused first */
   size_t count;

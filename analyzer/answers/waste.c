@@ -341,13 +341,14 @@ struct unused *unused_load(const struct recording *r) {
   for (uint64_t i = 0; (a = recording_arena(r, i)); i++)
     if (a->base) each_arena(&l, a);
   finish(r, u, sites);
-  if (load_moment(r, &u->most)) return u;
+  if (load_moment(r, &u->most) && fills_load(r, &u->fills)) return u;
   unused_free(u);
   return NULL;
 }
 
 void unused_free(struct unused *u) {
   if (!u) return;
+  free(u->fills.sites);
   free(u->most.sites);
   free(u->sites);
   free(u);

@@ -118,6 +118,33 @@ static json_t *processes_totals(const struct context *context) {
   return array;
 }
 
+static json_t *fill_object(const struct ul_fill *f) {
+  json_t *object = json_object();
+  json_put(object, "never_written_bytes", json_bytes(f->never_written));
+  json_put(object, "bytes", json_bytes(f->bytes));
+  json_put(object, "blocks", json_bytes(f->blocks));
+  return object;
+}
+
+static size_t shown_fills(const struct fills *f, const struct view_options *o,
+                          size_t most) {
+  if (o->top) most = o->top;
+  return o->all || f->count < most ? f->count : most;
+}
+
+static json_t *fills_object(const struct fills *f, const struct view_options *o) {
+  if (!f->known) return json_null();
+  json_t *object = fill_object(&f->total), *sites = json_array();
+  for (size_t i = 0; i < shown_fills(f, o, TOP_JSON); i++) {
+    json_t *site = fill_object(&f->sites[i].fill);
+    json_put(site, "site", json_bytes(f->sites[i].site));
+    json_put(site, "stack", json_stack(o, f->sites[i].site));
+    json_array_append_new(sites, site);
+  }
+  json_put(object, "sites", sites);
+  return object;
+}
+
 int unused_json(void *model, const struct view_options *options) {
   const struct context *context = model;
   const struct unused *u = context->named->unused;
@@ -136,6 +163,7 @@ int unused_json(void *model, const struct view_options *options) {
   json_member(&j, "totals", totals_object(u));
   json_member(&j, "evidence", evidence);
   json_member(&j, "most", moment_object(r, &u->most, &o));
+  json_member(&j, "never_written", fills_object(&u->fills, &o));
   json_member(&j, "processes", processes_totals(context));
   json_list(&j, "sites");
   for (size_t i = 0; i < n; i++)
@@ -225,6 +253,29 @@ static void print_evidence(const struct recording *r, const struct unused *u,
   else
     fprintf(o->out, "Which old blocks are still written is not known: no page-level "
                     "evidence in this recording.\n");
+  if (u->fills.known)
+    fprintf(o->out, "All blocks up to 512 KiB were filled (--guard), so their pages were "
+                    "touched; what was never\nwritten is known of them, but not of what "
+                    "calloc gave.\n");
+  else
+    fprintf(o->out, "Which words are never written is not known: that takes a recording "
+                    "with --guard.\n");
+}
+
+static void print_fills(const struct fills *f, const struct view_options *o) {
+  size_t n = shown_fills(f, o, TOP_TEXT);
+  if (!f->known) return;
+  text_heading(o, "NEVER WRITTEN", "  %s of the %s that were looked at (%s)",
+               text_size(o, f->total.never_written), text_size(o, f->total.bytes),
+               text_percent(f->total.never_written, f->total.bytes));
+  for (size_t i = 0; i < n; i++) {
+    const struct ul_fill *of = &f->sites[i].fill;
+    fprintf(o->out, "\n %3zu   %s%s%s of %s (%s) in %s\n", i + 1, text_on(o, TEXT_STRONG),
+            text_size(o, of->never_written), text_off(o), text_size(o, of->bytes),
+            text_percent(of->never_written, of->bytes),
+            text_plural(of->blocks, "block", "blocks"));
+    text_stack(o, f->sites[i].site);
+  }
 }
 
 static void print_then(const struct recording *r, const struct unused_moment *m,
@@ -261,6 +312,10 @@ void unused_brief(const struct context *context, const struct view_options *o) {
           text_size(o, t->slack),
           pages_known(u) ? text_size(o, t->untouched) : "not known how much");
   fprintf(o->out, " untouched");
+  if (u->fills.total.never_written)
+    fprintf(o->out, ", %s of %s never written",
+            text_size(o, u->fills.total.never_written),
+            text_size(o, u->fills.total.bytes));
   print_unpinned(u, o);
   const struct unused_site *most = worst(u);
   if (most && o->symbols)
@@ -317,6 +372,7 @@ int unused_text(void *model, const struct view_options *options) {
     print_site(&u->sites[i], i + 1, o);
   if (unused_was_worse(u) || (o->all && u->most.at))
     print_then(p->recording, &u->most, o);
+  print_fills(&u->fills, o);
   print_others(context, o);
   processes_unread(context, o);
   print_heaps(p->recording, u, o);

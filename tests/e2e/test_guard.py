@@ -296,3 +296,37 @@ def test_by_the_environment_it_comes_before_sampling(recorder):
     r = recorder.run(program("guard"), "thread", env=GUARD | {"ULLAGE_SAMPLE": "1000"})
     assert len(writes(recorder)) == 2
     assert "all stacks are looked up" in r.all_stderr.decode()
+
+
+# ---- never written -------------------------------------------------------------------
+
+
+def test_what_is_never_written(recorder):
+    """By half, or not at all; that of calloc is not known."""
+    r = guarded(recorder, "fresh")
+    answer = recorder.answer("unused")
+    assert Schema().problems("unused", answer) == []
+    found = {s["stack"][0]["line"]: (s["never_written_bytes"], s["bytes"], s["blocks"])
+             for s in answer["never_written"]["sites"]
+             if s["stack"][0]["function"] == "fresh"}
+    assert found == {marked_line("guard.c", "half"): (4960, 10_000, 10),
+                     marked_line("guard.c", "none"): (10_000, 10_000, 10)}
+    assert answer["never_written"]["bytes"] >= 30_000
+    said = recorder.text("unused")
+    assert re.search(r"^NEVER WRITTEN +[\d.]+ KiB of the [\d.]+ KiB that were looked at", said,
+                     flags=re.M)
+    assert "4.8 KiB of 9.8 KiB (50 %) in 10 blocks" in said
+    assert re.search(r"unused .* [\d.]+ KiB of [\d.]+ KiB never written", r.said)
+
+
+def test_what_is_never_written_is_not_known_otherwise(recorder):
+    recorder.run(program("guard"), "fresh")
+    assert recorder.answer("unused")["never_written"] is None
+    assert "never written is not known" in recorder.text("unused")
+
+
+def test_a_child_tells_of_its_own_blocks(recorder):
+    guarded(recorder, "child", env={"ULLAGE_KEEP": "all"})
+    child, = recorder.children()
+    by = [s for s in recorder.answer("dump", file=child)["fill"] if s["blocks"]]
+    assert sum(s["bytes"] for s in by) < 10_000 and any(s["bytes"] == 40 for s in by)

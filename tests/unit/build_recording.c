@@ -369,5 +369,12 @@ struct build *build_example(void) {
   b->header.fallbacks[UL_FB_EARLY] = 2;
   struct ul_carry *carry = build_at(b, UL_CARRIES, build_append(b, UL_CARRIES, 1));
   carry->site = UL_SITE_RESERVED;
+  b->header.features |= UL_FEATURE_GUARDED;
+  build_append(b, UL_FILLS, grows + 1);
+  *(struct ul_fill *)build_at(b, UL_FILLS, grows) =
+      (struct ul_fill){.blocks = 10, .bytes = 1000, .never_written = 480};
+  b->header.fallbacks[UL_FB_OVERRUN] = 1;
+  b->header.misuses[UL_OVERRUN * UL_MISUSE_PLACES] = (struct ul_misuse){
+      .allocated = grows, .count = 1, .bytes = 100, .changed = 300, .found = "found"};
   return b;
 }

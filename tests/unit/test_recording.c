@@ -236,6 +236,7 @@ static void elements_are_checked(void **state) {
   REFUSE(UL_LEAKS, 0, struct ul_leak, verdict, 5, "verdict 5");
   REFUSE(UL_LEAKS, 0, struct ul_leak, site, 99, "site 99");
   REFUSE(UL_LEAKS, 0, struct ul_leak, newest_birth, 1u << 24, "leak 0");
+  REFUSE(UL_FILLS, 6, struct ul_fill, never_written, 1001, "fill 6");
   REFUSE(UL_MAPPINGS, 0, struct ul_mapping, end, 0, "mapping 0");
   REFUSE(UL_MAPPINGS, 0, struct ul_mapping, rss, 1 << 30, "mapping 0");
   REFUSE(UL_ARENAS, 0, struct ul_arena, base, 4096, "arena 0");
