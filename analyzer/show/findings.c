@@ -49,7 +49,7 @@ __attribute__((format(printf, 2, 3))) static void add(struct line *l, const char
 
 /* A finding in words, or the same one of several processes. */
 struct told {
-  struct finding finding; /* sums over the processes; its causes are gone */
+  struct finding finding; /* sums over the processes; its causes are the first one's */
   struct cause cause;
   size_t processes;
   const struct process *first; /* NULL: they left only lines */
@@ -241,6 +241,17 @@ static void add_process(struct line *l, const struct told *t, bool several) {
     add(l, " in %s, process %s", program, t->first->label);
 }
 
+/* Behind so many columns. */
+static const char *callers_that_fit(struct text_long *to, const struct told *t,
+                                    size_t before, const struct view_options *o) {
+  enum { LEAST = 20 };
+  const struct finding *f = &t->finding;
+  size_t width = o->columns ? o->columns : TEXT_COLUMNS;
+  size_t left = width > before + LEAST ? width - before : LEAST;
+  if (!t->first || !f->causes) return t->callers;
+  return causes_callers_in(to, t->first->findings->functions, f->causes, f->cause, left);
+}
+
 static void print_told(const struct told *t, size_t number, bool several,
                        const struct view_options *o) {
   struct line first = {"", 0}, second = {"", 0};
@@ -257,8 +268,9 @@ static void print_told(const struct told *t, size_t number, bool several,
     add_survivors(&second, t, o);
   else
     add_blocks(&second, t);
+  const char *callers = callers_that_fit(TEXT_LONG, t, second.n + 1, o);
   fprintf(o->out, "%s%s%s\n%s%s%s\n", text_on(o, TEXT_STRONG), first.s, text_off(o),
-          second.s, *t->callers ? " " : "", t->callers);
+          second.s, *callers ? " " : "", callers);
 }
 
 /* What is worth a line: not what is nothing beside the first. */
