@@ -35,7 +35,7 @@ def test_cause_is_named_first(recorder, mode, binary):
     assert any(f["function"] == "main" for f in first["callers"]), first
     page = recorder.text("report").splitlines()[:12]
     at = next(i for i, line in enumerate(page) if "leak" in line and function in line)
-    assert re.search(r" < main \(causes\.c:\d+\)$", page[at + 1]), page
+    assert " < main (" in page[at + 1], page
 
 
 @pytest.mark.short
