@@ -468,6 +468,24 @@ static int conclude(struct check *c, struct suite *s, bool complete) {
 
 /* ---- a program ------------------------------------------------------------------- */
 
+/* Could it be written now? A suite that runs for an hour should not end by this. */
+static int expect_to_write(const char *what, const char *file) {
+  char *folder = strndup(file, (size_t)(basename(file) - file));
+  bool there = access(file, F_OK) == 0;
+  bool can = access(there ? file : folder && *folder ? folder : ".", W_OK) == 0;
+  int error = errno;
+  free(folder);
+  return can ? EXIT_FINE
+             : say_failed("cannot write %s%s: %s", what, file, strerror(error));
+}
+
+static int expect_outputs(const struct check *c) {
+  int status = c->update ? expect_to_write("the baseline ", c->update) : EXIT_FINE;
+  for (size_t i = 0; i < c->output_count && status == EXIT_FINE; i++)
+    if (c->outputs[i].file) status = expect_to_write("", c->outputs[i].file);
+  return status;
+}
+
 static int prepare(struct check *c) {
   struct launch *l = &c->launch;
   bool keeps_all = c->rules.budgets.count ||
@@ -529,7 +547,8 @@ static int status_of(const struct check *c, int verdict, int end) {
 
 static int check_program(struct check *c) {
   pid_t pid = -1;
-  int end = 0, status = prepare(c);
+  int end = 0, status = expect_outputs(c);
+  if (status == EXIT_FINE) status = prepare(c);
   if (status == EXIT_FINE) status = launch_prepare(&c->launch);
   if (status == EXIT_FINE) status = launch_run(&c->launch, &pid, &end);
   bool ran = status == EXIT_FINE;
