@@ -399,6 +399,11 @@ static void judge_total(struct series *s, const struct sites *sites, struct grow
 }
 
 /* By what they hold; or held, if that was freed in the end. */
+/* Rose, and was freed: it is not by what is left that it may matter. */
+static bool was_freed(const struct growth_site *s) {
+  return s->trend.reason == TREND_SHORT || s->trend.reason == TREND_FELL;
+}
+
 static bool unsure_matter(const struct growth *g, const struct sites *sites) {
   double live = 0, freed = 0, seen = 0;
   for (size_t i = 0; i < g->count; i++) {
@@ -406,8 +411,7 @@ static bool unsure_matter(const struct growth *g, const struct sites *sites) {
     seen += (double)s->last_bytes;
     if (s->trend.verdict != TREND_UNSURE) continue;
     live += (double)s->last_bytes;
-    if (s->trend.reason == TREND_SHORT || s->trend.reason == TREND_FELL)
-      freed += s->trend.high;
+    if (was_freed(s)) freed += s->trend.high;
   }
   bool unseen = seen * 2 < (double)sites->bytes; /* of sites too small for a row */
   return (unseen && g->all.verdict == TREND_UNSURE) ||
@@ -419,7 +423,8 @@ static double weight_of(const struct growth_site *g) {
   double slope = g->trend.slope < 0 ? -g->trend.slope : g->trend.slope;
   bool by_slope =
       g->trend.verdict == TREND_GROWING || g->trend.verdict == TREND_SHRINKING;
-  return by_slope ? slope : (double)g->last_bytes;
+  if (by_slope) return slope;
+  return was_freed(g) ? g->trend.high : (double)g->last_bytes;
 }
 
 bool growth_matters(const struct recording *r, uint64_t added, uint64_t live,

@@ -97,6 +97,8 @@ struct trend_kendall trend_kendall(const struct trend_point *points, size_t n) {
  * least, and lasts as long as all before it together, within bounds; so is the last. */
 #define DOUBLE 1.4
 #define DOUBLINGS 3u
+/* Its peaks are so many times its floor: what that does says nothing of the whole. */
+#define PEAKED 2.0
 #define DUE_LEAST 1.4
 #define DUE_MOST 2.8
 #define OVERDUE 2.2
@@ -400,6 +402,8 @@ static struct trend judge(const struct trend_point *points, size_t n) {
     t.reason = mirrored(rising(ceiling, count, &down, &t));
     t.slope = -t.slope;
   }
+  bool fills = t.reason == TREND_SATURATES || t.reason == TREND_STOPPED;
+  if (fills && t.high > PEAKED * up.high) t.reason = TREND_SWINGS;
   bool rises = t.kendall.tau >= TAU && t.kendall.p >= SIGNIFICANT;
   if (rises && count < TREND_PLENTY) t.reason = TREND_FEW;
   t.verdict = verdict_for(t.reason);
@@ -442,6 +446,11 @@ static bool flat_since(const struct trend *t, const struct trend_point *points, 
   return true;
 }
 
+/* It was freed once, whatever part of the work had that in it. */
+static bool peaks_once(const struct trend_point *points, size_t n) {
+  return shape_of(points, n).falls == 1;
+}
+
 void trend_decide(struct trend *t, enum trend_reason reason) {
   t->reason = reason;
   t->verdict = verdict_for(reason);
@@ -453,8 +462,9 @@ void trend_consider(struct trend *t, const struct trend_point *points, size_t n,
   if (n == 0) return;
   if (life->seconds < TREND_SHORTEST) {
     bool freed = points[n - 1].y < t->low + UNDONE * (t->high - t->low);
-    if (t->verdict == TREND_GROWING && freed && life->generations < SURVIVING)
-      trend_decide(t, TREND_SHORT);
+    bool rose = t->verdict == TREND_GROWING ||
+                (t->verdict == TREND_STEADY && peaks_once(points, n));
+    if (rose && freed && life->generations < SURVIVING) trend_decide(t, TREND_SHORT);
     return;
   }
   if (t->verdict != TREND_UNSURE && t->verdict != TREND_GROWING) return;

@@ -89,10 +89,8 @@ static void print_reason(FILE *f, const struct recording *r, const struct trend 
             when);
     return;
   case TREND_SHORT:
-    fprintf(
-        f,
-        "rose and was freed before the end of a run of less than %.0f s: work, or growth",
-        TREND_SHORTEST);
+    fprintf(f, "rose to %s and was freed within %.0f s: work, or growth",
+            text_size(o, whole(t->high)), TREND_SHORTEST);
     return;
   }
 }

@@ -317,6 +317,26 @@ static void idle_programs_are_judged(void **state) {
   assert_int_equal(trend_judge(series, 61, false).reason, TREND_NONE);
 }
 
+/* Its floor fills, as a start-up does that does most of the work; the peak is in a small
+ * part of that, and is many times as high. */
+static void peak_is_not_what_the_floor_fills_to(void **state) {
+  (void)state;
+  for (int i = 0; i < 100; i++)
+    series[i] = (struct trend_point){i, 1e6 * (1 - exp(-i / 40.0))};
+  assert_int_equal(trend_judge(series, 100, true).reason, TREND_SATURATES);
+  series[99] = (struct trend_point){99, 1e6};
+  series[98] = (struct trend_point){98.5, 60e6};
+  struct trend t = trend_judge(series, 100, true);
+  assert_int_equal(t.reason, TREND_SWINGS);
+  struct trend_life life = {.end = 100, .seconds = 1, .ended = true};
+  trend_consider(&t, series, 100, &life);
+  assert_int_equal(t.reason, TREND_SHORT);
+  series[50].y = 60e6; /* more than once: that is how it works */
+  t = trend_judge(series, 100, true);
+  trend_consider(&t, series, 100, &life);
+  assert_int_equal(t.verdict, TREND_STEADY);
+}
+
 static enum trend_reason considered(size_t n, bool ended, struct trend_life life) {
   struct trend t = trend_judge(series, n, ended);
   life.ended = ended;
@@ -384,6 +404,7 @@ int main(void) {
       cmocka_unit_test(idle_programs_are_judged),
       cmocka_unit_test(blocks_of_the_start_do_not_grow),
       cmocka_unit_test(short_runs_that_free_everything_did_their_work),
+      cmocka_unit_test(peak_is_not_what_the_floor_fills_to),
       cmocka_unit_test(few_points_are_not_judged),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
