@@ -122,6 +122,7 @@ bool frame_is_library(const struct frame *frame) {
       "<alloc::", "<core::",     "<std::",       "__rust_", "__rdl_", NULL};
   static const char *const places[] = {"/include/c++/", "/rustlib/src/", "/rustc/", NULL};
   if (frame->function && words_begin(frame->function, names)) return true;
+  if (frame->file && strncmp(frame->file, "node:", 5) == 0) return true; /* node's own */
   for (size_t i = 0; frame->file && places[i]; i++)
     if (strstr(frame->file, places[i])) return true;
   return false;
@@ -137,6 +138,10 @@ bool blame_is_wrapper(const struct frame *frame) {
 
 bool blame_is_own(const struct frame *frame) {
   return !blame_in_runtime(frame) && !frame_is_library(frame) && !blame_is_wrapper(frame);
+}
+
+bool blame_is_made(const struct frame *frame) {
+  return !frame->module && frame->function && !frame->note;
 }
 
 static bool same_module(const struct frame *a, const struct frame *b) {
@@ -159,9 +164,24 @@ static bool is_guilty(const struct frame *frames, size_t i, size_t count) {
   return blame_is_own(&frames[i]) && !is_of_wrapper(frames, i, count);
 }
 
+/* Where the function is for which the innermost frames are at work; 0: there is none. */
+static size_t behind_machine(const struct frame *frames, size_t count) {
+  size_t made = 0, machine;
+  while (made < count && !blame_is_made(&frames[made]))
+    made++;
+  for (machine = made; machine < count && !frames[machine].module;)
+    machine++;
+  if (machine == count) return 0;
+  for (size_t i = 0; i < made; i++)
+    if (frames[i].module && blame_is_own(&frames[i]) &&
+        !same_module(&frames[i], &frames[machine]))
+      return 0;
+  return made;
+}
+
 size_t frame_guilty(const struct frame *frames, size_t count) {
   size_t first = count;
-  for (size_t i = 0; i < count; i++) {
+  for (size_t i = behind_machine(frames, count); i < count; i++) {
     if (frames[i].hidden || frames[i].note) continue;
     if (first == count) first = i;
     if (is_guilty(frames, i, count)) return i;

@@ -10,4 +10,6 @@ bool blame_in_runtime(const struct frame *);
 bool blame_is_wrapper(const struct frame *);
 /* Neither of the runtime, nor the standard library's code, nor a wrapper. */
 bool blame_is_own(const struct frame *);
+/* Of a function that a runtime made while it ran, and named (jit.h)? */
+bool blame_is_made(const struct frame *);
 #endif

@@ -8,6 +8,7 @@
 #include "names/frame.h"
 
 #include "names/blame.h"
+#include "names/jit.h"
 #include "names/module.h"
 #include "names/symbol.h"
 #include "read/recording.h"
@@ -32,6 +33,8 @@ struct memory {
 
 struct symbols {
   const struct recording *recording;
+  struct jit *jit; /* NULL: none, or not asked for yet */
+  bool looked_for_jit;
   struct modules modules;
   struct memory places; /* by code */
   uint32_t numbers;     /* of the frames in them */
@@ -113,6 +116,7 @@ struct symbols *symbols_new(const struct recording *recording,
 void symbols_free(struct symbols *symbols) {
   if (!symbols) return;
   memory_free(&symbols->places);
+  jit_free(symbols->jit);
   free(symbols->stack.frames);
   modules_free(&symbols->modules);
   free(symbols);
@@ -182,6 +186,21 @@ static void find_in_module(struct symbols *symbols, uint64_t code, struct visit 
   modules_end_work(&symbols->modules, begun);
 }
 
+/* Code of no module. */
+static void find_made(struct symbols *symbols, uint64_t code, struct visit *visit) {
+  uint64_t address = ul_code_offset(code) - 1;
+  if (!symbols->looked_for_jit) symbols->jit = jit_load(symbols->recording);
+  symbols->looked_for_jit = true;
+  const struct jit_function *f = jit_find(symbols->jit, address);
+  struct symbol_place place = {.offset = address};
+  if (f)
+    place = (struct symbol_place){.function = f->name,
+                                  .file = f->file,
+                                  .line = f->line,
+                                  .offset = address - f->start};
+  push_place(visit, &place);
+}
+
 static void find_places(struct symbols *symbols, uint64_t code, struct stack *places) {
   struct visit visit = {.symbols = symbols,
                         .stack = places,
@@ -189,7 +208,7 @@ static void find_places(struct symbols *symbols, uint64_t code, struct stack *pl
   if (ul_code_module(code) < symbols->modules.count)
     find_in_module(symbols, code, &visit);
   else
-    push_place(&visit, &(struct symbol_place){.offset = ul_code_offset(code) - 1});
+    find_made(symbols, code, &visit);
 }
 
 static const struct stack *places_of(struct symbols *symbols, uint64_t code) {
@@ -340,6 +359,8 @@ size_t frame_text(const struct frame *frame, char *buffer, size_t size) {
   int n;
   if (frame->note)
     n = snprintf(buffer, size, "%s", frame->function);
+  else if (frame->function && frame->file && !frame->line)
+    n = snprintf(buffer, size, "%s (%s)", frame->function, module_base_name(frame->file));
   else if (frame->function && frame->file)
     n = snprintf(buffer, size, "%s (%s:%u)", frame->function,
                  module_base_name(frame->file), frame->line);

@@ -79,14 +79,15 @@ static uint64_t hash_text(uint64_t hash, const char *text) {
 
 static void set_key(struct functions *f, uint64_t code, const struct frame *frame,
                     struct function *to) {
-  to->key.module = ul_code_module(code);
-  if (to->key.module == UL_NO_MODULE) return;
-  to->key.module = f->canonical[to->key.module];
-  if (frame->function && frame->file) {
+  bool made = ul_code_module(code) == UL_NO_MODULE; /* while it ran (jit.h) */
+  to->key.module = made ? UL_NO_MODULE : f->canonical[ul_code_module(code)];
+  if (frame->function && (frame->file || made)) {
     to->key.what = BY_NAME;
-    to->key.mark = hash_text(hash_text(0xcbf29ce484222325, frame->function), frame->file);
+    to->key.mark = hash_text(hash_text(0xcbf29ce484222325, frame->function),
+                             frame->file ? frame->file : "");
     return;
   }
+  if (made) return;
   bool known = frame->start || frame_function_start(f->symbols, code, &to->key.mark);
   if (frame->start) to->key.mark = frame->start;
   to->key.what = known ? BY_START : BY_ADDRESS;

@@ -1,14 +1,17 @@
 """Findings: one function is to blame, and the page names it first."""
 
+import os
 import re
 import resource
 import shutil
 import signal
 import subprocess
+from pathlib import Path
 
 import pytest
 
 from harness import program, tool
+from recording import Recording
 from sums import check_sums
 
 CAUSES = {  # mode: (function, blocks, bytes)
@@ -242,3 +245,50 @@ def test_what_is_freed_at_once_is_a_finding_if_it_takes_time(recorder, pairs):
         text = recorder.text("report")
         assert "1 temp.  3,000,000 allocations (100 %): pairs (pairs.c:" in text, text
         assert "freed at once <" in text
+
+
+@pytest.fixture
+def perf_map(recorder):
+    """Of the process that was recorded last."""
+    def path():
+        return Path(f"/tmp/perf-{Recording(recorder.file).header['pid']}.map")
+
+    yield path
+    path().unlink(missing_ok=True)
+
+
+@pytest.mark.short
+@pytest.mark.parametrize("told, blamed", [
+    ("JS:*leaky /srv/app one/app.js:7:3", "leaky (app.js:7)"),
+    ("JS:~ file:///srv/app.js:7:3", "(anonymous function) (app.js:7)"),
+    ("LazyCompile:^get size node:internal/buffer:9:1", "main"),  # node's own
+    ("py::leaky:/srv/app.py", "leaky (app.py)"),
+    ("Lcom/example/Leaky;::run", "Lcom/example/Leaky;::run+0x10 (no module)"),
+    ("", "lose_for_script"),
+])
+def test_functions_made_at_run_time_have_the_names_that_are_told(recorder, perf_map, told, blamed):
+    recorder.run(program("made"), "100", *([told] if told else []))
+    first = recorder.text("report").splitlines()[2]
+    assert re.match(rf"  1 leak   100\.0 KiB \(\d+ %\): {re.escape(blamed)}", first), first
+    os.utime(perf_map(), (1, 1)) if told else None  # of another process, long ago
+    first = recorder.text("report").splitlines()[2]
+    assert ": lose_for_script (made.c:" in first or ": main (made.c" in first, first
+
+
+@pytest.mark.short
+def test_what_is_no_such_map_is_no_harm(recorder, perf_map):
+    recorder.run(program("made"), "100", "leaky")
+    path = perf_map()
+    good = path.read_bytes()
+    for text in (b"", b"\0", b"zz 1 x\n", b"1\n", b"1 1\n", b"1 1 \n", b"-1 -1 x\n" * 9,
+                 b"ffffffffffffffff ffffffffffffffff x\n", b"0 ffffff x\n" * 9999, good * 9999,
+                 b"JS:* :::: " + good, good.replace(b"leaky", b"JS:* :" * 999), b"9" * 99999):
+        path.write_bytes(text)
+        assert "100.0 KiB" in recorder.text("report")
+    path.write_bytes(good)
+    if os.getuid() == 0:
+        os.chown(path, 65534, 65534)
+        assert ": leaky" not in recorder.text("report")
+    path.unlink()
+    path.symlink_to("/dev/zero")
+    assert ": leaky" not in recorder.text("report")
