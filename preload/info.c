@@ -10,7 +10,7 @@
 
 EXPORT size_t malloc_usable_size(void *p) {
   if (!p) return 0;
-  reach_scan_slack = true;
+  if (UNLIKELY(!reach_scan_slack)) reach_scan_slack = true;
   map_slot slot = map_lookup(p);
   if (slot) {
     struct spot s = heap_spot(p, slot);
