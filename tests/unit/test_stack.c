@@ -183,7 +183,7 @@ static void test_shapes(void **state) {
   assert_int_equal(stub_fallbacks(UL_FB_SLOW_WALK), slow);
 }
 
-static void test_only_libunwind_can_step(void **state) {
+static void test_only_the_tables_can_tell(void **state) {
   (void)state;
   void (*const shapes[])(inner *) = {shape_rbx, shape_rbp_above};
   for (volatile int i = 0; i < 2; i++) {
@@ -191,7 +191,7 @@ static void test_only_libunwind_can_step(void **state) {
     shapes[i](entry);
     assert_whole();
     assert_true(stub_fallbacks(UL_FB_SLOW_WALK) > slow);
-    assert_true(came_through((void *)test_only_libunwind_can_step, 512));
+    assert_true(came_through((void *)test_only_the_tables_can_tell, 512));
   }
 }
 
@@ -737,7 +737,7 @@ int main(int argc, char **argv) {
       cmocka_unit_test(test_hash),
       cmocka_unit_test(test_callback_from_libc),
       cmocka_unit_test(test_shapes),
-      cmocka_unit_test(test_only_libunwind_can_step),
+      cmocka_unit_test(test_only_the_tables_can_tell),
       cmocka_unit_test(test_exceptions),
       cmocka_unit_test(test_table_grows),
       cmocka_unit_test(test_signal_frame),
