@@ -103,12 +103,18 @@ INLINE void *entry_allocate_known(struct heap *h, size_t size, enum ul_family fa
                         : entry_allocate_again(h, size, family, known);
 }
 
+/* Of at most UL_MEDIUM_MAX bytes, or of none, which have no pools; NULL: none has room.
+ */
+INLINE struct pool *entry_pool(struct heap *h, size_t size) {
+  if (LIKELY(size <= CLASS_STEPS_MAX)) return h->used[class_of_steps(size)];
+  return LIKELY(size <= UL_MEDIUM_MAX) ? h->used[class_of(size)] : NULL;
+}
+
 /* The block was the last that its pool had. */
 void *entry_last_of_pool(struct heap *h, struct pool *p, hidden block, uint32_t inside);
 
-/* A block that nobody looks at: without a stack, or (`sample` is NULL) nothing is
- * recorded; else NULL, and nothing is done. The class of no bytes is that of spans, which
- * has no pools. */
+/* A block that nobody looks at: without a stack, as much as was granted, or (`sample` is
+ * NULL) nothing is recorded; else NULL, and nothing is done. */
 struct entry_quick {
   struct pool *pool;
   void *block;
@@ -119,8 +125,9 @@ INLINE struct entry_quick entry_take(struct heap *h, size_t size, enum ul_family
                                      struct sample *sample) {
   struct entry_quick q = {0};
   if (UNLIKELY(!heap_try_enter(h, &q.inside))) return q;
-  struct pool *p = h->used[class_of(size)]; /* nobody else's, now */
-  if (UNLIKELY(!p || (sample && !p->entries))) {
+  struct pool *p = entry_pool(h, size); /* nobody else's, now */
+  if (UNLIKELY(!p) ||
+      (sample && UNLIKELY(!p->entries || !sample_use(&sample->left, size)))) {
     heap_leave(h, q.inside);
     return q;
   }
@@ -150,26 +157,27 @@ INLINE void *entry_allocate_quickly(struct heap *h, size_t size, enum ul_family 
              : entry_allocate(size, 0, family, zero, entry_entrance(frame));
 }
 
-INLINE bool entry_is_granted(const struct sample *s, size_t size, uint64_t caller) {
-  return LIKELY(sample_granted(s->left, size)) && LIKELY(s->epoch == process_epoch()) &&
-         LIKELY(!sample_is_loader(caller));
-}
+/* Where each stack is looked up: apart, so that the others need fewer registers. h, the
+ * thread's heap, may be NULL. */
+void *entry_allocate_at_stack(struct heap *h, size_t size, enum ul_family family,
+                              struct entrance e, uint32_t epoch);
+void *entry_zeroed_at_stack(struct heap *h, size_t size, enum ul_family family,
+                            struct entrance e, uint32_t epoch);
 
 /* `frame` is the entry point's: what only other ways need is read there. */
 INLINE void *entry_allocate_small(size_t size, enum ul_family family,
                                   enum entry_zero zero, const uint64_t *frame) {
   struct heap *h = thread_state.quick;
-  if (h && entry_is_granted(&book_of(h)->sample, size, frame[1]))
+  uint32_t epoch = process_epoch();
+  if (h && LIKELY(book_of(h)->sample.epoch == epoch) &&
+      LIKELY(!sample_is_loader(frame[1])))
     return entry_allocate_quickly(h, size, family, zero, &book_of(h)->sample, frame);
   h = thread_state.heap;
-  uint32_t epoch = process_epoch();
-  if (LIKELY(h && size <= UL_MEDIUM_MAX) && epoch == EPOCH_IDLE)
+  if (epoch == EPOCH_IDLE && LIKELY(h))
     return entry_allocate_quickly(h, size, family, zero, NULL, frame);
-  if (LIKELY(h && size <= UL_MEDIUM_MAX) && LIKELY(epoch != EPOCH_UNKNOWN)) {
-    struct site_again again = site_again(h, entry_entrance(frame), epoch);
-    if (LIKELY(again.counter)) return entry_allocate_known(h, size, family, zero, again);
-  }
-  return entry_allocate(size, 0, family, zero, entry_entrance(frame));
+  struct entrance e = entry_entrance(frame);
+  return zero == ZEROED ? entry_zeroed_at_stack(h, size, family, e, epoch)
+                        : entry_allocate_at_stack(h, size, family, e, epoch);
 }
 
 /* ---- free ---------------------------------------------------------------------- */

@@ -182,7 +182,7 @@ INLINE struct pool *in_register(struct pool *p) {
 INLINE bool put_back(struct heap *h, struct pool *pool, void *p) {
   uint32_t inside;
   if (UNLIKELY(pool->heap != h || !heap_try_enter(h, &inside))) return false;
-  if (UNLIKELY(pool_is_full(pool) || (pool->live == 1 && !pool_is_spare(h, pool)))) {
+  if (UNLIKELY(pool_is_full(pool) || (pool->live == 1 && !pool->spare))) {
     heap_leave(h, inside);
     return false;
   }
@@ -211,8 +211,11 @@ static __attribute__((noinline)) void put_with_life(struct pool *pool, uint64_t 
   put(h, pool, reveal(block));
 }
 
-INLINE uint32_t requested_by(const struct pool *pool, uint64_t entry) {
-  return pool->size - ul_entry_slack(entry);
+/* Of the entry only the bytes that say it. */
+INLINE uint32_t requested_by(const struct pool *pool, const uint64_t *at) {
+  uint16_t high;
+  memcpy(&high, (const char *)at + sizeof *at - sizeof high, sizeof high);
+  return pool->size - (high & UL_SLACK_MAX);
 }
 
 /* Of a live block whose site has the counter c, at no peak. */
@@ -220,7 +223,7 @@ static __attribute__((noinline)) void free_recorded(struct pool *pool, uint64_t 
                                                     struct heap *h, void *p,
                                                     struct ul_counter *c) {
   uint64_t entry = *at;
-  uint32_t requested = requested_by(pool, entry);
+  uint32_t requested = requested_by(pool, at);
   ledger_end_life(at);
   if (!ledger_forget_recent(h, p)) {
     ledger_clear_pool(h, pool, requested, c, false);
@@ -238,9 +241,8 @@ static __attribute__((noinline)) void free_recorded(struct pool *pool, uint64_t 
 INLINE bool free_quickly(struct heap *h, uint32_t epoch, struct pool *pool, uint64_t *at,
                          void *p) {
   struct sample *s = &book_of(h)->sample;
-  uint32_t requested = requested_by(pool, *at);
-  if (UNLIKELY(!ul_entry_is_live(*at) || !sample_granted(s->left_to_free, requested) ||
-               s->epoch != epoch))
+  uint32_t requested = requested_by(pool, at);
+  if (UNLIKELY(s->epoch != epoch || !sample_use(&s->left_to_free, requested)))
     return false;
   ledger_clear_quickly(s, h, pool, at, requested);
   put(h, pool, p);
@@ -250,7 +252,7 @@ INLINE bool free_quickly(struct heap *h, uint32_t epoch, struct pool *pool, uint
 static __attribute__((noinline)) void free_after_grant(struct heap *h, struct pool *pool,
                                                        uint64_t *at, void *p,
                                                        struct entrance e) {
-  if (!sample_grant_to_free(h, requested_by(pool, *at)) ||
+  if (!sample_grant_to_free(h, requested_by(pool, at)) ||
       !free_quickly(h, process_epoch(), pool, at, p))
     release(p, e);
 }
@@ -263,20 +265,22 @@ INLINE void free_pooled(struct pool *pool, uint32_t index, void *p,
     put(h, pool, p);
     return;
   }
-  /* Negative: frees are watched. */
-  if (UNLIKELY((int32_t)epoch < EPOCH_FIRST || !h || !pool->entries)) {
+  if (UNLIKELY(!h || !pool->entries)) {
     release(p, entry_entrance(frame));
     return;
   }
   uint64_t *at = pool->entries + index;
-  if (sample_is_site(ul_entry_site(*at))) {
+  if (sample_is_entry(*at)) {
     if (UNLIKELY(!free_quickly(h, epoch, pool, at, p)))
       free_after_grant(h, pool, at, p, entry_entrance(frame));
     return;
   }
-  struct ul_counter *c = ledger_counter_known(h, ul_entry_site(*at));
+  /* Negative: frees are watched. */
+  struct ul_counter *c = LIKELY((int32_t)epoch >= EPOCH_FIRST)
+                             ? ledger_counter_known(h, ul_entry_site(*at))
+                             : NULL;
   if (UNLIKELY(!c || !ul_entry_is_live(*at) ||
-               snapshot_may_fall(h, requested_by(pool, *at))))
+               snapshot_may_fall(h, requested_by(pool, at))))
     release(p, entry_entrance(frame));
   else
     free_recorded(pool, at, h, p, c);
@@ -285,7 +289,7 @@ INLINE void free_pooled(struct pool *pool, uint32_t index, void *p,
 void entry_free(void *p) {
   if (UNLIKELY(!p)) return;
   map_slot slot = map_lookup(p);
-  if (LIKELY(slot) && LIKELY(!map_is_large(slot))) {
+  if (LIKELY(map_is_arena(slot))) {
     struct pool *pool = in_register(arena_pool(map_arena(slot), p));
     uint32_t index = pool_index(pool, p);
     if (LIKELY(pool_starts_block(pool, p, index)) && LIKELY(pool->class != UL_SPAN)) {

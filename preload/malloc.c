@@ -145,7 +145,7 @@ INLINE void *allocate_again(struct heap *h, size_t size, enum ul_family family,
   uint32_t inside;
   if (UNLIKELY(!heap_try_enter(h, &inside)))
     return entry_allocate_at(h, size, 0, family, zero, again.site);
-  struct pool *p = h->used[class_of(size)]; /* nobody else's, now; of no bytes none */
+  struct pool *p = entry_pool(h, size); /* nobody else's, now */
   if (UNLIKELY(!p || !p->entries)) {
     heap_leave(h, inside);
     return entry_allocate_at(h, size, 0, family, zero, again.site);
@@ -170,6 +170,27 @@ __attribute__((noinline)) void *entry_zeroed_again(struct heap *h, size_t size,
                                                    enum ul_family family,
                                                    struct site_again again) {
   return allocate_again(h, size, family, ZEROED, again);
+}
+
+INLINE void *allocate_at_stack(struct heap *h, size_t size, enum ul_family family,
+                               enum entry_zero zero, struct entrance e, uint32_t epoch) {
+  struct site_again again = {NULL, UL_SITE_NONE};
+  if (LIKELY(epoch >= EPOCH_FIRST))
+    if (LIKELY(h && size <= UL_MEDIUM_MAX)) again = site_again(h, e, epoch);
+  return LIKELY(again.counter) ? entry_allocate_known(h, size, family, zero, again)
+                               : entry_allocate(size, 0, family, zero, e);
+}
+
+__attribute__((noinline)) void *entry_allocate_at_stack(struct heap *h, size_t size,
+                                                        enum ul_family family,
+                                                        struct entrance e,
+                                                        uint32_t epoch) {
+  return allocate_at_stack(h, size, family, AS_IT_IS, e, epoch);
+}
+__attribute__((noinline)) void *entry_zeroed_at_stack(struct heap *h, size_t size,
+                                                      enum ul_family family,
+                                                      struct entrance e, uint32_t epoch) {
+  return allocate_at_stack(h, size, family, ZEROED, e, epoch);
 }
 
 /* ---- malloc and its kin --------------------------------------------------------- */

@@ -95,9 +95,9 @@ int os_resize(void *p, size_t old_bytes, size_t new_bytes, enum os_use use);
 int os_discard(void *p, size_t bytes);
 /* Is there a mapping of anything around the address? */
 bool os_is_mapped(const void *p);
-/* A private mapping that reads as zeros in a forked child (MADV_WIPEONFORK; an old kernel
- * without it gives ordinary memory). */
-void *os_map_wiped_in_children(size_t bytes);
+/* Whole pages of no file read as zeros in a forked child (MADV_WIPEONFORK), but on an old
+ * kernel without it. */
+void os_wipe_in_children(void *p, size_t bytes);
 /* Bytes mapped now for that use. */
 size_t os_mapped(enum os_use use);
 
@@ -222,14 +222,15 @@ uint64_t os_process_ns(void); /* of the process, which is a sum over its threads
 int os_tid(void);
 int os_pid(void);
 int os_parent(void);
-unsigned os_user(void);        /* the effective one */
+unsigned os_user(void);          /* the effective one */
 uint64_t os_limit(int resource); /* RLIMIT_...; UINT64_MAX: none, or nobody knows */
-bool os_thread_alive(int tid); /* or nobody knows */
-/* At the beginning, and in a forked child. The id of the process is that of its leader, and
- * stays in use when that thread has ended and others live: this is how its end is known. */
+bool os_thread_alive(int tid);   /* or nobody knows */
+/* At the beginning, and in a forked child. The id of the process is that of its leader,
+ * and stays in use when that thread has ended and others live: this is how its end is
+ * known. */
 void os_leader_begin(void);
-unsigned os_threads(void);     /* of this process; 0: nobody knows */
-void os_kill_self(int sig);    /* the process */
+unsigned os_threads(void);  /* of this process; 0: nobody knows */
+void os_kill_self(int sig); /* the process */
 /* At once: no handler runs, and not our own _exit. */
 _Noreturn void os_exit(int status);
 #endif

@@ -214,10 +214,8 @@ void os_uncount(size_t bytes, enum os_use use) {
   count(use, -bytes);
 }
 
-void *os_map_wiped_in_children(size_t bytes) {
-  void *p = map_raw(NULL, bytes, PROT_READ | PROT_WRITE, 0);
-  if (p) os_call(SYS_madvise, p, bytes, MADV_WIPEONFORK);
-  return p;
+void os_wipe_in_children(void *p, size_t bytes) {
+  os_call(SYS_madvise, p, bytes, MADV_WIPEONFORK);
 }
 
 size_t os_mapped(enum os_use use) {

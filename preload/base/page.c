@@ -1,20 +1,16 @@
 #include "base/page.h"
 
-#include "base/os.h"
+struct process_guard process_guard;
+static bool begun;
 
-static struct process_guard none; /* before page_begin: nothing is recorded */
-struct process_guard *process_guard = &none;
-
-bool page_begin(void) {
-  struct process_guard *page = os_map_wiped_in_children(sizeof *page);
-  if (!page) return false;
-  page->epoch = EPOCH_IDLE;
-  process_guard = page;
-  return true;
+void page_begin(void) {
+  os_wipe_in_children(&process_guard, sizeof process_guard);
+  process_guard.epoch = EPOCH_IDLE;
+  begun = true;
 }
 
 bool page_begun(void) {
-  return process_guard != &none;
+  return begun;
 }
 
 bool page_wiped(void) {
@@ -22,7 +18,7 @@ bool page_wiped(void) {
 }
 
 void page_renew(void) {
-  if (page_wiped()) process_guard->epoch = EPOCH_IDLE;
+  if (page_wiped()) process_guard.epoch = EPOCH_IDLE;
 }
 
 static uint32_t kind; /* EPOCH_WATCHED, or 0 */
@@ -38,13 +34,13 @@ void page_watch_frees(void) {
 
 void page_set_recording(bool on) {
   if (!page_begun()) return;
-  __atomic_store_n(&process_guard->epoch, on ? another() : EPOCH_IDLE, __ATOMIC_RELAXED);
+  __atomic_store_n(&process_guard.epoch, on ? another() : EPOCH_IDLE, __ATOMIC_RELAXED);
 }
 
 void page_next_epoch(void) {
   uint32_t now = process_epoch(), next = another();
   while (now >= EPOCH_FIRST &&
-         !__atomic_compare_exchange_n(&process_guard->epoch, &now, next, true,
+         !__atomic_compare_exchange_n(&process_guard.epoch, &now, next, true,
                                       __ATOMIC_RELEASE, __ATOMIC_RELAXED))
     ;
 }

@@ -4,14 +4,17 @@
 #ifndef ULLAGE_PAGE_H
 #define ULLAGE_PAGE_H
 
+#include "base/os.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 
 struct process_guard {
-  uint32_t epoch;
+  _Alignas(OS_PAGE) uint32_t epoch; /* with nothing else on its page */
 };
 enum {
-  EPOCH_UNKNOWN, /* this is a child that nobody has told us of, or there is no page yet */
+  EPOCH_UNKNOWN, /* this is a child that nobody has told us of, or nothing has begun yet
+                  */
   EPOCH_IDLE,    /* nothing is recorded */
   EPOCH_FIRST    /* this and all above: allocations go to the ledger */
 };
@@ -20,13 +23,13 @@ enum {
 #define EPOCH_WATCHED (1u << 31)
 /* Hidden, as all that the fast way reads: or else its address is loaded first, for it
  * might be another object's. */
-extern struct process_guard *process_guard __attribute__((visibility("hidden")));
+extern struct process_guard process_guard __attribute__((visibility("hidden")));
 
 /* No two epochs have the same number. What is remembered of stacks from one to the next
  * event holds as long as this stays: so one comparison tells that we record, as before,
  * in the same process, and that no code has gone. */
 static inline uint32_t process_epoch(void) {
-  return __atomic_load_n(&process_guard->epoch, __ATOMIC_RELAXED);
+  return __atomic_load_n(&process_guard.epoch, __ATOMIC_RELAXED);
 }
 static inline bool process_recording(void) {
   return process_epoch() >= EPOCH_FIRST;
@@ -36,14 +39,14 @@ static inline bool process_watches_frees(void) {
   return (int32_t)process_epoch() < 0;
 }
 
-/* Make the page; nothing is recorded yet. false: no memory, so nothing ever will be. */
-bool page_begin(void);
+/* Nothing is recorded yet. */
+void page_begin(void);
 bool page_begun(void);
 /* Has it been wiped, that is: are we in a child and have not been told? */
 bool page_wiped(void);
 /* Now we know of the child. */
 void page_renew(void);
-/* Without a page, nothing happens. */
+/* Before the page was begun, nothing happens. */
 void page_set_recording(bool on);
 /* From the next epoch on. */
 void page_watch_frees(void);

@@ -86,7 +86,7 @@ static struct arena *arena_map(void) {
   struct arena *a = descriptor_take();
   if (!a) return NULL;
   char *base = os_map(UL_ARENA_BYTES, UL_ARENA_BYTES, OS_ARENA);
-  if (base && !map_enter(base, UL_ARENA_BYTES, (map_slot)a)) {
+  if (base && !map_enter(base, UL_ARENA_BYTES, map_slot_of_arena(a))) {
     os_unmap(base, UL_ARENA_BYTES, OS_ARENA);
     base = NULL;
   }
@@ -186,6 +186,7 @@ static void pool_open(struct pool *p, struct heap *h, unsigned class, unsigned u
   p->end = class == UL_SPAN ? p->size : units * UL_UNIT_BYTES / p->size * p->size;
   p->virgin = class == UL_SPAN ? p->end : 0;
   p->live = class == UL_SPAN;
+  p->spare = false;
 }
 
 /* These units are the pool's that begins with the first. */
@@ -432,7 +433,7 @@ static void check_arena(struct arena *a, uint64_t *free_units, uint64_t *dirty) 
     invariant(p->live <= p->end / p->size, "live blocks fit their pool");
   }
   invariant(used + free_count(a) == UL_UNITS, "units of pools + free units");
-  invariant(map_lookup(a->base) == (map_slot)a, "arena is in the map");
+  invariant(map_lookup(a->base) == map_slot_of_arena(a), "arena is in the map");
   *free_units += free_count(a);
   *dirty += dirty_bytes(a);
 }

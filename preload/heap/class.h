@@ -23,9 +23,14 @@
 #define CLASS_STEP_OF UINT64_C(0x6655544433221100)
 #define CLASS_END_OF UINT64_C(0x100e0b08060402) /* bytes */
 
+#define CLASS_STEPS_MAX 256 /* up to here all steps are equal */
+static inline size_t class_of_steps(size_t bytes) {
+  return (bytes + 15) >> 4;
+}
+
 /* 1 <= bytes <= UL_MEDIUM_MAX */
 static inline unsigned class_of(size_t bytes) {
-  if (LIKELY(bytes <= 256)) return (unsigned)((bytes + 15) >> 4);
+  if (LIKELY(bytes <= CLASS_STEPS_MAX)) return (unsigned)class_of_steps(bytes);
   if (bytes <= 512) return 8 + (unsigned)((bytes + 31) >> 5);
   if (bytes <= 1024) return 20 + (unsigned)((bytes + 127) >> 7);
   unsigned top = 63 - (unsigned)__builtin_clzll(bytes - 1); /* 10..14 */

@@ -66,7 +66,10 @@ static _Atomic bool can_take_over;
 static void link_used(struct heap *h, struct pool *p) {
   p->prev = NULL;
   p->next = h->used[p->class];
-  if (p->next) p->next->prev = p;
+  if (p->next) {
+    p->next->prev = p;
+    p->next->spare = false;
+  }
   h->used[p->class] = p;
 }
 
@@ -80,6 +83,7 @@ static void unlink_used(struct heap *h, struct pool *p) {
 
 void heap_pool_full(struct heap *h, struct pool *p) {
   unlink_used(h, p);
+  p->spare = false;
 }
 void heap_pool_has_room(struct heap *h, struct pool *p) {
   link_used(h, p);
@@ -98,16 +102,12 @@ static unsigned spares_most(void) {
   return most < 1 ? 1 : most > SPARES_MOST ? SPARES_MOST : most;
 }
 
-static bool is_spare(const struct heap *h, unsigned class) {
-  const struct pool *p = h->used[class];
-  return p && p->live == 0 && !p->next;
-}
-
 static void give_spares(struct heap *h) {
   for (; h->spares; h->spares &= h->spares - 1) {
-    unsigned class = (unsigned)__builtin_ctzll(h->spares);
-    if (!is_spare(h, class)) continue;
-    struct pool *p = h->used[class];
+    struct pool *p = h->used[__builtin_ctzll(h->spares)];
+    if (!p || p->next) continue;
+    p->spare = false;
+    if (p->live) continue;
     unlink_used(h, p);
     heap_give(p);
   }
@@ -117,15 +117,16 @@ static void give_spares(struct heap *h) {
  * not cost a pool each time; when that are too many classes, all of them go. */
 void heap_pool_empty(struct heap *h, struct pool *p) {
   uint64_t bit = UINT64_C(1) << p->class;
-  bool only = h->used[p->class] == p && !p->next;
-  if (pool_is_spare(h, p) || UNLIKELY(arena_is_interrupted())) return;
-  if (only && (unsigned)__builtin_popcountll(h->spares) >= spares_most()) give_spares(h);
-  if (only) {
-    h->spares |= bit;
+  if (p->spare || UNLIKELY(arena_is_interrupted())) return;
+  if (h->used[p->class] != p || p->next) {
+    unlink_used(h, p);
+    heap_give(p);
     return;
   }
-  unlink_used(h, p);
-  heap_give(p);
+  bool more = !(h->spares & bit);
+  if (more && (unsigned)__builtin_popcountll(h->spares) >= spares_most()) give_spares(h);
+  h->spares |= bit;
+  p->spare = true;
 }
 
 static struct block *remote_block(uint64_t remote) {

@@ -103,11 +103,6 @@ static inline void pool_push(struct pool *p, void *block) {
   p->live--;
 }
 
-/* Is it the only one of its class, of which heap_pool_empty has said that it stays? */
-static inline bool pool_is_spare(const struct heap *h, const struct pool *p) {
-  return h->spares >> p->class & 1 && h->used[p->class] == p && !p->next;
-}
-
 /* Inside, or by who has taken the heap over. */
 static inline void heap_put_inside(struct heap *h, struct pool *p, void *block) {
   bool was_full = pool_is_full(p);

@@ -27,17 +27,23 @@ static inline bool map_has_held(const void *p) {
          atomic_load_explicit(&map_root[root], memory_order_relaxed);
 }
 
-static inline bool map_is_large(map_slot s) {
+static inline bool map_is_arena(map_slot s) {
   return s & 1;
 }
+static inline bool map_is_large(map_slot s) {
+  return s && !map_is_arena(s);
+}
 static inline struct large *map_large(map_slot s) {
-  return (struct large *)(s & ~(map_slot)1);
+  return (struct large *)s;
 }
 static inline struct arena *map_arena(map_slot s) {
-  return (struct arena *)s;
+  return (struct arena *)(s - 1);
 }
 static inline map_slot map_slot_of_large(struct large *l) {
-  return (map_slot)l | 1;
+  return (map_slot)l;
+}
+static inline map_slot map_slot_of_arena(struct arena *a) {
+  return (map_slot)a + 1;
 }
 
 /* Enter `value` for [base, base + bytes); base is megabyte-aligned. Under the arena lock.

@@ -69,6 +69,7 @@ struct pool {
   uint32_t entry;  /* the watcher's */
   uint8_t class, units;
   bool zeroed; /* what was never carved reads as zeros */
+  bool spare; /* the only one of its class, of which heap_pool_empty said that it stays */
 };
 
 /* An arena is mapped while some pool in it is in use, and as long as retain.h lets free
@@ -102,7 +103,7 @@ struct large {
 };
 
 /* What the map of addresses knows about the megabyte around a pointer: an
- * arena, a large block (low bit set), or nothing of ours (0). */
+ * arena (low bit set), a large block, or nothing of ours (0). */
 typedef uintptr_t map_slot;
 
 /* A heap is owned by one living thread, or its owner is dead and it waits to be

@@ -189,22 +189,20 @@ static inline void ledger_clear_pool(struct heap *h, const struct pool *p,
   book_subtract(&book_of(h)->usable_bytes, p->size);
 }
 
-/* The same without a stack (sample.h). */
+/* The same without a stack (sample.h), of what was granted. */
 static inline void ledger_enter_quickly(struct sample *s, struct heap *h, struct pool *p,
                                         void *block, size_t requested,
                                         enum ul_family family) {
   uint64_t high = (uint64_t)family << 13 | (p->size - (uint32_t)requested);
-  p->entries[pool_index(p, block)] = s->word | high << 48;
-  book_subtract(&s->left, (int64_t)requested);
+  book_add(&book_of(h)->usable_bytes, p->size);
   s->counter->allocations++;
   s->counter->allocated_bytes += (uint32_t)requested;
-  book_add(&book_of(h)->usable_bytes, p->size);
+  p->entries[pool_index(p, block)] = s->word | high << 48;
 }
 static inline void ledger_clear_quickly(struct sample *s, struct heap *h,
                                         const struct pool *p, uint64_t *entry,
                                         uint32_t requested) {
   ledger_end_life(entry);
-  book_subtract(&s->left_to_free, requested);
   s->counter->frees++;
   s->counter->freed_bytes += requested;
   book_subtract(&book_of(h)->usable_bytes, p->size);

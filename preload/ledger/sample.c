@@ -12,15 +12,17 @@ enum { GRANTS = 32 }; /* from one point to the next, at least, on average */
 _Atomic uint64_t sample_bytes;
 bool sample_watches;
 uint32_t sample_site;
+uint64_t sample_entry;
 uint64_t sample_loader_start, sample_loader_bytes;
 static uint64_t first_seed;
 
 void sample_renew(uint32_t site) {
   sample_site = site;
+  sample_entry = UL_ENTRY_LIVE | site;
 }
 
 void sample_begin(uint64_t bytes, uint64_t seed, uint32_t site) {
-  sample_site = site;
+  sample_renew(site);
   first_seed = seed ? seed : os_real_ns() ^ (uint64_t)os_pid() << 40;
   sample_bytes = bytes;
 }
@@ -130,12 +132,12 @@ static struct ul_counter *light_counter(struct heap *h) {
   return c;
 }
 
-/* What was granted in another epoch is taken back. false: recording was stopped just now.
- */
+/* What was granted in another epoch is taken back. false: recording was stopped just now,
+ * or each free is looked at. */
 static bool renew(struct heap *h) {
   struct book *b = book_of(h);
   uint32_t epoch = process_epoch();
-  if (UNLIKELY(epoch < EPOCH_FIRST)) return false;
+  if (UNLIKELY((int32_t)epoch < EPOCH_FIRST)) return false;
   if (b->sample.epoch != epoch) {
     set_left(b, 0);
     set_left_to_free(b, 0);
@@ -148,7 +150,7 @@ static bool renew(struct heap *h) {
 bool sample_grant(struct heap *h, size_t size) {
   struct book *b = book_of(h);
   if (!renew(h)) return false;
-  b->sample.word = ul_entry(sample_site, 0, 0, 0) | b->clock.birth;
+  b->sample.word = sample_entry | b->clock.birth;
   atomic_signal_fence(memory_order_seq_cst); /* a handler may use what it finds granted */
   set_left(b, to_allocate(b));
   set_left_to_free(b, room(b->floor, book_live(b))); /* spares its own look */

@@ -22,8 +22,10 @@
 
 /* From one point to the next, on average; 0: all stacks. */
 extern _Atomic uint64_t sample_bytes __attribute__((visibility("hidden")));
-/* Of blocks without a stack; 0: there are none. */
+/* Of blocks without a stack; 0: there are none. And what the entries of those that live
+ * have in common; 0: as none has. */
 extern uint32_t sample_site __attribute__((visibility("hidden")));
+extern uint64_t sample_entry __attribute__((visibility("hidden")));
 
 /* `seed` 0: nobody can know it. Where all stacks were known before, another epoch begins
  * behind it: so nobody believes a walk that was kept, and who goes on with what he saw
@@ -45,6 +47,10 @@ static inline bool sample_is_loader(uint64_t ip) {
 static inline bool sample_is_site(uint32_t site) {
   return site == sample_site;
 }
+/* Is the entry that of such a block, which lives? */
+static inline bool sample_is_entry(uint64_t entry) {
+  return (entry & (UL_ENTRY_LIVE | (UL_SITES_MAX - 1))) == sample_entry;
+}
 
 /* A distance, at least 1, exponential with mean `bytes`; moves the random state on. */
 uint64_t sample_distance(uint64_t *random, uint64_t bytes);
@@ -60,5 +66,15 @@ bool sample_grant_to_free(struct heap *h, size_t size);
 /* Was so much granted? */
 static inline bool sample_granted(int64_t left, size_t bytes) {
   return (uint64_t)left - bytes < SAMPLE_GRANT_MAX;
+}
+/* The same of at most UL_MEDIUM_MAX bytes, which are used up then. By one instruction, as
+ * book_add(): who finds too little puts back what he took. */
+static inline __attribute__((always_inline)) bool sample_use(int64_t *left,
+                                                             size_t bytes) {
+  bool lacks;
+  __asm__("subq %2, %1" : "=@ccs"(lacks), "+m"(*left) : "er"(bytes));
+  if (LIKELY(!lacks)) return true;
+  book_add(left, (int64_t)bytes);
+  return false;
 }
 #endif

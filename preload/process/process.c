@@ -129,13 +129,12 @@ static void begin(void) {
   settings_read();
   if (settings.faults) os_inject_faults(settings.faults);
   self_pid = os_pid();
-  if (page_begin()) {
-    if (settings.frees) page_watch_frees();
-    if (settings.guard) guard_begin();
-    bool recorded = begin_recording();
-    if (recorded) strip_watch();
-    page_set_recording(recorded);
-  }
+  page_begin();
+  if (settings.frees) page_watch_frees();
+  if (settings.guard) guard_begin();
+  bool recorded = begin_recording();
+  if (recorded) strip_watch();
+  page_set_recording(recorded);
   advance(PHASE_BEGUN);
 }
 

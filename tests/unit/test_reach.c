@@ -148,7 +148,7 @@ static struct arena *add_arena(void) {
   a->base = os_map(UL_ARENA_BYTES, UL_ARENA_BYTES, OS_ARENA);
   a->free_units = ~UINT64_C(0);
   a->record = calloc(1, sizeof *a->record);
-  assert_true(map_enter(a->base, UL_ARENA_BYTES, (map_slot)a));
+  assert_true(map_enter(a->base, UL_ARENA_BYTES, map_slot_of_arena(a)));
   return arenas[arena_count++] = a;
 }
 

@@ -16,8 +16,7 @@ enum { RUNS = 1000, MEAN = 1 << 16 };
 
 /* ---- what is above, and beside ---------------------------------------------------- */
 
-static struct process_guard page = {.epoch = EPOCH_FIRST};
-struct process_guard *process_guard = &page;
+struct process_guard process_guard = {.epoch = EPOCH_FIRST};
 uint64_t recording_start_ms;
 static struct ul_counter counter;
 static unsigned relieved;
@@ -196,10 +195,10 @@ static void none_is_granted_when_nothing_is_recorded(void **state) {
   (void)state;
   struct book b = {.ceiling = INT64_MAX, .floor = INT64_MIN};
   sample_begin(MEAN, 3, 6);
-  page.epoch = EPOCH_IDLE;
+  process_guard.epoch = EPOCH_IDLE;
   passes(&b, 100);
   assert_false(sample_grant(&b.heap, 100));
-  page.epoch = EPOCH_FIRST;
+  process_guard.epoch = EPOCH_FIRST;
   for (unsigned i = 0; i < RECENT_BLOCKS; i++)
     passes(&b, 100);
   assert_true(sample_grant(&b.heap, 1));
