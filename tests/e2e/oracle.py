@@ -36,7 +36,7 @@ def plain(function):
         if shorter == name:
             break
         name = shorter
-    return name.split()[-1].split("::")[-1]
+    return name.strip("()").split()[-1].split("::")[-1]
 
 
 def place(stack, own):
@@ -79,15 +79,10 @@ def run(argv, cwd, env, seconds):
 
 
 def errors(file):
-    """Of a file that may end in the middle: a program was executed in place of it."""
-    parser = tree.XMLPullParser(["end"])
-    parser.feed(file.read_bytes())
-    try:
-        for _, element in parser.read_events():
-            if element.tag == "error":
-                yield element
-    except tree.ParseError:
-        return
+    """Of all that wrote there: a forked child goes on in its parent's file, and a program that
+    is executed in place of another one begins it again."""
+    for text in re.findall(rb"<error>.*?</error>", file.read_bytes(), flags=re.S):
+        yield tree.fromstring(text)
 
 
 def stacks(error):
