@@ -132,6 +132,7 @@ static bool put_watched(struct heap *h, struct spot s, void *p, uint32_t site) {
   struct ledger_line was = ledger_line(s, p);
   hidden block = hide(p);
   if (!was.entry) return put_unwatched(h, s, p);
+  if (guard_on) guard_count(s, block, &was);
   if (guard_on) end_if_deadly(guard_look(s, block, &was, site), UL_OVERRUN);
   entry_unrecord(h, s, p);
   if (guard_on) guard_spoil(s, block);
@@ -363,14 +364,20 @@ static void *resize(struct heap *h, struct spot s, hidden old, size_t size,
   return reveal(block);
 }
 
-/* What can be caught of old pointers is caught. */
+/* Who need not move stays, or growing by single bytes would copy all each time. But spans
+ * move rather than be resized, that old pointers may be caught. */
 static void *resize_guarded(struct heap *h, struct spot s, hidden old, size_t size,
                             uint32_t site) {
   struct ledger_line was = ledger_line(s, reveal(old));
-  bool stays = s.large && was.entry && size + GUARD_ROOM > UL_SPAN_MAX;
-  void *q = NULL;
-  if (stays) end_if_deadly(guard_look(s, old, &was, site), UL_OVERRUN);
-  if (stays) q = resize(h, s, old, size, site);
+  enum heap_resizing how = heap_resizing(s, size + GUARD_ROOM);
+  if (!was.entry || how == HEAP_MOVES || (how == HEAP_RESIZES && s.pool))
+    return move(h, s, old, size, site);
+  end_if_deadly(guard_look(s, old, &was, site), UL_OVERRUN);
+  if (how == HEAP_STAYS) {
+    guard_arm_again(s, old, was.requested, size);
+    return stay(h, s, old, size, site);
+  }
+  void *q = resize(h, s, old, size, site);
   return q ? q : move(h, s, old, size, site);
 }
 

@@ -302,7 +302,7 @@ enum heap_resizing heap_resizing(struct spot s, size_t bytes) {
   if (s.pool->class == UL_SPAN) return span_resizing(usable, bytes);
   if (bytes > usable) return HEAP_MOVES;
   /* An entry can say no more of what is left over. */
-  if (usable - bytes > UL_SLACK_MAX) return HEAP_MOVES;
+  if (usable - bytes > UL_SLACK_MAX - CLASS_ROOM) return HEAP_MOVES;
   return bytes > usable - usable / 4 || usable <= 32 ? HEAP_STAYS : HEAP_MOVES;
 }
 

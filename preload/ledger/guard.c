@@ -12,13 +12,13 @@
  * A freed block is spoilt, and kept from its heap until KEPT_BYTES have been freed after
  * it by the same thread (or whoever owns its heap then): first in, first out. It is
  * looked at when it goes back; from then on its first word is the heap's (the link of the
- * free list), the others are looked at when it is given out again, and at the end. So
- * realloc always moves, that an old pointer may be caught; but not large blocks. These
- * have a canary only: to fill them would fetch every page that the program itself never
- * touches, and their memory goes back at once when they are freed. So does that of a span
- * which is larger than all that is kept.
+ * free list), the others are looked at when it is given out again, and at the end. Where
+ * realloc cannot leave a block as it is, it moves it, that an old pointer may be caught;
+ * but not a large block. These have a canary only: to fill them would fetch every page
+ * that the program itself never touches, and their memory goes back at once when they are
+ * freed. So does that of a span which is larger than all that is kept.
  *
- * Words that are fresh still when a block is freed, resized, or alive at the end, were
+ * Words that are fresh still when a block is freed, moved, or alive at the end, were
  * never written; they are counted for its site (UL_FILLS). What calloc gives out is zeros
  * and cannot tell: its canary has another byte, which says so.
  *
@@ -110,6 +110,11 @@ static size_t canary_bytes(struct spot s, size_t requested) {
   return left < CANARY_MOST ? left : CANARY_MOST;
 }
 
+/* By its last byte, which the fewest overruns reach. */
+static uint8_t canary_of(struct spot s, const uint8_t *p, size_t requested) {
+  return p[requested + canary_bytes(s, requested) - 1];
+}
+
 void guard_arm(struct spot s, hidden block, size_t requested, bool fresh) {
   uint8_t *p = reveal(block);
   bool filled = fresh && !s.large;
@@ -118,14 +123,18 @@ void guard_arm(struct spot s, hidden block, size_t requested, bool fresh) {
   atomic_thread_fence(memory_order_release);
 }
 
+/* No byte of the old canary changes: it is right until the ledger says otherwise. What is
+ * new has the canary's bytes in it, or what was behind it, and counts as written. */
+void guard_arm_again(struct spot s, hidden block, size_t was, size_t requested) {
+  uint8_t *p = reveal(block), as = canary_of(s, p, was);
+  memset(p + requested, as == CANARY ? CANARY : CANARY_OF_UNFILLED,
+         canary_bytes(s, requested));
+  atomic_thread_fence(memory_order_release);
+}
+
 /* Two states of a large block that is being resized may be seen in one. */
 static bool has_canary(struct spot s, size_t requested) {
   return requested <= heap_usable(s) && canary_bytes(s, requested);
-}
-
-/* By its last byte, which the fewest overruns reach. */
-static uint8_t canary_of(struct spot s, const uint8_t *p, size_t requested) {
-  return p[requested + canary_bytes(s, requested) - 1];
 }
 
 static struct damage overrun(struct spot s, const uint8_t *p, size_t requested) {
@@ -161,17 +170,17 @@ static bool is_of_program(uint64_t entry) {
   return ul_entry_site(entry) != UL_SITE_ULLAGE && !is_inherited(entry);
 }
 
-static void count_if_filled(struct spot s, const uint8_t *p,
-                            const struct ledger_line *line) {
-  if (canary_of(s, p, line->requested) == CANARY && is_of_program(line->entry))
-    count_fresh(p, line->requested, ul_entry_site(line->entry));
+void guard_count(struct spot s, hidden block, const struct ledger_line *was) {
+  const uint8_t *p = reveal(block);
+  if (has_canary(s, was->requested) && canary_of(s, p, was->requested) == CANARY &&
+      is_of_program(was->entry))
+    count_fresh(p, was->requested, ul_entry_site(was->entry));
 }
 
 bool guard_look(struct spot s, hidden block, const struct ledger_line *was,
                 uint32_t site) {
   const uint8_t *p = reveal(block);
   if (!has_canary(s, was->requested)) return false;
-  count_if_filled(s, p, was);
   struct damage d = overrun(s, p, was->requested);
   if (LIKELY(!is_damaged(d))) return false;
   note(UL_OVERRUN, p, d, was->requested,
@@ -271,7 +280,7 @@ static bool is_same(const struct ledger_line *a, struct ledger_line b) {
 static void look_at_live(struct spot s, const uint8_t *p, bool last) {
   struct ledger_line line = ledger_line(s, p);
   if (!line.entry || is_inherited(line.entry) || !has_canary(s, line.requested)) return;
-  if (last) count_if_filled(s, p, &line);
+  if (last) guard_count(s, hide(p), &line);
   struct damage d;
   for (int look = 0; look < 2; look++) {
     d = overrun(s, p, line.requested);

@@ -27,9 +27,13 @@ void guard_forget_history(void);
 bool guard_reuse(struct spot s, hidden block);
 /* Its canary, before its entry is written. `fresh`: its content is nobody's. */
 void guard_arm(struct spot s, hidden block, size_t requested, bool fresh);
+/* The same of one that is longer or shorter now, where it is, and had `was` bytes. */
+void guard_arm_again(struct spot s, hidden block, size_t was, size_t requested);
 /* A block of which the ledger says `was` is freed, or resized, at that site. */
 bool guard_look(struct spot s, hidden block, const struct ledger_line *was,
                 uint32_t site);
+/* Whose content comes to its end: what of it was never written? */
+void guard_count(struct spot s, hidden block, const struct ledger_line *was);
 /* Its content, when its entry is gone and before where it was freed is noted. */
 void guard_spoil(struct spot s, hidden block);
 /* Put it, which is spoilt and noted, back to its heap: later. */

@@ -79,7 +79,8 @@ def test_a_string_is_one_longer(recorder):
     assert m["allocated_stack"][0]["line"] == marked_line("guard.c", "string")
 
 
-@pytest.mark.parametrize("size,then", [(100, 200), (200, 100), (100, 100), (5000, 60_000),
+@pytest.mark.parametrize("size,then", [(100, 200), (200, 100), (100, 100), (100, 104),
+                                       (104, 97), (5000, 60_000),
                                        (60_000, 50), (600_000, 700_000),
                                        (700_000, 650_000), (700_000, 3000)])
 def test_realloc_looks_and_guards_anew(recorder, size, then):
@@ -191,7 +192,7 @@ C = '#include <stdio.h>\nint main(void) { puts("hello"); return 0; }\n'
 REAL = {
     "sqlite3": (["sqlite3", ":memory:"], SQL(3000).encode()),
     "perl": (["perl", "-e", PERL_HASHES(3000)], b""),
-    "python3": (["python3", "-c", "import json, re, ctypes, threading; "
+    "python3": (["/usr/bin/python3", "-c", "import json; "
                  "print(len(json.dumps([str(i) * 9 for i in range(9999)])))"], b""),
     "git": (["git", "--no-pager", "log", "--stat", "-3"], b""),
     "gcc": (["gcc", "-x", "c", "-O2", "-S", "-o", "/dev/stdout", "-"], C.encode()),
@@ -213,7 +214,7 @@ def test_real_programs_do_as_without(recorder, tmp_path, name):
     recorder.same(tool(argv[0]), *argv[1:], stdin=stdin, cwd=cwd,
                   env=GUARD | {"PYTHONMALLOC": "malloc", "ULLAGE_KEEP": "all"})
     for file in recorder.recordings():
-        assert writes(recorder, file) == []
+        assert not any(m["count"] for m in Recording(file).header["misuses"])
 
 
 # ---- check ---------------------------------------------------------------------------

@@ -148,6 +148,17 @@ static void grow(size_t most) {
   free(p);
 }
 
+static void creep(size_t most) {
+  char *p = NULL;
+  for (size_t n = 0; n < most; n++) {
+    CHECK(p = realloc(p, n + 1));
+    p[n] = (char)n;
+  }
+  for (size_t n = 0; n < most; n++)
+    CHECK(p[n] == (char)n);
+  free(p);
+}
+
 static void *work(void *to) {
   uint64_t random = (uintptr_t)to | 1;
   char *blocks[64] = {0};
@@ -180,6 +191,7 @@ static void healthy(void) {
   for (int i = 0; i < 4; i++)
     CHECK(!pthread_join(threads[i], NULL));
   grow(3 << 20);
+  creep(200000);
   for (size_t align = 16; align <= 1 << 21; align *= 2)
     for (size_t n = 0; n < 20000; n = n * 2 + 7) {
       void *p;
