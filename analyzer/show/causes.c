@@ -47,24 +47,37 @@ static size_t to_named(const struct frame *const *frames, size_t n) {
   return named ? named : n;
 }
 
-const char *causes_chain_in(struct text_long *to, const struct frame *const *frames,
-                            size_t n, size_t columns) {
-  struct text_long end;
-  size_t used = 0;
-  n = to_named(frames, n);
-  const char *last = n > 1 ? short_text(&end, frames[n - 1]) : "";
+/* As many of the first as there is room for before `last` (NULL: before nothing), or all
+ * of them; how many. */
+static size_t put_chain(struct text_long *to, const struct frame *const *frames, size_t n,
+                        const char *last, size_t columns) {
+  static const char gap[] = " < ... < ";
+  size_t used = 0, i;
   to->s[0] = 0;
-  for (size_t i = 0; i < n; i++) {
+  for (i = 0; i < n; i++) {
     const char *next = short_text(TEXT_LONG, frames[i]);
-    size_t behind = i + 1 == n ? 0 : strlen(" < ") + strlen(last);
-    if (i + 2 < n) behind += strlen(" < ...");
+    size_t behind = i + 1 < n && last ? strlen(gap) + strlen(last) : 0;
     bool fits = used + strlen(i ? " < " : "< ") + strlen(next) + behind <= columns;
     bool cut = i && i + 1 < n && !fits;
-    int bytes = snprintf(to->s + used, sizeof to->s - used, "%s< %s%s%s", i ? " " : "",
-                         cut ? "... < " : next, cut ? last : "", "");
+    if (cut && !last) break;
+    int bytes =
+        cut ? snprintf(to->s + used, sizeof to->s - used, "%s%s", gap, last)
+            : snprintf(to->s + used, sizeof to->s - used, "%s< %s", i ? " " : "", next);
     if (bytes < 0 || (size_t)bytes >= sizeof to->s - used || cut) break;
     used += (size_t)bytes;
   }
+  return i;
+}
+
+/* The outermost says where it all began, but the two innermost say more. */
+const char *causes_chain_in(struct text_long *to, const struct frame *const *frames,
+                            size_t n, size_t columns) {
+  struct text_long end;
+  n = to_named(frames, n);
+  const char *last = n > 1 ? short_text(&end, frames[n - 1]) : "";
+  if (put_chain(to, frames, n, last, columns) < 2 &&
+      put_chain(to, frames, n, NULL, columns) < 2)
+    put_chain(to, frames, n, last, columns);
   return to->s;
 }
 

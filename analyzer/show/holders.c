@@ -30,6 +30,19 @@ void holders_brief(const struct process *p, const struct view_options *o) {
           causes_function(h->functions, &h->causes->at[most->cause]));
 }
 
+/* Worth a line if most of it was freed since: then nothing else on the page is about it.
+ */
+void holders_peak(const struct process *p, const struct view_options *o) {
+  enum { LEAST = 1 << 20 };
+  const struct holders *h = p->holders;
+  uint64_t peak = process_peak_bytes(p);
+  if (!h || !h->count || peak < LEAST || p->sites->bytes > peak / 2) return;
+  const struct holder *most = h->at;
+  fprintf(o->out, "  peak     %s of %s, mostly freed since, by %s\n",
+          text_percent(most->at_peak.bytes, peak), text_size(o, peak),
+          causes_function(h->functions, &h->causes->at[most->cause]));
+}
+
 void holders_print(const struct process *p, uint64_t peak, size_t most,
                    const struct view_options *o) {
   const struct holders *h = p->holders;

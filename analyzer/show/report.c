@@ -298,6 +298,7 @@ static void print_answers(const struct overview *all, const struct view_options 
   growth_brief(all->rising, o);
   leaks_brief(all->lost, o);
   unused_brief(all->context, o);
+  holders_peak(&all->context->processes[0], o);
 }
 
 static void print_stop(const struct recording *r, const struct view_options *o) {

@@ -51,6 +51,8 @@ void holders_print(const struct process *p, uint64_t peak, size_t most,
                    const struct view_options *o);
 /* The first of them in one line, if they are loaded. */
 void holders_brief(const struct process *p, const struct view_options *o);
+/* Who held most at a peak of which most was freed since; nothing of any other. */
+void holders_peak(const struct process *p, const struct view_options *o);
 /* What is known of an end for want of memory; nothing of any other. */
 void last_print(const struct context *, const struct view_options *o);
 /* Of a moment, in place of all else. */

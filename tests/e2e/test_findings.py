@@ -38,7 +38,7 @@ def test_cause_is_named_first(recorder, mode, binary):
     assert any(f["function"] == "main" for f in first["callers"]), first
     page = recorder.text("report").splitlines()[:12]
     at = next(i for i, line in enumerate(page) if "leak" in line and function in line)
-    assert " < main (" in page[at + 1], page
+    assert re.search(r" < \.\.\. < main \(| < \w+ \(.*\) < \w+ \(", page[at + 1]), page
 
 
 @pytest.mark.short
@@ -72,6 +72,14 @@ def test_tree_of_many_helpers_is_one_finding(recorder, binary):
     assert first["kind"] == "growth" and first["frame"]["function"] == "tree_of", first
     assert first["bytes"] > 0.95 * report["heap"]["live_bytes"], first
     assert first["stacks"] > 50 and not others
+
+
+@pytest.mark.short
+def test_who_held_the_peak_is_told_if_it_is_gone(recorder):
+    assert recorder.run(program("causes"), "burst").status == 0
+    assert not recorder.answer("report")["findings"]
+    line, = [l for l in recorder.text("report").splitlines()[:12] if l.startswith("  peak ")]
+    assert re.search(r"of 7.6 MiB, mostly freed since, by job_new \(causes.c:", line), line
 
 
 @pytest.mark.short

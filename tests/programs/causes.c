@@ -17,6 +17,7 @@
  *              others lose a little of what they ask for
  *   hooks      makes one block by a hook and one itself, loses both; called by a table
  *   tree       a tree is kept, made by helpers that have many callers: growth
+ *   burst      a function's jobs are all made at once, done, and freed
  *   endless    keeps what it makes until there is no more memory, and aborts
  *
  * Names are the program's own: nobody knows os_alloc. */
@@ -90,10 +91,11 @@ STEP(4)
 STEP(5)
 STEP(6)
 STEP(7)
-STEP(8) STEP(9) STEP(10) STEP(11) STEP(12) STEP(13) STEP(14)
-    STEP(15) static step *const steps[16] = {
-        step_0, step_1, step_2,  step_3,  step_4,  step_5,  step_6,  step_7,
-        step_8, step_9, step_10, step_11, step_12, step_13, step_14, step_15};
+STEP(8)
+STEP(9)
+STEP(10) STEP(11) STEP(12) STEP(13) STEP(14) STEP(15) static step *const steps[16] = {
+    step_0, step_1, step_2,  step_3,  step_4,  step_5,  step_6,  step_7,
+    step_8, step_9, step_10, step_11, step_12, step_13, step_14, step_15};
 
 static void cache(void) {
   for (unsigned path = 0; path < 4096; path++)
@@ -417,6 +419,23 @@ static void tree(void) {
   }
 }
 
+/* ---- at once ------------------------------------------------------------------- */
+
+NOINLINE static void *job_new(void) {
+  void *job = malloc(16000);
+  KEEP_FRAME;
+  return job;
+}
+
+static void burst(void) {
+  static void *jobs[500];
+  for (int i = 0; i < 500; i++)
+    jobs[i] = job_new();
+  for (int i = 0; i < 500; i++)
+    free(jobs[i]);
+  work();
+}
+
 /* ---- to the limit -------------------------------------------------------------- */
 
 NOINLINE static void remember(void) {
@@ -442,7 +461,8 @@ int main(int argc, char *argv[]) {
                {"wrapper", wrapper},   {"callers", callers}, {"recursion", recursion},
                {"counts", counts},     {"two", two},         {"inlined", inlined},
                {"children", children}, {"pointer", pointer}, {"dominated", dominated},
-               {"hooks", hooks},       {"tree", tree},       {"endless", endless}};
+               {"hooks", hooks},       {"tree", tree},       {"burst", burst},
+               {"endless", endless}};
   for (size_t i = 0; i < sizeof modes / sizeof *modes; i++)
     if (argc == 2 && strcmp(argv[1], modes[i].name) == 0) {
       modes[i].run();
