@@ -163,6 +163,18 @@ def test_all_kinds(tmp_path):
     assert "left out, for memcheck has no such kind: 1 finding" in lines
 
 
+@pytest.mark.parametrize("argv,words", [
+    (["behind", "malloc", "24", "20"], "overrun"), (["freed", "40", "9"], "write after free")],
+    ids=["overrun", "after"])
+def test_guarded_blocks(tmp_path, argv, words):
+    """Writes, of which memcheck tells too, though not when: here they are found later."""
+    file = tmp_path / "x"
+    check("--guard", "--programs=all", f"--format=valgrind-xml:{file}", cwd=tmp_path,
+          command=[program("guard"), *argv])
+    errors = [e for e in read(file) if e["kind"] == "InvalidWrite"]
+    assert errors and all(words in e["auxwhat"] and e["auxstack"] for e in errors)
+
+
 def test_suppressions_are_counted(built, tmp_path):
     file = tmp_path / "x"
     (tmp_path / "supp").write_text("leak:render\n")
