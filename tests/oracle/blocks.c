@@ -431,6 +431,9 @@ NOINLINE static void leave(int how, void *p) {
   if (how == 4) raise(SIGTERM);
   keep(mine);
 }
+CASE(held_by_main_that_calls_exit) {
+  main_holds = 1;
+}
 CASE(held_by_a_frame_at_exit) {
   leave(0, block());
 }

@@ -44,6 +44,9 @@ static inline void *keep(void *p) {
 /* A root. */
 extern void *volatile held[64];
 
+/* main itself is to allocate a block, to hold it, and to call exit. */
+extern int main_holds;
+
 /* Ends the process with a word if what must succeed did not. */
 #define MUST(condition)                                                                  \
   do {                                                                                   \
