@@ -706,6 +706,7 @@ struct ul_header {
   uint64_t sample_bytes; /* ... once in so many bytes */
   uint64_t sampled_ms;   /* until then all were; 0: never */
   uint64_t sampled_work; /* allocations and frees by then */
+  uint64_t pid_space;    /* the name space that pid is of, by inode; 0: not known */
   struct ul_table_head table[32];
   uint64_t fallbacks[UL_FB_SLOTS];
   struct ul_scan scan;

@@ -6,13 +6,22 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
+
+/* Do we see the processes that it is one of? */
+static bool is_in_our_space(const struct ul_header *h) {
+  struct stat space;
+  return !h->pid_space || stat("/proc/self/ns/pid", &space) != 0 ||
+         space.st_ino == h->pid_space;
+}
 
 /* Does the process still run: same pid and same start time (field 22 of its stat;
  * field 2, the name in parentheses, may hold anything). */
-bool part_process_runs(int32_t pid, uint64_t start) {
+bool part_process_runs(const struct ul_header *h) {
   char name[64], line[1024];
-  snprintf(name, sizeof name, "/proc/%" PRId32 "/stat", pid);
+  if (!is_in_our_space(h)) return false;
+  snprintf(name, sizeof name, "/proc/%" PRId32 "/stat", h->pid);
   FILE *f = fopen(name, "re");
   if (!f) return false;
   size_t n = fread(line, 1, sizeof line - 1, f);
@@ -23,7 +32,7 @@ bool part_process_runs(int32_t pid, uint64_t start) {
   char state = p[2];
   for (int field = 2; field < 22 && p; field++)
     p = strchr(p + 1, ' ');
-  return p && strtoull(p, NULL, 10) == start && state != 'Z' && state != 'X';
+  return p && strtoull(p, NULL, 10) == h->pid_start && state != 'Z' && state != 'X';
 }
 
 static void later(uint64_t *ms, uint64_t other) {
@@ -57,8 +66,7 @@ static uint64_t last_known_ms(const struct recording *r) {
 }
 
 bool recording_header_runs(const struct ul_header *h) {
-  return h->state == UL_STATE_RUNNING && !h->copied_ms &&
-         part_process_runs(h->pid, h->pid_start);
+  return h->state == UL_STATE_RUNNING && !h->copied_ms && part_process_runs(h);
 }
 
 uint64_t recording_header_now_ms(const struct ul_header *h) {
@@ -77,7 +85,7 @@ void part_find_duration(struct recording *r) {
 }
 
 bool recording_runs(const struct recording *r) {
-  return r->alive && part_process_runs(r->header.pid, r->header.pid_start);
+  return r->alive && part_process_runs(&r->header);
 }
 
 void recording_observe(struct recording *r, struct ul_mapping *mappings, uint64_t count,
@@ -100,6 +108,7 @@ enum recording_end recording_end(const struct recording *r) {
     return RECORDING_ABORTED;
   default:
     if (r->alive || r->header.copied_ms) return RECORDING_RUNNING;
+    if (!is_in_our_space(&r->header)) return RECORDING_ELSEWHERE;
     return r->header.confined_ms ? RECORDING_UNSEEN : RECORDING_KILLED;
   }
 }

@@ -52,7 +52,7 @@ __attribute__((format(printf, 2, 3))) bool part_damaged(struct recording *r,
 /* All tables are in memory: false, and the error is set, if one holds the impossible. */
 bool part_check(struct recording *r);
 /* Does the process still run: same pid and same start time? */
-bool part_process_runs(int32_t pid, uint64_t start);
+bool part_process_runs(const struct ul_header *h);
 /* From what the recording says and, if its process runs, from the clock. */
 void part_find_duration(struct recording *r);
 #endif

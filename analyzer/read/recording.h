@@ -59,7 +59,8 @@ enum recording_end {
   RECORDING_SIGNALED, /* header.status: signal */
   RECORDING_EXECED,
   RECORDING_ABORTED,
-  RECORDING_UNSEEN /* gone, in a confinement that let it say nothing (confined_ms) */
+  RECORDING_UNSEEN, /* gone, in a confinement that let it say nothing (confined_ms) */
+  RECORDING_ELSEWHERE /* in another name space (pid_space): it may run or have been killed */
 };
 enum recording_end recording_end(const struct recording *r);
 /* Ended by SIGKILL, or without a word, which may have been one. */

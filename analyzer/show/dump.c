@@ -219,6 +219,7 @@ static void dump_end(struct dump *d) {
   number(d, "missed_ms", h->missed_ms);
   number(d, "waste_slot", h->waste_slot);
   number(d, "copied_ms", h->copied_ms);
+  number(d, "pid_space", h->pid_space);
   number(d, "kills_group", h->kills.group);
   number(d, "kills_machine", h->kills.machine);
   end(d);

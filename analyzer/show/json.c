@@ -44,7 +44,8 @@ json_t *json_exit(const struct recording *r) {
       [RECORDING_RUNNING] = "running", [RECORDING_KILLED] = "killed",
       [RECORDING_EXITED] = "exited",   [RECORDING_SIGNALED] = "signaled",
       [RECORDING_EXECED] = "execed",   [RECORDING_ABORTED] = "aborted",
-      [RECORDING_UNSEEN] = "unseen"};
+      [RECORDING_UNSEEN] = "unseen",
+      [RECORDING_ELSEWHERE] = "elsewhere"};
   json_t *object = json_object();
   json_put(object, "kind", json_text(kinds[recording_end(r)]));
   json_put(object, "status", json_integer(recording_header(r)->status));

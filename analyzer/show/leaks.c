@@ -71,6 +71,8 @@ static const char *why_not_scanned(const struct recording *r) {
     return "the process was killed, or ended by a bare system call, before it could scan";
   case RECORDING_SIGNALED:
     return "the process was killed before it could scan";
+  case RECORDING_ELSEWHERE:
+    return "the process has not said its last word, and is in another name space";
   case RECORDING_EXECED:
     return "the process replaced itself by another program before it could scan";
   case RECORDING_ABORTED:

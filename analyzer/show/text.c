@@ -391,6 +391,8 @@ const char *text_end_in(struct text_long *to, const struct recording *r) {
     return to->s;
   case RECORDING_ABORTED:
     return "aborted";
+  case RECORDING_ELSEWHERE:
+    return "runs, or was killed, in another name space";
   case RECORDING_UNSEEN:
     return "is gone";
   }
@@ -404,6 +406,8 @@ const char *text_moment(const struct recording *r) {
   case RECORDING_KILLED:
   case RECORDING_SIGNALED:
     return "WHEN IT WAS KILLED";
+  case RECORDING_ELSEWHERE:
+    return "NOW, OR WHEN IT WAS KILLED";
   case RECORDING_EXECED:
     return "WHEN IT REPLACED ITSELF";
   case RECORDING_ABORTED:

@@ -84,12 +84,23 @@ static void identify_command(void) {
   recording->command_count = count;
 }
 
+/* "pid:[4026531836]" */
+static uint64_t pid_space(void) {
+  char target[64];
+  ssize_t n = os_link_target("/proc/self/ns/pid", target, sizeof target - 1);
+  if (n <= 0) return 0;
+  target[n] = 0;
+  const char *p = strchr(target, '[');
+  return p++ ? text_decimal(&p, NULL) : 0;
+}
+
 void recording_identify(void) {
   int before = recording->pid, parent = os_parent();
   recording->ppid_start = parent == before ? recording->pid_start : process_start(parent);
   recording->ppid = parent;
   recording->pid = os_pid();
   recording->pid_start = process_start(recording->pid);
+  recording->pid_space = pid_space();
   if (recording->command_count) return; /* a fork: the same program */
   recording->program = text_of_link("/proc/self/exe");
   recording->directory = text_of_link("/proc/self/cwd");

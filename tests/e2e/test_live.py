@@ -198,3 +198,18 @@ def test_who_waits_for_nobody_knows_of_no_kills(recorder):
     about = recorder.answer("report")["program"]
     assert about["exit"]["kind"] == "killed"
     assert about["oom_kills"] == {"group": None, "machine": None}
+
+
+@pytest.mark.short
+def test_end_in_another_name_space_is_not_known(recorder):
+    """As of a container that is looked at from outside."""
+    code = f"env LD_PRELOAD={PRELOAD} {tool('perl')} -e 'kill 9, $$; sleep 9'; exit 7"
+    if execute([tool("unshare"), "--pid", "--fork", "true"]).status:
+        pytest.skip("no name space can be made here")
+    r = execute(["unshare", "--pid", "--fork", "sh", "-c", code],
+                env={"ULLAGE_FILE": str(recorder.file)})
+    assert r.status == 7
+    assert recorder.answer("report")["program"]["exit"]["kind"] == "elsewhere"
+    text = recorder.text("report")
+    assert "runs, or was killed, in another name space" in text.splitlines()[0], text
+    assert "is in another name space" in recorder.text("leaks")
