@@ -707,6 +707,7 @@ struct ul_header {
   uint64_t sampled_ms;   /* until then all were; 0: never */
   uint64_t sampled_work; /* allocations and frees by then */
   uint64_t pid_space;    /* the name space that pid is of, by inode; 0: not known */
+  struct ul_kills kills; /* UL_FEATURE_KILLS */
   struct ul_table_head table[32];
   uint64_t fallbacks[UL_FB_SLOTS];
   struct ul_scan scan;
@@ -720,7 +721,6 @@ struct ul_header {
       of_main; /* lost blocks that only main's frame held, which had called exit */
   struct ul_ask ask;
   uint64_t copied_ms; /* this is a copy (`ullage mark`) of what was there then; 0: none */
-  struct ul_kills kills; /* UL_FEATURE_KILLS */
 };
 
 static inline int ul_is_inherited(const struct ul_header *h, uint32_t site) {
