@@ -415,7 +415,7 @@ static void tree(void) {
     tree_of(i * 7919);
     for (int k = 0; k < 4; k++)
       work();
-    usleep(1000);
+    usleep(6000);
   }
 }
 
