@@ -266,9 +266,10 @@ static void print_saturating(const struct rising *all, const struct view_options
 
 static void print_first_line(const struct rising *all, const struct view_options *o) {
   const struct process *first = &all->context->processes[0];
+  bool grows = all->verdicts[TREND_GROWING] && all->growing_matter;
   bool unsure = first->growth->all.verdict == TREND_UNSURE && all->unsure_matter &&
-                !all->verdicts[TREND_GROWING] && !all->unseen;
-  if (all->verdicts[TREND_GROWING])
+                !grows && !all->unseen;
+  if (all->verdicts[TREND_GROWING] && !unsure)
     print_growing(all, o);
   else if (all->unseen)
     fprintf(o->out,
