@@ -50,6 +50,11 @@ static bool set_sysroot(struct request *request, const char *value) {
   return true;
 }
 
+static bool set_paths(struct request *request, const char *value) {
+  (void)value;
+  return request->context.symbols.paths = true;
+}
+
 static bool set_debuginfod(struct request *request, const char *value) {
   (void)value;
   return request->context.symbols.debuginfod = true;
@@ -131,6 +136,7 @@ static const struct known {
     {"all", NULL, 0, "show every site and frame", NULL, set_all},
     {"color", "auto|always|never", 0, "(default: auto; NO_COLOR is honoured)",
      "auto, always or never", set_color},
+    {"paths", NULL, 0, "show source files with their directories", NULL, set_paths},
     {"sysroot", "DIR", 0, "look for programs and libraries below DIR", NULL, set_sysroot},
     {"debuginfod", NULL, 0, "fetch debug information from $DEBUGINFOD_URLS", NULL,
      set_debuginfod},

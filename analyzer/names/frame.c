@@ -38,6 +38,7 @@ struct symbols {
   struct modules modules;
   struct memory places; /* by code */
   uint32_t numbers;     /* of the frames in them */
+  bool paths;
   struct stack stack;   /* the one that was asked for last */
 };
 
@@ -108,6 +109,7 @@ struct symbols *symbols_new(const struct recording *recording,
   struct symbols *symbols = calloc(1, sizeof *symbols);
   if (!symbols) return NULL;
   symbols->recording = recording;
+  symbols->paths = options && options->paths;
   if (modules_load(&symbols->modules, recording, options)) return symbols;
   symbols_free(symbols);
   return NULL;
@@ -153,6 +155,7 @@ static void push_place(void *argument, const struct symbol_place *place) {
   frame->start = place->start;
   frame->derived = place->derived;
   frame->inlined = place->inlined;
+  frame->paths = visit->symbols->paths;
   frame->offset = place->inlined ? 0 : place->offset + 1; /* looked up: address - 1 */
   frame->module = visit->module;
   frame->address = visit->address;
@@ -355,15 +358,16 @@ size_t frame_stack(struct symbols *symbols, uint32_t site, const struct frame **
 
 size_t frame_text(const struct frame *frame, char *buffer, size_t size) {
   const char *module = frame->module ? module_base_name(frame->module) : NULL;
+  const char *file =
+      frame->file && !frame->paths ? module_base_name(frame->file) : frame->file;
   unsigned long long address = frame->address, offset = frame->offset;
   int n;
   if (frame->note)
     n = snprintf(buffer, size, "%s", frame->function);
-  else if (frame->function && frame->file && !frame->line)
-    n = snprintf(buffer, size, "%s (%s)", frame->function, module_base_name(frame->file));
-  else if (frame->function && frame->file)
-    n = snprintf(buffer, size, "%s (%s:%u)", frame->function,
-                 module_base_name(frame->file), frame->line);
+  else if (frame->function && file && !frame->line)
+    n = snprintf(buffer, size, "%s (%s)", frame->function, file);
+  else if (frame->function && file)
+    n = snprintf(buffer, size, "%s (%s:%u)", frame->function, file, frame->line);
   else if (frame->function && frame->inlined)
     n = snprintf(buffer, size, "%s (%s)", frame->function, module ? module : "no module");
   else if (frame->function)

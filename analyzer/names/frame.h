@@ -28,6 +28,7 @@ struct frame {
   bool by_pointer;      /* called the next inner one by way of a pointer */
   bool derived;         /* `function` is what it is for, not its name (derived.h) */
   bool inlined;         /* into the next frame */
+  bool paths;           /* the file is shown with its directories */
   bool hidden;          /* ullage's own, or below main or the thread's start */
   bool note;            /* no frame: `function` says why there is none, in parentheses */
   uint16_t of_module;   /* index in UL_MODULES; UL_NO_MODULE */
@@ -37,6 +38,7 @@ struct frame {
 
 struct symbols_options {
   const char *sysroot;        /* look for modules below this directory; NULL: "/" */
+  bool paths;                 /* files are shown with their directories */
   bool debuginfod;            /* may ask the servers of DEBUGINFOD_URLS */
   struct symbol_files *files; /* shared with other recordings (files.h); NULL: none are */
 };

@@ -36,6 +36,7 @@ static void push_place(void *argument, const struct symbol_place *place) {
       .function = place->function,
       .linkage = place->linkage,
       .file = place->file,
+      .paths = r->options->paths,
       .line = place->line,
       .start = place->start,
       .derived = place->derived,

@@ -255,6 +255,15 @@ def test_what_is_freed_at_once_is_a_finding_if_it_takes_time(recorder, pairs):
         assert "freed at once <" in text
 
 
+@pytest.mark.short
+def test_source_files_have_directories_if_asked(recorder):
+    recorder.run(program("leaks"))
+    for verb in ("report", "leaks"):
+        for text, where in ((recorder.text(verb), r"\("),
+                            (recorder.text(verb, "--paths", env={"COLUMNS": "400"}), r"\(/.*/")):
+            assert re.search(rf"leak_large {where}leaks\.c:\d+\)", text), text
+
+
 @pytest.fixture
 def perf_map(recorder):
     """Of the process that was recorded last."""
