@@ -31,7 +31,9 @@ void _ZdaPvSt11align_val_tRKSt9nothrow_t(void *, size_t, const void *);
 
 /* With the runtime of a plugin that was opened RTLD_LOCAL nobody is acquainted but the
  * plugin, who is the caller; or who called us before, if the runtime's operator went on
- * to another of ours by a jump. All frames of ours have frame pointers. */
+ * to another of ours by a jump. So the functions between have frame pointers. */
+#define KEEP_FRAME() __asm__ volatile("" : : "r"(FRAME))
+
 static void *symbol_of_caller(const char *name, struct entrance e) {
   const struct link_map *ours = entry_object((void *)(uintptr_t)entry_free), *caller;
   while ((caller = entry_object((void *)entrance_ip(e))) == ours)
@@ -50,6 +52,7 @@ static void *symbol_of_caller(const char *name, struct entrance e) {
 static __attribute__((noinline)) void *runtime_new(const char *name, size_t size,
                                                    size_t align, const void *nothrow,
                                                    struct entrance e) {
+  KEEP_FRAME();
   union {
     void *symbol;
     void *(*plain)(size_t);
@@ -76,6 +79,7 @@ static __attribute__((noinline)) void *new_slowly(size_t size, size_t align,
                                                   const void *nothrow,
                                                   enum ul_family family, const char *name,
                                                   struct entrance e) {
+  KEEP_FRAME();
   int saved = errno;
   void *p = entry_allocate(size, align, family, AS_IT_IS, e);
   if (LIKELY(p != NULL)) return p;
