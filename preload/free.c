@@ -396,13 +396,20 @@ static void *realloc_foreign(void *p, size_t size, struct entrance e) {
   return real ? real(p, size) : NULL;
 }
 
+/* In a frame of its own: the pointer would stay in a register, for those to save that are
+ * called next. */
+static __attribute__((noinline)) struct spot find(hidden block, map_slot *slot) {
+  void *p = reveal(block);
+  *slot = map_lookup(p);
+  return *slot ? heap_spot(p, *slot) : (struct spot){0};
+}
+
 static void *reallocate(hidden block, size_t size, struct entrance e) {
   struct heap *h = entry_heap();
-  void *p = reveal(block);
-  map_slot slot = map_lookup(p);
-  if (UNLIKELY(!slot)) return realloc_foreign(p, size, e);
-  struct spot s = heap_spot(p, slot);
-  if (UNLIKELY(!s.pool && !s.large)) return refuse(p, slot, e);
+  map_slot slot;
+  struct spot s = find(block, &slot);
+  if (UNLIKELY(!slot)) return realloc_foreign(reveal(block), size, e);
+  if (UNLIKELY(!s.pool && !s.large)) return refuse(reveal(block), slot, e);
   if (UNLIKELY(size > PTRDIFF_MAX || !h)) {
     errno = ENOMEM;
     return NULL;

@@ -306,8 +306,14 @@ enum heap_resizing heap_resizing(struct spot s, size_t bytes) {
   return bytes > usable - usable / 4 || usable <= 32 ? HEAP_STAYS : HEAP_MOVES;
 }
 
+static void *resize_span(struct pool *p, size_t bytes) {
+  bool resized = arena_resize_span(p, bytes);
+  wipe_stack();
+  return resized ? p->base : NULL;
+}
+
 void *heap_resize(struct spot *s, size_t bytes) {
-  if (s->pool) return arena_resize_span(s->pool, bytes) ? s->pool->base : NULL;
+  if (s->pool) return resize_span(s->pool, bytes);
   struct large *l = large_resize(s->large, bytes);
   wipe_stack();
   if (!l) return NULL;
