@@ -8,9 +8,9 @@ static const char *const names[UL_MISUSES] = {
     "missized",    "overrun",      "written after free"};
 static const char *const meanings[UL_MISUSES] = {
     "freed twice (ignored)",
-    "freed by an address inside the block (ignored)",
-    "given to realloc after free (another handed out, or none)",
-    "given to realloc by an address inside the block (refused)",
+    "freed by an address inside (ignored)",
+    "given to realloc after free",
+    "resized by an address inside (refused)",
     "freed by another family than they are of (freed)",
     "freed with another size than they have (freed)",
     "written beyond the end",
