@@ -70,7 +70,7 @@ def test_instructions_a_pair(tmp_path):
     print(f"a pair: {shallow:.0f}, recording off {off:.0f}, "
           f"a further frame: {(deep - shallow) / 40:.2f}")
     assert off + 100 < shallow < 400  # it did record
-    assert off < 130
+    assert off < 136
     assert (deep - shallow) / 40 < 5.1  # 4.75 by gcc, 5.0 by clang
 
 
