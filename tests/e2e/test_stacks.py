@@ -93,8 +93,10 @@ def test_hostile_stacks(recorder, way):
     """Each walk, joined with the one before, is compared with libunwind's. (A handler that
     allocates between two instructions of malloc is as wrong as ever: then the free lists are
     not looked at.)"""
-    unchecked = {"ULLAGE_CHECK": None} if way.startswith("timer") else {}
-    r = recorder.same(program("hostile"), *way.split(), env=unchecked)
+    if way.startswith("timer"):  # glibc's own malloc hangs there, once in 600 runs
+        r = recorder.run(program("hostile"), *way.split(), env={"ULLAGE_CHECK": None})
+    else:
+        r = recorder.same(program("hostile"), *way.split())
     assert (r.status, r.stdout) == (0, b"done\n")
     fallbacks = Recording(recorder.file).fallbacks
     assert (fallbacks["WALK_MISMATCH"], fallbacks["STACK_BROKEN"]) == (0, 0)
