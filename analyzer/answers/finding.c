@@ -5,6 +5,7 @@
 #include "read/timeline.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /* ---- what is lost -------------------------------------------------------------- */
 
@@ -151,18 +152,42 @@ static bool find_growing(const struct recording *r, const struct growth *g,
 #define UNUSED_LEAST (1u << 20)
 #define UNUSED_SHARE 8 /* of what was resident then */
 
-static bool find_pinning(const struct sites *sites, const struct unused *u,
-                         struct findings *f) {
-  struct ul_amount *amount = calloc(sites->count + 1, sizeof *amount);
-  if (!amount) return false;
+static uint64_t rss_of(const struct recording *r, const struct unused *u) {
+  return unused_was_worse(u) ? u->most.at->rss_bytes : recording_header(r)->end_rss_bytes;
+}
+
+/* What matters: so many bytes by one cause. */
+static uint64_t much_unused(const struct recording *r, const struct unused *u) {
+  uint64_t rss = rss_of(r, u), part = (rss ? rss : timeline_peak_bytes(r)) / UNUSED_SHARE;
+  return part > UNUSED_LEAST ? part : UNUSED_LEAST;
+}
+
+/* By site; how many bytes in all. */
+static uint64_t add_pinned(const struct sites *sites, const struct unused *u,
+                           struct ul_amount *amount) {
+  uint64_t all = 0;
   bool then = unused_was_worse(u);
-  for (size_t i = 0; then && i < u->most.count; i++)
-    if (u->most.sites[i].site < sites->count)
-      amount[u->most.sites[i].site].bytes = u->most.sites[i].pinned;
+  for (size_t i = 0; then && i < u->most.count; i++) {
+    const struct unused_then *s = &u->most.sites[i];
+    if (s->site >= sites->count) continue;
+    amount[s->site].bytes = s->pinned;
+    all += s->pinned;
+  }
   for (size_t i = 0; !then && i < u->count; i++) {
     const struct unused_site *s = &u->sites[i];
     amount[s->site] = (struct ul_amount){s->blocks, s->pinned_pool + s->pinned_arena};
+    all += amount[s->site].bytes;
   }
+  return all;
+}
+
+/* Stacks are only looked at if all together are enough for one. */
+static bool find_pinning(const struct recording *r, const struct sites *sites,
+                         const struct unused *u, struct findings *f) {
+  struct ul_amount *amount = calloc(sites->count + 1, sizeof *amount);
+  if (!amount) return false;
+  if (add_pinned(sites, u, amount) < much_unused(r, u))
+    memset(amount, 0, sites->count * sizeof *amount);
   f->pinning =
       causes_load(f->functions, sites,
                   &(struct cause_measure){.amount = amount, .count = sites->count});
@@ -185,16 +210,13 @@ static void add_survivors(const struct unused *u, const struct findings *f,
 /* Only what matters stays. */
 static void keep_pinning(const struct recording *r, const struct unused *u,
                          struct findings *f, size_t first) {
-  const struct ul_snapshot *then = unused_was_worse(u) ? u->most.at : NULL;
-  uint64_t rss = then ? then->rss_bytes : recording_header(r)->end_rss_bytes;
-  uint64_t whole = rss ? rss : timeline_peak_bytes(r);
+  uint64_t least = much_unused(r, u);
   size_t kept = first;
   for (size_t i = first; i < f->count; i++) {
     struct finding *found = &f->at[i];
-    if (found->of.bytes < UNUSED_LEAST || found->of.bytes < whole / UNUSED_SHARE)
-      continue;
-    found->rss_bytes = rss;
-    if (then) found->since_ms = then->ms;
+    if (found->of.bytes < least) continue;
+    found->rss_bytes = rss_of(r, u);
+    if (unused_was_worse(u)) found->since_ms = u->most.at->ms;
     f->at[kept++] = *found;
   }
   f->count = kept;
@@ -338,8 +360,8 @@ struct findings *findings_load(const struct recording *r, const struct sites *si
   struct findings *f = calloc(1, sizeof *f);
   if (f) f->functions = functions;
   if (f && find_lost(r, sites, f) && find_growing(r, g, sites, f) &&
-      find_pinning(sites, u, f) && temporary_load(r, sites, functions, &f->temporary) &&
-      collect(r, g, u, sites, f))
+      find_pinning(r, sites, u, f) &&
+      temporary_load(r, sites, functions, &f->temporary) && collect(r, g, u, sites, f))
     return f;
   findings_free(f);
   return NULL;
