@@ -337,6 +337,23 @@ static bool is_helper(const struct search *s, size_t cause, const struct shares 
 }
 
 /* One that keeps nearly all, and is not nearly the whole program. */
+static bool keeps_what_it_makes(struct search *s, const struct cause *c,
+                                const struct function_call *call) {
+  return functions_kind(s->functions, call->function) == FUNCTION_OWN &&
+         !flow_hands_on(&s->flow, call) && !has_many_callers(s, call->function) &&
+         s->flow.at[call->function].allocated < s->allocated / 2 &&
+         flow_retention(&s->flow, call->function) >= NEARLY * c->retention;
+}
+
+/* Whether it is worth a walk along all stacks. */
+static bool any_keeps(struct search *s, const struct cause *c,
+                      const struct function_call *calls, size_t n) {
+  for (size_t i = n; i-- > c->depth + 1;)
+    if (keeps_what_it_makes(s, c, &calls[i])) return true;
+  return false;
+}
+
+/* And several helpers work for it. */
 static bool is_maker(struct search *s, const struct cause *c,
                      const struct function_call *call, const struct shares *shares,
                      uint64_t *bytes) {
@@ -350,11 +367,7 @@ static bool is_maker(struct search *s, const struct cause *c,
     helpers += shares->of[b] >= f->bytes / MATTERS &&
                has_many_callers(s, s->causes->at[b].function);
   }
-  return helpers >= FEWEST &&
-         functions_kind(s->functions, call->function) == FUNCTION_OWN &&
-         !flow_hands_on(&s->flow, call) && !has_many_callers(s, call->function) &&
-         f->allocated < s->allocated / 2 &&
-         flow_retention(&s->flow, call->function) >= NEARLY * c->retention;
+  return helpers >= FEWEST && keeps_what_it_makes(s, c, call);
 }
 
 /* What is made of many pieces by helpers that all the world calls is the work of the
@@ -367,6 +380,7 @@ static bool join_helpers(struct search *s) {
     const struct function_call *stack;
     if (!c->at[a].stacks || !has_many_callers(s, c->at[a].function)) continue;
     size_t n = functions_stack(s->functions, c->at[a].site, &stack), best = SIZE_MAX;
+    if (!any_keeps(s, &c->at[a], stack, n)) continue;
     struct function_call *calls = malloc((n + 1) * sizeof *calls);
     if (!calls) return false;
     memcpy(calls, stack, n * sizeof *calls);

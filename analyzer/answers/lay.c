@@ -292,12 +292,18 @@ static void take_out(struct search *s) {
   s->taken++;
 }
 
+/* Each takes a walk along all stacks: of very many, those that a page shows. */
+static size_t looked_at(const struct search *s) {
+  enum { MANY = 200000, ON_A_PAGE = 5 };
+  return s->measure->count > MANY ? ON_A_PAGE : LOOKED_AT;
+}
+
 bool lay_all(struct search *s) {
   enum { ROUNDS = 4 };
   uint64_t all = 0, rest;
   if (!lay_rest(s)) return false;
   largest(s, &all);
-  while (s->settled < s->causes->count && s->settled < LOOKED_AT) {
+  while (s->settled < s->causes->count && s->settled < looked_at(s)) {
     size_t most = largest(s, &rest);
     if (!refine(s, most, all)) return false;
     bool rules = s->taken == s->settled && s->taken < ROUNDS &&
