@@ -31,21 +31,8 @@ static size_t behind_wrappers(const struct search *s, const struct function_call
   return first;
 }
 
-/* What a machine does for a script that it runs, as node does for JavaScript, is the
- * script's: of a function that was made while it ran, everything further in lies in what
- * calls such functions, or is the language's own. */
-static size_t behind_machine(const struct function_call *stack, size_t n) {
-  size_t made = 0, machine;
-  while (made < n && !blame_is_made(stack[made].frame))
-    made++;
-  for (machine = made; machine < n && !stack[machine].frame->module;)
-    machine++;
-  if (machine == n) return 0;
-  for (size_t i = 0; i < made; i++)
-    if (stack[i].frame->module && blame_is_own(stack[i].frame) &&
-        stack[i].frame->of_module != stack[machine].frame->of_module)
-      return 0;
-  return made;
+static const struct frame *frame_at(const void *stack, size_t i) {
+  return ((const struct function_call *)stack)[i].frame;
 }
 
 /* The highest retention of those that may be blamed. */
@@ -65,7 +52,8 @@ static double highest(const struct search *s, const struct function_call *stack,
 /* Index in the stack; n: everybody is innocent. */
 static size_t choose(const struct search *s, const struct function_call *stack,
                      size_t n) {
-  size_t from = behind_wrappers(s, stack, n), made = behind_machine(stack, n);
+  size_t from = behind_wrappers(s, stack, n),
+         made = blame_behind_machine(stack, n, frame_at);
   if (made > from) from = made;
   bool dispatchers = false;
   double best = highest(s, stack, from, n, false);

@@ -140,7 +140,8 @@ bool blame_is_own(const struct frame *frame) {
   return !blame_in_runtime(frame) && !frame_is_library(frame) && !blame_is_wrapper(frame);
 }
 
-bool blame_is_made(const struct frame *frame) {
+/* Of a function that a runtime made while it ran, and named (jit.h)? */
+static bool is_made(const struct frame *frame) {
   return !frame->module && frame->function && !frame->note;
 }
 
@@ -164,24 +165,28 @@ static bool is_guilty(const struct frame *frames, size_t i, size_t count) {
   return blame_is_own(&frames[i]) && !is_of_wrapper(frames, i, count);
 }
 
-/* Where the function is for which the innermost frames are at work; 0: there is none. */
-static size_t behind_machine(const struct frame *frames, size_t count) {
+size_t blame_behind_machine(const void *stack, size_t n, blame_frame_at *at) {
   size_t made = 0, machine;
-  while (made < count && !blame_is_made(&frames[made]))
+  while (made < n && !is_made(at(stack, made)))
     made++;
-  for (machine = made; machine < count && !frames[machine].module;)
+  for (machine = made; machine < n && !at(stack, machine)->module;)
     machine++;
-  if (machine == count) return 0;
-  for (size_t i = 0; i < made; i++)
-    if (frames[i].module && blame_is_own(&frames[i]) &&
-        !same_module(&frames[i], &frames[machine]))
+  if (machine == n) return 0;
+  for (size_t i = 0; i < made; i++) {
+    const struct frame *frame = at(stack, i);
+    if (frame->module && blame_is_own(frame) && !same_module(frame, at(stack, machine)))
       return 0;
+  }
   return made;
+}
+
+static const struct frame *frame_at(const void *stack, size_t i) {
+  return (const struct frame *)stack + i;
 }
 
 size_t frame_guilty(const struct frame *frames, size_t count) {
   size_t first = count;
-  for (size_t i = behind_machine(frames, count); i < count; i++) {
+  for (size_t i = blame_behind_machine(frames, count, frame_at); i < count; i++) {
     if (frames[i].hidden || frames[i].note) continue;
     if (first == count) first = i;
     if (is_guilty(frames, i, count)) return i;

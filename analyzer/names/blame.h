@@ -10,6 +10,10 @@ bool blame_in_runtime(const struct frame *);
 bool blame_is_wrapper(const struct frame *);
 /* Neither of the runtime, nor the standard library's code, nor a wrapper. */
 bool blame_is_own(const struct frame *);
-/* Of a function that a runtime made while it ran, and named (jit.h)? */
-bool blame_is_made(const struct frame *);
+/* What a machine does for a script that it runs, as node does for JavaScript, is the
+ * script's. Index of the innermost function of a stack that was made while it ran, and
+ * named (jit.h), if everything further in lies in what calls such functions, or is the
+ * language's own; else 0. */
+typedef const struct frame *blame_frame_at(const void *stack, size_t i);
+size_t blame_behind_machine(const void *stack, size_t n, blame_frame_at *);
 #endif
