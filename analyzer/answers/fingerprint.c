@@ -36,7 +36,7 @@ static uint64_t hash_number(uint64_t hash, uint64_t number) {
 static uint64_t hash_module(const struct recording *r, uint64_t hash, const char *path) {
   if (strcmp(path, recording_text(r, recording_header(r)->program)) == 0)
     return hash_text(hash, "", 0);
-  const char *name = module_base_name(path), *version = strstr(name, ".so.");
+  const char *name = basename(path), *version = strstr(name, ".so.");
   return hash_text(hash, name, version ? (size_t)(version - name) : strlen(name));
 }
 

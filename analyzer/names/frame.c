@@ -39,7 +39,7 @@ struct symbols {
   struct memory places; /* by code */
   uint32_t numbers;     /* of the frames in them */
   bool paths;
-  struct stack stack;   /* the one that was asked for last */
+  struct stack stack; /* the one that was asked for last */
 };
 
 /* ---- memory -------------------------------------------------------------------- */
@@ -357,9 +357,8 @@ size_t frame_stack(struct symbols *symbols, uint32_t site, const struct frame **
 /* ---- text ---------------------------------------------------------------------- */
 
 size_t frame_text(const struct frame *frame, char *buffer, size_t size) {
-  const char *module = frame->module ? module_base_name(frame->module) : NULL;
-  const char *file =
-      frame->file && !frame->paths ? module_base_name(frame->file) : frame->file;
+  const char *module = frame->module ? basename(frame->module) : NULL;
+  const char *file = frame->file && !frame->paths ? basename(frame->file) : frame->file;
   unsigned long long address = frame->address, offset = frame->offset;
   int n;
   if (frame->note)

@@ -13,11 +13,6 @@
 
 #define SLOW_NS 500000000u /* work that a person at a terminal should be told of */
 
-const char *module_base_name(const char *path) {
-  const char *slash = strrchr(path, '/');
-  return slash ? slash + 1 : path;
-}
-
 bool module_is_runtime(const char *path) {
   static const char *const names[] = {
       "libc.so",  "libc-2.",   "ld-linux", "ld-2.",     "libpthread.so", "libpthread-",
@@ -25,7 +20,7 @@ bool module_is_runtime(const char *path) {
       "libmvec",  "libstdc++", "libc++",   "libgcc_s",  "libgfortran",   "libgphobos",
       "libgnat",  "libasan",   "libnss_",  "libresolv", "libanl",        "libstd-",
       "libgo.so", "libobjc",   "[vdso]",   NULL};
-  return words_begin(module_base_name(path), names);
+  return words_begin(basename(path), names);
 }
 
 /* ---- files --------------------------------------------------------------------- */
@@ -72,7 +67,7 @@ bool modules_load(struct modules *modules, const struct recording *recording,
     const struct ul_module *record = recording_module(recording, i);
     struct module *module = &modules->at[i];
     module->path = recording_text(recording, record->name);
-    module->own = strncmp(module_base_name(module->path), "libullage.so", 12) == 0;
+    module->own = strncmp(basename(module->path), "libullage.so", 12) == 0;
   }
   return true;
 }
@@ -102,7 +97,7 @@ static uint64_t now_ns(void) {
 uint64_t modules_begin_work(struct modules *modules, size_t module) {
   if (modules->spent_ns >= SLOW_NS && isatty(STDERR_FILENO)) {
     char name[64];
-    utf8_escape(name, sizeof name, module_base_name(modules->at[module].path));
+    utf8_escape(name, sizeof name, basename(modules->at[module].path));
     fprintf(stderr, "\r\033[Kullage: reading symbols of %s ...", name);
     modules->told = true;
   }
@@ -136,8 +131,7 @@ static char *list_modules(const struct modules *modules,
   for (size_t i = 0; i < modules->count; i++) {
     const struct module *module = &modules->at[i];
     if (!module->shown || !wanted(module)) continue;
-    if (found++ < 3)
-      fprintf(out, "%s%s", found > 1 ? ", " : "", module_base_name(module->path));
+    if (found++ < 3) fprintf(out, "%s%s", found > 1 ? ", " : "", basename(module->path));
   }
   if (found > 3) fprintf(out, " and %zu more", found - 3);
   fclose(out);

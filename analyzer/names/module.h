@@ -48,7 +48,6 @@ void modules_note_shown(struct modules *, unsigned index, bool has_line);
 /* See symbols_hint() in frame.h. */
 const char *modules_hint(struct modules *, size_t index);
 
-const char *module_base_name(const char *path);
 /* Of the language's runtime: libc, ld.so, libstdc++ ... */
 bool module_is_runtime(const char *path);
 #endif

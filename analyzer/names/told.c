@@ -31,7 +31,7 @@ static void push_place(void *argument, const struct symbol_place *place) {
     t->frames = more;
     r->room = room;
   }
-  bool own = r->module && strncmp(module_base_name(r->module), "libullage.so", 12) == 0;
+  bool own = r->module && strncmp(basename(r->module), "libullage.so", 12) == 0;
   t->frames[t->count++] = (struct frame){
       .function = place->function,
       .linkage = place->linkage,
