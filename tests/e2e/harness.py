@@ -42,6 +42,14 @@ def tool(name, *others):
     pytest.skip(f"{name} is not installed")
 
 
+def build_suite(directory, names):
+    """Programs of tests/suite, as a project would have them: with lines, not optimized."""
+    suite = ROOT / "tests" / "suite"
+    for name in names:
+        subprocess.run([tool("gcc", "cc"), "-O0", "-g", "-o", directory / name,
+                        suite / f"{name}.c", suite / "core.c", suite / "third.c"], check=True)
+
+
 def marked_line(source, mark):
     """Number of the line that carries `MARK mark`."""
     for number, line in enumerate(open(SOURCES / source, encoding="utf-8"), 1):

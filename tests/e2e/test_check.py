@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import ROOT, ULLAGE, execute, program, tool
+from harness import ROOT, ULLAGE, build_suite, execute, program, tool
 
 SUITE = ROOT / "tests" / "suite"
 FOUND = 99
@@ -28,9 +28,7 @@ def line_of(source, mark):
 def suite(tmp_path_factory):
     """The ten tests, built as they are: a directory."""
     directory = tmp_path_factory.mktemp("suite")
-    for source in SUITE.glob("t_*.c"):
-        subprocess.run([tool("gcc", "cc"), "-O0", "-g", "-o", directory / source.stem, source,
-                        SUITE / "core.c", SUITE / "third.c"], check=True)
+    build_suite(directory, [source.stem for source in SUITE.glob("t_*.c")])
     return directory
 
 

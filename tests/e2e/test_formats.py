@@ -9,7 +9,7 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from harness import ROOT, ULLAGE, execute, tool
+from harness import ROOT, ULLAGE, build_suite, execute, tool
 from schema import Schema
 
 SUITE = ROOT / "tests" / "suite"
@@ -22,9 +22,7 @@ pytestmark = pytest.mark.usefixtures("recordings_apart")
 def verdict(tmp_path_factory):
     """All formats of one run, by name, with "&<>" in an argument."""
     directory = tmp_path_factory.mktemp("formats")
-    for name in NAMES:
-        subprocess.run([tool("gcc", "cc"), "-O0", "-g", "-o", directory / name,
-                        SUITE / f"{name}.c", SUITE / "core.c", SUITE / "third.c"], check=True)
+    build_suite(directory, NAMES)
     (directory / "supp").write_text("leak:list_push\n")
     formats = ["text", "json", "sarif", "junit"]
     script = "".join(f"./{name} '<&\">'; " for name in NAMES) + "exit 0"

@@ -3,12 +3,11 @@ needs elements where the protocol has them, and compared with memcheck's own."""
 
 import json
 import re
-import subprocess
 import xml.etree.ElementTree as ET
 
 import pytest
 
-from harness import ROOT, ULLAGE, execute, program, tool
+from harness import ROOT, ULLAGE, build_suite, execute, program, tool
 
 SUITE = ROOT / "tests" / "suite"
 MEMCHECK = ROOT / "scripts" / "ullage-memcheck"
@@ -54,9 +53,7 @@ def shape(element):
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
     directory = tmp_path_factory.mktemp("xml")
-    for name in NAMES:
-        subprocess.run([tool("gcc", "cc"), "-O0", "-g", "-o", directory / name,
-                        SUITE / f"{name}.c", SUITE / "core.c", SUITE / "third.c"], check=True)
+    build_suite(directory, NAMES)
     return directory
 
 
