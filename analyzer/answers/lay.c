@@ -49,6 +49,16 @@ static double highest(const struct search *s, const struct function_call *stack,
   return best;
 }
 
+/* Where an interpreter works for an extension that keeps as much, it is the extension's.
+ */
+static size_t of_guest(const struct search *s, const struct function_call *stack,
+                       size_t i, size_t n, double best) {
+  size_t guest = blame_guest(stack, i, n, frame_at);
+  bool keeps =
+      guest < n && flow_retention(&s->rest, stack[guest].function) >= best * NEARLY;
+  return keeps ? guest : i;
+}
+
 /* Index in the stack; n: everybody is innocent. */
 static size_t choose(const struct search *s, const struct function_call *stack,
                      size_t n) {
@@ -65,7 +75,7 @@ static size_t choose(const struct search *s, const struct function_call *stack,
     if (may_be_blamed(s, stack, i) &&
         (dispatchers || !flow_hands_on(&s->rest, &stack[i])) &&
         flow_retention(&s->rest, stack[i].function) >= best * NEARLY)
-      return i;
+      return of_guest(s, stack, i, n, best);
   return n;
 }
 

@@ -13,12 +13,24 @@ static const char *const wrappers[] = {"CRYPTO_malloc",
                                        "CRYPTO_realloc",
                                        "CRYPTO_strdup",
                                        "CRYPTO_zalloc",
+                                       "MemoryContextAlloc",
+                                       "MemoryContextAllocExtended",
+                                       "MemoryContextAllocHuge",
+                                       "MemoryContextAllocZero",
+                                       "MemoryContextAllocZeroAligned",
+                                       "MemoryContextStrdup",
                                        "Perl_calloc",
                                        "Perl_malloc",
+                                       "Perl_more_bodies",
+                                       "Perl_more_sv",
                                        "Perl_realloc",
                                        "Perl_safesyscalloc",
                                        "Perl_safesysmalloc",
                                        "Perl_safesysrealloc",
+                                       "Perl_savepv",
+                                       "Perl_savepvn",
+                                       "Perl_sv_grow",
+                                       "Perl_sv_grow_fresh",
                                        "PyMem_Calloc",
                                        "PyMem_Malloc",
                                        "PyMem_RawCalloc",
@@ -28,11 +40,40 @@ static const char *const wrappers[] = {"CRYPTO_malloc",
                                        "PyObject_Calloc",
                                        "PyObject_Malloc",
                                        "PyObject_Realloc",
+                                       "PyType_GenericAlloc",
+                                       "PyUnicode_New",
+                                       "TclAllocateFreeObjects",
+                                       "TclThreadAllocObj",
+                                       "Tcl_Alloc",
+                                       "Tcl_AttemptAlloc",
+                                       "Tcl_AttemptRealloc",
+                                       "Tcl_Realloc",
+                                       "TclpAlloc",
+                                       "TclpRealloc",
                                        "_PyMem_RawCalloc",
                                        "_PyMem_RawMalloc",
                                        "_PyMem_RawRealloc",
+                                       "_PyObject_GC_New",
+                                       "_PyObject_GC_NewVar",
                                        "_PyObject_Malloc",
+                                       "_PyObject_New",
+                                       "_PyObject_NewVar",
                                        "_PyObject_Realloc",
+                                       "__zend_calloc",
+                                       "__zend_malloc",
+                                       "__zend_realloc",
+                                       "_ecalloc",
+                                       "_emalloc",
+                                       "_emalloc_huge",
+                                       "_emalloc_large",
+                                       "_erealloc",
+                                       "_erealloc2",
+                                       "_estrdup",
+                                       "_estrndup",
+                                       "_safe_emalloc",
+                                       "_safe_erealloc",
+                                       "_safe_malloc",
+                                       "_safe_realloc",
                                        "apr_palloc",
                                        "apr_pcalloc",
                                        "av_malloc",
@@ -62,7 +103,17 @@ static const char *const wrappers[] = {"CRYPTO_malloc",
                                        "ngx_calloc",
                                        "palloc",
                                        "palloc0",
+                                       "palloc_extended",
+                                       "pnstrdup",
+                                       "pstrdup",
                                        "repalloc",
+                                       "repalloc_huge",
+                                       "ruby_strdup",
+                                       "ruby_xcalloc",
+                                       "ruby_xmalloc",
+                                       "ruby_xmalloc2",
+                                       "ruby_xrealloc",
+                                       "ruby_xrealloc2",
                                        "sqlite3DbMallocRaw",
                                        "sqlite3DbMallocRawNN",
                                        "sqlite3DbMallocZero",
@@ -89,6 +140,8 @@ static const char *const wrappers[] = {"CRYPTO_malloc",
                                        "xmallocz",
                                        "xmemdup",
                                        "xmemdupz",
+                                       "xmlStrdup",
+                                       "xmlStrndup",
                                        "xnmalloc",
                                        "xrealloc",
                                        "xreallocarray",
@@ -136,6 +189,57 @@ bool blame_is_wrapper(const struct frame *frame) {
   return frame->function && is_wrapper_name(frame->function);
 }
 
+/* Functions of interpreters that run what they are told: a script, or a function that it
+ * or an extension calls. Beginnings of names. */
+bool blame_is_machine(const struct frame *frame) {
+  static const char *const names[] = {"PyEval_Eval",
+                                      "PyObject_Call",
+                                      "PyObject_Vectorcall",
+                                      "PyRun_",
+                                      "PyVectorcall_Call",
+                                      "Py_BytesMain",
+                                      "Py_RunMain",
+                                      "_PyEval_",
+                                      "_PyFunction_Vectorcall",
+                                      "_PyObject_Call",
+                                      "_PyObject_FastCall",
+                                      "_PyObject_MakeTpCall",
+                                      "_PyRun_",
+                                      "rb_block_call",
+                                      "rb_catch",
+                                      "rb_ensure",
+                                      "rb_funcall",
+                                      "rb_iterate",
+                                      "rb_protect",
+                                      "rb_rescue",
+                                      "rb_vm_call",
+                                      "rb_vm_exec",
+                                      "rb_yield",
+                                      "ruby_run_node",
+                                      "Perl_call_",
+                                      "Perl_pp_entersub",
+                                      "Perl_runops_",
+                                      "perl_run",
+                                      "execute_ex",
+                                      "php_execute_",
+                                      "zend_call_",
+                                      "zend_execute",
+                                      "luaV_execute",
+                                      "lua_call",
+                                      "lua_pcall",
+                                      "TclEvalEx",
+                                      "TclNREvalObjv",
+                                      "TclNRRunCallbacks",
+                                      "Tcl_Eval",
+                                      "scm_apply",
+                                      "scm_call_",
+                                      "v8::Function::Call",
+                                      "v8::Script::Run",
+                                      "v8::internal::Execution::",
+                                      NULL};
+  return frame->function && words_begin(frame->function, names);
+}
+
 bool blame_is_own(const struct frame *frame) {
   return !blame_in_runtime(frame) && !frame_is_library(frame) && !blame_is_wrapper(frame);
 }
@@ -163,6 +267,21 @@ static bool is_of_wrapper(const struct frame *frames, size_t i, size_t count) {
 
 static bool is_guilty(const struct frame *frames, size_t i, size_t count) {
   return blame_is_own(&frames[i]) && !is_of_wrapper(frames, i, count);
+}
+
+size_t blame_guest(const void *stack, size_t i, size_t n, blame_frame_at *at) {
+  const struct frame *host = at(stack, i);
+  size_t guest = n;
+  for (size_t k = i + 1; k < n; k++) {
+    const struct frame *frame = at(stack, k);
+    bool machine = blame_is_machine(frame) && same_module(frame, host);
+    if (guest == n && machine) return n;
+    if (guest < n && machine) return guest;
+    if (guest == n && frame->module && !frame->by_pointer && blame_is_own(frame) &&
+        !same_module(frame, host))
+      guest = k;
+  }
+  return n;
 }
 
 size_t blame_behind_machine(const void *stack, size_t n, blame_frame_at *at) {

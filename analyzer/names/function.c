@@ -136,8 +136,9 @@ static bool fill_place(struct functions *f, struct place *p) {
   for (size_t i = 0; i < n; i++) {
     struct function *function = function_of(f, p->code, &frames[i]);
     if (!function) return false;
-    p->calls[p->count++] = (struct function_call){&frames[i], function->number,
-                                                  i == 0 && frames[i].by_pointer};
+    bool by_pointer = i == 0 && (frames[i].by_pointer || blame_is_machine(&frames[i]));
+    p->calls[p->count++] =
+        (struct function_call){&frames[i], function->number, by_pointer};
     show(f, p, &p->calls[i]);
   }
   return true;

@@ -1,5 +1,7 @@
 #include "show/causes.h"
 
+#include "names/blame.h"
+
 #include <stdarg.h>
 #include <string.h>
 
@@ -11,11 +13,18 @@ static const char *place_text(struct text_long *to, const struct frame *frame) {
   return text_escaped_in(to, line);
 }
 
-/* Without what tells where in the function, unless it is a line. */
+/* Without what tells where in the function, unless it is a line, and without what Python
+ * adds to the names of all extensions: "_ssl.cpython-311-x86_64-linux-gnu.so". */
 static const char *short_text(struct text_long *to, const struct frame *frame) {
+  static const char tag[] = ".cpython-";
+  struct text_long whole;
   struct frame brief = *frame;
   brief.note = frame->function && !frame->file;
-  return place_text(to, &brief);
+  const char *text = place_text(&whole, &brief), *begin = strstr(text, tag);
+  const char *end = begin ? strstr(begin, ".so") : NULL;
+  snprintf(to->s, sizeof to->s, "%.*s%s", end ? (int)(begin - text) : 0, text,
+           end ? end : text);
+  return to->s;
 }
 
 const char *causes_frame_in(struct text_long *to, const struct frame *frame) {
@@ -47,6 +56,44 @@ static size_t to_named(const struct frame *const *frames, size_t n) {
   return named ? named : n;
 }
 
+static bool same_module(const struct frame *a, const struct frame *b) {
+  return a->module && b->module && strcmp(a->module, b->module) == 0;
+}
+
+/* A text that the file has beside the function: what scripts and users call it by. */
+static bool is_text(const struct frame *frame) {
+  return frame->function && frame->function[0] == '"';
+}
+
+/* Out to the function of an interpreter that calls what it is told to; n: there is none.
+ */
+static size_t to_machine(const struct frame *const *frames, size_t n) {
+  size_t i = 0;
+  while (i < n && !blame_is_machine(frames[i]))
+    i++;
+  return i;
+}
+
+/* How many there are out to who uses the code that `of` is in: an extension's function
+ * that scripts know by a text, or where the interpreter enters it; of a library the first
+ * one outside, or the first of those in its module that has a name. 0: `of` has such a
+ * text by itself, or is in no library. */
+static size_t to_user(const struct frame *of, const struct frame *const *frames,
+                      size_t n) {
+  size_t i = 0, machine = to_machine(frames, n);
+  if (!of || is_text(of)) return 0;
+  while (i < n && !is_text(frames[i]))
+    i++;
+  if (i < n) return i + 1;
+  if (machine < n) return machine ? to_named(frames, machine) : 0;
+  if (!n || same_module(of, frames[n - 1])) return 0;
+  for (i = 0; i < n && (!frames[i]->module || same_module(of, frames[i]));)
+    i++;
+  for (size_t named = i; named < n && same_module(frames[i], frames[named]); named++)
+    if (frames[named]->function) return named + 1;
+  return i < n ? i + 1 : 0;
+}
+
 /* As many of the first as there is room for before `last` (NULL: before nothing), or all
  * of them; how many. */
 static size_t put_chain(struct text_long *to, const struct frame *const *frames, size_t n,
@@ -69,14 +116,17 @@ static size_t put_chain(struct text_long *to, const struct frame *const *frames,
   return i;
 }
 
-/* The outermost says where it all began, but the two innermost say more. */
-const char *causes_chain_in(struct text_long *to, const struct frame *const *frames,
-                            size_t n, size_t columns) {
+/* The outermost says where it all began, and the user of a library what to change; but
+ * the two innermost say more. */
+const char *causes_chain_in(struct text_long *to, const struct frame *of,
+                            const struct frame *const *frames, size_t n, size_t columns) {
+  enum { INNERMOST = 2 };
   struct text_long end;
-  n = to_named(frames, n);
+  size_t user = to_user(of, frames, n);
+  n = user > INNERMOST ? user : to_named(frames, n);
   const char *last = n > 1 ? short_text(&end, frames[n - 1]) : "";
-  if (put_chain(to, frames, n, last, columns) < 2 &&
-      put_chain(to, frames, n, NULL, columns) < 2)
+  if (put_chain(to, frames, n, last, columns) < INNERMOST && user <= INNERMOST &&
+      put_chain(to, frames, n, NULL, columns) < INNERMOST)
     put_chain(to, frames, n, last, columns);
   return to->s;
 }
@@ -85,5 +135,6 @@ const char *causes_callers_in(struct text_long *to, struct functions *f,
                               const struct causes *c, size_t cause, size_t columns) {
   const struct frame *frames[CALLERS_MOST];
   size_t n = causes_common(f, c, cause, frames, CALLERS_MOST);
-  return causes_chain_in(to, frames, n < CALLERS_MOST ? n : CALLERS_MOST, columns);
+  return causes_chain_in(to, causes_frame(f, &c->at[cause]), frames,
+                         n < CALLERS_MOST ? n : CALLERS_MOST, columns);
 }

@@ -13,14 +13,15 @@ const char *causes_function_in(struct text_long *to, struct functions *f,
 const char *causes_short_in(struct text_long *to, struct functions *f,
                             const struct cause *c);
 #define causes_short(f, c) causes_short_in(TEXT_LONG, f, c)
-/* The callers that all its stacks have, inner ones and the outermost, as many as there is
- * room for in `columns`: "< parse < ... < main (a.c:3)"; "" if there are none. */
+/* The callers that all its stacks have, inner ones and the outermost, or who uses the
+ * library that it is in, as many as there is room for in `columns`: "< parse < ... < main (a.c:3)"; "" if there are none. */
 const char *causes_callers_in(struct text_long *to, struct functions *f,
                               const struct causes *c, size_t cause, size_t columns);
 #define causes_callers(f, c, cause, columns)                                             \
   causes_callers_in(TEXT_LONG, f, c, cause, columns)
-/* The same of frames: a function; and those that call each other, innermost first. */
+/* The same of frames: a function; and those that call it, or each other, innermost first
+ * (NULL: it is unknown). */
 const char *causes_frame_in(struct text_long *to, const struct frame *frame);
-const char *causes_chain_in(struct text_long *to, const struct frame *const *frames,
-                            size_t n, size_t columns);
+const char *causes_chain_in(struct text_long *to, const struct frame *of,
+                            const struct frame *const *frames, size_t n, size_t columns);
 #endif

@@ -175,7 +175,7 @@ static void print_change(const struct diff_change *c, size_t number,
     fprintf(o->out, ", %s -> %s (%s)", text_size(o, before), text_size(o, after),
             relative(before, after));
   fprintf(o->out, "%s%s\n", c->callers_count ? " " : "",
-          causes_chain_in(TEXT_LONG, c->callers, c->callers_count, columns));
+          causes_chain_in(TEXT_LONG, c->frame, c->callers, c->callers_count, columns));
 }
 
 static uint64_t size_of(const struct ul_amount at[DIFF_LOOKS]) {
@@ -221,7 +221,7 @@ static void print_function(const struct diff_measure *m, size_t first, size_t n,
   for (size_t i = 0; i < n && i < MOST; i++)
     frames[i] = m->functions[first + i].frame;
   const char *names =
-      causes_chain_in(TEXT_LONG, frames, n < MOST ? n : MOST, columns + 2);
+      causes_chain_in(TEXT_LONG, NULL, frames, n < MOST ? n : MOST, columns + 2);
   fprintf(o->out, "  %12s %8s %10s %10s  %s\n", signed_size(o, before, after),
           before ? after ? relative(before, after) : "gone" : "new", text_size(o, before),
           text_size(o, after), names + 2); /* without the first "< " */

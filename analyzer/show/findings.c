@@ -160,7 +160,9 @@ static void tell_folded(struct tale *tale, const struct folded *f, size_t column
                        .program = p->program,
                        .function = strdup(causes_frame_in(
                            TEXT_LONG, p->stack.count ? &frames[guilty] : NULL)),
-                       .callers = strdup(causes_chain_in(TEXT_LONG, callers, n, columns)),
+                       .callers = strdup(causes_chain_in(
+                           TEXT_LONG, p->stack.count ? &frames[guilty] : NULL, callers, n,
+                           columns)),
                        .since_ms = UINT64_MAX,
                        .from_start = true});
   }

@@ -1,0 +1,67 @@
+"""Who is to blame where one works for the other: an interpreter for its extension, a library
+for its user. Sources are in tests/hosted."""
+
+import subprocess
+
+import pytest
+
+from harness import ROOT, tool
+
+SOURCES = ROOT / "tests" / "hosted"
+
+
+@pytest.fixture(scope="session", params=["stripped", "whole"])
+def hosted(request, tmp_path_factory):
+    """A directory with the programs and libraries; without symbols, as packages are."""
+    to = tmp_path_factory.mktemp(request.param)
+    strip = ["-s"] if request.param == "stripped" else []
+    for name, source, *more in (
+            ("librecord.so", "library.c", "-shared", "-fPIC"),
+            ("guest.so", "guest.c", "-shared", "-fPIC", f"-L{to}", "-lrecord"),
+            ("host", "host.c", "-rdynamic", "-ldl"),
+            ("user", "user.c", "-rdynamic", f"-L{to}", "-lrecord")):
+        subprocess.run([tool("gcc", "cc"), "-O1", "-fno-optimize-sibling-calls", *strip, "-o",
+                        to / name, SOURCES / source, f"-Wl,-rpath,{to}", *more], check=True)
+    return to
+
+
+def first_of(recorder, hosted, call):
+    assert recorder.run(str(hosted / "host"), str(hosted / "guest.so"), call, "300").status == 0
+    first = recorder.answer("report")["findings"][0]
+    lines = recorder.text("report").splitlines()
+    at = next(i for i, line in enumerate(lines) if line.startswith("  1 "))
+    return first, lines[at], lines[at + 1]
+
+
+@pytest.mark.short
+def test_user_of_the_library_is_on_the_page(recorder, hosted):
+    """What a library has made is said to be for the extension's function that wanted it."""
+    first, line, callers = first_of(recorder, hosted, "session")
+    assert first["kind"] == "leak" and first["frame"]["function"] == "record_new", first
+    assert ": record_new" in line, line
+    assert "< record_read < " in callers and "session" in callers, callers
+
+
+@pytest.mark.short
+def test_interpreter_works_for_its_extension(recorder, hosted):
+    first, line, callers = first_of(recorder, hosted, "keep")
+    assert first["kind"] == "leak" and first["blocks"] == 300, first
+    assert first["frame"]["function"] in ("keep", '"keep"'), first
+    assert "keep" in line and "value_new" not in line + callers, (line, callers)
+
+
+@pytest.mark.short
+def test_what_the_script_makes_is_not_the_extensions(recorder, hosted):
+    """... though that has called it; nor is it that of who only calls what he is told to."""
+    first, line, callers = first_of(recorder, hosted, "each")
+    assert first["kind"] == "leak" and first["blocks"] == 300, first
+    assert first["frame"]["module"].endswith("/host"), first
+    assert "lua_pcallk" not in line, line
+
+
+@pytest.mark.short
+def test_program_that_uses_the_library_is_on_the_page(recorder, hosted):
+    assert recorder.run(str(hosted / "user"), "300").status == 0
+    lines = recorder.text("report").splitlines()
+    at = next(i for i, line in enumerate(lines) if line.startswith("  1 leak"))
+    assert ": record_new" in lines[at] and "load_config" in lines[at + 1], lines
