@@ -366,7 +366,8 @@ static void scan_touched_root(uintptr_t start, uintptr_t end) {
 
 /* Sites whose blocks are roots: allocated from within the loader (dynamic TLS, to which
  * only thread control blocks lead, by interior pointers), by ullage's libraries, or
- * before stacks could be had, where nobody could be named anyway. */
+ * before stacks could be had, where nobody could be named anyway. A site without a code is
+ * that of blocks whose stacks were not looked up. */
 static bool find_holders(void) {
   const uint32_t sites = marking.from.sites;
   bool *holds = marking.holds = scratch(sites);
@@ -374,7 +375,7 @@ static bool find_holders(void) {
   holds[UL_SITE_EARLY] = holds[UL_SITE_ULLAGE] = holds[UL_SITE_LOADER] = true;
   for (uint32_t i = UL_SITE_RESERVED; i < sites && i < table_count(UL_SITES); i++) {
     uint32_t code = ul_site_code(table_at(UL_SITES, i));
-    holds[i] = code < table_count(UL_CODES) &&
+    holds[i] = code && code < table_count(UL_CODES) &&
                roots_in_loader(module_address(*(uint64_t *)table_at(UL_CODES, code)));
   }
   return true;
