@@ -207,6 +207,8 @@ void entry_free_watched(void *p, enum ul_family family, size_t size, struct entr
 struct link_map;
 const struct link_map *entry_object(const void *address);
 
+/* Is that address ours by a stub of the program's? */
+bool entry_is_stub(void *function);
 /* Is that free another's, or ours by a stub of the program's? */
 bool entry_is_another(void (*first)(void *));
 

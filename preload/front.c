@@ -18,7 +18,7 @@ void free_aligned_sized(void *, size_t, size_t);
  * itself, and then everybody gets the stub's address, so that there is but one (System V
  * ABI, AMD64 supplement, "Function Addresses"). Such a symbol has a value, and is
  * undefined. */
-static bool is_stub(void *function) {
+bool entry_is_stub(void *function) {
   Dl_info in;
   ElfW(Sym) *symbol = NULL;
   return dladdr1(function, &in, (void **)&symbol, RTLD_DL_SYMENT) && symbol &&
@@ -29,7 +29,7 @@ bool entry_is_another(void (*first)(void *)) {
   static _Atomic enum { NOT_KNOWN, STUB, ANOTHER } known;
   if (UNLIKELY(known == NOT_KNOWN)) {
     int saved = errno;
-    known = is_stub(*(void **)&first) ? STUB : ANOTHER;
+    known = entry_is_stub(*(void **)&first) ? STUB : ANOTHER;
     errno = saved;
   }
   return known == ANOTHER;

@@ -367,6 +367,19 @@ def test_what_belongs_together_comes_from_one_allocator(recorder, argv):
     assert (bare.status, bare.stdout) == (r.status, r.stdout)
 
 
+@pytest.mark.short
+@pytest.mark.parametrize("whose", ["", "_nopie", "_library"])
+def test_operators_of_somebody_elses_are_called(recorder, whose):
+    """new[], sized delete and the like are the runtime's, which come down to the replaced two."""
+    r = recorder.same(program("replaced" + whose), strict=True)
+    lines = r.text().splitlines()
+    assert lines[:2] == ["6 news, 6 deletes"] * 2 and len(lines) == 3, lines
+    bare = execute([program("replaced" + whose)],
+                   env={"LD_PRELOAD": str(PRELOAD), "ULLAGE_RECORD": "no"})
+    assert (bare.status, bare.text()) == (0, r.text())
+    assert "misuse" not in r.said and "nothing is lost" in r.said, r.said
+
+
 def test_a_program_with_its_own_allocator_is_named(recorder):
     r = recorder.same(program("bundled"), strict=True)
     text = recorder.text("report") if recorder.file.exists() else ""

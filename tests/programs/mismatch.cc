@@ -59,8 +59,10 @@ NOINLINE static void fine() {
   free(keep(strdup("text")));
   void *p = nullptr;
   if (posix_memalign(&p, 128, 300) == 0) free(keep(p));
+  void *(*volatile through_a_pointer)(size_t) = operator new;
   delete keep(new int);
   delete[] keep(new int[10]);
+  operator delete(keep(through_a_pointer(10)));
   operator delete(keep(operator new(50)), 50);
   operator delete[](keep(operator new[](700000)), 700000);
   operator delete(keep(operator new(100, std::nothrow)), std::nothrow);
