@@ -4,6 +4,8 @@
  * of the finding chooses its function (lay.h). What was made together is joined. */
 #include "answers/lay.h"
 
+#include "names/through.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -49,24 +51,32 @@ static bool sort(struct search *s) {
   return good;
 }
 
+/* What goes through each of a cause's calls. */
+struct commons {
+  const struct causes *causes;
+  size_t cause;
+  uint64_t *through;
+};
+
+static void add_common(void *to, uint32_t site, struct through_set set) {
+  struct commons *commons = to;
+  const struct causes *c = commons->causes;
+  if (site >= c->sites || c->of_site[site] != commons->cause) return;
+  for (size_t i; through_next(&set, &i);)
+    commons->through[i] += c->amount[site].bytes;
+}
+
 /* The calls of `stack`, that is n long, through whose functions nearly all of the cause
  * goes; how many are left. */
 static size_t keep_common(struct functions *f, const struct causes *c, size_t cause,
                           struct function_call *calls, size_t n) {
   enum { STRAY = 100 }; /* one in so many bytes may come another way */
-  const struct function_call *stack;
-  uint64_t *through = calloc(n + 1, sizeof *through), all = 0;
-  if (!through) return 0;
-  for (uint32_t site = 0; site < c->sites; site++) {
-    if (c->of_site[site] != cause) continue;
-    size_t m = functions_stack(f, site, &stack);
-    for (size_t i = 0; i < n; i++)
-      if (lay_is_in(stack, m, calls[i].function)) through[i] += c->amount[site].bytes;
-    all += c->amount[site].bytes;
-  }
+  struct commons commons = {c, cause, calloc(n + 1, sizeof *commons.through)};
+  uint64_t *through = commons.through, all = c->at[cause].of.bytes;
   size_t left = 0;
-  for (size_t i = 0; i < n; i++)
-    if (through[i] >= all - all / STRAY) calls[left++] = calls[i];
+  if (through && through_each(f, THROUGH_ANY, calls, n, add_common, &commons))
+    for (size_t i = 0; i < n; i++)
+      if (through[i] >= all - all / STRAY) calls[left++] = calls[i];
   free(through);
   return left;
 }
@@ -313,20 +323,28 @@ struct shares {
   uint64_t of[LOOKED_AT];
 };
 
+struct share_sums {
+  const struct search *search;
+  struct shares *at;
+};
+
+static void add_share(void *to, uint32_t site, struct through_set set) {
+  struct share_sums *sums = to;
+  const struct search *s = sums->search;
+  uint32_t cause = site < s->measure->count ? s->causes->of_site[site] : UINT32_MAX;
+  if (cause >= LOOKED_AT) return;
+  for (size_t i; through_next(&set, &i);)
+    sums->at[i].of[cause] += s->measure->amount[site].bytes;
+}
+
 /* Of `calls`, n of them; to be freed. NULL: no memory. */
 static struct shares *shares_of(struct search *s, const struct function_call *calls,
                                 size_t n) {
-  struct shares *shares = calloc(n + 1, sizeof *shares);
-  const struct causes *c = s->causes;
-  for (uint32_t site = 0; shares && site < s->measure->count; site++) {
-    const struct function_call *stack;
-    if (c->of_site[site] >= LOOKED_AT) continue;
-    size_t m = functions_stack(s->functions, site, &stack);
-    for (size_t i = 0; i < n; i++)
-      if (lay_is_in(stack, m, calls[i].function))
-        shares[i].of[c->of_site[site]] += s->measure->amount[site].bytes;
-  }
-  return shares;
+  struct share_sums sums = {s, calloc(n + 1, sizeof *sums.at)};
+  if (sums.at && through_each(s->functions, THROUGH_ANY, calls, n, add_share, &sums))
+    return sums.at;
+  free(sums.at);
+  return NULL;
 }
 
 /* Does the cause belong to that function, all but a little of it? */

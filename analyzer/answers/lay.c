@@ -2,6 +2,7 @@
 #include "answers/lay.h"
 
 #include "names/blame.h"
+#include "names/through.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -148,7 +149,11 @@ static bool lay_rest(struct search *s) {
 struct passage {
   uint64_t of_cause; /* bytes of its stacks */
   uint64_t allocated, bytes;
-  uint32_t seen; /* the last site + 1 */
+};
+struct passages {
+  const struct search *search;
+  size_t cause;
+  struct passage *at;
 };
 
 bool lay_is_in(const struct function_call *stack, size_t n, uint32_t function) {
@@ -157,36 +162,28 @@ bool lay_is_in(const struct function_call *stack, size_t n, uint32_t function) {
   return false;
 }
 
-static void pass(const struct search *s, size_t cause, uint32_t site,
-                 const uint32_t *place, struct passage *passages) {
-  const struct function_call *stack;
+static void pass(void *to, uint32_t site, struct through_set set) {
+  struct passages *passages = to;
+  const struct search *s = passages->search;
+  if (site >= s->measure->count || s->causes->of_site[site] < s->taken) return;
   uint64_t bytes = s->measure->amount[site].bytes;
-  size_t n = functions_stack(s->functions, site, &stack);
-  if (!lay_is_in(stack, n, s->causes->at[cause].function)) return;
-  for (size_t i = 0; i < n; i++) {
-    struct passage *p = &passages[place[stack[i].function]];
-    if (p->seen == site + 1) continue;
-    p->seen = site + 1;
-    p->allocated += flow_allocated(s->sites, s->measure, site);
+  uint64_t allocated = flow_allocated(s->sites, s->measure, site);
+  uint64_t of_cause = s->causes->of_site[site] == passages->cause ? bytes : 0;
+  for (size_t i; through_next(&set, &i);) {
+    struct passage *p = &passages->at[i];
+    p->allocated += allocated;
     p->bytes += bytes;
-    if (s->causes->of_site[site] == cause) p->of_cause += bytes;
+    p->of_cause += of_cause;
   }
 }
 
-/* Of `calls`, n of them; [0] is of all other functions. To be freed; NULL: no memory. */
+/* Of `calls`, n of them; to be freed. NULL: no memory. */
 static struct passage *passages_of(const struct search *s, size_t cause,
                                    const struct function_call *calls, size_t n) {
-  struct passage *passages = calloc(n + 1, sizeof *passages);
-  uint32_t *place = calloc(functions_count(s->functions) + 1, sizeof *place);
-  for (size_t i = n; place && i-- > 0;)
-    place[calls[i].function] = (uint32_t)i + 1;
-  for (uint32_t i = UL_SITE_RESERVED; passages && place && i < s->measure->count; i++)
-    if (s->causes->of_site[i] >= s->taken && flow_allocated(s->sites, s->measure, i))
-      pass(s, cause, i, place, passages);
-  bool good = place;
-  free(place);
-  if (good) return passages;
-  free(passages);
+  struct passages p = {s, cause, calloc(n + 1, sizeof *p.at)};
+  uint32_t within = s->causes->at[cause].function;
+  if (p.at && through_each(s->functions, within, calls, n, pass, &p)) return p.at;
+  free(p.at);
   return NULL;
 }
 
@@ -243,7 +240,7 @@ static bool refine(struct search *s, size_t cause, uint64_t all) {
     struct passage *passages = passages_of(s, cause, calls + from, n);
     bool good = passages;
     for (size_t i = 0; good && i < n && !moved; i++)
-      if (is_outer(s, c, &calls[from + i], &passages[i + 1])) {
+      if (is_outer(s, c, &calls[from + i], &passages[i])) {
         good = move_out(s, cause, from + i, calls[from + i].function);
         moved = true;
       }

@@ -26,6 +26,7 @@ struct place {
   uint64_t code;
   struct function_call *calls, *shown;
   size_t count, shown_count;
+  size_t own; /* of the shown ones those up to the outermost that is not the runtime's */
   bool ends;
   UT_hash_handle hh;
 };
@@ -120,10 +121,18 @@ static struct function *function_of(struct functions *f, uint64_t code,
   return made;
 }
 
+/* Is it outside of all that the program does? */
+static bool is_outside(struct functions *f, uint32_t function) {
+  const char *name = functions_frame(f, function)->function;
+  return functions_kind(f, function) == FUNCTION_RUNTIME ||
+         (name && strcmp(name, "_start") == 0);
+}
+
 static void show(struct functions *f, struct place *p, const struct function_call *call) {
   enum function_kind kind = functions_kind(f, call->function);
   if (kind == FUNCTION_ULLAGE || p->ends) return;
   p->shown[p->shown_count++] = *call;
+  if (!is_outside(f, call->function)) p->own = p->shown_count;
   p->ends = kind == FUNCTION_START;
 }
 
@@ -217,14 +226,8 @@ static bool push(struct functions *f, size_t n, const struct place *p) {
 /* Of a program without symbols, and of a thread: what called its first function. */
 static size_t without_start(struct functions *f, size_t n) {
   size_t end = n;
-  while (end > 0) {
-    uint32_t function = f->calls[end - 1].function;
-    const char *name = functions_frame(f, function)->function;
-    if (functions_kind(f, function) != FUNCTION_RUNTIME &&
-        !(name && strcmp(name, "_start") == 0))
-      break;
+  while (end > 0 && is_outside(f, f->calls[end - 1].function))
     end--;
-  }
   return end ? end : n;
 }
 
@@ -241,6 +244,12 @@ size_t functions_stack(struct functions *f, uint32_t site,
   }
   *out = f->calls;
   return without_start(f, n);
+}
+
+struct functions_shown functions_shown(const struct functions *f, uint32_t index) {
+  const struct place *p = f->by_code[index];
+  if (!p) return (struct functions_shown){.calls = NULL};
+  return (struct functions_shown){p->shown, p->shown_count, p->own, p->ends};
 }
 
 /* ---- one function -------------------------------------------------------------- */
@@ -264,6 +273,10 @@ enum function_kind functions_kind(struct functions *f, uint32_t function) {
 
 uint32_t functions_module(const struct functions *f, uint32_t function) {
   return f->by_number[function]->key.module;
+}
+
+const struct recording *functions_recording(const struct functions *f) {
+  return f->recording;
 }
 
 struct symbols *functions_symbols(const struct functions *f) {

@@ -37,6 +37,15 @@ uint32_t functions_count(const struct functions *);
  * it has no stack. *out is good until the next call. */
 size_t functions_stack(struct functions *, uint32_t site,
                        const struct function_call **out);
+/* What stacks show of the return address with that index in UL_CODES, if one was asked for
+ * that goes through it: of the `count` calls those up to the outermost that is not the
+ * runtime's, and whether stacks end there. */
+struct functions_shown {
+  const struct function_call *calls;
+  size_t count, own;
+  bool ends;
+};
+struct functions_shown functions_shown(const struct functions *, uint32_t index);
 /* Those at one return address. *out is good as long as they are. */
 size_t functions_at_code(struct functions *, uint64_t code,
                          const struct function_call **out);
@@ -45,7 +54,8 @@ bool functions_at(struct functions *, uint64_t code, uint32_t function);
 enum function_kind functions_kind(struct functions *, uint32_t function);
 /* Index in UL_MODULES, the first of a file's; UL_NO_MODULE. */
 uint32_t functions_module(const struct functions *, uint32_t function);
-/* The symbols that name them. */
+/* Whose they are; the symbols that name them. */
+const struct recording *functions_recording(const struct functions *);
 struct symbols *functions_symbols(const struct functions *);
 /* The function itself, at one of its return addresses. */
 const struct frame *functions_frame(struct functions *, uint32_t function);
