@@ -187,14 +187,15 @@ static void estimate(const struct recording *r, const struct estimate *live,
   estimate_temporary(s, &temporary, (double)estimate_sampling(r).bytes);
 }
 
-/* The picture of the most: a snapshot, or the ledger, of what died at its peak. */
+/* The picture of the most: a snapshot, or the ledger, of what died at its peak; the
+ * ledger if they are equal, for it knows all sites, however small. */
 static void add_peak(const struct recording *r, struct sites *s) {
   const struct ul_snapshot *peak = timeline_pictured(r);
   s->peak_bytes = peak ? timeline_live_bytes(peak) : 0;
   s->peak_ms = peak ? peak->ms : 0;
-  if (s->bytes > s->peak_bytes) {
+  if (s->bytes >= s->peak_bytes) {
+    if (s->bytes > s->peak_bytes) s->peak_ms = recording_duration_ms(r);
     s->peak_bytes = s->bytes;
-    s->peak_ms = recording_duration_ms(r);
     for (size_t i = 0; i < s->count; i++) {
       s->sum[i].peak_blocks = s->sum[i].blocks;
       s->sum[i].peak_bytes = s->sum[i].bytes;

@@ -343,6 +343,15 @@ def test_too_many_stacks_are_told_in_part(recorder):
     assert "STACKS_MANY" not in recorder.answer("report", "--all").get("fallbacks", {})
 
 
+def test_what_died_at_its_peak_held_then_what_it_holds_at_the_end(recorder):
+    """Also by call sites that are too small for a snapshot's rows."""
+    recorder.run(program("sites"), "14003", "100000", "40", env={"ULLAGE_SCAN": "no"})
+    report = recorder.answer("report", "--all")
+    ours = [s for s in report["sites"] if s["live_bytes"] == 40 * s["live_blocks"] > 0]
+    assert len(ours) > 10_000
+    assert all((s["peak_blocks"], s["peak_bytes"]) == (s["live_blocks"], s["live_bytes"]) for s in ours)
+
+
 def test_inlined_functions_are_named(recorder):
     recorder.run(program("inlined"))
     leak = recorder.answer("leaks")["leaks"][0]
