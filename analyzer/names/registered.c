@@ -62,11 +62,26 @@ static void add_call(struct calls *calls, const struct argument *a, uint64_t cal
   calls->at[calls->count++] = call;
 }
 
+/* What is called from here: by a call, or at the end of a function by a jump; by a short
+ * one where it begins so near, else it is no call. */
+static bool is_call(const struct code *code, const uint8_t *at, uint64_t address,
+                    uint64_t *callee) {
+  enum { CALL = 0xe8, JUMP = 0xe9, SHORT = 0xeb };
+  if (*at == SHORT) {
+    *callee = address + 2 + (uint64_t)(int64_t)(int8_t)at[1];
+    return code_is_function(code, *callee);
+  }
+  if (*at != CALL && *at != JUMP) return false;
+  *callee = relative(at + 1, address + 5);
+  return code_is_code(code, *callee);
+}
+
 static void look_through(const struct code *code, uint64_t address, const uint8_t *data,
                          size_t bytes, struct calls *calls) {
-  enum { LEA = 7, CALL = 5, FAR = 64 }; /* bytes; arguments are not made so far away */
+  enum { LEA = 7, FAR = 64 }; /* bytes; arguments are not made so far away */
   struct argument arguments[ARGUMENTS] = {{0}};
   size_t last = 0;
+  uint64_t callee;
   for (size_t i = 0; i + LEA <= bytes; i++) {
     unsigned argument = argument_of(data + i);
     if (argument < ARGUMENTS) {
@@ -75,9 +90,7 @@ static void look_through(const struct code *code, uint64_t address, const uint8_
       if (code_is_function(code, to)) start = to;
       arguments[argument] = (struct argument){start, start ? NULL : code_word(code, to)};
       last = i;
-    } else if (data[i] == 0xe8 || data[i] == 0xe9) { /* call; jmp, of a last call */
-      uint64_t callee = relative(data + i + 1, address + i + CALL);
-      if (!code_is_code(code, callee)) continue;
+    } else if (is_call(code, data + i, address + i, &callee)) {
       if (i - last <= FAR) add_call(calls, arguments, callee);
       memset(arguments, 0, sizeof arguments);
     }
