@@ -34,16 +34,21 @@ static inline int ullage_mark(const char *name) {
   typedef int mark_here(const char *);
   static int looked; /* whoever comes second looks once more, and finds the same */
   static mark_here *found;
+  mark_here *mark;
   if (!__atomic_load_n(&looked, __ATOMIC_ACQUIRE)) {
     union {
       void *object;
       mark_here *function;
     } u;
-    u.object = dlsym((void *)0 /* RTLD_DEFAULT */, "ullage_mark_here");
+#ifdef RTLD_DEFAULT /* C++, or with _GNU_SOURCE */
+    u.object = dlsym(RTLD_DEFAULT, "ullage_mark_here");
+#else
+    u.object = dlsym((void *)0, "ullage_mark_here");
+#endif
     __atomic_store_n(&found, u.function, __ATOMIC_RELAXED);
     __atomic_store_n(&looked, 1, __ATOMIC_RELEASE);
   }
-  mark_here *mark = __atomic_load_n(&found, __ATOMIC_RELAXED);
+  mark = __atomic_load_n(&found, __ATOMIC_RELAXED);
   return mark ? mark(name) : 0;
 }
 
