@@ -101,8 +101,8 @@ static int find_mapped(const char *pid, char *name) {
   if (found) return EXIT_FINE;
   if (error) return say_failed("process %s: %s", pid, strerror(error));
   if (preloaded)
-    return say_failed("process %s has no recording, or its file was removed or renamed; "
-                      "give the FILE",
+    return say_failed("process %s has no recording yet (a forked one makes it when it "
+                      "allocates), or its file was removed or renamed; give the FILE",
                       pid);
   return say_failed("process %s does not run under ullage; start it with 'ullage run', "
                     "or as 'ullage env' says",

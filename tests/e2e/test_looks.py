@@ -3,6 +3,7 @@
 import json
 import os
 import pwd
+import re
 import shutil
 import signal
 import socket
@@ -245,8 +246,10 @@ def test_a_forked_child_marks_in_a_recording_of_its_own(recorder, tmp_path, chil
         assert "there are: child" in refused("diff", f"{child}@parent", child)
 
 
-@pytest.mark.parametrize("options", [["gcc", "-std=c99", "-pedantic"], ["gcc", "-no-pie", "-O2"],
-                                     ["g++", "-std=c++11", "-O1"], ["clang", "-O2"]])
+@pytest.mark.parametrize("options", [
+    ["gcc", "-std=c99", "-pedantic"], ["gcc", "-no-pie", "-O2", "-Wdeclaration-after-statement"],
+    ["g++", "-std=c++11", "-O1"], ["clang", "-O2"],
+    ["clang++", "-std=c++17", "-Wold-style-cast", "-Wzero-as-null-pointer-constant"]])
 def test_the_header_needs_nothing_linked(recorder, tmp_path, options):
     """As installed: with the flags that pkg-config says, and without ullage it does nothing."""
     subprocess.run(["meson", "install", "-C", BUILD, "--no-rebuild", "--destdir",
@@ -258,7 +261,7 @@ def test_the_header_needs_nothing_linked(recorder, tmp_path, options):
         stdout=subprocess.PIPE,
         env={**os.environ, "PKG_CONFIG_PATH": pc.parent,
              "PKG_CONFIG_SYSROOT_DIR": tmp_path / "root"}).stdout.split()
-    source = tmp_path / ("p.cc" if options[0] == "g++" else "p.c")
+    source = tmp_path / ("p.cc" if options[0].endswith("++") else "p.c")
     source.write_text("#include <ullage.h>\n#include <stdio.h>\n"
                       "int main(void) { printf(\"%d\\n\", ullage_mark(\"here\")); return 0; }\n")
     compiler, *others = options
@@ -640,6 +643,205 @@ def test_a_worker_that_gives_up_root_is_looked_at_twice(installed):
         assert worker() == pid
     finally:
         s.stop()
+
+
+# What grows all the time, and ends as it should when it is told to.
+DAEMON = """#!/usr/bin/perl
+$SIG{TERM} = sub { exit 0 };
+for (;;) { push @all, "x" x 1000; select undef, undef, undef, 0.01 }
+"""
+
+# As confined as Debian's units are.
+UNIT = """[Unit]
+DefaultDependencies=no
+[Service]
+Type=exec
+ExecStart=/usr/local/bin/daemon
+DynamicUser=yes
+ProtectSystem=strict
+ProtectHome=yes
+PrivateTmp=yes
+PrivateDevices=yes
+PrivateUsers=yes
+ProtectProc=invisible
+ProcSubset=pid
+NoNewPrivileges=yes
+CapabilityBoundingSet=
+MemoryDenyWriteExecute=yes
+RestrictNamespaces=yes
+SystemCallArchitectures=native
+SystemCallFilter=@system-service
+SystemCallFilter=~@privileged @resources
+NoExecPaths=/
+ExecPaths=/usr/local/bin /usr/bin/perl /usr/lib /lib /lib64
+"""
+
+
+def recipe(first):
+    """What docs/guide.md has to copy, from this line on."""
+    guide = (ROOT / "docs" / "guide.md").read_text()
+    found = re.search(rf"^    {re.escape(first)}\n(    .*\n)+", guide, flags=re.M).group(0)
+    return found.replace("    ", "")
+
+
+def look_twice(ask, process, file, stop):
+    """At the daemon; `ask` runs the commands, where it is or outside. It says more at its end."""
+    def seen():
+        ask(f"ullage mark {process} after")
+        changes = json.loads(ask(f"ullage diff --json {file}@before {file}@after"))
+        live = changes["before"]["live_bytes"], changes["after"]["live_bytes"]
+        return live[1] > live[0] + 10_000 and "Perl" in changes["changes"][0]["frame"]["function"]
+
+    ask(f"ullage mark {process} before")
+    wait_until(seen)
+    stop()
+    report = json.loads(ask(f"ullage report --json {file}"))
+    assert report["program"]["exit"] == {"kind": "exited", "status": 0}
+    assert report["unsettled"] == 0
+    return report
+
+
+class Machine:
+    """A systemd of its own: of this machine it has /usr and what is installed, no more."""
+
+    def __init__(self, installed):
+        argv = [tool("systemd-nspawn"), "-q", "-D", "/", "--volatile=yes", "--register=no",
+                "--keep-unit", "--private-network", f"--machine=ullage-{os.getpid()}",
+                f"--bind-ro={installed}/bin:/usr/local/bin",
+                f"--bind-ro={installed}/lib:/usr/local/lib",
+                f"--bind-ro={installed}/units:/etc/systemd/system"]
+        if execute([*argv, "--pipe", "/usr/bin/true"]).status:
+            pytest.skip("no machine can be started here")
+        self.p = subprocess.Popen([*argv, "--boot", "--console=pipe", "systemd.unit=still.target"],
+                                  stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                  stderr=subprocess.DEVNULL)
+
+    def do(self, script):
+        first = Path(f"/proc/{self.p.pid}/task/{self.p.pid}/children").read_text().split()[:1]
+        return execute([tool("nsenter"), "-t", *first, "-m", "-p", "-u", "-i", "-n", "-C", "--",
+                        "/bin/sh", "-ec", script],
+                       env={"PATH": "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"})
+
+    def tell(self, script):
+        r = self.do(script)
+        assert r.status == 0, (script, r.text(), r.all_stderr)
+        return r.text()
+
+    def end(self):
+        self.p.terminate()
+        try:
+            self.p.wait(30)
+        finally:
+            self.p.kill()
+            self.p.wait()
+
+
+@pytest.fixture
+def machine(installed):
+    units = installed / "units"
+    (units / "daemon.service.d").mkdir(parents=True)
+    (units / "still.target").write_text("[Unit]\nDefaultDependencies=no\n")
+    (units / "daemon.service").write_text(UNIT)
+    (units / "daemon.service.d" / "override.conf").write_text(recipe("[Service]"))
+    (installed / "bin" / "daemon").write_text(DAEMON)
+    (installed / "bin" / "daemon").chmod(0o755)
+    m = Machine(installed)
+    yield m
+    m.end()
+
+
+def test_a_service_of_systemd_is_looked_at_twice(machine):
+    """With the guide's own drop-in and commands."""
+    wait_until(lambda: machine.do("systemctl is-active still.target").status == 0)
+    machine.tell("ullage env -o /var/lib/ullage/%n.%p >/etc/ullage.env; systemctl start daemon")
+    pid = machine.tell("systemctl show -p MainPID --value daemon").strip()
+    status = machine.tell(f"cat /proc/{pid}/status")
+    assert re.search(r"^Uid:\t[1-9]", status, flags=re.M) and "Seccomp:\t2" in status
+    look_twice(machine.tell, pid, f"/var/lib/ullage/daemon.{pid}",
+               lambda: machine.tell("systemctl stop daemon"))
+
+
+class Container:
+    """One of OCI, as Docker and podman make them: root is dropped, nothing can be written but
+    recordings, memory is limited. Of this machine it has /usr and what is installed."""
+
+    def __init__(self, installed):
+        self.bundle, self.name = installed / "bundle", f"ullage-{os.getpid()}"
+        self.rec = self.bundle / "rec"
+        root = self.bundle / "rootfs"
+        for directory in "usr", "proc", "dev", "sys", "rec":
+            (root / directory).mkdir(parents=True)
+        for link in "bin", "lib", "lib64":
+            (root / link).symlink_to(f"usr/{link}")
+        self.rec.mkdir()
+        shutil.chown(self.rec, 65534, 65534)
+        subprocess.run([tool("runc"), "spec", "--bundle", self.bundle], check=True)
+        self.configure(installed)
+        self.runc("run", "--detach", "--bundle", self.bundle, self.name)
+
+    def configure(self, installed):
+        config = json.loads((self.bundle / "config.json").read_text())
+        variables = (installed / "ullage.env").read_text()
+        for outside, inside in ("lib", "/usr/local/lib"), ("rec", "/rec"):
+            variables = variables.replace(str(installed / outside), inside)
+        config["process"].update(
+            terminal=False, args=["daemon"], user={"uid": 65534, "gid": 65534}, capabilities={},
+            env=["PATH=/usr/local/bin:/usr/bin", *variables.split()])
+        config["mounts"] += [
+            {"destination": to, "source": str(source), "options": ["bind", *how]}
+            for to, source, how in (("/usr", "/usr", ["ro"]), ("/rec", self.rec, []),
+                                    ("/usr/local/bin", installed / "bin", ["ro"]),
+                                    ("/usr/local/lib", installed / "lib", ["ro"]))]
+        config["linux"]["resources"]["memory"] = {"limit": 64 << 20}
+        (self.bundle / "config.json").write_text(json.dumps(config))
+
+    def runc(self, *words, status=0):
+        with open(self.bundle / "said", "wb") as said:
+            r = subprocess.run([tool("runc"), "--root", self.bundle / "state", *words],
+                               timeout=60, env=clean_environment(), stdin=subprocess.DEVNULL,
+                               stdout=said, stderr=said)
+        text = (self.bundle / "said").read_text()
+        if words[0] == "run" and r.returncode:
+            pytest.skip(f"no container can be started here: {text}")
+        assert r.returncode == status, text
+        return text
+
+    def state(self):
+        return json.loads(self.runc("state", self.name))
+
+
+@pytest.fixture
+def contained(installed):
+    (installed / "bin" / "daemon").write_text(DAEMON)
+    (installed / "bin" / "daemon").chmod(0o755)
+    c = Container(installed)
+    yield c
+    c.runc("delete", "--force", c.name)
+
+
+def test_a_container_is_looked_at_twice(contained):
+    """From outside, by the process's number there, and from inside."""
+    c = contained
+
+    def outside(command):
+        r = execute([ULLAGE, *command.split()[1:]])
+        assert r.status == 0, r.all_stderr
+        return r.text()
+
+    def inside(command):
+        return c.runc("exec", c.name, *command.split())
+
+    def stop():
+        c.runc("kill", c.name, "TERM")
+        wait_until(lambda: c.state()["status"] == "stopped")
+
+    pid, file = c.state()["pid"], c.rec / "daemon.1"
+    wait_until(file.exists)
+    outside(f"ullage mark {pid} outside")
+    inside("ullage mark 1 inside")
+    report = look_twice(outside, pid, file, stop)
+    assert diff(f"{file}@outside", f"{file}@inside")["after"]["moment"] == "inside"
+    assert report["program"]["limits"]["group_bytes"] == 64 << 20
 
 
 def test_what_env_cannot_say_is_said_in_a_line():
