@@ -4,7 +4,7 @@
  * is cut into pools, a pool into blocks of one size class.
  *
  *   arena   UL_ARENA_BYTES (1 MiB), aligned to its size; UL_UNITS (64) units
- *   pool    1..16 units (16 KiB each), all blocks of one class, one owner heap
+ *   pool    1..32 units (16 KiB each), all blocks of one class, one owner heap
  *   block   what malloc returns; starts at pool base + i * block size
  *   span    a pool with a single block of whole pages, for sizes between the classes
  *           and large

@@ -31,6 +31,26 @@ def test_byte_layout_is_documented():
                         if field != "reserved"], name
 
 
+# ---- rooms ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("part", ["preload", "analyzer"])
+def test_each_file_is_a_word_of_how_it_works(part):
+    """The tables of rooms name the files of each, all of them and no others."""
+    text = (DOCS / "how-it-works.md").read_text()
+    table = re.search(rf"^\| room of `{part}/` .*\n.*\n((?:\|.*\n)+)", text, flags=re.M).group(1)
+    told = {}
+    for row in table.splitlines():
+        room, words = row.split("|")[1:3]
+        name = re.search(r"`(\w+)/`", room)
+        told[name.group(1) if name else ""] = set(words.strip().split(", "))
+    here = {room: set() for room in told}
+    for path in (ROOT / part).rglob("*.[ch]"):
+        here[path.relative_to(ROOT / part).parent.name].add(path.stem.removesuffix("_inline"))
+    assert told == {room: names for room, names in here.items() if names}
+
+
+
 # ---- verbs ---------------------------------------------------------------------------
 
 
