@@ -100,9 +100,10 @@ const struct verb verbs[] = {
      .purpose = "what to change, and all about a recording on a page",
      .usage = "[OPTION]... [FILE]",
      .details =
-         "What to change: the functions that leak or grow, on a page with totals, memory\n"
-         "over time, how it adds up to the resident size, and the functions that hold\n"
-         "most. --all cuts nothing, and lists the call sites with their stacks.\n"
+         "What to change: the functions that leak, grow, keep free memory resident or\n"
+         "allocate for nothing, on a page with totals, memory over time, how it adds up to\n"
+         "the resident size, and the functions that hold most. --all cuts nothing, and\n"
+         "lists the call sites with their stacks.\n"
          "\n"
          "--at=MOMENT, or FILE@MOMENT, is about a moment of the run: who held what.\n",
      .recordings = 1,

@@ -96,3 +96,13 @@ def test_each_verb_with_a_model_is_fuzzed():
     for row in rows:
         parts = {part for part in ("model", "text", "json") if f".{part} = " in row}
         assert parts == (set() if ".main = " in row else {"model", "text", "json"}), row
+
+
+def test_each_variable_is_described():
+    """That libullage.so reads, by the guide and the manual page."""
+    read = {name for path in (ROOT / "preload").rglob("*.c")
+            for name in re.findall(r'"(ULLAGE_[A-Z_]+)"', path.read_text())}
+    assert "ULLAGE_FILE" in read and len(read) > 20
+    guide = set(re.findall(r"^\| `(ULLAGE_\w+)` \|", (DOCS / "guide.md").read_text(), flags=re.M))
+    assert guide == read
+    assert set(re.findall(r"ULLAGE_\w+", manual("ENVIRONMENT"))) == read
