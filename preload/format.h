@@ -721,6 +721,7 @@ struct ul_header {
       of_main; /* lost blocks that only main's frame held, which had called exit */
   struct ul_ask ask;
   uint64_t copied_ms; /* this is a copy (`ullage mark`) of what was there then; 0: none */
+  uint64_t most_rss_bytes; /* that were ever resident, as of end_ms; 0: not collected */
 };
 
 static inline int ul_is_inherited(const struct ul_header *h, uint32_t site) {

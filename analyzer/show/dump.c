@@ -212,6 +212,7 @@ static void dump_end(struct dump *d) {
   NAME(d, "writes", evidences, h->writes);
   number(d, "writes_ms", h->writes_ms);
   number(d, "rss_bytes", h->end_rss_bytes);
+  number(d, "most_rss_bytes", h->most_rss_bytes);
   number(d, "children", h->children);
   number(d, "children_kept", h->children_kept);
   number(d, "peak_slot", h->peak_slot);

@@ -27,6 +27,7 @@ void json_put_fingerprint(json_t *object, const struct fingerprint *);
 struct folded;
 json_t *folded_array(const struct folded *); /* [FOLDED] */
 /* What was freed or resized wrongly (docs/json.md). */
+json_t *outside_object(const struct recording *);
 json_t *misuses_array(const struct context *, const struct view_options *o);
 /* What to change (docs/json.md). */
 json_t *findings_array(const struct context *, const struct view_options *o);

@@ -250,6 +250,7 @@ int report_json(void *model, const struct view_options *options) {
   json_put(root, "sample_bytes", json_bytes(o->sampling.bytes));
   json_put(root, "sampled_from", json_sampled_from(o));
   json_put(root, "rss_bytes", json_bytes(b.rss_bytes));
+  json_put(root, "outside", outside_object(r));
   json_put(root, "findings", findings_array(context, o));
   json_put(root, "live", live_object(&all->lost->tree->all));
   json_put(root, "balance", balance_array(&b.resident));
@@ -294,6 +295,7 @@ static void print_answers(const struct overview *all, const struct view_options 
   fputc('\n', o->out);
   text_sampled(o, "  sampled ");
   last_print(all->context, o);
+  outside_print(&all->context->processes[0], o);
   misuses_brief(all->context, all->lost->folded, o);
   growth_brief(all->rising, o);
   leaks_brief(all->lost, o);

@@ -53,6 +53,8 @@ void holders_print(const struct process *p, uint64_t peak, size_t most,
 void holders_brief(const struct process *p, const struct view_options *o);
 /* Who held most at a peak of which most was freed since; nothing of any other. */
 void holders_peak(const struct process *p, const struct view_options *o);
+/* What was resident and is neither malloc's nor code, where that is the larger part. */
+void outside_print(const struct process *p, const struct view_options *o);
 /* What is known of an end for want of memory; nothing of any other. */
 void last_print(const struct context *, const struct view_options *o);
 /* Of a moment, in place of all else. */

@@ -263,12 +263,36 @@ static void collect_mappings(int fd) {
 
 /* ---- at the end ---------------------------------------------------------------- */
 
+/* "VmHWM:  <kilobytes> kB"; what getrusage() says may be of the program before an exec.
+ */
+static uint64_t most_rss(void) {
+  static const char label[] = "VmHWM:";
+  size_t bytes, mapped_bytes;
+  uint64_t kb = 0;
+  char *text = mapping_text("/proc/thread-self/status", &bytes, &mapped_bytes);
+  for (const char *p = text, *end = p ? p + bytes : NULL; p < end;) {
+    const char *next = memchr(p, '\n', (size_t)(end - p));
+    next = next ? next + 1 : end;
+    if ((size_t)(next - p) > sizeof label && memcmp(p, label, sizeof label - 1) == 0) {
+      p += sizeof label - 1;
+      if (*p == '\t') p++;
+      mapping_number(&p, next, &kb);
+      break;
+    }
+    p = next;
+  }
+  if (text) os_unmap(text, mapped_bytes, OS_TOOL);
+  if (!kb) fallback(UL_FB_RSS_UNKNOWN);
+  return kb * 1024;
+}
+
 void residency_collect(void) {
   if (!recording) return;
   int fd = mapping_pagemap_open();
   names.before = names.end;
   collect_heap(fd);
   collect_mappings(fd);
+  recording->most_rss_bytes = most_rss();
   if (fd >= 0) os_close(fd);
 }
 

@@ -8,9 +8,9 @@
 #include <stdint.h>
 
 /* In the finishing process: UL_MAPPINGS from /proc/self/smaps with the parts of each
- * that are the heap's and ullage's own; header.end_rss_bytes; resident (and, if writes
- * are watched, written) pages of arenas and large blocks, with the evidence in
- * header.residency. May be called again (a failed exec): the later call replaces
+ * that are the heap's and ullage's own; header.end_rss_bytes and most_rss_bytes; resident
+ * (and, if writes are watched, written) pages of arenas and large blocks, with the
+ * evidence in header.residency. May be called again (a failed exec): the later call replaces
  * the earlier. Keeps errno. Call it with the arena lock held or when no other
  * thread runs. What cannot be read is left 0 and counted (RSS_UNKNOWN). */
 void residency_collect(void);

@@ -83,6 +83,23 @@ def test_who_held_the_peak_is_told_if_it_is_gone(recorder):
 
 
 @pytest.mark.short
+@pytest.mark.parametrize("how, told", [("keep", True), ("drop", True), ("malloc", False)])
+def test_what_is_not_mallocs_is_said_where_it_is_most(recorder, how, told):
+    """A runtime with a heap of its own is not one that holds next to nothing."""
+    assert recorder.run(program("mapped"), how, "48").status == 0
+    outside = recorder.answer("report")["outside"]
+    lines = [line for line in recorder.text("report").splitlines()[:12] if "outside" in line]
+    if not told:
+        assert not lines and outside["bytes"] < 16 << 20, (lines, outside)
+        return
+    assert 40 << 20 <= outside["bytes"] <= 56 << 20, outside
+    assert outside["owner"] is None and (how == "keep") == (outside["seconds"] is not None)
+    at = r"\S+ m?s" if how == "keep" else "most"
+    assert re.match(rf"  outside  [\d.]+ MiB of [\d.]+ MiB resident at {at} is not malloc's: "
+                    "mapped by the program itself$", lines[0]), lines
+
+
+@pytest.mark.short
 def test_what_died_at_its_limit_was_growing(recorder):
     """Near its limit nothing can be mapped any more, the rows of a snapshot included."""
     limit = 400 << 20

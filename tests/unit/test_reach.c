@@ -1700,10 +1700,15 @@ static void test_mappings_that_cannot_be_read(void **state) {
   os_inject_faults("open:2");
   residency_collect();
   assert_int_equal(header.end_rss_bytes, 0);
+  assert_true(header.most_rss_bytes >= 1 << 20);
   assert_int_equal(header.fallbacks[UL_FB_RSS_UNKNOWN], 1);
+  os_inject_faults("open:3");
+  residency_collect();
+  assert_true(header.most_rss_bytes == 0 && header.end_rss_bytes);
+  assert_int_equal(header.fallbacks[UL_FB_RSS_UNKNOWN], 2);
   os_inject_faults("open:1");
   assert_int_equal(residency_rss(), 0);
-  assert_int_equal(header.fallbacks[UL_FB_RSS_UNKNOWN], 2);
+  assert_int_equal(header.fallbacks[UL_FB_RSS_UNKNOWN], 3);
 }
 
 static void test_writes(void **state) {
