@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import ROOT, ULLAGE
+from harness import ROOT, ULLAGE, tool
 from recording import FORMAT
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -106,3 +106,21 @@ def test_each_variable_is_described():
     guide = set(re.findall(r"^\| `(ULLAGE_\w+)` \|", (DOCS / "guide.md").read_text(), flags=re.M))
     assert guide == read
     assert set(re.findall(r"ULLAGE_\w+", manual("ENVIRONMENT"))) == read
+
+
+def test_the_filter_of_the_guide_lets_pass_all_that_is_called():
+    """Its SystemCallFilter= for systemd, and the system calls that base/ makes."""
+    told = re.search(r"^    SystemCallFilter=(.*)$", (DOCS / "guide.md").read_text(), flags=re.M)
+    sets = subprocess.run([tool("systemd-analyze"), "--no-pager", "syscall-filter"], text=True,
+                          check=True, stdout=subprocess.PIPE).stdout
+    members = {head: re.findall(r"^ +([@\w]\S*)$", rest, flags=re.M) for head, rest in
+               re.findall(r"^(@\S+)\n((?: .*\n)+)", sets, flags=re.M)}
+
+    def calls(words):
+        return {call for word in words
+                for call in (calls(members[word]) if word[0] == "@" else {word})}
+
+    allow = (ROOT / "preload/process/allow.c").read_text()
+    ours = set(re.findall(r"SYS_(\w+)", re.search(r"ours\[\] = {(.*?)}", allow, re.S).group(1)))
+    assert "mincore" in ours and "mmap" in calls(["@system-service", "@default"])
+    assert ours - calls(["@default", *told.group(1).split()]) == set()
