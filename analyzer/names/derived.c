@@ -363,20 +363,31 @@ static void find_labels(struct derived *d) {
   if (d->label_count) qsort(d->labels, d->label_count, sizeof *d->labels, label_order);
 }
 
-/* A function that does for several texts is named by none of them. */
+/* A function may have an alias; one that does for more texts is named by none of them. */
 static char *label_name(const struct derived *d, uint64_t start) {
   struct label key = {.start = start};
   const struct label *l =
       d->label_count ? bsearch(&key, d->labels, d->label_count, sizeof key, label_order)
                      : NULL;
-  char *text;
   if (!l) return NULL;
   while (l > d->labels && l[-1].start == start)
     l--;
+  const char *first = l->text, *last = first;
   for (const struct label *o = l; o < d->labels + d->label_count && o->start == start;
-       o++)
-    if (strcmp(o->text, l->text) != 0) return NULL;
-  return asprintf(&text, "\"%s\"", l->text) < 0 ? NULL : text;
+       o++) {
+    if (strcmp(o->text, first) == 0 || strcmp(o->text, last) == 0) continue;
+    if (first != last) return NULL;
+    last = o->text;
+  }
+  if (strcmp(first, last) > 0) {
+    const char *other = first;
+    first = last;
+    last = other;
+  }
+  char *text;
+  int n = strcmp(first, last) == 0 ? asprintf(&text, "\"%s\"", first)
+                                   : asprintf(&text, "\"%s\" or \"%s\"", first, last);
+  return n < 0 ? NULL : text;
 }
 
 /* ---- life ---------------------------------------------------------------------- */

@@ -6,7 +6,7 @@
  *              one that all others derive from; none if there is no such class.
  *   by table   a function pointer beside a text in an array of at least three such
  *              records, as interpreters, servers and applets have for their commands:
- *              "\"startswith\"".
+ *              "\"startswith\"". With an alias: "\"in\" or \"inside\"".
  *
  *   by call    a function that is registered by a call with a text (registered.h); they
  * are told as those of tables.

@@ -30,6 +30,31 @@ void holders_brief(const struct process *p, const struct view_options *o) {
           causes_function(h->functions, &h->causes->at[most->cause]));
 }
 
+/* A copy of the same, perhaps: as large, nearly. */
+static bool is_beside(const struct holder *most, const struct holder *other) {
+  return other->at_peak.bytes >= most->at_peak.bytes / 2;
+}
+
+static void print_side_by_side(const struct holders *h, uint64_t peak,
+                               const struct view_options *o) {
+  enum { MOST = 3, INDENT = 11 };
+  size_t width = o->columns ? o->columns : TEXT_COLUMNS;
+  int used = fprintf(o->out, "  peak     %s, freed since:", text_size(o, peak));
+  for (size_t i = 0; i < h->count && i < MOST && is_beside(h->at, &h->at[i]); i++) {
+    struct text_long item;
+    int n = snprintf(item.s, sizeof item.s, " %s %s",
+                     text_percent(h->at[i].at_peak.bytes, peak),
+                     causes_short(h->functions, &h->causes->at[h->at[i].cause]));
+    bool fits = used > 0 && n > 0 && (size_t)(used + n + 1) < width;
+    if (!fits) {
+      fprintf(o->out, "%s\n%*s", i ? "," : "", INDENT - 1, "");
+      used = INDENT - 1;
+    }
+    used += fprintf(o->out, "%s%s", i && fits ? "," : "", item.s);
+  }
+  fputc('\n', o->out);
+}
+
 /* Worth a line if most of it was freed since: then nothing else on the page is about it.
  */
 void holders_peak(const struct process *p, const struct view_options *o) {
@@ -38,9 +63,12 @@ void holders_peak(const struct process *p, const struct view_options *o) {
   uint64_t peak = process_peak_bytes(p);
   if (!h || !h->count || peak < LEAST || p->sites->bytes > peak / 2) return;
   const struct holder *most = h->at;
-  fprintf(o->out, "  peak     %s of %s, mostly freed since, by %s\n",
-          text_percent(most->at_peak.bytes, peak), text_size(o, peak),
-          causes_function(h->functions, &h->causes->at[most->cause]));
+  if (h->count > 1 && is_beside(most, &h->at[1]))
+    print_side_by_side(h, peak, o);
+  else
+    fprintf(o->out, "  peak     %s of %s, mostly freed since, by %s\n",
+            text_percent(most->at_peak.bytes, peak), text_size(o, peak),
+            causes_function(h->functions, &h->causes->at[most->cause]));
 }
 
 void holders_print(const struct process *p, uint64_t peak, size_t most,

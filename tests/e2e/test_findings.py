@@ -83,6 +83,17 @@ def test_who_held_the_peak_is_told_if_it_is_gone(recorder):
 
 
 @pytest.mark.short
+def test_who_held_the_peak_side_by_side_is_told(recorder):
+    """What is there three times at once is no single function's."""
+    assert recorder.run(program("causes"), "copies").status == 0
+    lines = recorder.text("report").splitlines()[:12]
+    at = next(i for i, line in enumerate(lines) if line.startswith("  peak "))
+    told = lines[at] + lines[at + 1][10:]
+    assert re.fullmatch(r"  peak     6\.0 MiB, freed since:( 33 % (read_text|decode|unescape) "
+                        r"\(causes\.c:\d+\),?){3}", told), lines
+
+
+@pytest.mark.short
 @pytest.mark.parametrize("how, told", [("keep", True), ("drop", True), ("malloc", False)])
 def test_what_is_not_mallocs_is_said_where_it_is_most(recorder, how, told):
     """A runtime with a heap of its own is not one that holds next to nothing."""

@@ -19,7 +19,9 @@ def hosted(request, tmp_path_factory):
             ("librecord.so", "library.c", "-shared", "-fPIC"),
             ("guest.so", "guest.c", "-shared", "-fPIC", f"-L{to}", "-lrecord"),
             ("host", "host.c", "-rdynamic", "-ldl"),
-            ("user", "user.c", "-rdynamic", f"-L{to}", "-lrecord")):
+            ("user", "user.c", "-rdynamic", f"-L{to}", "-lrecord"),
+            ("libruby-record.so", "library.c", "-shared", "-fPIC"),
+            ("rubies", "user.c", "-rdynamic", f"-L{to}", "-lruby-record")):
         subprocess.run([tool("gcc", "cc"), "-O1", "-fno-optimize-sibling-calls", *strip, "-o",
                         to / name, SOURCES / source, f"-Wl,-rpath,{to}", *more], check=True)
     return to
@@ -65,3 +67,12 @@ def test_program_that_uses_the_library_is_on_the_page(recorder, hosted):
     lines = recorder.text("report").splitlines()
     at = next(i for i, line in enumerate(lines) if line.startswith("  1 leak"))
     assert ": record_new" in lines[at] and "load_config" in lines[at + 1], lines
+
+
+@pytest.mark.short
+@pytest.mark.parametrize("name, told", [("user", False), ("rubies", True)])
+def test_what_a_runtime_takes_apart_is_told(recorder, hosted, name, told):
+    """Ruby's objects are gone when the scan comes, and what they held is not lost for it."""
+    assert recorder.run(str(hosted / name), "300").status == 0
+    second = recorder.text("report").splitlines()[1]
+    assert second.startswith("  Ruby unmaps its objects as it ends") == told, second

@@ -18,7 +18,8 @@
  *   hooks      makes one block by a hook and one itself, loses both; called by a table
  *   tree       a tree is kept, made by helpers that have many callers: growth
  *   burst      a function's jobs are all made at once, done, and freed
- *   endless    keeps what it makes until there is no more memory, and aborts
+ *   copies     a text is read, decoded and changed, each into a block of its own, and
+ * freed endless    keeps what it makes until there is no more memory, and aborts
  *
  * Names are the program's own: nobody knows os_alloc. */
 #include <stdbool.h>
@@ -93,7 +94,8 @@ STEP(6)
 STEP(7)
 STEP(8)
 STEP(9)
-STEP(10) STEP(11) STEP(12) STEP(13) STEP(14) STEP(15) static step *const steps[16] = {
+STEP(10)
+STEP(11) STEP(12) STEP(13) STEP(14) STEP(15) static step *const steps[16] = {
     step_0, step_1, step_2,  step_3,  step_4,  step_5,  step_6,  step_7,
     step_8, step_9, step_10, step_11, step_12, step_13, step_14, step_15};
 
@@ -436,6 +438,32 @@ static void burst(void) {
   work();
 }
 
+/* ---- three copies of one text --------------------------------------------------- */
+
+enum { TEXT = 2 << 20 };
+NOINLINE static char *read_text(void) {
+  char *text = malloc(TEXT);
+  if (text) memset(text, 'a', TEXT);
+  return text;
+}
+NOINLINE static char *decode(const char *from) {
+  char *text = malloc(TEXT);
+  if (text) memcpy(text, from, TEXT);
+  return text;
+}
+NOINLINE static char *unescape(const char *from) {
+  char *text = malloc(TEXT);
+  if (text) memcpy(text, from, TEXT);
+  return text;
+}
+static void copies(void) {
+  char *read = read_text(), *decoded = decode(read), *plain = unescape(decoded);
+  free(read);
+  free(decoded);
+  free(plain);
+  work();
+}
+
 /* ---- to the limit -------------------------------------------------------------- */
 
 NOINLINE static void remember(void) {
@@ -462,7 +490,7 @@ int main(int argc, char *argv[]) {
                {"counts", counts},     {"two", two},         {"inlined", inlined},
                {"children", children}, {"pointer", pointer}, {"dominated", dominated},
                {"hooks", hooks},       {"tree", tree},       {"burst", burst},
-               {"endless", endless}};
+               {"copies", copies},     {"endless", endless}};
   for (size_t i = 0; i < sizeof modes / sizeof *modes; i++)
     if (argc == 2 && strcmp(argv[1], modes[i].name) == 0) {
       modes[i].run();

@@ -106,6 +106,7 @@ extern "C" __attribute__((visibility("default"))) void derived_init(void *type) 
   define(type, "parse", parse, -1);
   define(type, "one-name", aliased, 0);
   define(type, "another-name", aliased, 0);
+  define(type, "third-name", aliased, 0);
   rarely("first", first_of_two);
   rarely("second", second_of_two);
   within("domain", one_domain);

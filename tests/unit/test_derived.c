@@ -47,13 +47,13 @@ static const char *const names[] = {
     "shapes::Derived [virtual 5]",
     "\"add\"",
     "\"remove-all\"",
-    NULL, /* two texts */
+    "\"alias\" or \"shared\"",
     "\"last\"",
     NULL, /* no table */
     "\"generate\"",
     "\"parse\"",
     "\"dump\"",
-    NULL, /* two texts */
+    NULL, /* three texts */
     NULL, /* two are too few */
     NULL,
     NULL, /* the same text for all: it says nothing */
