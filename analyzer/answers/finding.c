@@ -126,6 +126,17 @@ static void take_lost(const struct recording *r, struct ul_amount *amount) {
   }
 }
 
+/* Of a site whose growth is a leak the last blocks may not be lost so far: they are in a
+ * register, or in the program's last piece of work. They do not grow by themselves. */
+static void forget_rests(const struct growth *g, struct ul_amount *amount) {
+  enum { LITTLE = 10 };
+  for (size_t i = 0; i < g->count; i++) {
+    const struct growth_site *s = &g->sites[i];
+    if (amount[s->site].bytes <= s->added.bytes / LITTLE)
+      amount[s->site] = (struct ul_amount){0, 0};
+  }
+}
+
 static bool find_growing(const struct recording *r, const struct growth *g,
                          const struct sites *sites, struct findings *f) {
   struct ul_amount *amount = calloc(sites->count + 1, sizeof *amount);
@@ -138,6 +149,7 @@ static bool find_growing(const struct recording *r, const struct growth *g,
       amount[s->site] = (struct ul_amount){0, 0};
   }
   take_lost(r, amount);
+  forget_rests(g, amount);
   f->growing =
       causes_load(f->functions, sites,
                   &(struct cause_measure){.amount = amount, .count = sites->count});
@@ -237,13 +249,19 @@ static void add_causes(struct findings *f, enum finding_kind kind,
         .since_ms = UINT64_MAX};
 }
 
+/* 0..1: of what a site has grown by, that which is not lost. */
+static double kept_part(const struct findings *f, const struct growth_site *s) {
+  uint64_t added = s->added.bytes, kept = f->grown[s->site].bytes;
+  return added && kept < added ? (double)kept / (double)added : 1;
+}
+
 /* A leak grows by those of its sites that do. */
 static void add_rates_of_leaks(const struct growth *g, struct findings *f) {
   for (size_t i = 0; i < g->count; i++) {
     const struct growth_site *s = &g->sites[i];
     uint32_t leak = f->lost->of_site[s->site];
     if (s->trend.verdict == TREND_GROWING && leak != UINT32_MAX)
-      f->at[leak].rate += s->trend.slope;
+      f->at[leak].rate += s->trend.slope * (1 - kept_part(f, s));
   }
 }
 
@@ -256,7 +274,7 @@ static void add_rates(const struct growth *g, struct findings *f,
       continue;
     struct finding *found = &growing[f->growing->of_site[s->site]];
     uint64_t since = s->trend.reason == TREND_RISES ? (uint64_t)(s->trend.at * 1000) : 0;
-    found->rate += s->trend.slope;
+    found->rate += s->trend.slope * kept_part(f, s);
     if (s->trend.kendall.p < found->chance) found->chance = s->trend.kendall.p;
     found->grown.blocks += f->grown[s->site].blocks;
     found->grown.bytes += f->grown[s->site].bytes;
