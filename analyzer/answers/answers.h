@@ -48,6 +48,10 @@ struct growth_codes {
 bool growth_of_codes(const struct recording *r, const struct sites *sites,
                      const bool *codes, unsigned generations, struct growth_codes *g);
 
+/* How much all live bytes together have grown by, as far as snapshots tell without a look
+ * at sites; 0: they do not grow, or it does not matter. */
+uint64_t growth_outline(const struct recording *r);
+
 /* ---- leaks --------------------------------------------------------------------- */
 
 /* Did the scan come to its end? */

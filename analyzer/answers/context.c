@@ -104,29 +104,64 @@ void process_look(struct process *p) {
 /* ---- which matter ---------------------------------------------------------------
  *
  * First the one that was named, unless it is a wrapper or launcher of another, then the
- * others by what they held at most. */
+ * others; by what there may be to gain, which is what they lost and grew by, and if that
+ * is little, by what they held at most. */
 
-#define WRAPPER_SHARE 4 /* it never held so much as a quarter of what the other held */
+#define GAIN_LEAST (16u << 10)
+#define GAIN_SHARE 200  /* of what one of them held at most */
+#define WRAPPER_SHARE 4 /* it never had so much as a quarter of what the other had */
 
-static int by_peak(const void *a, const void *b) {
+static bool is_launcher(const struct process *p) {
+  static const char *const names[] = {"bash",    "dash",  "dumb-init", "env",   "ksh",
+                                      "make",    "ninja", "nice",      "nohup", "runsv",
+                                      "setsid",  "sh",    "stdbuf",    "sudo",  "time",
+                                      "timeout", "tini",  "xargs",     "zsh"};
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+    if (strcmp(process_name(p), names[i]) == 0) return true;
+  return false;
+}
+
+static int by_gain(const void *a, const void *b) {
   const struct process *x = a, *y = b;
   uint64_t px = timeline_peak_bytes(x->recording), py = timeline_peak_bytes(y->recording);
+  if (x->gain != y->gain) return x->gain > y->gain ? -1 : 1;
   if (px != py) return px > py ? -1 : 1;
   return strverscmp(x->label, y->label);
 }
 
 static bool is_wrapper(const struct process *p, const struct process *of) {
-  return timeline_peak_bytes(p->recording) <
-         timeline_peak_bytes(of->recording) / WRAPPER_SHARE;
+  unsigned share = is_launcher(p) ? 1 : WRAPPER_SHARE;
+  if (p->gain || of->gain) return p->gain < of->gain / share;
+  return timeline_peak_bytes(p->recording) < timeline_peak_bytes(of->recording) / share;
+}
+
+static uint64_t gain_of(const struct recording *r) {
+  const struct ul_amount *lost = recording_header(r)->scan.totals;
+  return growth_outline(r) +
+         (leaks_known(r) ? lost[UL_DEFINITE].bytes + lost[UL_INDIRECT].bytes : 0);
+}
+
+static void find_gains(struct context *context) {
+  uint64_t least = GAIN_LEAST;
+  for (size_t i = 0; i < context->count; i++) {
+    uint64_t peak = timeline_peak_bytes(context->processes[i].recording);
+    if (peak / GAIN_SHARE > least) least = peak / GAIN_SHARE;
+  }
+  for (size_t i = 0; i < context->count; i++) {
+    uint64_t gain = gain_of(context->processes[i].recording);
+    context->processes[i].gain = gain < least ? 0 : gain;
+  }
 }
 
 /* The named one is the first of all so far. */
 static void sort_by_matter(struct context *context) {
   struct process *all = context->processes;
   const struct recording *named = all->recording;
-  qsort(all + 1, context->count - 1, sizeof *all, by_peak);
-  if (context->count > 1 && is_wrapper(&all[0], &all[1]))
-    qsort(all, context->count, sizeof *all, by_peak);
+  if (context->count > 1) {
+    find_gains(context);
+    qsort(all + 1, context->count - 1, sizeof *all, by_gain);
+    if (is_wrapper(&all[0], &all[1])) qsort(all, context->count, sizeof *all, by_gain);
+  }
   for (size_t i = 0; i < context->count; i++) {
     all[i].number = i + 1;
     if (all[i].recording == named) context->named = &all[i];

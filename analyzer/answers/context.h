@@ -38,6 +38,7 @@ struct process {
   struct recording *recording;
   char label[24]; /* process id; of an earlier program of it "PID.1", "PID.2" ... */
   size_t number;  /* from 1: by how much it matters */
+  uint64_t gain;  /* lost bytes, and such as all together grow by; 0: it is little */
   struct symbols *symbols; /* NULL: nameless */
   struct sampling sampling;
   uint64_t since_ms; /* growth is judged from then on, by the recording's clock */

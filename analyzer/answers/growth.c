@@ -68,8 +68,6 @@ static void add_ledger(const struct sites *sites, struct series *s, uint32_t m) 
 static void add_rows(const struct recording *r, struct series *s) {
   for (uint32_t m = 0; m < s->timeline.count; m++) {
     const struct ul_snapshot *shot = s->timeline.at[m];
-    s->seconds[m] = (double)shot->ms / 1000;
-    s->work[m] = (double)timeline_work(shot);
     s->no_rows[m] = !shot->row_bytes && timeline_live_bytes(shot);
     s->unseen[m] = s->no_rows[m] ? 0 : timeline_unseen(r, shot);
     struct rows rows = rows_of(r, shot);
@@ -110,31 +108,41 @@ static void forget_before(struct timeline *t, uint64_t ms) {
   if (t->count) memmove(t->at, t->at + first, t->count * sizeof *t->at);
 }
 
-static bool series_load(const struct recording *r, const struct sites *sites,
-                        uint64_t since_ms, struct series *s) {
+/* The run and its moments, without a word of sites. */
+static bool series_begin(const struct recording *r, uint64_t since_ms, struct series *s) {
   *s = (struct series){.timeline = timeline_load(r, false)};
   if (since_ms) forget_before(&s->timeline, since_ms);
-  uint64_t rows = sites->count;
   s->life.ended = s->timeline.count &&
                   s->timeline.at[s->timeline.count - 1]->kind == UL_SNAPSHOT_FINAL;
   uint64_t start = timeline_start_ms(r);
   s->life.start = (double)(since_ms > start ? since_ms : start) / 1000;
   s->life.end = (double)recording_duration_ms(r) / 1000;
   s->life.seconds = s->life.end - s->life.start;
-  s->peak_seconds = (double)sites->peak_ms / 1000;
-  for (size_t m = 0; m < s->timeline.count; m++)
-    rows += s->timeline.at[m]->rows[UL_ROW_SITE];
   s->moments = s->timeline.count;
-  s->samples = malloc((rows + 1) * sizeof *s->samples);
   s->seconds = calloc(s->moments + 1, sizeof *s->seconds);
   s->work = calloc(s->moments + 1, sizeof *s->work);
   s->unseen = calloc(s->moments + 1, sizeof *s->unseen);
   s->held = calloc(s->moments + 1, sizeof *s->held);
   s->y = calloc(s->moments + 1, sizeof *s->y);
   s->no_rows = calloc(s->moments + 1, sizeof *s->no_rows);
-  if (!s->timeline.at || !s->samples || !s->seconds || !s->work || !s->unseen ||
-      !s->held || !s->y || !s->no_rows)
+  if (!s->timeline.at || !s->seconds || !s->work || !s->unseen || !s->held || !s->y ||
+      !s->no_rows)
     return false;
+  for (size_t m = 0; m < s->moments; m++) {
+    s->seconds[m] = (double)s->timeline.at[m]->ms / 1000;
+    s->work[m] = (double)timeline_work(s->timeline.at[m]);
+  }
+  return true;
+}
+
+static bool series_load(const struct recording *r, const struct sites *sites,
+                        uint64_t since_ms, struct series *s) {
+  if (!series_begin(r, since_ms, s)) return false;
+  uint64_t rows = sites->count;
+  s->peak_seconds = (double)sites->peak_ms / 1000;
+  for (size_t m = 0; m < s->timeline.count; m++)
+    rows += s->timeline.at[m]->rows[UL_ROW_SITE];
+  if (!(s->samples = malloc((rows + 1) * sizeof *s->samples))) return false;
   add_rows(r, s);
   add_end(r, sites, s);
   qsort(s->samples, s->count, sizeof *s->samples, by_site);
@@ -505,6 +513,25 @@ bool growth_of_codes(const struct recording *r, const struct sites *sites,
   }
   series_free(&s);
   return good;
+}
+
+uint64_t growth_outline(const struct recording *r) {
+  struct series s = {0};
+  struct ul_amount grown = {0, 0};
+  size_t from, to;
+  if (series_begin(r, 0, &s) && s.moments) {
+    for (size_t m = 0; m < s.moments; m++)
+      s.held[m] = (struct ul_amount){timeline_live_blocks(s.timeline.at[m]),
+                                     timeline_live_bytes(s.timeline.at[m])};
+    lift(&s, 0);
+    uint64_t live = s.held[s.moments - 1].bytes, end = recording_duration_ms(r);
+    struct trend all = judge(&s, s.held[s.moments - 1].blocks, end, SITE_GENERATIONS);
+    moments_of(&s, &all, &from, &to);
+    grown = added(&s, &all, s.held[to], s.held[to]);
+    if (!growth_matters(r, grown.bytes, live, timeline_peak_bytes(r))) grown.bytes = 0;
+  }
+  series_free(&s);
+  return grown.bytes;
 }
 
 void growth_free(struct growth *g) {

@@ -232,7 +232,8 @@ static void add_survivors(struct line *l, const struct told *t,
   if (live->bytes) add(l, " of %s", text_size(o, live->bytes));
 }
 
-/* Where not all is of the process that the page is about. */
+/* Where not all is of the process that the page is about, or that is not the one whose
+ * recording was named. */
 static void add_process(struct line *l, const struct told *t, bool several) {
   const char *program = text_escaped(t->program);
   if (!t->first)
@@ -319,7 +320,7 @@ void findings_print(const struct context *context, const struct folded *folded,
     tell_findings(&tale, &context->processes[i], columns);
   tell_folded(&tale, folded, columns);
   if (tale.count) qsort(tale.at, tale.count, sizeof *tale.at, by_gain);
-  bool several = false;
+  bool several = context->named != context->processes;
   for (size_t i = 0; i < tale.count; i++)
     several = several || tale.at[i].first != context->processes;
   print_tale(&tale, several, o);

@@ -95,13 +95,37 @@ def test_wrapper_is_not_what_the_report_is_about(recorder):
     recorder.run("/bin/sh", "-c", f"{program('family')} daemon; exit 0", strict=False)
     page = recorder.text("report")
     assert page.startswith("family exited with status 0"), page
-    assert re.search(r"process +\d+, started under sh, process \d+", page), page
+    assert re.search(r"process +\d+.*, started under sh, process \d+", page), page
     assert re.search(r"^  \d leak   10\.0 MiB", page, flags=re.M), page
     report = recorder.answer("report")
     assert report["program"]["command"][0] == "/bin/sh"
     assert [p["program"] for p in report["processes"]] == ["family", "family", "sh"]
     assert [p["number"] for p in report["processes"]] == [1, 2, 3]
     assert recorder.text("report", "--process=sh").startswith("sh exited with status 0")
+
+
+@pytest.mark.parametrize("guilty,kind", [("exec", "leak"), ("grows", "growth")])
+def test_page_is_headed_by_what_there_is_to_gain(recorder, guilty, kind):
+    """Not by who held most, and gave it back."""
+    recorder.run("/bin/sh", "-c", f"{program('peak')} spike; {program('family')} {guilty}; exit 0",
+                 strict=False)
+    report = recorder.answer("report")
+    first = report["findings"][0]
+    assert (first["kind"], first["program"]) == (kind, "family")
+    assert report["processes"][0]["process"] == first["process"]
+    assert max(report["processes"], key=lambda p: p["peak_bytes"])["program"] == "peak"
+    page = recorder.text("report")
+    assert page.startswith("family exited with status 0" if guilty == "grows" else "family replaced itself"), page
+
+
+def test_launcher_never_heads_a_page(recorder):
+    """Also if it held nearly as much as what it started."""
+    recorder.run(tool("bash"), "-c", "perl -e 'sleep 2'; exit 0", strict=False,
+                 env={"ULLAGE_SCAN": "no"})
+    processes = recorder.answer("report")["processes"]
+    assert [p["program"] for p in processes] == ["perl", "bash"]
+    assert processes[0]["peak_bytes"] < 4 * processes[1]["peak_bytes"]
+    assert recorder.text("report").startswith("perl exited")
 
 
 @pytest.mark.short
