@@ -13,21 +13,35 @@
 #define obstack_chunk_alloc malloc
 #define obstack_chunk_free free
 
-static const char magic[] = "# ullage baseline 1";
+static const char magic[] = "# ullage baseline 2", first_magic[] = "# ullage baseline 1";
 static const char *const kinds[SUITE_KINDS] = SUITE_KIND_NAMES;
+
+/* Of findings and lines that belong together. */
+struct pile {
+  size_t parent; /* index in the piles: its own, or that of one nearer to the pile's */
+  struct ul_amount was, now;
+  struct ul_amount absent; /* what was in programs that did not run */
+  bool renewed;            /* some of its lines are other ones by now, or gone */
+  struct ul_amount passed; /* of `now`, to lines of the next baseline */
+};
 
 struct work {
   struct baseline baseline;
   struct obstack memory;
   size_t room;
+  struct pile *piles; /* of each finding, then of each line; NULL: nothing is compared */
 };
+
+static struct work *work_of(struct baseline *b) {
+  return (struct work *)b;
+}
 
 static const char *keep(struct baseline *b, const char *text, size_t n) {
   return obstack_copy0(b->memory, text, n);
 }
 
 static struct baseline_line *add(struct baseline *b) {
-  struct work *w = (struct work *)b;
+  struct work *w = work_of(b);
   if (b->count == w->room) {
     size_t room = w->room ? w->room * 2 : 64;
     struct baseline_line *larger = reallocarray(b->lines, room, sizeof *larger);
@@ -50,6 +64,7 @@ struct baseline *baseline_new(void) {
 void baseline_free(struct baseline *b) {
   if (!b) return;
   obstack_free(b->memory, NULL);
+  free(work_of(b)->piles);
   free(b->lines);
   free(b);
 }
@@ -152,7 +167,7 @@ static bool read_lines(struct baseline *b, FILE *in, const char *path, char *err
   bool fine = true;
   for (ssize_t n; fine && (n = getline(&text, &room, in)) >= 0;) {
     text[strcspn(text, "\r\n")] = 0;
-    if (!number++ && strcmp(text, magic) != 0) {
+    if (!number++ && strcmp(text, magic) != 0 && strcmp(text, first_magic) != 0) {
       snprintf(error, size,
                strncmp(text, magic, sizeof magic - 2)
                    ? "%s is not a baseline: choose another file, or remove it and make "
@@ -202,7 +217,7 @@ struct baseline *baseline_read(const char *path, char *error, size_t size) {
   return b;
 }
 
-/* ---- compare ---------------------------------------------------------------------- */
+/* ---- piles ------------------------------------------------------------------------- */
 
 static struct ul_amount amount_of(const struct suite_finding *f) {
   if (f->kind == SUITE_BUDGET) return (struct ul_amount){f->value, 0};
@@ -213,39 +228,144 @@ static const char *program_of(const struct suite *s, const struct suite_finding 
   return basename(s->processes[f->process].program);
 }
 
+/* By which its line is known. */
+static uint64_t print_of(const struct suite_finding *stack) {
+  return stack->cause.key ? stack->cause.print : stack->exact;
+}
+
 static bool is_open(const struct suite_finding *f) {
   return f->state != SUITE_SUPPRESSED && f->state != SUITE_FOREIGN;
 }
 
-static struct baseline_line *find_exact(const struct baseline *b, const struct suite *s,
-                                        const struct suite_finding *f) {
-  const struct baseline_line key = {
-      .program = program_of(s, f), .kind = f->kind, .exact = f->exact};
-  return b->count ? bsearch(&key, b->lines, b->count, sizeof key, by_program) : NULL;
+static struct pile *pile_of(const struct baseline *b, size_t i) {
+  struct pile *piles = ((const struct work *)b)->piles;
+  while (piles[i].parent != i)
+    i = piles[i].parent = piles[piles[i].parent].parent;
+  return &piles[i];
 }
 
-/* One that no finding has by all of its stack. */
-static struct baseline_line *find_loose(const struct baseline *b, const struct suite *s,
-                                        const struct suite_finding *f) {
+static struct pile *pile_of_line(const struct baseline *b, const struct suite *s,
+                                 const struct baseline_line *line) {
+  return pile_of(b, s->count + (size_t)(line - b->lines));
+}
+
+static struct pile *pile_of_finding(const struct baseline *b, const struct suite *s,
+                                    const struct suite_finding *f) {
+  return pile_of(b, (size_t)(f - s->findings));
+}
+
+/* false: no memory. */
+static bool make_piles(struct baseline *b, const struct suite *s) {
+  struct work *w = work_of(b);
+  w->piles = calloc(s->count + b->count + 1, sizeof *w->piles);
+  for (size_t i = 0; w->piles && i < s->count + b->count; i++)
+    w->piles[i].parent = i;
+  for (size_t i = 0; w->piles && i < s->count; i++)
+    w->piles[i].now = amount_of(&s->findings[i]);
+  return w->piles;
+}
+
+static void add_amount(struct ul_amount *to, struct ul_amount more) {
+  to->blocks += more.blocks;
+  to->bytes += more.bytes;
+}
+
+/* What programs that did not run have counts only where nothing else is known. */
+static struct ul_amount was_of(const struct pile *p) {
+  return p->was.blocks ? p->was : p->absent;
+}
+
+static struct pile *unite_piles(const struct baseline *b, struct pile *to,
+                                struct pile *from) {
+  if (to == from) return to;
+  add_amount(&to->was, from->was);
+  add_amount(&to->now, from->now);
+  add_amount(&to->absent, from->absent);
+  to->renewed |= from->renewed;
+  from->parent = (size_t)(to - ((const struct work *)b)->piles);
+  return to;
+}
+
+/* ---- whose a line is --------------------------------------------------------------- */
+
+/* Is the line about what happened there, in that stack's program or one like it? */
+static bool is_of(const struct baseline_line *line, const struct suite *s,
+                  const struct suite_finding *stack) {
+  return line->kind == stack->kind &&
+         (stack->cause.shared || strcmp(line->program, program_of(s, stack)) == 0);
+}
+
+static bool is_exact(const struct baseline_line *line,
+                     const struct suite_finding *stack) {
+  return line->exact == print_of(stack) || line->exact == stack->exact;
+}
+
+static bool has_function(const struct suite_finding *stack, uint64_t print) {
+  for (size_t i = 0; i < stack->function_count; i++)
+    if (stack->functions[i] == print) return true;
+  return false;
+}
+
+static bool has_line(const struct baseline_line *line,
+                     const struct suite_finding *stack) {
+  return has_function(stack, line->exact);
+}
+
+static bool is_akin(const struct baseline_line *line, const struct suite_finding *stack) {
+  return has_line(line, stack) || (line->loose && line->loose == stack->loose);
+}
+
+typedef bool relation(const struct baseline_line *, const struct suite_finding *stack);
+
+/* Is it the line of some stack of the finding? Then they are of one pile. */
+static bool match(struct baseline *b, const struct suite *s, struct suite_finding *f,
+                  struct baseline_line *line, relation *is) {
+  const struct suite_finding *stacks;
+  size_t n = suite_stacks(f, &stacks);
+  bool matches = false, renewed = false;
+  for (size_t i = 0; i < n; i++) {
+    if (!is_of(line, s, &stacks[i]) || !is(line, &stacks[i])) continue;
+    matches = true;
+    line->found |= strcmp(line->program, program_of(s, &stacks[i])) == 0;
+    renewed |= line->exact != print_of(&stacks[i]);
+  }
+  if (!matches) return false;
+  struct pile *p = unite_piles(b, pile_of_finding(b, s, f), pile_of_line(b, s, line));
+  p->renewed |= renewed;
+  line->taken = true;
+  if (!f->known) f->known = line;
+  return true;
+}
+
+static void match_exact(struct baseline *b, const struct suite *s,
+                        struct suite_finding *f) {
+  for (size_t i = 0; i < b->count; i++)
+    match(b, s, f, &b->lines[i], is_exact);
+}
+
+static void match_moved(struct baseline *b, const struct suite *s,
+                        struct suite_finding *f) {
   for (size_t i = 0; i < b->count; i++) {
     struct baseline_line *line = &b->lines[i];
-    bool taken = line->found.blocks && !line->moved;
-    if (!taken && line->kind == f->kind && line->loose == f->loose && f->loose &&
-        strcmp(line->program, program_of(s, f)) == 0)
-      return line;
+    if (!line->taken || line->moved) line->moved |= match(b, s, f, line, is_akin);
   }
-  return NULL;
 }
 
-static void match(struct suite_finding *f, struct baseline_line *line) {
-  struct ul_amount now = amount_of(f);
-  line->found.blocks += now.blocks;
-  line->found.bytes += now.bytes;
-  f->known = line;
+/* Is it no more than what is missing at another finding of the line's function? */
+static void match_split(struct baseline *b, const struct suite *s,
+                        struct suite_finding *f) {
+  for (size_t i = 0; i < b->count && !f->known; i++) {
+    struct baseline_line *line = &b->lines[i];
+    const struct pile *p = pile_of_line(b, s, line);
+    if (line->taken && p->now.blocks + amount_of(f).blocks <= was_of(p).blocks)
+      line->moved |= match(b, s, f, line, has_line);
+  }
 }
 
-static bool has_grown(const struct baseline_line *line, struct baseline_slack slack) {
-  uint64_t was = line->of.blocks, now = line->found.blocks;
+/* ---- compare ---------------------------------------------------------------------- */
+
+static bool has_grown(const struct pile *p, struct baseline_slack slack) {
+  uint64_t was = was_of(p).blocks, now = p->now.blocks;
   if (now <= was || now - was < slack.blocks) return false;
   return (double)(now - was) * 100 > (double)was * slack.percent;
 }
@@ -259,30 +379,41 @@ static bool was_judged(const struct suite *s, const char *program) {
   return suite_is_silent(s, program);
 }
 
-void baseline_compare(struct baseline *b, struct suite *s, struct baseline_slack slack) {
-  for (size_t i = 0; i < s->count; i++) {
-    struct suite_finding *f = &s->findings[i];
-    struct baseline_line *line = is_open(f) ? find_exact(b, s, f) : NULL;
-    if (line) match(f, line);
-  }
-  for (size_t i = 0; i < s->count; i++) {
-    struct suite_finding *f = &s->findings[i];
-    struct baseline_line *line = is_open(f) && !f->known ? find_loose(b, s, f) : NULL;
-    if (!line) continue;
-    line->moved = true;
-    match(f, line);
-  }
-  for (size_t i = 0; i < s->count; i++) {
-    struct suite_finding *f = &s->findings[i];
-    if (f->known) f->state = has_grown(f->known, slack) ? SUITE_GREW : SUITE_KNOWN;
-  }
+/* What each line was becomes part of its pile. */
+static void weigh(struct baseline *b, const struct suite *s, struct baseline_line *line) {
+  struct pile *p = pile_of_line(b, s, line);
+  line->judged = was_judged(s, line->program);
+  add_amount(line->judged || line->found ? &p->was : &p->absent, line->of);
+  p->renewed |= line->moved || baseline_is_fixed(line);
+}
+
+typedef void matching(struct baseline *, const struct suite *, struct suite_finding *);
+
+static void match_all(struct baseline *b, struct suite *s, matching *by) {
+  for (size_t i = 0; i < s->count; i++)
+    if (is_open(&s->findings[i]) && !s->findings[i].known) by(b, s, &s->findings[i]);
+}
+
+bool baseline_compare(struct baseline *b, struct suite *s, struct baseline_slack slack) {
+  if (!make_piles(b, s)) return false;
+  match_all(b, s, match_exact);
+  match_all(b, s, match_moved);
   for (size_t i = 0; i < b->count; i++)
-    b->lines[i].judged = was_judged(s, b->lines[i].program);
+    weigh(b, s, &b->lines[i]);
+  match_all(b, s, match_split);
+  for (size_t i = 0; i < s->count; i++) {
+    struct suite_finding *f = &s->findings[i];
+    const struct pile *p = pile_of_finding(b, s, f);
+    if (!f->known) continue;
+    f->state = has_grown(p, slack) ? SUITE_GREW : SUITE_KNOWN;
+    f->was = was_of(p);
+  }
   s->baseline = b;
+  return true;
 }
 
 bool baseline_is_fixed(const struct baseline_line *line) {
-  return line->judged && !line->found.blocks;
+  return line->judged && !line->found;
 }
 
 size_t baseline_fixed(const struct baseline *b) {
@@ -301,69 +432,95 @@ size_t baseline_moved(const struct baseline *b) {
 
 /* ---- accept ----------------------------------------------------------------------- */
 
-/* The finding that has a line now, by whatever name. */
-static const struct suite_finding *finding_of(const struct suite *s,
-                                              const struct baseline_line *line) {
-  for (size_t i = 0; i < s->count; i++)
-    if (s->findings[i].known == line) return &s->findings[i];
-  return NULL;
+/* It needs other lines than it has. */
+static bool is_rewritten(const struct pile *p, bool grew) {
+  return grew || p->renewed || p->now.blocks < p->was.blocks;
 }
 
-static bool add_known(struct baseline *b, const struct suite *s,
-                      const struct baseline_line *was) {
-  const struct suite_finding *f = finding_of(s, was);
-  struct baseline_line *line = baseline_is_fixed(was) ? NULL : add(b);
-  if (!line) return baseline_is_fixed(was);
-  *line =
-      (struct baseline_line){.kind = was->kind, .exact = was->exact, .loose = was->loose};
+/* Has it no other lines in the next baseline? */
+static bool stays(struct baseline *b, const struct suite *s,
+                  const struct baseline_line *line) {
+  if (!line->judged && !line->found) return true;
+  if (!line->taken) return !baseline_is_fixed(line);
+  for (size_t i = 0; i < s->count; i++) {
+    const struct suite_finding *f = &s->findings[i];
+    const struct pile *p = pile_of_line(b, s, line);
+    if (f->known && pile_of_finding(b, s, f) == p)
+      return !is_rewritten(p, f->state == SUITE_GREW);
+  }
+  return false;
+}
+
+static bool add_line(struct baseline *b, const struct baseline_line *was) {
+  struct baseline_line *line = add(b);
+  if (!line) return false;
+  *line = (struct baseline_line){
+      .kind = was->kind, .exact = was->exact, .loose = was->loose, .of = was->of};
   line->program = keep(b, was->program, strlen(was->program));
   line->where = was->where ? keep(b, was->where, strlen(was->where)) : NULL;
-  bool less = f && was->found.blocks < was->of.blocks;
-  line->of = less || (f && f->state == SUITE_GREW) ? was->found : was->of;
-  if (was->moved && f) {
-    line->exact = f->exact;
-    line->loose = f->loose;
-  }
   return true;
 }
 
-/* Of several findings that differ by lines only, one line. */
+/* Of `amount` now, what counts if all that there is now, `of`, counts as `as`: summed
+ * over all parts that is what it is. */
+static uint64_t part_of(uint64_t *passed, uint64_t amount, uint64_t of, uint64_t as) {
+  if (as >= of) return amount;
+  uint64_t before = (uint64_t)((double)*passed * (double)as / (double)of);
+  *passed += amount;
+  return (uint64_t)((double)*passed * (double)as / (double)of) - before;
+}
+
+/* What has not grown by the rule is not accepted to have grown. */
+static struct ul_amount figure_of(struct pile *p, const struct suite_finding *stack,
+                                  bool known) {
+  struct ul_amount now = amount_of(stack), as = known ? was_of(p) : p->now;
+  return (struct ul_amount){
+      part_of(&p->passed.blocks, now.blocks, p->now.blocks, as.blocks),
+      part_of(&p->passed.bytes, now.bytes, p->now.bytes, as.bytes)};
+}
+
+/* Of several stacks, of findings even that differ by lines only, one line. */
 static struct baseline_line *line_for(struct baseline *b, const struct suite *s,
-                                      const struct suite_finding *f) {
+                                      const struct suite_finding *stack) {
   const struct baseline_line key = {
-      .program = program_of(s, f), .kind = f->kind, .exact = f->exact};
+      .program = program_of(s, stack), .kind = stack->kind, .exact = print_of(stack)};
   for (size_t i = b->count; i > 0; i--)
     if (by_program(&b->lines[i - 1], &key) == 0) return &b->lines[i - 1];
   struct baseline_line *line = add(b);
   if (!line) return NULL;
-  *line = (struct baseline_line){.kind = f->kind, .exact = f->exact, .loose = f->loose};
+  *line =
+      (struct baseline_line){.kind = key.kind, .exact = key.exact, .loose = stack->loose};
   line->program = keep(b, key.program, strlen(key.program));
   return line;
 }
 
-static bool add_new(struct baseline *b, const struct suite *s,
-                    const struct suite_finding *f,
-                    char *(*where)(const struct suite_finding *)) {
-  struct ul_amount now = amount_of(f);
-  struct baseline_line *line = line_for(b, s, f);
-  char *text = line && !line->where ? where(f) : NULL;
-  if (!line) return false;
-  line->of.blocks += now.blocks;
-  line->of.bytes += now.bytes;
-  if (text) line->where = keep(b, text, strlen(text));
-  free(text);
+static bool add_finding(struct baseline *b, struct pile *p, const struct suite *s,
+                        const struct suite_finding *f,
+                        char *(*where)(const struct suite_finding *)) {
+  const struct suite_finding *stacks;
+  size_t n = suite_stacks(f, &stacks);
+  for (size_t i = 0; i < n; i++) {
+    struct baseline_line *line = line_for(b, s, &stacks[i]);
+    if (!line) return false;
+    add_amount(&line->of, figure_of(p, &stacks[i], f->state == SUITE_KNOWN));
+    char *text = line->where ? NULL : where(&stacks[i]);
+    if (text) line->where = keep(b, text, strlen(text));
+    free(text);
+  }
   return true;
 }
 
-struct baseline *baseline_next(const struct baseline *was, const struct suite *s,
+struct baseline *baseline_next(struct baseline *was, const struct suite *s,
                                char *(*where)(const struct suite_finding *)) {
   struct baseline *b = baseline_new();
   bool done = b;
   for (size_t i = 0; done && i < was->count; i++)
-    done = add_known(b, s, &was->lines[i]);
+    if (stays(was, s, &was->lines[i])) done = add_line(b, &was->lines[i]);
   for (size_t i = 0; done && i < s->count; i++) {
     const struct suite_finding *f = &s->findings[i];
-    if (is_open(f) && !f->known) done = add_new(b, s, f, where);
+    struct pile *p = pile_of_finding(was, s, f);
+    if (is_open(f) && (!f->known || is_rewritten(p, f->state == SUITE_GREW)))
+      done = add_finding(b, p, s, f, where);
   }
   if (done) {
     unite(b);

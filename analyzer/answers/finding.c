@@ -22,22 +22,30 @@ static struct ul_drag *drags_of_all(const struct recording *r, size_t *count) {
   return drags;
 }
 
-static bool find_lost(const struct recording *r, const struct sites *sites,
-                      struct findings *f) {
+struct causes *findings_by_verdict(const struct recording *r, const struct sites *sites,
+                                   struct functions *functions, unsigned verdicts) {
   const struct ul_leak *leak;
   size_t count;
-  if (!leaks_known(r)) return true;
+  struct causes *causes = NULL;
   struct ul_amount *amount = calloc(sites->count + 1, sizeof *amount);
   struct ul_drag *drags = drags_of_all(r, &count);
   for (uint64_t i = 0; amount && (leak = recording_leak(r, i)); i++) {
-    if (!is_lost(leak)) continue;
+    if (!(verdicts & 1u << leak->verdict)) continue;
     amount[leak->site].blocks += leak->blocks;
     amount[leak->site].bytes += leak->bytes;
   }
-  struct cause_measure lost = {amount, sites->count, drags, count};
-  if (amount && drags) f->lost = causes_load(f->functions, sites, &lost);
+  if ((verdicts & FINDING_LOST) != FINDING_LOST) count = 0;
+  struct cause_measure of = {amount, sites->count, drags, count};
+  if (amount && drags) causes = causes_load(functions, sites, &of);
   free(amount);
   free(drags);
+  return causes;
+}
+
+static bool find_lost(const struct recording *r, const struct sites *sites,
+                      struct findings *f) {
+  if (!leaks_known(r)) return true;
+  f->lost = findings_by_verdict(r, sites, f->functions, FINDING_LOST);
   return f->lost;
 }
 

@@ -43,6 +43,11 @@ struct findings {
   struct causes *temporary;                /* NULL: nothing that matters */
   struct ul_amount *grown; /* by site: what has been added, and is not lost */
 };
+/* The causes of what has one of these verdicts (a bit, 1 << verdict, for each); of what
+ * is definitely lost with what it drags along, if both are asked for. NULL: no memory. */
+#define FINDING_LOST (1u << UL_DEFINITE | 1u << UL_INDIRECT)
+struct causes *findings_by_verdict(const struct recording *, const struct sites *,
+                                   struct functions *, unsigned verdicts);
 /* NULL: no memory. All must outlive it. */
 struct findings *findings_load(const struct recording *r, const struct sites *sites,
                                const struct growth *growth, const struct unused *unused,

@@ -108,6 +108,17 @@ struct fingerprint fingerprint_of_frames(const struct recording *r,
   return f;
 }
 
+/* No chain has such a hash. */
+static uint64_t as_blamed(uint64_t key, enum ul_family family) {
+  return hash_number(hash_number(hash_text(SEED, "blamed", 6), family), key);
+}
+
+uint64_t fingerprint_of_blamed(const struct recording *r,
+                               const struct frame *const *frames, size_t n,
+                               enum ul_family family) {
+  return as_blamed(fingerprint_of_frames(r, frames, n, family).loose, family);
+}
+
 /* ---- sites and findings -------------------------------------------------------- */
 
 struct fingerprints {
@@ -145,13 +156,36 @@ enum ul_family fingerprint_family(const struct fingerprints *f, uint32_t site) {
   return f->families[site];
 }
 
-struct fingerprint fingerprint_of_site(struct fingerprints *f, uint32_t site) {
+/* To be freed; NULL: no memory. */
+static const struct frame **frames_of(struct fingerprints *f, uint32_t site, size_t *n) {
   const struct frame *frames;
-  size_t n = frame_stack(f->symbols, site, &frames);
-  const struct frame **chain = malloc(n * sizeof *chain);
-  if (!chain) return (struct fingerprint){0, 0};
-  for (size_t i = 0; i < n; i++)
+  *n = frame_stack(f->symbols, site, &frames);
+  const struct frame **chain = malloc(*n * sizeof *chain);
+  for (size_t i = 0; chain && i < *n; i++)
     chain[i] = &frames[i];
+  return chain;
+}
+
+size_t fingerprint_functions(struct fingerprints *f, uint32_t site, uint64_t *to,
+                             size_t max) {
+  size_t n, kept = 0;
+  const struct frame **frames = frames_of(f, site, &n);
+  struct chain c = {f->recording, malloc((n + 1) * sizeof *c.keys), 0};
+  if (frames && c.keys) {
+    add_own(&c, frames, n, false);
+    add_own(&c, frames, n, true);
+  }
+  for (; kept < c.count && kept < max; kept++)
+    to[kept] = as_blamed(c.keys[kept], f->families[site]);
+  free(frames);
+  free(c.keys);
+  return kept;
+}
+
+struct fingerprint fingerprint_of_site(struct fingerprints *f, uint32_t site) {
+  size_t n;
+  const struct frame **chain = frames_of(f, site, &n);
+  if (!chain) return (struct fingerprint){0, 0};
   struct fingerprint found =
       fingerprint_of_frames(f->recording, chain, n, f->families[site]);
   free(chain);

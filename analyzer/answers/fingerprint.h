@@ -47,6 +47,15 @@ struct fingerprint fingerprint_of_cause(struct fingerprints *, struct functions 
 
 /* One function, at a frame that is not inlined. */
 uint64_t fingerprint_function(const struct recording *, const struct frame *);
+/* A function as the cause of what is lost: the innermost of these frames that counts. It
+ * is the same whoever calls it. */
+uint64_t fingerprint_of_blamed(const struct recording *,
+                               const struct frame *const *frames, size_t n,
+                               enum ul_family family);
+/* The same for each function of a site's stack that counts, innermost first, main last:
+ * `max` of them at most; how many. */
+size_t fingerprint_functions(struct fingerprints *, uint32_t site, uint64_t *to,
+                             size_t max);
 /* Of frames, innermost first; those that do not count are left out. */
 struct fingerprint fingerprint_of_frames(const struct recording *,
                                          const struct frame *const *frames, size_t n,

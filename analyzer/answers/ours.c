@@ -43,10 +43,10 @@ static bool is_in(const struct ours_list *list, const struct frame *f) {
 }
 
 size_t ours_frame(const struct ours *o, const struct frame *frames, size_t count,
-                  size_t guilty) {
-  for (size_t i = guilty; i < count; i++)
+                  size_t from, size_t otherwise) {
+  for (size_t i = from; i < count; i++)
     if (is_in(&o->mine, &frames[i])) return i;
-  return guilty;
+  return otherwise;
 }
 
 bool ours_counts(const struct ours *o, const struct frame *guilty) {

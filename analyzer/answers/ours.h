@@ -16,8 +16,10 @@ struct ours {
   bool only; /* what is not mine does not count */
 };
 
-/* The frame to tell a stack by: the innermost one of mine; if there is none, `guilty`. */
-size_t ours_frame(const struct ours *, const struct frame *, size_t count, size_t guilty);
+/* The frame to tell a stack by: from one outwards the first of mine; `otherwise`: there
+ * is none. */
+size_t ours_frame(const struct ours *, const struct frame *, size_t count, size_t from,
+                  size_t otherwise);
 /* Does what the guilty frame has done count? */
 bool ours_counts(const struct ours *, const struct frame *guilty);
 #endif

@@ -12,10 +12,21 @@
 #define obstack_chunk_alloc malloc
 #define obstack_chunk_free free
 
-/* By what it is, and where: its key. */
+/* A call stack, by what happened, and where: its key. */
 struct entry {
   struct suite_finding finding;
+  const char *cause; /* those of one finding have the same */
   UT_hash_handle hh;
+};
+
+/* What was made in a function, or further in, in processes that have lost something. */
+struct suite_maker {
+  uint64_t made;       /* blocks */
+  uint64_t where_lost; /* of them, at call stacks of which some were lost */
+  const char *cause; /* of what is lost of it: one of those that are blamed; NULL: none */
+  bool disputed;     /* there are others */
+  UT_hash_handle hh;
+  char name[];
 };
 
 /* A program of processes that left no recording. */
@@ -32,6 +43,7 @@ struct work {
   struct obstack pids;    /* of those that are silent */
   struct silent *silent;
   struct entry *entries;
+  struct suite_maker *makers;
 };
 
 static struct work *work_of(struct suite *s) {
@@ -79,7 +91,8 @@ static struct suite_stack keep_stack(struct suite *s, struct symbols *symbols,
   }
   stack.frames = kept;
   stack.blamed = stack.count ? frame_guilty(kept, stack.count) : 0;
-  stack.guilty = ours_frame(&s->rules.ours, kept, stack.count, stack.blamed);
+  stack.guilty =
+      ours_frame(&s->rules.ours, kept, stack.count, stack.blamed, stack.blamed);
   return stack;
 }
 
@@ -122,6 +135,18 @@ static void see(struct suite *s, struct suite_finding *f,
   seen->value = here->value;
 }
 
+/* Two processes may blame two functions for one stack: where most is lost tells. */
+static void choose_cause(struct suite_finding *f, const struct suite_finding *here) {
+  const struct suite_sighting *most = f->seen;
+  for (const struct suite_sighting *seen = f->seen->before; seen; seen = seen->before)
+    if (seen->of.bytes >= most->of.bytes) most = seen;
+  if (most->process != here->process) return;
+  f->cause = here->cause;
+  f->makers = here->makers;
+  f->maker_count = here->maker_count;
+  f->at.guilty = here->at.guilty;
+}
+
 static void add_finding(struct suite *s, const struct suite_finding *f) {
   struct work *w = work_of(s);
   struct entry *e;
@@ -130,17 +155,20 @@ static void add_finding(struct suite *s, const struct suite_finding *f) {
   if (!e) {
     e = obstack_alloc(s->memory, sizeof *e);
     *e = (struct entry){.finding = *f};
+    e->finding.key = key;
     see(s, &e->finding, f);
     HASH_ADD_KEYPTR(hh, w->entries, key, strlen(key), e);
     s->count++;
     return;
   }
   see(s, &e->finding, f);
+  choose_cause(&e->finding, f);
   if (f->kind == SUITE_BUDGET) { /* the worst tells */
     if (f->value <= e->finding.value) return;
     struct suite_sighting *seen = e->finding.seen;
     size_t processes = e->finding.processes;
     e->finding = *f;
+    e->finding.key = key;
     e->finding.processes = processes;
     e->finding.seen = seen;
     return;
@@ -205,6 +233,9 @@ struct judging {
   struct warmup warmup;
   struct symbols *symbols;
   struct fingerprints *prints;
+  struct sites *sites; /* this and the next: to find causes */
+  struct functions *functions;
+  struct causes *causes[UL_VERDICTS];
 };
 
 static bool names(struct judging *j) {
@@ -230,6 +261,161 @@ static void classify(struct judging *j, struct suite_finding *f, uint32_t site,
     f->state = SUITE_FOREIGN;
 }
 
+/* ---- causes ------------------------------------------------------------------------ */
+
+/* A function is known by its source, or else its module. */
+static const char *name_of(struct suite *s, const struct frame *at) {
+  const char *in = at->file ? at->file : at->module ? at->module : "";
+  if (at->function)
+    obstack_printf(s->memory, "%s\n%s", at->function, in);
+  else
+    obstack_printf(s->memory, "%llx\n%s",
+                   (unsigned long long)(at->start ? at->start : at->offset), in);
+  obstack_1grow(s->memory, 0);
+  return obstack_finish(s->memory);
+}
+
+static struct suite_maker *maker_of(struct suite *s, const struct frame *at, bool make) {
+  struct suite_maker *m;
+  const char *name = name_of(s, at);
+  size_t n = strlen(name);
+  HASH_FIND_STR(work_of(s)->makers, name, m);
+  if (!m && make) {
+    m = obstack_alloc(s->memory, sizeof *m + n + 1);
+    *m = (struct suite_maker){.made = 0};
+    memcpy(m->name, name, n + 1);
+    HASH_ADD_STR(work_of(s)->makers, name, m);
+  }
+  return m;
+}
+
+/* Of one site: each function of its stack has made it, once. */
+static void add_made(struct judging *j, struct suite_maker **makers, uint64_t *stamps,
+                     uint32_t site, bool lost) {
+  const struct function_call *calls;
+  uint64_t made = j->sites->sum[site].count.allocations;
+  size_t n = functions_stack(j->functions, site, &calls);
+  for (size_t i = 0; i < n; i++) {
+    uint32_t function = calls[i].function;
+    if (functions_kind(j->functions, function) != FUNCTION_OWN) continue;
+    if (stamps[function] == site + 1) continue;
+    stamps[function] = site + 1;
+    if (!makers[function])
+      makers[function] =
+          maker_of(j->suite, functions_frame(j->functions, function), true);
+    makers[function]->made += made;
+    makers[function]->where_lost += lost ? made : 0;
+  }
+}
+
+/* All functions are known by then: causes have been looked for. */
+static bool add_makers(struct judging *j, const struct causes *lost) {
+  size_t count = functions_count(j->functions) + 1;
+  struct suite_maker **makers = calloc(count, sizeof(*makers));
+  uint64_t *stamps = calloc(count, sizeof *stamps);
+  bool good = makers && stamps;
+  for (uint32_t i = UL_SITE_RESERVED; good && i < j->sites->count; i++)
+    if (j->sites->sum[i].count.allocations && !j->sites->sum[i].of_others)
+      add_made(j, makers, stamps, i, lost->amount[i].blocks);
+  free(makers);
+  free(stamps);
+  return good;
+}
+
+/* Of what has that verdict; as in a report, what is indirectly lost belongs to what is
+ * lost. */
+static const struct causes *causes_of(struct judging *j, enum ul_verdict verdict) {
+  bool lost = FINDING_LOST & 1u << verdict;
+  struct causes **of = &j->causes[lost ? UL_DEFINITE : verdict];
+  if (*of) return *of;
+  if (!j->sites) j->sites = sites_load(j->recording);
+  if (!j->functions) j->functions = functions_new(j->recording, j->symbols);
+  if (j->sites && j->functions)
+    *of = findings_by_verdict(j->recording, j->sites, j->functions,
+                              lost ? FINDING_LOST : 1u << verdict);
+  if (*of && lost && !add_makers(j, *of)) return NULL;
+  return *of;
+}
+
+/* Index in a stack that was kept; its count: not there. */
+static size_t index_of(const struct suite_stack *stack, const struct frame *frame) {
+  size_t i = 0;
+  while (i < stack->count && stack->frames[i].number != frame->number)
+    i++;
+  return i;
+}
+
+/* Where in the stack the function calls, innermost; its count: nowhere. */
+static size_t place_in(const struct suite_stack *stack, struct functions *functions,
+                       uint32_t site, uint32_t function) {
+  const struct function_call *calls;
+  size_t n = functions_stack(functions, site, &calls);
+  for (size_t i = 0; i < n; i++)
+    if (calls[i].function == function) return index_of(stack, calls[i].frame);
+  return stack->count;
+}
+
+/* The function of the first of these frames, which are n. */
+static struct suite_cause cause_of(const struct judging *j, enum ul_family family,
+                                   const struct frame *at, size_t n) {
+  struct suite *s = j->suite;
+  const char *program = s->processes[j->process].program;
+  struct suite_cause cause = {.shared = at->module && strcmp(at->module, program) != 0};
+  const struct frame **frames = malloc(n * sizeof *frames);
+  for (size_t i = 0; frames && i < n; i++)
+    frames[i] = &at[i];
+  if (frames) cause.print = fingerprint_of_blamed(j->recording, frames, n, family);
+  free(frames);
+  const char *name = name_of(s, at);
+  obstack_printf(s->memory, "%d %s", family, name);
+  obstack_1grow(s->memory, 0);
+  cause.key = obstack_finish(s->memory);
+  return cause;
+}
+
+static void add_functions(struct judging *j, struct suite_finding *f, uint32_t site) {
+  size_t most = f->at.count + 1;
+  uint64_t *prints = obstack_alloc(j->suite->memory, most * sizeof *prints);
+  f->function_count = fingerprint_functions(j->prints, site, prints, most);
+  f->functions = prints;
+}
+
+/* The functions from the frame outwards that is blamed by its name. */
+static void add_makers_of(struct judging *j, struct suite_finding *f) {
+  struct suite_stack *at = &f->at;
+  size_t most = at->count - at->blamed;
+  struct suite_made *makers = obstack_alloc(j->suite->memory, most * sizeof *makers);
+  for (size_t i = at->blamed; i < at->count; i++) {
+    const struct frame *frame = &at->frames[i];
+    struct suite_maker *maker = maker_of(j->suite, frame, false);
+    if (maker && !frame->note)
+      makers[f->maker_count++] =
+          (struct suite_made){i, cause_of(j, f->family, frame, at->count - i), maker};
+  }
+  f->makers = makers;
+}
+
+/* Lays a stack at the door of its cause, or of the user's own function within that. */
+static void blame(struct judging *j, struct suite_finding *f, struct functions *functions,
+                  const struct causes *causes, uint32_t site) {
+  uint32_t cause = site < causes->sites ? causes->of_site[site] : UINT32_MAX;
+  if (!f->at.count || cause == UINT32_MAX) return;
+  struct suite_stack *at = &f->at;
+  const struct ours *ours = &j->suite->rules.ours;
+  uint32_t function = causes->at[cause].function;
+  size_t told = place_in(at, functions, site, function);
+  at->guilty = ours_frame(ours, at->frames, at->count, at->blamed,
+                          told < at->count ? told : at->blamed);
+  bool elsewhere = told == at->count && at->guilty == at->blamed;
+  f->cause =
+      elsewhere ? cause_of(j, f->family, functions_frame(functions, function), 1)
+                : cause_of(j, f->family, at->frames + at->guilty, at->count - at->guilty);
+  add_functions(j, f, site);
+  if (!ours->mine.count && !elsewhere) add_makers_of(j, f);
+}
+
+/* ---- what is lost ------------------------------------------------------------------ */
+
 static bool add_lost(struct judging *j, const struct ul_leak *row, enum suite_kind kind) {
   struct ul_leak late = *row, *leak = &late;
   if (!warmup_leaves(&j->warmup, leak)) return true;
@@ -249,6 +435,9 @@ static bool add_lost(struct judging *j, const struct ul_leak *row, enum suite_ki
     f.of.blocks += f.dragged.blocks;
     f.of.bytes += f.dragged.bytes;
   }
+  const struct causes *causes = causes_of(j, leak->verdict);
+  if (!causes) return false;
+  blame(j, &f, j->functions, causes, leak->site);
   classify(j, &f, leak->site, leak->verdict);
   add_finding(j->suite, &f);
   return true;
@@ -359,6 +548,8 @@ static bool add_growth(struct judging *j, struct process *p) {
                               .loose = print.loose,
                               .family = fingerprint_family(prints, site),
                               .at = keep_stack(j->suite, j->symbols, site)};
+    blame(j, &f, process_functions(p), grown->causes, site);
+    f.maker_count = 0; /* what is lost tells who loses, not who keeps */
     classify(j, &f, site, UL_REACHABLE);
     add_finding(j->suite, &f);
   }
@@ -426,6 +617,10 @@ static bool judge(struct suite *s, const struct recording *r, size_t process,
   bool done = warmup_load(&j.warmup, r, s->rules.warmup) && add_misuses(&j) &&
               (!known || add_all_lost(&j)) && add_uses(&j);
   warmup_free(&j.warmup);
+  for (int v = 0; v < UL_VERDICTS; v++)
+    causes_free(j.causes[v]);
+  functions_free(j.functions);
+  sites_free(j.sites);
   fingerprints_free(j.prints);
   symbols_free(j.symbols);
   return done;
@@ -591,25 +786,168 @@ static int rank(const struct suite_finding *f) {
   return ranks[f->kind];
 }
 
-static int by_gravity(const struct entry *a, const struct entry *b) {
+/* ---- who loses wherever it is called ------------------------------------------------
+ */
+
+/* For what it has made, is there somebody else to blame than for another stack? */
+static void note_blame(const struct suite_finding *f) {
+  for (size_t i = 0; i < f->maker_count; i++) {
+    struct suite_maker *m = f->makers[i].maker;
+    m->disputed |= m->cause && strcmp(m->cause, f->cause.key) != 0;
+    m->cause = f->cause.key;
+  }
+}
+
+#define NEARLY_WHEREVER 0.7
+#define NEARLY_MOST 0.9
+
+/* 0..1: of what it has made, the part where some was lost. */
+static double loses(const struct suite_maker *m) {
+  return m->made ? (double)m->where_lost / (double)m->made : 0;
+}
+
+/* Further out than the cause it must lose more generally than that. */
+static double loses_beside(const struct suite_finding *f, size_t i, double by_cause) {
+  const struct suite_maker *m = f->makers[i].maker;
+  double part = loses(m);
+  bool outer = f->makers[i].frame > f->at.guilty;
+  if (!m->disputed || part < NEARLY_WHEREVER) return 0;
+  return outer && by_cause >= NEARLY_MOST * part ? 0 : part;
+}
+
+/* The innermost of those that lose most, if that is nearly wherever they are called. */
+static void settle(struct suite_finding *f) {
+  double most = 0, by_cause = 0;
+  for (size_t i = 0; i < f->maker_count; i++)
+    if (f->makers[i].frame == f->at.guilty) by_cause = loses(f->makers[i].maker);
+  for (size_t i = 0; i < f->maker_count; i++)
+    if (loses_beside(f, i, by_cause) > most) most = loses_beside(f, i, by_cause);
+  for (size_t i = 0; most > 0 && i < f->maker_count; i++) {
+    if (loses_beside(f, i, by_cause) < NEARLY_MOST * most) continue;
+    f->cause = f->makers[i].cause;
+    f->at.guilty = f->makers[i].frame;
+    return;
+  }
+}
+
+static void settle_all(struct suite *s) {
+  struct entry *e, *entries = work_of(s)->entries;
+  for (e = entries; e; e = e->hh.next)
+    note_blame(&e->finding);
+  for (e = entries; e; e = e->hh.next)
+    settle(&e->finding);
+}
+
+/* ---- stacks become findings ---------------------------------------------------------
+ */
+
+/* What is suppressed, and by what, is one finding for itself. */
+static const char *cause_of_entry(struct suite *s, const struct entry *e) {
+  const struct suite_finding *f = &e->finding;
+  const struct suppression *by = f->accepted;
+  if (!f->cause.key) return f->key;
+  obstack_printf(s->memory, "%d %d %s", f->kind, f->state, f->cause.key);
+  if (by)
+    obstack_printf(s->memory, " %s:%u %s", by->file ? by->file : "", by->line, by->name);
+  obstack_1grow(s->memory, 0);
+  return obstack_finish(s->memory);
+}
+
+/* Those of one cause beside each other, most bytes first. */
+static int by_cause(const struct entry *a, const struct entry *b) {
   const struct suite_finding *x = &a->finding, *y = &b->finding;
+  int order = strcmp(a->cause, b->cause);
+  if (order) return order;
+  if (x->of.bytes != y->of.bytes) return x->of.bytes > y->of.bytes ? -1 : 1;
+  return strcmp(x->key, y->key);
+}
+
+static void add_amount(struct ul_amount *to, struct ul_amount more) {
+  to->blocks += more.blocks;
+  to->bytes += more.bytes;
+}
+
+/* Its stacks' sightings become those of the finding, one a process. `at` is NULL for each
+ * process. */
+static void see_stacks(struct suite *s, struct suite_finding *f,
+                       struct suite_sighting **at) {
+  f->seen = NULL;
+  f->processes = 0;
+  for (size_t i = 0; i < f->stack_count; i++)
+    for (const struct suite_sighting *seen = f->stacks[i].seen; seen;
+         seen = seen->before) {
+      struct suite_sighting **sum = &at[seen->process];
+      if (!*sum) {
+        *sum = obstack_alloc(s->memory, sizeof **sum);
+        **sum = (struct suite_sighting){.process = seen->process, .before = f->seen};
+        f->seen = *sum;
+        f->processes++;
+      }
+      add_amount(&(*sum)->of, seen->of);
+      add_amount(&(*sum)->dragged, seen->dragged);
+      (*sum)->times += seen->times;
+      (*sum)->value = seen->value;
+    }
+  for (const struct suite_sighting *seen = f->seen; seen; seen = seen->before)
+    at[seen->process] = NULL;
+}
+
+/* Of the stacks from this entry on that have its cause; the entry behind them. */
+static const struct entry *unite(struct suite *s, const struct entry *first,
+                                 struct suite_finding *f, struct suite_sighting **at) {
+  const struct entry *e = first, *end;
+  size_t n = 0;
+  for (end = first; end && strcmp(end->cause, first->cause) == 0; end = end->hh.next)
+    n++;
+  struct suite_finding *stacks = obstack_alloc(s->memory, n * sizeof *stacks);
+  for (size_t i = 0; i < n; i++, e = e->hh.next)
+    stacks[i] = e->finding;
+  *f = stacks[0];
+  f->stacks = stacks;
+  f->stack_count = n;
+  if (f->cause.key) f->exact = f->cause.print;
+  for (size_t i = 1; i < n; i++) {
+    add_amount(&f->of, stacks[i].of);
+    add_amount(&f->dragged, stacks[i].dragged);
+    f->times += stacks[i].times;
+  }
+  see_stacks(s, f, at);
+  return end;
+}
+
+static int by_gravity(const void *a, const void *b) {
+  const struct suite_finding *x = a, *y = b;
   if (rank(x) != rank(y)) return rank(x) - rank(y);
   if (x->of.bytes != y->of.bytes) return x->of.bytes > y->of.bytes ? -1 : 1;
-  return strcmp(a->hh.key, b->hh.key); /* whatever the order of the processes */
+  return strcmp(x->key, y->key); /* whatever the order of the processes */
+}
+
+/* false: no memory. */
+static bool unite_all(struct suite *s) {
+  struct work *w = work_of(s);
+  struct suite_sighting **at = calloc(s->process_count + 1, sizeof(*at));
+  if (!at) return false;
+  settle_all(s);
+  for (struct entry *e = w->entries; e; e = e->hh.next)
+    e->cause = cause_of_entry(s, e);
+  HASH_SORT(w->entries, by_cause);
+  s->findings = obstack_alloc(s->memory, (s->count + 1) * sizeof *s->findings);
+  s->count = 0;
+  for (const struct entry *e = w->entries; e;) {
+    struct suite_finding *f = &s->findings[s->count];
+    e = unite(s, e, f, at);
+    s->count += !is_too_little(s, f);
+  }
+  free(at);
+  if (s->count) qsort(s->findings, s->count, sizeof *s->findings, by_gravity);
+  return true;
 }
 
 bool suite_judge(struct suite *s, const struct symbols_options *options) {
-  struct work *w = work_of(s);
-  struct entry *e;
   bool done = s->ours || judge_all(s, options);
   add_strangers(s);
   if (fails_on(s, SUITE_UNCHECKED)) add_unchecked(s);
-  HASH_SORT(w->entries, by_gravity);
-  s->findings = obstack_alloc(s->memory, (s->count + 1) * sizeof *s->findings);
-  s->count = 0;
-  for (e = w->entries; e; e = e->hh.next)
-    if (!is_too_little(s, &e->finding)) s->findings[s->count++] = e->finding;
-  return done;
+  return unite_all(s) && done;
 }
 
 bool suite_is_judged(const struct suite_process *p) {
@@ -651,13 +989,24 @@ bool suite_fails(const struct suite *s) {
   return lost.blocks > s->rules.allowed.blocks || lost.bytes > s->rules.allowed.bytes;
 }
 
-bool suite_part(const struct suite_finding *f, size_t process,
-                struct suite_finding *part) {
+static const struct suite_sighting *sighting(const struct suite_finding *f,
+                                             size_t process) {
   const struct suite_sighting *seen = f->seen;
   while (seen && seen->process != process)
     seen = seen->before;
+  return seen;
+}
+
+bool suite_part(const struct suite_finding *f, size_t process,
+                struct suite_finding *part) {
+  const struct suite_sighting *seen = sighting(f, process);
+  const struct suite_finding *stacks;
   *part = *f;
   if (!seen) return false;
+  size_t n = suite_stacks(f, &stacks), i = 0;
+  while (i + 1 < n && !sighting(&stacks[i], process))
+    i++;
+  part->at = stacks[i].at;
   part->of = seen->of;
   part->dragged = seen->dragged;
   part->times = seen->times;
@@ -681,6 +1030,7 @@ void suite_free(struct suite *s) {
   if (!s) return;
   HASH_CLEAR(hh, work_of(s)->entries);
   HASH_CLEAR(hh, work_of(s)->silent);
+  HASH_CLEAR(hh, work_of(s)->makers);
   obstack_free(&work_of(s)->pids, NULL);
   obstack_free(s->memory, NULL);
   free(s);

@@ -1,8 +1,15 @@
 /* suite.h - the verdict on the processes of a run: what `ullage check` finds.
  *
- * A *finding* is one call stack at which a program lost, or did, something that is to
- * fail: what is definitely lost with all that it drags along; a block freed wrongly. The
- * same stack in several processes of one program is one finding.
+ * A *finding* is one cause of something that is to fail. Of what is lost (with all that
+ * it drags along) and of what grows it is the function to change: all its call stacks are
+ * one finding, in whatever process and program, if it is of one source file or one
+ * module. A block that is freed wrongly is a finding by its call stacks.
+ *
+ * The function is that which cause.h blames in the process, as a report does. A process
+ * may have seen little, though: a test that calls a faulty function once has lost all
+ * that it asked for, and is blamed. So where several functions are blamed, in one process
+ * or another, for what is made by one further in, and nearly wherever that is called
+ * something is lost, it is the inner one's.
  *
  * *Ours* are processes whose program fits the rules' pattern. If none is, all of them are
  * judged: the program that was named, and what it has forked. Otherwise the others (a
@@ -78,31 +85,63 @@ struct suite_sighting {
   struct suite_sighting *before;
 };
 
+/* The function to change. */
+struct suite_cause {
+  const char *key; /* of function and family; NULL: the stack itself is the finding */
+  uint64_t print;  /* fingerprint_of_blamed() */
+  bool shared;     /* it is a library's: the same in whatever program */
+};
+
+/* A function of a stack, whose blocks it has made as well as others' (suite.c). */
+struct suite_made {
+  size_t frame; /* in the stack */
+  struct suite_cause cause;
+  struct suite_maker *maker;
+};
+
+/* A finding, and likewise each of its call stacks by itself, which have `stacks` NULL. */
 struct suite_finding {
+  const char *key; /* what tells its first stack from all others */
   enum suite_kind kind;
-  enum ul_misuse_kind misuse; /* of a misuse */
-  enum suite_state state;
-  size_t process;                      /* the first in which it was found */
-  struct suite_sighting *seen;         /* in all of them */
-  size_t processes;                    /* in how many */
-  struct ul_amount of;                 /* of what is lost: with what it drags along */
-  struct ul_amount dragged;            /* of it */
-  uint64_t times;                      /* of a misuse */
-  struct ul_misuse first;              /* the first of these */
-  enum budget_measure measure;         /* of a budget: this, ... */
-  uint64_t value, limit;               /* ... of which there was so much */
-  struct suite_stack at;               /* where it was allocated, or freed wrongly */
+  enum ul_misuse_kind misuse;         /* of a misuse */
+  enum suite_state state;             /* of all its stacks */
+  const struct suite_finding *stacks; /* most bytes first: `at`, `exact`, `process` ... */
+  size_t stack_count;                 /* ... are those of the first; sums are of all */
+  size_t process;                     /* the first in which it was found */
+  struct suite_sighting *seen;        /* in all of them */
+  size_t processes;                   /* in how many */
+  struct ul_amount of;                /* of what is lost: with what it drags along */
+  struct ul_amount dragged;           /* of it */
+  uint64_t times;                     /* of a misuse */
+  struct ul_misuse first;             /* the first of these */
+  enum budget_measure measure;        /* of a budget: this, ... */
+  uint64_t value, limit;              /* ... of which there was so much */
+  struct suite_stack at;              /* where it was allocated, or freed wrongly */
   struct suite_stack allocated, freed; /* of a bad free: where the block was, before */
-  uint64_t exact, loose;               /* fingerprint.h; of a bad free of both stacks */
-  enum ul_family family;               /* of what is lost; 0: not known */
-  const struct baseline_line *known;   /* what it was; NULL: it is new */
-  const struct suppression *accepted;  /* by which it is suppressed; NULL: by none */
+  struct suite_cause cause;
+  const struct suite_made *makers; /* of a stack: innermost first */
+  size_t maker_count;
+  uint64_t exact, loose; /* fingerprint.h; of a bad free of both stacks. Of a finding with
+                            a cause, `exact` is that */
+  const uint64_t *functions; /* of a stack: fingerprint_functions() */
+  size_t function_count;
+  enum ul_family family;              /* of what is lost; 0: not known */
+  const struct baseline_line *known;  /* what it was; NULL: it is new */
+  struct ul_amount was;               /* there, with what is compared together with it */
+  const struct suppression *accepted; /* by which it is suppressed; NULL: by none */
 };
 static inline bool suite_is_write(const struct suite_finding *f) {
   return f->kind == SUITE_OVERRUN || f->kind == SUITE_WRITTEN_FREED;
 }
 static inline bool suite_is_misuse(const struct suite_finding *f) {
   return f->kind == SUITE_BAD_FREE || f->kind == SUITE_MISMATCH || suite_is_write(f);
+}
+
+/* It, or its stacks. */
+static inline size_t suite_stacks(const struct suite_finding *f,
+                                  const struct suite_finding **stacks) {
+  *stacks = f->stacks ? f->stacks : f;
+  return f->stacks ? f->stack_count : 1;
 }
 
 enum suite_standing {
@@ -148,7 +187,7 @@ struct suite {
   size_t process_count;
   uint64_t silent; /* ours that were judged, found clean, and left no recording */
   const struct suite_silent *told; /* those of them that have a line each */
-  bool ours;       /* some process is ours */
+  bool ours;                       /* some process is ours */
   const struct baseline *baseline; /* that it was compared with; NULL: with none */
   struct obstack *memory;
 };
@@ -174,6 +213,7 @@ size_t suite_judged(const struct suite *);
 bool suite_counts(const struct suite_finding *);
 size_t suite_in_state(const struct suite *, enum suite_state);
 bool suite_fails(const struct suite *);
-/* Was it found in that process? Then *part is what of it was. */
+/* Was it found in that process? Then *part is what of it was, at its largest stack there.
+ */
 bool suite_part(const struct suite_finding *, size_t process, struct suite_finding *part);
 #endif

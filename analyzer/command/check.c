@@ -73,6 +73,7 @@ enum {
   OPTION_GEN_SUPPRESSIONS,
   OPTION_FORMAT,
   OPTION_SOURCE_ROOT,
+  OPTION_ALL,
   OPTION_SYSROOT,
   OPTION_DEBUGINFOD
 };
@@ -100,6 +101,7 @@ static const struct option options[] = {
     {"gen-suppressions", required_argument, NULL, OPTION_GEN_SUPPRESSIONS},
     {"format", required_argument, NULL, OPTION_FORMAT},
     {"source-root", required_argument, NULL, OPTION_SOURCE_ROOT},
+    {"all", no_argument, NULL, OPTION_ALL},
     {"sysroot", required_argument, NULL, OPTION_SYSROOT},
     {"debuginfod", no_argument, NULL, OPTION_DEBUGINFOD},
     {NULL, 0, NULL, 0}};
@@ -310,6 +312,9 @@ static int parse_option(struct check *c, int option, char *argv[]) {
     c->page.source_root = realpath(optarg, NULL); /* else it is another machine's */
     if (!c->page.source_root) c->page.source_root = optarg;
     return EXIT_FINE;
+  case OPTION_ALL:
+    c->page.all = true;
+    return EXIT_FINE;
   case OPTION_SYSROOT:
     c->symbols.sysroot = optarg;
     return EXIT_FINE;
@@ -446,7 +451,8 @@ static int accept_all(const struct check *c, struct suite *s) {
   int error = errno;
   if (written) suite_accept(s);
   if (written && !c->launch.quiet)
-    say("accepted: %s has %zu findings", c->update, next->count);
+    say("accepted: %s has %zu line%s", c->update, next->count,
+        next->count == 1 ? "" : "s");
   baseline_free(next);
   if (written) return EXIT_FINE;
   return say_failed("cannot write the baseline %s: %s", c->update, strerror(error));
@@ -456,7 +462,8 @@ static int accept_all(const struct check *c, struct suite *s) {
 static int conclude(struct check *c, struct suite *s, bool complete) {
   int accepted = EXIT_FINE;
   if (!complete || !suite_judge(s, &c->symbols)) return say_failed("not enough memory");
-  if (c->baseline) baseline_compare(c->baseline, s, c->slack);
+  if (c->baseline && !baseline_compare(c->baseline, s, c->slack))
+    return say_failed("not enough memory");
   if (c->update) accepted = accept_all(c, s);
   c->found = suite_fails(s);
   if (c->found) kept_reduce(&c->kept, s);

@@ -5,6 +5,7 @@
 #include "names/blame.h"
 #include "show/verbs.h"
 
+#include <limits.h>
 #include <string.h>
 
 #define FRAMES_SHOWN 4u
@@ -80,12 +81,12 @@ static void put_frame(FILE *out, const struct frame *f, const struct suite_page 
 }
 
 /* From the frame to blame outwards; what calls it in the runtime says nothing. */
-const char *suite_where_in(struct text_long *to, const struct suite_stack *stack,
-                           const struct suite_page *page) {
+static const char *where_in(struct text_long *to, const struct suite_stack *stack,
+                            const struct suite_page *page, unsigned most) {
   char room[sizeof to->s / 4] = "";
   FILE *out = fmemopen(room, sizeof room, "w");
   unsigned shown = 0;
-  for (size_t i = stack->guilty; out && i < stack->count && shown < FRAMES_SHOWN; i++) {
+  for (size_t i = stack->guilty; out && i < stack->count && shown < most; i++) {
     const struct frame *f = &stack->frames[i];
     if (shown && !f->note && !blame_is_own(f)) continue;
     if (shown++) fputs(" < ", out);
@@ -93,6 +94,11 @@ const char *suite_where_in(struct text_long *to, const struct suite_stack *stack
   }
   if (out) fclose(out);
   return text_escaped_in(to, *room ? room : "(no stack)");
+}
+
+const char *suite_where_in(struct text_long *to, const struct suite_stack *stack,
+                           const struct suite_page *page) {
+  return where_in(to, stack, page, FRAMES_SHOWN);
 }
 
 char *suite_names(const struct suite_finding *f) {
@@ -142,8 +148,11 @@ const char *suite_who_in(struct text_long *to, const struct suite *s,
   int n = snprintf(to->s, sizeof to->s, "%s%s", text_escaped(basename(p->program)),
                    p->forked ? ", a child" : "");
   if (f->processes > 1)
-    snprintf(to->s + n, sizeof to->s - (size_t)n, " and %s",
-             text_plural(f->processes - 1, "more process", "more processes"));
+    n += snprintf(to->s + n, sizeof to->s - (size_t)n, " and %s",
+                  text_plural(f->processes - 1, "more process", "more processes"));
+  if (f->stack_count > 1)
+    snprintf(to->s + n, sizeof to->s - (size_t)n, ", %s stacks",
+             text_count(f->stack_count));
   return to->s;
 }
 
@@ -193,9 +202,13 @@ static int longer(int width, const char *text) {
   return (int)strlen(text) > width ? (int)strlen(text) : width;
 }
 
-static struct columns columns_of(const struct suite *s) {
+static size_t most_shown(const struct suite_page *page) {
+  return page->all ? SIZE_MAX : FINDINGS_SHOWN;
+}
+
+static struct columns columns_of(const struct suite *s, size_t most) {
   struct columns c = {0, 0};
-  for (size_t i = 0, shown = 0; i < s->count && shown < FINDINGS_SHOWN; i++) {
+  for (size_t i = 0, shown = 0; i < s->count && shown < most; i++) {
     const struct suite_finding *f = &s->findings[i];
     if (!suite_counts(f)) continue;
     c.what = longer(c.what, suite_what(f));
@@ -203,6 +216,16 @@ static struct columns columns_of(const struct suite *s) {
     shown++;
   }
   return c;
+}
+
+/* One of several of a finding, from the innermost own frame out to main. */
+static void put_stack(const struct suite *s, const struct suite_finding *stack,
+                      const struct suite_page *page) {
+  struct suite_stack at = stack->at;
+  struct text_long text;
+  at.guilty = at.blamed;
+  fprintf(page->out, "       %s  %s  [%s]\n", suite_amount(stack),
+          where_in(&text, &at, page, UINT_MAX), suite_who(s, stack));
 }
 
 static void put_finding(const struct suite *s, const struct suite_finding *f, size_t rank,
@@ -220,19 +243,21 @@ static void put_finding(const struct suite *s, const struct suite_finding *f, si
   if (f->allocated.count)
     fprintf(page->out, ", allocated %s", suite_where(&f->allocated, page));
   if (f->state == SUITE_GREW && f->kind == SUITE_BUDGET)
-    fprintf(page->out, ", was %s", use(f->measure, f->known->of.blocks));
+    fprintf(page->out, ", was %s", use(f->measure, f->was.blocks));
   else if (f->state == SUITE_GREW)
-    fprintf(page->out, ", was %s %s", text_count(f->known->of.blocks),
+    fprintf(page->out, ", was %s %s", text_count(f->was.blocks),
             f->times ? "times" : "blocks");
   fprintf(page->out, "  [%s]\n", suite_who(s, f));
+  for (size_t i = 0; page->all && f->stack_count > 1 && i < f->stack_count; i++)
+    put_stack(s, &f->stacks[i], page);
 }
 
 static void put_findings(const struct suite *s, const struct suite_page *page) {
   size_t rank = 0, all = suite_in_state(s, SUITE_NEW) + suite_in_state(s, SUITE_GREW);
-  struct columns c = columns_of(s);
-  for (size_t i = 0; i < s->count && rank < FINDINGS_SHOWN; i++)
+  struct columns c = columns_of(s, most_shown(page));
+  for (size_t i = 0; i < s->count && rank < most_shown(page); i++)
     if (suite_counts(&s->findings[i])) put_finding(s, &s->findings[i], ++rank, c, page);
-  if (all > rank) fprintf(page->out, "     and %zu more\n", all - rank);
+  if (all > rank) fprintf(page->out, "     and %zu more (--all)\n", all - rank);
 }
 
 /* What is told of a process that was not judged: who, and why. */

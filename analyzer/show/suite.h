@@ -11,6 +11,7 @@ struct suite_page {
   FILE *out;
   const char
       *source_root;      /* paths of sources are told relative to it; NULL: as they are */
+  bool all;              /* each finding, with all its call stacks */
   const char *recording; /* that stays, for details; NULL: none does */
   const struct suite_process *process; /* of it alone; NULL: of all (see alone) */
 };

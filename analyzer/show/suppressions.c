@@ -2,6 +2,8 @@
  * syntax it is. */
 #include "show/suite.h"
 
+#include <string.h>
+
 /* ---- Valgrind's ------------------------------------------------------------------- */
 
 /* Whether it was malloc or calloc is not known. */
@@ -55,35 +57,54 @@ static void put_for_valgrind(const struct suite *s, const struct suite_finding *
 
 /* ---- LeakSanitizer's -------------------------------------------------------------- */
 
-/* Misuses are none of its business. */
+/* It is looked for in all of a stack, and main is in each. */
+static const char *pattern_of(const struct suite_finding *f) {
+  const struct frame *at = &f->at.frames[f->at.guilty];
+  if (at->function && strcmp(at->function, "main") == 0) at = &f->at.frames[f->at.blamed];
+  return at->function && !at->derived ? at->function : basename(at->module);
+}
+
 static void put_for_lsan(const struct suite *s, const struct suite_finding *f,
                          const struct suite_page *page) {
-  if (suite_is_misuse(f)) return;
-  const struct frame *guilty = &f->at.frames[f->at.guilty];
-  const char *name = guilty->derived ? NULL : guilty->function;
-  fprintf(page->out, "# %s, %s in %s: %s\n", suite_what(f), suite_amount(f),
-          suite_who(s, f), suite_where(&f->at, page));
-  fprintf(page->out, "leak:%s\n", name ? name : basename(guilty->module));
+  fprintf(page->out, "# %s, %s in %s: %s\nleak:%s\n", suite_what(f), suite_amount(f),
+          suite_who(s, f), suite_where(&f->at, page), pattern_of(f));
 }
 
 /* ---- all -------------------------------------------------------------------------- */
 
-typedef void put_one(const struct suite *, const struct suite_finding *,
-                     const struct suite_page *);
-
-static void put_all(const struct suite *s, const struct suite_page *page, put_one *put) {
-  for (size_t i = 0; i < s->count; i++) {
-    const struct suite_finding *f = &s->findings[i];
-    bool has_any = f->kind < SUITE_GROWTH || suite_is_misuse(f);
-    if (suite_counts(f) && has_any && f->at.count) put(s, f, page);
+/* Each call stack that fails and is no budget or growth, one after the other. */
+struct failing {
+  size_t finding, stack;
+};
+static const struct suite_finding *next(const struct suite *s, struct failing *f) {
+  for (; f->finding < s->count; f->finding++, f->stack = 0) {
+    const struct suite_finding *finding = &s->findings[f->finding], *stacks;
+    bool has_any = finding->kind < SUITE_GROWTH || suite_is_misuse(finding);
+    size_t n = suite_stacks(finding, &stacks);
+    if (suite_counts(finding) && has_any && finding->at.count && f->stack < n)
+      return &stacks[f->stack++];
   }
+  return NULL;
 }
 
 static void for_valgrind(const struct suite *s, const struct suite_page *page) {
-  put_all(s, page, put_for_valgrind);
+  struct failing all = {0, 0};
+  const struct suite_finding *f;
+  while ((f = next(s, &all)))
+    put_for_valgrind(s, f, page);
 }
+
+/* Misuses are none of its business, and a pattern is told once. */
 static void for_lsan(const struct suite *s, const struct suite_page *page) {
-  put_all(s, page, put_for_lsan);
+  struct failing all = {0, 0};
+  const struct suite_finding *f, *before;
+  while ((f = next(s, &all))) {
+    struct failing told = {0, 0};
+    while ((before = next(s, &told)) != f)
+      if (!suite_is_misuse(before) && strcmp(pattern_of(before), pattern_of(f)) == 0)
+        break;
+    if (before == f && !suite_is_misuse(f)) put_for_lsan(s, f, page);
+  }
 }
 
 const struct suite_format suite_suppressions[] = {

@@ -38,6 +38,29 @@ static json_t *seen_in(const struct suite_finding *f) {
   return array;
 }
 
+/* By itself: what the finding has of it, where, and in which processes. */
+static json_t *one_stack(const struct suite_finding *f) {
+  struct fingerprint print = {f->exact, f->loose};
+  json_t *o = json_object();
+  json_put(o, "bytes", json_bytes(f->of.bytes));
+  json_put(o, "blocks", json_bytes(f->of.blocks));
+  json_put(o, "dragged_bytes", json_bytes(f->dragged.bytes));
+  json_put(o, "dragged_blocks", json_bytes(f->dragged.blocks));
+  json_put(o, "times", json_bytes(f->times));
+  json_put(o, "processes", seen_in(f));
+  json_put_fingerprint(o, &print);
+  json_put(o, "frame", json_bytes(f->at.guilty));
+  json_put(o, "stack", stack(&f->at));
+  return o;
+}
+
+static json_t *stacks_of(const struct suite_finding *f) {
+  json_t *array = json_array();
+  for (size_t i = 0; i < f->stack_count; i++)
+    json_array_append_new(array, one_stack(&f->stacks[i]));
+  return array;
+}
+
 static json_t *finding(const struct suite_finding *f) {
   static const char *const kinds[SUITE_KINDS] = SUITE_KIND_NAMES;
   struct fingerprint print = {f->exact, f->loose};
@@ -56,10 +79,11 @@ static json_t *finding(const struct suite_finding *f) {
   json_put_fingerprint(o, &print);
   json_put(o, "frame", json_bytes(f->at.guilty));
   json_put(o, "stack", stack(&f->at));
+  json_put(o, "stacks", stacks_of(f));
   json_put(o, "allocated_stack", stack(&f->allocated));
   json_put(o, "freed_stack", stack(&f->freed));
   json_put(o, "suppressed_by", f->accepted ? json_text(f->accepted->name) : json_null());
-  json_put(o, "was_blocks", f->known ? json_bytes(f->known->of.blocks) : json_null());
+  json_put(o, "was_blocks", f->known ? json_bytes(f->was.blocks) : json_null());
   return o;
 }
 
@@ -253,8 +277,7 @@ static void add_frames(json_t *array, const struct suite_stack *stack, const cha
 }
 
 /* GitHub knows a finding again by the hash that is named after the line; that of the
- * stack keeps two callers apart who lose memory at one line, and other lines do not
- * matter. */
+ * function keeps it the same wherever its line moves and whoever calls it. */
 static json_t *fingerprints(const struct suite_finding *f) {
   char print[FINGERPRINT_TEXT];
   json_t *o = json_object();
@@ -291,7 +314,8 @@ static json_t *result(const struct suite *s, const struct suite_finding *f,
   json_array_append_new(locations, location_of(s, f, page));
   add_related(related, &f->freed, suite_freed(f), page);
   add_related(related, &f->allocated, "allocated", page);
-  add_frames(stacks, &f->at, was_freed ? "freed" : "allocated", page);
+  for (size_t i = 0; i < f->stack_count; i++)
+    add_frames(stacks, &f->stacks[i].at, was_freed ? "freed" : "allocated", page);
   add_frames(stacks, &f->freed, suite_freed(f), page);
   add_frames(stacks, &f->allocated, "allocated", page);
   json_put(o, "ruleId", json_text(kinds[f->kind]));

@@ -3,9 +3,9 @@
  * in Valgrind's docs/internals/xml-output-protocol4.txt.
  *
  * Memcheck has a document for each process, so there can be one here (page->process),
- * with what was found in that process. One for all has each finding once, and says where
- * it was found. What memcheck has no kind for is left out, and the XML says how much that
- * is. */
+ * with what was found in that process. One for all has each call stack of each finding
+ * once, and says where it was found. What memcheck has no kind for is left out, and the
+ * XML says how much that is. */
 #include "show/suite.h"
 #include "show/xml.h"
 
@@ -23,6 +23,25 @@ static bool tells(const struct suite *s, const struct suite_page *page,
   if (page->process) return suite_part(f, (size_t)(page->process - s->processes), part);
   *part = *f;
   return true;
+}
+
+/* The call stacks that count, one after the other: each an error of memcheck's. */
+struct errors {
+  const struct suite *suite;
+  const struct suite_page *page;
+  size_t finding, stack, number;
+};
+
+/* false: there are no more. */
+static bool next(struct errors *e, struct suite_finding *error) {
+  const struct suite *s = e->suite;
+  for (; e->finding < s->count; e->finding++, e->stack = 0) {
+    const struct suite_finding *f = &s->findings[e->finding], *stacks;
+    size_t n = suite_counts(f) ? suite_stacks(f, &stacks) : 0;
+    while (e->stack < n)
+      if (tells(s, e->page, &stacks[e->stack++], error)) return ++e->number;
+  }
+  return false;
 }
 
 /* As Valgrind has it: within the call, not behind it. */
@@ -68,11 +87,11 @@ static const char *loss_words_in(struct text_long *to, const struct suite_findin
 #define loss_words(f, record, records) loss_words_in(TEXT_LONG, f, record, records)
 
 static size_t losses(const struct suite *s, const struct suite_page *page) {
-  struct suite_finding part;
+  struct errors all = {.suite = s, .page = page};
+  struct suite_finding f;
   size_t n = 0;
-  for (size_t i = 0; i < s->count; i++)
-    n += suite_counts(&s->findings[i]) && is_loss(&s->findings[i]) &&
-         tells(s, page, &s->findings[i], &part);
+  while (next(&all, &f))
+    n += is_loss(&f);
   return n;
 }
 
@@ -103,9 +122,9 @@ static void put_misuse(const struct suite_finding *f, int pid, FILE *out) {
 
 void suite_memcheck(const struct suite *s, const struct suite_page *page) {
   size_t records = losses(s, page), record = 0;
-  for (size_t i = 0; i < s->count; i++) {
-    struct suite_finding f;
-    if (!suite_counts(&s->findings[i]) || !tells(s, page, &s->findings[i], &f)) continue;
+  struct errors all = {.suite = s, .page = page};
+  struct suite_finding f;
+  while (next(&all, &f)) {
     int pid = page->process ? page->process->pid : s->processes[f.process].pid;
     if (is_loss(&f)) {
       fprintf(page->out, "==%d== %s\n", pid, loss_words(&f, ++record, records));
@@ -188,16 +207,26 @@ static void put_status(const char *state, uint64_t ms, FILE *out) {
           state, s / 86400, s / 3600 % 24, s / 60 % 60, s % 60, (unsigned)(ms % 1000));
 }
 
-/* The names and how many findings each has taken. */
+/* Of the stacks of a finding, those that the page tells. */
+static size_t stacks_told(const struct suite *s, const struct suite_page *page,
+                          const struct suite_finding *f) {
+  const struct suite_finding *stacks;
+  struct suite_finding part;
+  size_t count = 0;
+  for (size_t i = 0, n = suite_stacks(f, &stacks); i < n; i++)
+    count += tells(s, page, &stacks[i], &part);
+  return count;
+}
+
+/* The names and how many stacks each has taken. */
 static void put_suppressed(const struct suite *s, const struct suite_page *page) {
   size_t n = suppressions_count(s->rules.suppressions);
   fputs("<suppcounts>\n", page->out);
   for (size_t i = 0; i < n; i++) {
     const struct suppression *u = suppressions_at(s->rules.suppressions, i);
-    struct suite_finding part;
     size_t count = 0;
     for (size_t k = 0; k < s->count; k++)
-      count += s->findings[k].accepted == u && tells(s, page, &s->findings[k], &part);
+      if (s->findings[k].accepted == u) count += stacks_told(s, page, &s->findings[k]);
     if (!count) continue;
     fprintf(page->out, "  <pair>\n    <count>%zu</count>\n", count);
     xml_element(page->out, 4, "name", u->name);
@@ -296,26 +325,23 @@ static void put_error(const struct suite *s, const struct suite_finding *f, size
 static void put_errors(const struct suite *s, bool (*is)(const struct suite_finding *),
                        const struct suite_page *page) {
   size_t records = losses(s, page), record = 0;
-  for (size_t i = 0; i < s->count; i++) {
-    struct suite_finding f;
-    if (suite_counts(&s->findings[i]) && is(&s->findings[i]) &&
-        tells(s, page, &s->findings[i], &f))
-      put_error(s, &f, i, ++record, records, page);
-  }
+  struct errors all = {.suite = s, .page = page};
+  struct suite_finding f;
+  while (next(&all, &f))
+    if (is(&f)) put_error(s, &f, all.number, ++record, records, page);
 }
 
 /* How often each was done; what is lost is so once. */
 static void put_counts(const struct suite *s, const struct suite_page *page) {
   fputs("<errorcounts>\n", page->out);
-  for (size_t i = 0; i < s->count; i++) {
-    struct suite_finding f;
-    if (suite_counts(&s->findings[i]) && suite_is_misuse(&s->findings[i]) &&
-        tells(s, page, &s->findings[i], &f))
+  struct errors all = {.suite = s, .page = page};
+  struct suite_finding f;
+  while (next(&all, &f))
+    if (suite_is_misuse(&f))
       fprintf(
           page->out,
           "  <pair>\n    <count>%llu</count>\n    <unique>0x%zx</unique>\n  </pair>\n",
-          (unsigned long long)f.times, i);
-  }
+          (unsigned long long)f.times, all.number);
   fputs("</errorcounts>\n\n", page->out);
 }
 

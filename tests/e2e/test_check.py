@@ -326,9 +326,12 @@ ALL = {f.split("  ")[-1] for _, _, found in TESTS for f in found} | {"[t_double_
 def run_suite(check, cwd, *argv):
     """Plain, and under check: the tests' own results are the same."""
     plain = execute(argv, cwd=cwd)
-    r = check("--", *argv, cwd=cwd)
+    r = check("--all", "--", *argv, cwd=cwd)
     assert r.status == FOUND
-    assert {f.split("  ")[-1] for f in r.findings} == ALL
+    where = re.findall(r"^ullage:  .*(\[t_.*\])$", r.said, flags=re.M)
+    render, = (w for w in where if "stacks" in w)  # which five of the tests forget to free
+    assert set(where) - {render} == ALL and ", 5 stacks]" in render
+    assert len(r.findings) == 4
     assert "in 10 processes" in r.said or "in 9 processes" in r.said
     assert "t_crashes (" in r.said
     return plain, r
@@ -376,6 +379,91 @@ def test_automake(check, tmp_path):
     pattern = r"^(\w+): (t_\w+)$"
     assert sorted(re.findall(pattern, plain.text(), flags=re.M)) == \
         sorted(re.findall(pattern, r.text(), flags=re.M))
+
+
+# ---- causes -----------------------------------------------------------------------------------
+
+# parse forgets every other number. Each test is a program, and has a test function of its own.
+PARSER = """
+    #include <stdlib.h>
+    static void *volatile kept;
+    __attribute__((noinline)) char *room(void) { return malloc(10); }
+    __attribute__((noinline)) void parse(int item) {
+      char *number = room();
+      if (item % 2) kept = number, kept = 0; else free(number);
+    }
+    __attribute__((noinline)) void parse_all(int from, int to) {
+      for (int i = 0; i < 9; i++) free(room());
+      while (from < to) parse(from++);
+    }
+    static void test_NAME(void) { FROM < 0 ? parse(1) : parse_all(FROM, FROM + 4); }
+    int main(void) { test_NAME(); return 0; }"""
+# alloc serves all; each test has forgotten one of what it has asked for, and knows what it did.
+ALLOC = """
+    #include <stdlib.h>
+    static void *volatile kept;
+    __attribute__((noinline)) char *alloc(int n) { return malloc(n); }
+    __attribute__((noinline)) void forget_NAME(void) { kept = alloc(10); kept = 0; }
+    static void test_NAME(void) {
+      free(alloc(20)); free(alloc(30)); forget_NAME(); free(alloc(40));
+    }
+    int main(void) { test_NAME(); return 0; }"""
+
+
+def build_tests(directory, source):
+    """One for each letter, of one common source and one of its own."""
+    common, own = source.split("    static void test_NAME")
+    if "forget_NAME" in common:
+        common, forget = common.split("    __attribute__((noinline)) void forget_NAME")
+        own = "(" + own.split("(", 1)[1]
+        own = "    static void *volatile kept;\n    __attribute__((noinline)) void forget_NAME" \
+            + forget + "    static void test_NAME" + own
+    else:
+        own = "    static void test_NAME" + own
+    (directory / "common.c").write_text(common)
+    for number, name in enumerate("abcdef"):
+        text = own.replace("NAME", name).replace("FROM", str(number * 3 - 3))
+        (directory / f"t_{name}.c").write_text('#include "common.c"\n' + text
+                                               .replace("static void *volatile kept;", ""))
+        subprocess.run([tool("gcc", "cc"), "-O0", "-g", "-o", f"t_{name}", f"t_{name}.c"],
+                       cwd=directory, check=True)
+
+
+def test_one_fault_is_one_finding(check, tmp_path):
+    """However many tests reach it, by whatever way: a test that calls it once has lost all
+    that it asked for, and is not to blame."""
+    build_tests(tmp_path, PARSER)
+    options = "--", "/bin/sh", "-c", "for t in ./t_[a-f]; do $t; done; :"
+    r = check(*options, cwd=tmp_path)
+    found, = r.findings
+    assert re.match(r"leak  110 B in 11 blocks  parse common\.c:\d+ < ", found), r.said
+    assert found.endswith(" and 5 more processes, 6 stacks]")
+    r = check("--all", *options, cwd=tmp_path)
+    assert len(r.findings) == 1
+    stacks = re.findall(r"^ullage: {8}(\d+) B in \d+ blocks?  room .* < main t_(\w)\.c:\d+  "
+                        r"\[t_(\w)\]$", r.said, flags=re.M)
+    assert sum(int(s[0]) for s in stacks) == 110
+    assert sorted(s[1] for s in stacks) == sorted(s[2] for s in stacks) == list("abcdef")
+
+
+def test_what_several_forget_is_not_who_serves_them(check, tmp_path):
+    build_tests(tmp_path, ALLOC)
+    r = check("--", "/bin/sh", "-c", "for t in ./t_[a-f]; do $t; done; :", cwd=tmp_path)
+    assert sorted(re.findall(r"10 B in 1 block  (\w+) t_\w", "".join(r.findings))) == \
+        [f"forget_{name}" for name in "abcdef"], r.said
+
+
+def test_stacks_are_suppressed_before_they_are_one(check, tmp_path):
+    """Thresholds are of the finding that is left."""
+    build_tests(tmp_path, PARSER)
+    (tmp_path / "supp").write_text("leak:test_b\nleak:test_c\n")
+    options = "--", "/bin/sh", "-c", "for t in ./t_[a-f]; do $t; done; :"
+    r = check("--suppressions=supp", *options, cwd=tmp_path)
+    found, = r.findings
+    assert found.startswith("leak  70 B in 7 blocks  parse ") and ", 4 stacks]" in found
+    assert "new 1, suppressed 2\n" in r.said
+    assert check("--suppressions=supp", "--min-bytes=70", *options, cwd=tmp_path).status == FOUND
+    assert check("--suppressions=supp", "--min-bytes=71", *options, cwd=tmp_path).status == 0
 
 
 # ---- recordings that stay ------------------------------------------------------------------
