@@ -7,24 +7,22 @@
 
 #define CALLERS_MOST 64u
 
+/* Without what Python adds to the names of all extensions: of
+ * "_ssl.cpython-311-x86_64-linux-gnu.so" "_ssl.so". */
 static const char *place_text(struct text_long *to, const struct frame *frame) {
+  static const char tag[] = ".cpython-";
   char line[401];
   frame_text(frame, line, sizeof line);
+  char *begin = strstr(line, tag), *end = begin ? strstr(begin, ".so") : NULL;
+  if (end) memmove(begin, end, strlen(end) + 1);
   return text_escaped_in(to, line);
 }
 
-/* Without what tells where in the function, unless it is a line, and without what Python
- * adds to the names of all extensions: "_ssl.cpython-311-x86_64-linux-gnu.so". */
+/* Without what tells where in the function, unless it is a line. */
 static const char *short_text(struct text_long *to, const struct frame *frame) {
-  static const char tag[] = ".cpython-";
-  struct text_long whole;
   struct frame brief = *frame;
   brief.note = frame->function && !frame->file;
-  const char *text = place_text(&whole, &brief), *begin = strstr(text, tag);
-  const char *end = begin ? strstr(begin, ".so") : NULL;
-  snprintf(to->s, sizeof to->s, "%.*s%s", end ? (int)(begin - text) : 0, text,
-           end ? end : text);
-  return to->s;
+  return place_text(to, &brief);
 }
 
 const char *causes_frame_in(struct text_long *to, const struct frame *frame) {
@@ -82,10 +80,12 @@ static size_t to_user(const struct frame *of, const struct frame *const *frames,
                       size_t n) {
   size_t i = 0, machine = to_machine(frames, n);
   if (!of || is_text(of)) return 0;
-  while (i < n && !is_text(frames[i]))
+  while (i < machine && !is_text(frames[i]))
     i++;
-  if (i < n) return i + 1;
-  if (machine < n) return machine ? to_named(frames, machine) : 0;
+  if (i < machine) return i + 1;
+  while (machine < n && i && !frames[i - 1]->function)
+    i--;
+  if (machine < n) return i;
   if (!n || same_module(of, frames[n - 1])) return 0;
   for (i = 0; i < n && (!frames[i]->module || same_module(of, frames[i]));)
     i++;

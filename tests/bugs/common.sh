@@ -10,3 +10,11 @@ need() {
   for p in "$@"; do dpkg -s "$p" >/dev/null 2>&1 || missing="${missing:-} $p"; done
   [ -z "${missing:-}" ] || { echo "apt-get install$missing" >&2; exit 77; }
 }
+# only PACKAGE VERSION: those whose version begins so have the bug.
+only() {
+  is=$(dpkg-query -W -f '${Version}' "$1" 2>/dev/null || true)
+  case ${is#*:} in
+  "$2"*) ;;
+  *) echo "$1 is ${is:-missing}: the bug is in $2" >&2; exit 77 ;;
+  esac
+}

@@ -1,0 +1,39 @@
+"""Bugs of other projects (tests/bugs, docs/corpus.md): the first twelve lines name what is to be
+changed. The cheap ones, of Debian 12's packages; where others are installed a test says so."""
+
+import re
+import subprocess
+
+import pytest
+
+from harness import ROOT, ULLAGE, clean_environment
+
+SCRIPTS = ROOT / "tests" / "bugs"
+BUGS = {  # script: (how often, what the page says)
+    "python-ssl-session": (300, r"1 leak .*: SSL_SESSION_new\+.*\n.*, 300 times \d+"
+                                r".* < d2i_SSL_SESSION < \.\.\. < \"session\""),
+    "python-load-extension": (3000, r"1 leak .*: sqlite3_load_extension\+.*\n *3,000 blocks"
+                                    r".* < \"load_extension\""),
+    "python-json-load": (8000000, r"  peak     [\d.]+ MiB, freed since:"
+                                  r"(?=.* 3\d % \"utf_8_decode\").* 3\d % \"read\""),
+    "ujson-dump": (2000, r"1 leak .*: objToJSON\+.*\(ujson\.so\)\n *2,000 blocks.*"
+                         r" < objToJSONFile <"),
+    "ujson-default": (5000, r"1 leak .*: ujson\.so\+\w+ \(no name\)\n.* < objToJSON\n"),
+    "ijson-error": (200, r"1 leak .*: reading_generator_init\+\w+ \(_yajl2\.so\)\n"),
+}
+
+
+@pytest.mark.parametrize("bug", BUGS)
+def test_bug_is_named_in_twelve_lines(bug, tmp_path):
+    count, page = BUGS[bug]
+    recording = tmp_path / "bug.ull"
+    env = clean_environment({"TOOL": f"{ULLAGE} run -o {recording} --", "WORK": str(tmp_path)})
+    ran = subprocess.run(["sh", SCRIPTS / f"{bug}.sh", str(count)], env=env, timeout=120,
+                         capture_output=True, text=True)
+    if ran.returncode == 77:
+        pytest.skip(ran.stderr.strip())
+    assert ran.returncode == 0, ran.stderr
+    report = subprocess.run([ULLAGE, "report", recording], env=env, timeout=60, check=True,
+                            capture_output=True, text=True).stdout
+    first = "\n".join(report.splitlines()[:12]) + "\n"
+    assert re.search(page, first), first
