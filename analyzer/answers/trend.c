@@ -3,23 +3,47 @@
 #include <math.h>
 #include <stdlib.h>
 
-static int by_value(const void *a, const void *b) {
-  double x = *(const double *)a, y = *(const double *)b;
-  return (x > y) - (x < y);
+/* Hoare's FIND: brings the k-th smallest to its place, and what is smaller before it.
+ * (All slopes of a series are some 8,000: to sort them would be most of the work of a
+ * report.) */
+static double find(double *v, size_t n, size_t k) {
+  ptrdiff_t low = 0, high = (ptrdiff_t)n - 1, at = (ptrdiff_t)k;
+  while (low < high) {
+    double pivot = v[at];
+    ptrdiff_t i = low, j = high;
+    do {
+      while (v[i] < pivot)
+        i++;
+      while (pivot < v[j])
+        j--;
+      if (i > j) break;
+      double swapped = v[i];
+      v[i++] = v[j];
+      v[j--] = swapped;
+    } while (i <= j);
+    if (j < at) low = i;
+    if (at < i) high = j;
+  }
+  return v[at];
+}
+
+static double median_of(double *v, size_t n) {
+  double upper = find(v, n, n / 2), lower = v[0];
+  if (n % 2) return upper;
+  for (size_t i = 1; i < n / 2; i++)
+    if (v[i] > lower) lower = v[i];
+  return (lower + upper) / 2;
 }
 
 double trend_slope(const struct trend_point *points, size_t n) {
-  double *slopes = n > 1 ? malloc(n * (n - 1) / 2 * sizeof *slopes) : NULL, median = 0;
+  double *slopes = n > 1 ? malloc(n * (n - 1) / 2 * sizeof *slopes) : NULL;
   size_t count = 0;
   if (!slopes) return 0;
   for (size_t i = 0; i < n; i++)
     for (size_t k = i + 1; k < n; k++)
       if (points[k].t != points[i].t)
         slopes[count++] = (points[k].y - points[i].y) / (points[k].t - points[i].t);
-  if (count) {
-    qsort(slopes, count, sizeof *slopes, by_value);
-    median = (slopes[(count - 1) / 2] + slopes[count / 2]) / 2;
-  }
+  double median = count ? median_of(slopes, count) : 0;
   free(slopes);
   return median;
 }

@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 
 #include <cmocka.h>
 
@@ -50,6 +51,31 @@ static void slope_of_known_series(void **state) {
   NEAR(trend_slope(series, 0), 0, 0);
   series[1].t = series[0].t;
   NEAR(trend_slope(series, 2), 0, 0);
+}
+
+/* No more slopes are below the median than above, and it is the mean of the two in the
+ * middle if they are even in number: with few and with many that are equal. */
+static void slope_is_the_median(void **state) {
+  (void)state;
+  unsigned random = 1;
+  for (unsigned kinds = 1; kinds <= 10000; kinds *= 10)
+    for (size_t n = 2; n <= 40; n++) {
+      for (size_t i = 0; i < n; i++) {
+        random = random * 1103515245 + 12345;
+        series[i] = (struct trend_point){(double)i, random / 65536 % kinds};
+      }
+      double slope = trend_slope(series, n), below = -1e9, above = 1e9, middle = 0;
+      int side = 0, equal = 0;
+      for (size_t i = 0; i < n; i++)
+        for (size_t k = i + 1; k < n; k++) {
+          double one = (series[k].y - series[i].y) / (double)(k - i);
+          if (one < slope) below = one > below ? one : below, side--;
+          if (one > slope) above = one < above ? one : above, side++;
+          if (one == slope) middle = one, equal++;
+        }
+      assert_true(equal ? abs(side) < equal && slope == middle
+                        : side == 0 && slope == (below + above) / 2);
+    }
 }
 
 /* A habit: bytes as a function of the time 0..1; noise is a fixed sequence in -1..1. */
@@ -397,6 +423,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(kendall_of_known_series),
       cmocka_unit_test(slope_of_known_series),
+      cmocka_unit_test(slope_is_the_median),
       cmocka_unit_test(habits_are_recognised),
       cmocka_unit_test(quick_swings_do_not_hide_growth),
       cmocka_unit_test(tidying_up_does_not_hide_growth),
