@@ -13,12 +13,6 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-static long result_of(long result) {
-  if (result >= 0 || result < -4095) return result;
-  errno = (int)-result;
-  return -1;
-}
-
 /* Without a filter it is only asked what the kernel can do (libseccomp does). */
 static bool forbids_something(long filter) {
   return filter && !allow_all((const struct sock_fprog *)filter);
@@ -34,48 +28,25 @@ static bool will_confine(long number, long a, long b, long c) {
   return false;
 }
 
-static long call(long number, long a, long b, long c, long d, long e, long f) {
-  bool confines = will_confine(number, a, b, c) && process_confine();
-  if (number == SYS_exit_group) process_finish(UL_STATE_EXITED, (int)a);
-  long result = os_call_raw(number, a, b, c, d, e, f);
-  if (confines && result < 0) process_unconfine();
-  return result_of(result);
-}
+/* ---- libc's own ----------------------------------------------------------------- */
 
-/* As prctl of libc, which asks for all arguments there can be. */
-EXPORT int prctl(int option, ...) {
-  long argument[4];
-  va_list list;
-  va_start(list, option);
-  for (int i = 0; i < 4; i++)
-    argument[i] = va_arg(list, long);
-  va_end(list);
-  return (int)call(SYS_prctl, option, argument[0], argument[1], argument[2], argument[3],
-                   0);
+/* Whose instruction makes a system call can matter: with system call user dispatch a
+ * program takes those for its own business that are not libc's. So it is libc's function
+ * that calls, as without us; but for what comes before our constructor. */
+static long result_of(long result) {
+  if (result >= 0 || result < -4095) return result;
+  errno = (int)-result;
+  return -1;
 }
-
-/* For syscall below, in whose place they return. */
 __attribute__((used)) static long filter_failed(long result) {
   return result_of(result);
 }
-__attribute__((used)) static long filter_call(long number, long a, long b, long c, long d,
-                                              long e, long f) {
-  return call(number, a, b, c, d, e, f);
-}
-
-_Static_assert(SYS_prctl == 157 && SYS_seccomp == 317 && SYS_exit_group == 231,
-               "numbers below");
 
 /* The instructions of libc's: no frame, for the call may be a vfork or a clone, whose
  * child returns on the same stack first. */
-EXPORT __attribute__((naked)) long syscall(__attribute__((unused)) long number, ...) {
-  __asm__("cmpq $157, %rdi\n\t"
-          "je filter_call\n\t"
-          "cmpq $317, %rdi\n\t"
-          "je filter_call\n\t"
-          "cmpq $231, %rdi\n\t"
-          "je filter_call\n\t"
-          "movq %rdi, %rax\n\t"
+static __attribute__((naked)) long early_syscall(__attribute__((unused)) long number,
+                                                 ...) {
+  __asm__("movq %rdi, %rax\n\t"
           "movq %rsi, %rdi\n\t"
           "movq %rdx, %rsi\n\t"
           "movq %rcx, %rdx\n\t"
@@ -89,4 +60,72 @@ EXPORT __attribute__((naked)) long syscall(__attribute__((unused)) long number, 
           "0:\n\t"
           "movq %rax, %rdi\n\t"
           "jmp filter_failed");
+}
+static int early_prctl(int option, ...) {
+  long argument[4];
+  va_list list;
+  va_start(list, option);
+  for (int i = 0; i < 4; i++)
+    argument[i] = va_arg(list, long);
+  va_end(list);
+  return (int)early_syscall(SYS_prctl, (long)option, argument[0], argument[1],
+                            argument[2], argument[3], 0L);
+}
+
+__attribute__((used)) static long (*filter_next)(long, ...) = early_syscall;
+static int (*next_prctl)(int, ...) = early_prctl;
+
+__attribute__((constructor)) static void find_libcs(void) {
+  int saved = errno;
+  *(void **)&filter_next = next_symbol("syscall");
+  *(void **)&next_prctl = next_symbol("prctl");
+  errno = saved;
+}
+
+/* ---- ours ------------------------------------------------------------------------ */
+
+static bool confine_before(long number, long a, long b, long c) {
+  return will_confine(number, a, b, c) && process_confine();
+}
+
+static long unconfine_after(bool confined, long result) {
+  int saved = errno;
+  if (confined && result < 0) process_unconfine();
+  errno = saved;
+  return result;
+}
+
+/* As prctl of libc, which asks for all arguments there can be. */
+EXPORT int prctl(int option, ...) {
+  long argument[4];
+  va_list list;
+  va_start(list, option);
+  for (int i = 0; i < 4; i++)
+    argument[i] = va_arg(list, long);
+  va_end(list);
+  bool confined = confine_before(SYS_prctl, option, argument[0], argument[1]);
+  return (int)unconfine_after(
+      confined, next_prctl(option, argument[0], argument[1], argument[2], argument[3]));
+}
+
+/* For syscall below, in whose place it returns. */
+__attribute__((used)) static long filter_call(long number, long a, long b, long c, long d,
+                                              long e, long f) {
+  bool confined = confine_before(number, a, b, c);
+  if (number == SYS_exit_group) process_finish(UL_STATE_EXITED, (int)a);
+  return unconfine_after(confined, filter_next(number, a, b, c, d, e, f));
+}
+
+_Static_assert(SYS_prctl == 157 && SYS_seccomp == 317 && SYS_exit_group == 231,
+               "numbers below");
+
+/* Without a frame, for the reason above. */
+EXPORT __attribute__((naked)) long syscall(__attribute__((unused)) long number, ...) {
+  __asm__("cmpq $157, %rdi\n\t"
+          "je filter_call\n\t"
+          "cmpq $317, %rdi\n\t"
+          "je filter_call\n\t"
+          "cmpq $231, %rdi\n\t"
+          "je filter_call\n\t"
+          "jmp *filter_next(%rip)");
 }

@@ -380,6 +380,13 @@ def test_operators_of_somebody_elses_are_called(recorder, whose):
     assert "misuse" not in r.said and "nothing is lost" in r.said, r.said
 
 
+@pytest.mark.short
+def test_system_calls_of_libcs_are_made_by_libc(recorder):
+    """syscall and prctl are in front of libc's, but it is libc's instruction that calls."""
+    r = recorder.same(program("dispatched"), strict=True)
+    assert r.text() in ("0 by syscall, 0 by prctl, 1 own\n", "not here\n"), r.text()
+
+
 def test_a_program_with_its_own_allocator_is_named(recorder):
     r = recorder.same(program("bundled"), strict=True)
     text = recorder.text("report") if recorder.file.exists() else ""
