@@ -40,13 +40,17 @@ void tree_found(struct ul_header *ours) {
   alone = 0;
 }
 
+/* It is mapped in a place of our own. Anywhere else it might be where the program has left a
+ * hole on purpose, which is to fault: a page fits everywhere. */
+static _Alignas(OS_PAGE) char place[OS_PAGE];
+
 /* Read before it is mapped, for a file that is somebody else's must not even get another
  * time of change. To back it is to know that it is as long as that. */
 static bool map(int fd) {
-  void *page = NULL;
+  void *page = place;
   if (os_map_file(&page, fd, 0, OS_PAGE)) return false;
   if (os_back(page, OS_PAGE)) {
-    os_unmap_file(page, OS_PAGE);
+    os_map_over(page, OS_PAGE);
     return false;
   }
   tree = page;
@@ -105,9 +109,8 @@ void tree_found_beside(const char *path, unsigned mode) {
 }
 
 void tree_fork_prepare(void) {
-  void *page;
-  if (tree && tree == recording && os_map_again(&page, recording, OS_PAGE) == 0)
-    tree = page;
+  if (tree && tree == recording && os_take_place(recording, 0, place, OS_PAGE) == 0)
+    tree = (struct ul_header *)place;
 }
 
 /* ---- the bound ----------------------------------------------------------------- */

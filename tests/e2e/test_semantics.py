@@ -387,6 +387,13 @@ def test_system_calls_of_libcs_are_made_by_libc(recorder):
     assert r.text() in ("0 by syscall, 0 by prctl, 1 own\n", "not here\n"), r.text()
 
 
+@pytest.mark.short
+def test_a_hole_in_the_address_space_stays_one(recorder):
+    """A fork maps nothing where a program waits for a fault."""
+    r = recorder.same(program("holes"), strict=False)
+    assert r.text() == "0 holes filled\n"
+
+
 def test_a_program_with_its_own_allocator_is_named(recorder):
     r = recorder.same(program("bundled"), strict=True)
     text = recorder.text("report") if recorder.file.exists() else ""
