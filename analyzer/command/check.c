@@ -468,6 +468,7 @@ static int conclude(struct check *c, struct suite *s, bool complete) {
   c->found = suite_fails(s);
   if (c->found) kept_reduce(&c->kept, s);
   if (c->runs && (c->found || !*c->kept.folder)) c->page.recording = c->launch.file;
+  if (*c->kept.folder) c->page.stays = KEPT_FOLDERS;
   int status = tell(c, s);
   if (c->found) return (int)c->status;
   return accepted ? accepted : status;

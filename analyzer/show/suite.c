@@ -405,6 +405,10 @@ void suite_text(const struct suite *s, const struct suite_page *page) {
   put_gaps(s, SUITE_NOT_OURS, "not judged: ", page);
   if (suite_fails(s))
     fputs("accept: ullage check --update-baseline FILE ...\n", page->out);
+  if (page->recording && page->stays)
+    fprintf(page->out,
+            "recordings stay until %u later checks have failed; -o FILE keeps them\n",
+            page->stays);
   if (page->recording)
     fprintf(page->out, "details: ullage leaks %s\n", text_word(page->recording));
 }

@@ -13,6 +13,7 @@ struct suite_page {
       *source_root;      /* paths of sources are told relative to it; NULL: as they are */
   bool all;              /* each finding, with all its call stacks */
   const char *recording; /* that stays, for details; NULL: none does */
+  unsigned stays;        /* until so many later checks have failed; 0: for good */
   const struct suite_process *process; /* of it alone; NULL: of all (see alone) */
 };
 

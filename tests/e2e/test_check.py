@@ -486,7 +486,9 @@ def test_line_for_details_works_as_typed(suite, place):
     """Of a suite the recordings of those stay in whom something was found."""
     script = "./t_fine; ./t_forgets; ./t_crashes; ./t_forks; ./t_forgets; :"
     r = failing(suite, place, "/bin/sh", "-c", script)
-    line = re.search(r"^ullage: details: (.*)$", r.said, flags=re.M)[1]
+    note, line = r.said.splitlines()[-2:]
+    assert note == "ullage: recordings stay until 100 later checks have failed; -o FILE keeps them"
+    line = line.removeprefix("ullage: details: ")
     shown = execute(["/bin/sh", "-c", line], env={"PATH": f"{ULLAGE.parent}:{os.environ['PATH']}"})
     assert shown.status == 0, shown.all_stderr
     assert "67 B" in shown.text() and "core.c" in shown.text()
