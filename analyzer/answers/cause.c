@@ -151,6 +151,7 @@ static void merge(struct search *s, size_t to, size_t from) {
   c->at[to].of.blocks += c->at[from].of.blocks;
   c->at[to].of.bytes += c->at[from].of.bytes;
   c->at[to].stacks += c->at[from].stacks;
+  if (c->at[to].helper != c->at[from].helper) c->at[to].helper = 0;
   uint64_t times = c->at[to].times;
   if (times) c->at[to].each = (c->at[to].of.blocks + times / 2) / times;
   c->at[from] = (struct cause){.site = UINT32_MAX};
@@ -160,6 +161,7 @@ static void merge(struct search *s, size_t to, size_t from) {
 
 static void move_out(struct search *s, struct cause *c, size_t depth, uint32_t function) {
   c->function = function;
+  c->helper = 0;
   c->depth = depth;
   c->retention = flow_retention(&s->flow, function);
 }
@@ -483,6 +485,10 @@ const struct frame *causes_frame(struct functions *f, const struct cause *c) {
   const struct function_call *stack;
   size_t n = functions_stack(f, c->site, &stack);
   return c->depth < n ? stack[c->depth].frame : NULL;
+}
+
+const struct frame *causes_helper(struct functions *f, const struct cause *c) {
+  return c->helper ? functions_frame(f, c->helper - 1) : NULL;
 }
 
 void causes_free(struct causes *c) {

@@ -187,6 +187,12 @@ static struct passage *passages_of(const struct search *s, size_t cause,
   return NULL;
 }
 
+/* Does all its file call it, whoever of them ran? */
+static bool serves_all(const struct search *s, uint32_t function) {
+  enum { MANY = 8 };
+  return functions_callers(s->functions, function) >= MANY;
+}
+
 static bool is_outer(const struct search *s, const struct cause *c,
                      const struct function_call *call, const struct passage *p) {
   return functions_kind(s->functions, call->function) == FUNCTION_OWN &&
@@ -195,6 +201,18 @@ static bool is_outer(const struct search *s, const struct cause *c,
          flow_retention(&s->rest, call->function) >=
              NEARLY * flow_retention(&s->rest, c->function) &&
          flow_serves_others(&s->rest, c->function, p->allocated, p->bytes);
+}
+
+/* Is it for the first of `calls`, who takes it, that the cause's function made all this?
+ * What is inlined into callers is not one caller. */
+static bool is_served(const struct search *s, const struct cause *c,
+                      const struct function_call *calls, size_t n,
+                      const struct passage *passages) {
+  size_t whole = 0;
+  while (whole + 1 < n && calls[whole].frame->inlined)
+    whole++;
+  return calls->frame->takes_result && !flow_hands_on(&s->rest, calls) &&
+         passages[whole].of_cause >= c->of.bytes / PER_CENT * NEARLY_ALL;
 }
 
 /* The cause is that function, further out. What does not go through it chooses anew, or
@@ -224,6 +242,27 @@ static bool move_out(struct search *s, size_t cause, size_t depth, uint32_t oute
   return true;
 }
 
+/* The first of `calls` that is another function, and no wrapper nor of the runtime; n. */
+static size_t nearest(const struct search *s, const struct cause *c,
+                      const struct function_call *calls, size_t n) {
+  size_t i = 0;
+  while (i < n && (calls[i].function == c->function || !may_be_blamed(s, calls, i)))
+    i++;
+  return i;
+}
+
+/* Which of `calls` the cause is laid at instead; n: none. */
+static size_t outer_of(const struct search *s, const struct cause *c,
+                       const struct function_call *calls, size_t n,
+                       const struct passage *passages, bool *served) {
+  size_t caller = serves_all(s, c->function) ? nearest(s, c, calls, n) : n;
+  *served = caller < n && is_served(s, c, calls + caller, n - caller, passages + caller);
+  if (*served) return caller;
+  for (size_t i = 0; i < n; i++)
+    if (is_outer(s, c, &calls[i], &passages[i])) return i;
+  return n;
+}
+
 /* Who serves others as well is not the cause if nearly all goes through a function
  * further out that does not. */
 static bool refine(struct search *s, size_t cause, uint64_t all) {
@@ -231,19 +270,22 @@ static bool refine(struct search *s, size_t cause, uint64_t all) {
     const struct function_call *stack;
     struct cause *c = &s->causes->at[cause];
     moved = false;
-    if (!s->rest.at[c->function].callers[1] || c->of.bytes < all / PER_CENT) break;
+    bool several = s->rest.at[c->function].callers[1];
+    if ((!several && !serves_all(s, c->function)) || c->of.bytes < all / PER_CENT) break;
     size_t n = functions_stack(s->functions, c->site, &stack), from = c->depth + 1;
     struct function_call *calls = malloc((n + 1) * sizeof *calls);
     if (!calls) return false;
     memcpy(calls, stack, n * sizeof *calls);
     n = n > from ? n - from : 0;
     struct passage *passages = passages_of(s, cause, calls + from, n);
-    bool good = passages;
-    for (size_t i = 0; good && i < n && !moved; i++)
-      if (is_outer(s, c, &calls[from + i], &passages[i])) {
-        good = move_out(s, cause, from + i, calls[from + i].function);
-        moved = true;
-      }
+    bool good = passages, served = false;
+    size_t outer = good ? outer_of(s, c, calls + from, n, passages, &served) : n;
+    if (outer < n) {
+      uint32_t helper = served ? c->function + 1 : 0;
+      good = move_out(s, cause, from + outer, calls[from + outer].function);
+      s->causes->at[cause].helper = helper;
+      moved = true;
+    }
     free(passages);
     free(calls);
     if (!good) return false;

@@ -1,12 +1,15 @@
 /* lay.h - what a finding's call stacks hold, laid at one function each.
  *
  * Of a stack's functions the innermost is taken whose retention is nearly the highest.
- * Two things deceive it, and are looked for:
+ * Three things deceive it, and are looked for:
  *
  *   - Nearly all that goes through a wrapper may be one caller's, and then the wrapper
  *     keeps nearly as much. So if nearly all of a cause's bytes go through one function
  *     further out, and of what others ask of the inner one much less is kept, it is the
  *     outer one's.
+ *   - A helper that the whole program calls may have been asked by one function alone
+ *     while it was watched. So if nearly all comes from one caller, who takes what it is
+ *     given, it is that one's, if many more of the helper's file call it (callers.h).
  *   - To all other stacks, too, that wrapper looks like their cause. So a cause that has
  *     half of everything is settled, taken out, and the others choose again. */
 #ifndef ULLAGE_LAY_H

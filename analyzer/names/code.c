@@ -164,7 +164,7 @@ static void find_functions(struct code *c, Elf *elf) {
   }
 }
 
-bool code_function(const struct code *c, uint64_t address, uint64_t *start) {
+bool code_function_index(const struct code *c, uint64_t address, size_t *index) {
   size_t low = 0, high = c->function_count;
   while (low < high) {
     size_t middle = low + (high - low) / 2;
@@ -177,8 +177,19 @@ bool code_function(const struct code *c, uint64_t address, uint64_t *start) {
   const struct function *f = &c->functions[low - 1];
   const struct part *p = part_at(c, address);
   if (!p || !p->code || f->low < p->low || (f->high && address >= f->high)) return false;
-  *start = f->low;
+  *index = low - 1;
   return true;
+}
+
+bool code_function(const struct code *c, uint64_t address, uint64_t *start) {
+  size_t index;
+  if (!code_function_index(c, address, &index)) return false;
+  *start = c->functions[index].low;
+  return true;
+}
+
+size_t code_functions(const struct code *c) {
+  return c->function_count;
 }
 
 bool code_is_function(const struct code *c, uint64_t start) {
@@ -223,6 +234,21 @@ enum code_call code_call_before(const struct code *c, uint64_t return_address) {
   if (end[-5] == 0xe8 && to && to->code) return CODE_CALL_DIRECT;
   if (end[-6] == 0xff && end[-5] == 0x15) return CODE_CALL_DIRECT; /* through the GOT */
   return is_call_by_pointer(end) ? CODE_CALL_BY_POINTER : CODE_CALL_UNKNOWN;
+}
+
+/* Intel SDM 2A, 2.1 and 2.2.1: REX.W 89 /r, 8b /r, 8d /r, 85 /r. */
+bool code_takes_result(const struct code *c, uint64_t return_address) {
+  enum { SOON = 24, BYTES = 3, CALL = 0xe8, STORE = 0x89, LOAD = 0x8b, LEA = 0x8d };
+  const uint8_t *at = code_image(c, return_address, SOON);
+  for (size_t i = 0; at && i + BYTES <= SOON; i++) {
+    const uint8_t *b = at + i;
+    bool of_rax = (b[0] & 0xfc) == 0x48 && (b[2] & 0x38) == 0; /* the register operand */
+    bool through_rax = !(b[0] & 1) && (b[2] & 7) == 0 && b[2] >> 6 != 3;
+    if (b[0] == CALL || (b[0] == 0x31 && b[1] == 0xc0)) return false; /* xor %eax,%eax */
+    if (of_rax && (b[1] == LOAD || b[1] == LEA)) return through_rax;
+    if (of_rax && (b[1] == STORE || (b[1] == 0x85 && b[2] == 0xc0))) return true;
+  }
+  return false;
 }
 
 /* ---- life ---------------------------------------------------------------------- */

@@ -23,11 +23,19 @@ void code_free(struct code *);
  * there. */
 bool code_function(const struct code *, uint64_t address, uint64_t *start);
 bool code_is_function(const struct code *, uint64_t start);
+/* Functions are numbered by where they begin; false: none is known there. */
+size_t code_functions(const struct code *);
+bool code_function_index(const struct code *, uint64_t address, size_t *index);
 
 /* The instruction before a return address. A call by way of a pointer names no callee:
  * who makes it hands work on. */
 enum code_call { CODE_CALL_UNKNOWN, CODE_CALL_DIRECT, CODE_CALL_BY_POINTER };
 enum code_call code_call_before(const struct code *, uint64_t return_address);
+
+/* Does the caller take what it is given back? Behind the return address RAX is read soon,
+ * and not written before. Looked for byte by byte; what is handed on as it is, by return,
+ * is not seen. */
+bool code_takes_result(const struct code *, uint64_t return_address);
 
 /* `bytes` bytes of the file's image, or NULL if they are not in it. */
 const uint8_t *code_image(const struct code *, uint64_t address, size_t bytes);

@@ -181,9 +181,11 @@ static void find_in_module(struct symbols *symbols, uint64_t code, struct visit 
   else
     push_place(visit, &(struct symbol_place){.offset = ul_code_offset(code) - 1});
   bool by_pointer = frame_by_pointer(symbols, code);
+  bool takes_result = frame_takes_result(symbols, code);
   for (size_t i = 0; i < places->count; i++) {
     places->frames[i].hidden = module->own;
     places->frames[i].by_pointer = by_pointer;
+    places->frames[i].takes_result = takes_result;
     places->frames[i].of_module = (uint16_t)index;
   }
   modules_end_work(&symbols->modules, begun);
@@ -234,18 +236,33 @@ bool frame_function_start(struct symbols *symbols, uint64_t code, uint64_t *star
   return file && symbol_file_function(file, ul_code_offset(code) - 1, start);
 }
 
-const char *frame_symbol(struct symbols *symbols, const struct frame *frame) {
+/* Of a function that was not inlined, and whose start is known; else NULL. */
+static struct symbol_file *file_of_start(struct symbols *symbols,
+                                         const struct frame *frame) {
   bool known =
       !frame->inlined && frame->start && frame->of_module < symbols->modules.count;
-  struct symbol_file *file =
-      known ? modules_file(&symbols->modules, frame->of_module) : NULL;
+  return known ? modules_file(&symbols->modules, frame->of_module) : NULL;
+}
+
+const char *frame_symbol(struct symbols *symbols, const struct frame *frame) {
+  struct symbol_file *file = file_of_start(symbols, frame);
   return file ? symbol_file_symbol(file, frame->start) : NULL;
+}
+
+uint32_t frame_callers(struct symbols *symbols, const struct frame *frame) {
+  struct symbol_file *file = file_of_start(symbols, frame);
+  return file ? symbol_file_callers(file, frame->start) : 0;
 }
 
 bool frame_by_pointer(struct symbols *symbols, uint64_t code) {
   struct symbol_file *file = file_of(symbols, code);
   return file &&
          symbol_file_call_before(file, ul_code_offset(code)) == CODE_CALL_BY_POINTER;
+}
+
+bool frame_takes_result(struct symbols *symbols, uint64_t code) {
+  struct symbol_file *file = file_of(symbols, code);
+  return file && symbol_file_takes_result(file, ul_code_offset(code));
 }
 
 /* ---- what to hide -------------------------------------------------------------- */

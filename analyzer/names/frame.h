@@ -26,6 +26,7 @@ struct frame {
   uint64_t offset;      /* from the function's start; from the module's if it is NULL */
   uint64_t start;       /* of the function, in the module; 0: unknown */
   bool by_pointer;      /* called the next inner one by way of a pointer */
+  bool takes_result;    /* ... and takes what that gives back */
   bool derived;         /* `function` is what it is for, not its name (derived.h) */
   bool inlined;         /* into the next frame */
   bool paths;           /* the file is shown with its directories */
@@ -67,9 +68,13 @@ bool frame_function_start(struct symbols *, uint64_t code, uint64_t *start);
 const char *frame_symbol(struct symbols *, const struct frame *);
 /* Was the call made by way of a pointer? */
 bool frame_by_pointer(struct symbols *, uint64_t code);
+/* Does who is called there give back something that is taken? (code.h) */
+bool frame_takes_result(struct symbols *, uint64_t code);
+/* How many functions of its file call the frame's (callers.h); 0: not known. */
+uint32_t frame_callers(struct symbols *, const struct frame *);
 
-/* Sets `hidden` of what nobody wants to see: all outside of main, if the stack is complete,
- * what started the thread, and the allocator. Not all of them. */
+/* Sets `hidden` of what nobody wants to see: all outside of main, if the stack is
+ * complete, what started the thread, and the allocator. Not all of them. */
 void frame_hide(struct frame *frames, size_t count, bool complete);
 
 /* Index of the frame to blame: the innermost one that is shown, is not in a library

@@ -271,6 +271,10 @@ enum function_kind functions_kind(struct functions *f, uint32_t function) {
   return (enum function_kind)it->kind;
 }
 
+uint32_t functions_callers(struct functions *f, uint32_t function) {
+  return frame_callers(f->symbols, functions_frame(f, function));
+}
+
 uint32_t functions_module(const struct functions *f, uint32_t function) {
   return f->by_number[function]->key.module;
 }

@@ -52,6 +52,8 @@ size_t functions_at_code(struct functions *, uint64_t code,
 /* Is the function one of those at a return address? */
 bool functions_at(struct functions *, uint64_t code, uint32_t function);
 enum function_kind functions_kind(struct functions *, uint32_t function);
+/* How many functions of its file call it (callers.h); 0: not known. */
+uint32_t functions_callers(struct functions *, uint32_t function);
 /* Index in UL_MODULES, the first of a file's; UL_NO_MODULE. */
 uint32_t functions_module(const struct functions *, uint32_t function);
 /* Whose they are; the symbols that name them. */

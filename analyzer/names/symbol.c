@@ -15,6 +15,7 @@
  * All addresses here are those of the file ("own" addresses); `bias` and `debug_bias`
  * are what libdwfl adds to them. */
 #include "names/symbol.h"
+#include "names/callers.h"
 #include "names/code.h"
 #include "names/demangle.h"
 #include "names/derived.h"
@@ -78,6 +79,7 @@ struct symbol_file {
   bool looked_at_code;
   struct code *code;       /* NULL: no memory */
   struct derived *derived; /* likewise */
+  struct callers *callers; /* likewise */
 
   char **strings; /* names we made */
   size_t string_count, string_room;
@@ -278,6 +280,7 @@ void symbol_file_close(struct symbol_file *file) {
   free(file->unit_ranges.at);
   free(file->elf);
   derived_free(file->derived);
+  callers_free(file->callers);
   code_free(file->code);
   if (file->dwfl) dwfl_end(file->dwfl);
   for (size_t i = 0; i < file->string_count; i++)
@@ -643,4 +646,19 @@ enum code_call symbol_file_call_before(struct symbol_file *file,
   if (file->state != SYMBOL_FOUND) return CODE_CALL_UNKNOWN;
   look_at_code(file);
   return file->code ? code_call_before(file->code, return_address) : CODE_CALL_UNKNOWN;
+}
+
+uint32_t symbol_file_callers(struct symbol_file *file, uint64_t start) {
+  GElf_Addr elf_bias;
+  if (file->state != SYMBOL_FOUND) return 0;
+  look_at_code(file);
+  if (file->code && !file->callers)
+    file->callers = callers_of(dwfl_module_getelf(file->module, &elf_bias), file->code);
+  return file->callers ? callers_count(file->callers, start) : 0;
+}
+
+bool symbol_file_takes_result(struct symbol_file *file, uint64_t return_address) {
+  if (file->state != SYMBOL_FOUND) return false;
+  look_at_code(file);
+  return file->code && code_takes_result(file->code, return_address);
 }

@@ -68,6 +68,12 @@ bool symbol_file_function(struct symbol_file *, uint64_t address, uint64_t *star
 /* How the call was made that returns there (code.h). */
 enum code_call symbol_file_call_before(struct symbol_file *, uint64_t return_address);
 
+/* Whether the caller takes what the call returned (code.h). */
+bool symbol_file_takes_result(struct symbol_file *, uint64_t return_address);
+
+/* How many functions of the file call the one that begins there (callers.h). */
+uint32_t symbol_file_callers(struct symbol_file *, uint64_t start);
+
 /* Whether there is debug information (files and lines). Known after the first find. */
 bool symbol_file_has_lines(const struct symbol_file *);
 #endif

@@ -46,6 +46,17 @@ const char *causes_short_in(struct text_long *to, struct functions *f,
   return frame ? short_text(to, frame) : "(no call stack)";
 }
 
+const char *causes_helper_in(struct text_long *to, struct functions *f,
+                             const struct cause *c) {
+  const struct frame *frame = causes_helper(f, c);
+  to->s[0] = 0;
+  if (!frame) return to->s;
+  struct frame brief = *frame;
+  brief.file = NULL;
+  snprintf(to->s, sizeof to->s, ", by %s", short_text(TEXT_LONG, &brief));
+  return to->s;
+}
+
 /* Out to the outermost that has a name: it says more than an address, of main even. */
 static size_t to_named(const struct frame *const *frames, size_t n) {
   size_t named = n;

@@ -13,8 +13,13 @@ const char *causes_function_in(struct text_long *to, struct functions *f,
 const char *causes_short_in(struct text_long *to, struct functions *f,
                             const struct cause *c);
 #define causes_short(f, c) causes_short_in(TEXT_LONG, f, c)
+/* Who made it for that function, ", by NAME"; or "". */
+const char *causes_helper_in(struct text_long *to, struct functions *f,
+                             const struct cause *c);
+#define causes_helper_text(f, c) causes_helper_in(TEXT_LONG, f, c)
 /* The callers that all its stacks have, inner ones and the outermost, or who uses the
- * library that it is in, as many as there is room for in `columns`: "< parse < ... < main (a.c:3)"; "" if there are none. */
+ * library that it is in, as many as there is room for in `columns`: "< parse < ... < main
+ * (a.c:3)"; "" if there are none. */
 const char *causes_callers_in(struct text_long *to, struct functions *f,
                               const struct causes *c, size_t cause, size_t columns);
 #define causes_callers(f, c, cause, columns)                                             \

@@ -265,6 +265,8 @@ static void print_told(const struct told *t, size_t number, bool several,
   else
     add_amount(&first, t, o);
   add(&first, ": %s", t->function);
+  if (t->first)
+    add(&first, "%s", causes_helper_text(t->first->findings->functions, &t->cause));
   add_process(&first, t, several);
   add(&second, "           ");
   if (t->finding.kind == FINDING_UNUSED)
@@ -347,6 +349,7 @@ static json_t *finding_object(const struct process *p, const struct finding *f) 
   const struct cause *c = cause_of(f);
   struct fingerprint known = fingerprint_of_finding(p->fingerprints, all, f);
   const struct frame *frame = causes_frame(all->functions, c);
+  const struct frame *helper = causes_helper(all->functions, c);
   json_t *object = json_object();
   json_put(object, "kind", json_text(kinds[f->kind]));
   json_put(object, "pid", json_integer(recording_header(r)->pid));
@@ -358,6 +361,7 @@ static json_t *finding_object(const struct process *p, const struct finding *f) 
   json_put(object, "live_blocks", json_bytes(f->live.blocks));
   json_put(object, "frame", frame ? json_frame(frame) : json_null());
   json_put(object, "callers", callers_array(all, f));
+  json_put(object, "helper", helper ? json_frame(helper) : json_null());
   json_put(object, "stacks", json_bytes(c->stacks));
   json_put(object, "site", json_bytes(c->site));
   json_put(object, "retention", json_real(c->retention));

@@ -115,6 +115,21 @@ extern "C" __attribute__((visibility("default"))) void derived_init(void *type) 
   define(type, "dump", dump, 2);
 }
 
+/* Three functions call it by way of the linkage table, one of them twice, one as its last
+ * call; and it calls itself. */
+extern "C" __attribute__((visibility("default"))) NOINLINE int derived_served(int n) {
+  return n > 1 ? derived_served(n - 1) + n : 1;
+}
+static NOINLINE int served_once(int n) {
+  return derived_served(n) + 1;
+}
+static NOINLINE int served_twice(int n) {
+  return derived_served(n) * derived_served(n + 1);
+}
+extern "C" __attribute__((visibility("default"))) NOINLINE int derived_last_call(int n) {
+  return derived_served(n + served_once(n) + served_twice(n));
+}
+
 /* The i-th function of a virtual table: behind offset and type_info. */
 static const void *entry(const void *object, int i) {
   return (*static_cast<const void *const *const *>(object))[i];

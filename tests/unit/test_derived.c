@@ -1,4 +1,5 @@
 /* What a stripped file says of its functions, and how calls are told apart. */
+#include "names/callers.h"
 #include "names/code.h"
 #include "names/derived.h"
 
@@ -98,6 +99,28 @@ static void reads_packed_relocations(void **state) {
 #endif
 }
 
+static uint64_t address_in(void *library, const char *symbol) {
+  struct link_map *map;
+  assert_int_equal(dlinfo(library, RTLD_DI_LINKMAP, &map), 0);
+  return (uint64_t)dlsym(library, symbol) - map->l_addr;
+}
+
+static void counts_callers(void **state) {
+  (void)state;
+  void *library = dlopen(DERIVED_MODULE, RTLD_NOW);
+  assert_non_null(library);
+  struct file f = look(DERIVED_MODULE);
+  struct callers *callers = callers_of(f.elf, f.code);
+  uint64_t served = address_in(library, "derived_served");
+  assert_int_equal(callers_count(callers, served), 3);
+  assert_int_equal(callers_count(callers, served + 1), 0);
+  assert_int_equal(callers_count(callers, address_in(library, "derived_last_call")), 0);
+  assert_int_equal(callers_count(callers, UINT64_MAX), 0);
+  callers_free(callers);
+  look_away(&f);
+  dlclose(library);
+}
+
 /* ---- calls --------------------------------------------------------------------- */
 
 static void (*volatile pointer)(void);
@@ -127,6 +150,21 @@ __attribute__((noinline)) static uint64_t by_member(struct object *o, size_t i) 
   return returns_to;
 }
 
+static void *volatile kept;
+__attribute__((noinline)) static void *made(void) {
+  returns_to = (uint64_t)__builtin_return_address(0);
+  __asm__ volatile("");
+  return &returns_to;
+}
+__attribute__((noinline)) static uint64_t taken(void) {
+  kept = made();
+  return returns_to;
+}
+__attribute__((noinline)) static uint64_t left(void) {
+  made();
+  return returns_to;
+}
+
 static uint64_t base_of_self(void) {
   Dl_info info;
   struct link_map *map;
@@ -146,6 +184,17 @@ static void tells_calls_apart(void **state) {
                    CODE_CALL_BY_POINTER);
   assert_int_equal(code_call_before(f.code, 1), CODE_CALL_UNKNOWN);
   assert_int_equal(code_call_before(f.code, UINT64_MAX), CODE_CALL_UNKNOWN);
+  look_away(&f);
+}
+
+static void tells_what_is_taken(void **state) {
+  (void)state;
+  struct file f = look("/proc/self/exe");
+  uint64_t base = base_of_self();
+  assert_true(code_takes_result(f.code, taken() - base));
+  assert_false(code_takes_result(f.code, left() - base));
+  assert_false(code_takes_result(f.code, 1));
+  assert_false(code_takes_result(f.code, UINT64_MAX));
   look_away(&f);
 }
 
@@ -172,12 +221,16 @@ static void survives_damage(void **state) {
     if (!elf) continue;
     struct code *code = code_of(elf);
     struct derived *derived = derived_of(elf, code);
+    struct callers *callers = callers_of(elf, code);
     for (uint64_t at = 0; at < n; at += 64) {
       uint64_t start = at;
       code_call_before(code, at);
+      code_takes_result(code, at);
+      callers_count(callers, at);
       code_function(code, at, &start);
       free(derived_name(derived, start));
     }
+    callers_free(callers);
     derived_free(derived);
     code_free(code);
     elf_end(elf);
@@ -188,7 +241,9 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(finds_classes_tables_and_calls),
       cmocka_unit_test(reads_packed_relocations),
+      cmocka_unit_test(counts_callers),
       cmocka_unit_test(tells_calls_apart),
+      cmocka_unit_test(tells_what_is_taken),
       cmocka_unit_test(survives_damage),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
