@@ -107,13 +107,19 @@ static const uint64_t *settle(const uint64_t *strip, size_t words) {
   return copy ? memcpy(copy, strip, words * sizeof *strip) : NULL;
 }
 
-static void note_live(size_t first, const uint64_t *entries, uint32_t n) {
+/* The slack of all, or CENSUS_UNEVEN: it differs, or is more. */
+static uint8_t note_live(size_t first, const uint64_t *entries, uint32_t n) {
   struct found f = {.number = first};
-  for (uint32_t i = 0; i < n; i++, f.number++)
-    if (ul_entry_is_live(entries[i])) {
-      found_set_state(&f, CENSUS_LIVE);
-      census.live++;
-    }
+  uint32_t least = UINT32_MAX, most = 0;
+  for (uint32_t i = 0; i < n; i++, f.number++) {
+    if (!ul_entry_is_live(entries[i])) continue;
+    found_set_state(&f, CENSUS_LIVE);
+    census.live++;
+    uint32_t slack = ul_entry_slack(entries[i]);
+    if (slack < least) least = slack;
+    if (slack > most) most = slack;
+  }
+  return least == most && most < CENSUS_UNEVEN ? (uint8_t)most : CENSUS_UNEVEN;
 }
 
 /* Is the pool at the unit u in order? Its owner may have been stopped anywhere. */
@@ -129,19 +135,27 @@ static bool take_pool(const struct pool *p, uint32_t unit) {
   bool single = p->class == UL_SPAN;
   uint32_t count = p->end / p->size;
   const uint64_t *strip = NULL;
+  uint8_t slack = CENSUS_UNEVEN;
   struct census_unit u = {p->virgin, CENSUS_UNRECORDED_POOL, 0, 0};
   if (p->entries) {
     strip = settle(p->entries, single ? 2 : count);
     if (!strip) return false;
-    note_live(p->entry, strip, count);
+    slack = note_live(p->entry, strip, count);
+    if (single || slack > p->size) slack = CENSUS_UNEVEN;
     u = (struct census_unit){p->entry, p->class, 0,
                              (uint16_t)(single ? p->size / OS_PAGE : count)};
   }
   for (; u.back < p->units; u.back++, unit++) {
     census.units[unit] = u;
     census.strips[unit] = strip;
+    census.slacks[unit] = slack;
   }
   return true;
+}
+
+static void take_units_of_none(void) {
+  for (unsigned u = 0; u < UL_UNITS; u++)
+    census.units[u].class = CENSUS_NO_ARENA;
 }
 
 static bool take_arena(const struct arena *a, uint32_t first) {
@@ -190,20 +204,24 @@ static void count_pieces(size_t *arenas, size_t *larges) {
 static bool make_room(size_t arenas, size_t larges) {
   census.entries = table_count(UL_ENTRIES);
   size_t numbers = census.entries + table_count(UL_LARGES);
-  census.slots = scratch(census.extent.bytes / UL_ARENA_BYTES * sizeof *census.slots);
-  census.units = scratch(arenas * UL_UNITS * sizeof *census.units);
-  census.strips = scratch(arenas * UL_UNITS * sizeof *census.strips);
+  size_t slots = census.extent.bytes / UL_ARENA_BYTES, units = (arenas + 1) * UL_UNITS;
+  census.slots = scratch(slots * sizeof *census.slots);
+  census.firsts = scratch(slots * sizeof *census.firsts);
+  census.units = scratch(units * sizeof *census.units);
+  census.strips = scratch(units * sizeof *census.strips);
+  census.slacks = scratch(units);
   census.larges = scratch(larges * sizeof *census.larges);
   census.states = scratch(numbers / 2 + 1);
   census.notes = scratch(numbers);
   pieces = scratch((arenas + larges) * sizeof *pieces);
-  return census.slots && census.units && census.strips && census.larges &&
-         census.states && census.notes && pieces;
+  return census.slots && census.firsts && census.units && census.strips &&
+         census.slacks && census.larges && census.states && census.notes && pieces;
 }
 
 static bool take_all(void) {
   uintptr_t at = 0;
-  uint32_t arenas = 0, larges = 0, slot;
+  uint32_t arenas = 0, larges = 0, slot, first;
+  take_units_of_none();
   for (map_slot s; (s = map_next_slot(&at));) {
     size_t bytes = piece_bytes(s, at);
     if (!bytes) {
@@ -212,14 +230,18 @@ static bool take_all(void) {
     }
     if (map_is_large(s)) {
       slot = larges * UL_UNITS + take_large(map_large(s), &census.larges[larges]);
+      first = 0;
       larges++;
     } else {
-      if (!take_arena(map_arena(s), arenas * UL_UNITS)) return false;
-      slot = arenas++ * UL_UNITS + CENSUS_ARENA;
+      first = ++arenas * UL_UNITS;
+      if (!take_arena(map_arena(s), first)) return false;
+      slot = first + CENSUS_ARENA;
     }
     pieces[piece_count++] = (struct piece){at, slot};
-    for (uintptr_t end = at + bytes; at < end; at += UL_ARENA_BYTES)
+    for (uintptr_t end = at + bytes; at < end; at += UL_ARENA_BYTES) {
       census.slots[(at - census.extent.low) / UL_ARENA_BYTES] = slot;
+      census.firsts[(at - census.extent.low) / UL_ARENA_BYTES] = first;
+    }
   }
   return true;
 }
@@ -234,5 +256,5 @@ bool census_take(bool ledger_moves) {
         size ? (uint32_t)(((UINT64_C(1) << 32) + size - 1) / size) : 0;
   }
   count_pieces(&arenas, &larges);
-  return arenas < most && larges < most && make_room(arenas, larges) && take_all();
+  return arenas + 1 < most && larges < most && make_room(arenas, larges) && take_all();
 }

@@ -57,9 +57,9 @@ static inline size_t found_requested(const struct found *f); /* bytes; <= usable
 static inline uint8_t found_state(const struct found *f);    /* never CENSUS_DEAD */
 static inline void found_set_state(const struct found *f, uint8_t state);
 static inline uint8_t *found_notes(const struct found *f); /* 0 at first */
-/* It, or what it holds and what is said of it, will be asked for soon. */
-static inline void found_expect_state(const struct found *f);
+/* What it holds, and what is said of it, will be asked for soon. */
 static inline void found_expect_words(const struct found *f);
+static inline uint8_t census_state(size_t number); /* by number */
 
 /* ---- the table ----------------------------------------------------------------- */
 
@@ -69,9 +69,9 @@ struct census_unit {
                      bytes of it that were ever carved */
   uint8_t class;  /* of its pool, or one of these: */
   uint8_t back;   /* units to the first of its pool */
-  uint16_t count; /* blocks of its pool; of a span the pages of its block */
+  uint16_t count; /* blocks of its pool, or 0; of a span the pages of its block */
 };
-enum { CENSUS_NO_POOL = 0xff, CENSUS_UNRECORDED_POOL = 0xfe };
+enum { CENSUS_NO_POOL = 0xff, CENSUS_UNRECORDED_POOL = 0xfe, CENSUS_NO_ARENA = 0xfd };
 
 struct census_large {
   uintptr_t start;
@@ -79,8 +79,8 @@ struct census_large {
   uint64_t entry[2]; /* and the requested size, as in a strip; 0: not recorded */
 };
 
-/* What is known of a megabyte: which arena or which large block it is, above a mark that
- * says what it is. A unit's index among all is then slot / UL_UNITS * UL_UNITS + unit. */
+/* What is known of a megabyte: which arena (the first of its units) or which large block
+ * it is, above a mark that says what it is. */
 enum census_mark {
   CENSUS_NOTHING, /* the whole slot */
   CENSUS_ARENA,
@@ -92,25 +92,32 @@ enum census_mark {
 
 extern struct census {
   struct census_extent extent;
-  size_t live;               /* blocks */
-  size_t entries;            /* in UL_ENTRIES: numbers below are of blocks in pools */
-  uint32_t *slots;           /* by megabyte from extent.low on */
+  size_t live;      /* blocks */
+  size_t entries;   /* in UL_ENTRIES: numbers below are of blocks in pools */
+  uint32_t *slots;  /* by megabyte from extent.low on */
+  uint32_t *firsts; /* likewise: the first of its units, if it is an arena; else of
+                       UL_UNITS of no arena */
   struct census_unit *units; /* UL_UNITS an arena */
   const uint64_t **strips;   /* by unit: the entries of its pool */
+  uint8_t *slacks;           /* by unit: of all blocks that live in its pool, or UNEVEN */
   struct census_large *larges;
   uint8_t *states; /* four bits each, by number */
   uint8_t *notes;  /* by number */
   struct {
-    uint32_t size, recip; /* as in struct pool */
-  } shapes[UL_CLASSES];
+    uint32_t size, recip; /* as in struct pool; 0: there is one block, or none */
+  } shapes[UINT8_MAX + 1];
 } census;
+enum { CENSUS_UNEVEN = UINT8_MAX };
 
 static inline struct census_extent census_extent(void) {
   return census.extent;
 }
 
+static inline uint8_t census_state(size_t number) {
+  return census.states[number / 2] >> number % 2 * 4 & 0xf;
+}
 static inline uint8_t found_state(const struct found *f) {
-  return census.states[f->number / 2] >> f->number % 2 * 4 & 0xf;
+  return census_state(f->number);
 }
 static inline void found_set_state(const struct found *f, uint8_t state) {
   uint8_t *two = &census.states[f->number / 2];
@@ -128,40 +135,56 @@ static inline const uint64_t *found_line(const struct found *f) {
 static inline uint64_t found_entry(const struct found *f) {
   return *found_line(f);
 }
+static inline bool found_is_even(const struct found *f) {
+  return f->unit != CENSUS_LARGE && census.slacks[f->unit] != CENSUS_UNEVEN;
+}
 static inline size_t found_requested(const struct found *f) {
+  if (found_is_even(f)) return f->usable - census.slacks[f->unit];
   const uint64_t *line = found_line(f);
   if (f->single) return line[1] < f->usable ? line[1] : f->usable;
   uint32_t slack = ul_entry_slack(*line);
   return slack < f->usable ? f->usable - slack : 0;
 }
 
-static inline void found_expect_state(const struct found *f) {
-  __builtin_prefetch(&census.states[f->number / 2], 1);
-}
 static inline void found_expect_words(const struct found *f) {
   __builtin_prefetch((const void *)f->start);
-  __builtin_prefetch(found_line(f));
+  if (!found_is_even(f)) __builtin_prefetch(found_line(f));
 }
 
-/* As census_at, of a block that need not live. The index in a pool is exact: recip is
- * (2^32 + e) / size with e < size, so at * recip / 2^32 = at / size + at * e / size /
- * 2^32 is less than 1 / size too large as long as at * size <= 2^32; a pool of blocks has
- * at most 2^17 bytes, and a block 2^15. */
+static inline bool census_place_large(uintptr_t address, struct found *f) {
+  uint32_t slot = census.slots[(address - census.extent.low) / UL_ARENA_BYTES];
+  if (slot % UL_UNITS != CENSUS_BLOCK) return false;
+  const struct census_large *l = &census.larges[slot / UL_UNITS];
+  *f =
+      (struct found){l->start, l->mapped, l->number, CENSUS_LARGE, slot / UL_UNITS, true};
+  return address - l->start < l->mapped;
+}
+
+/* The unit around `offset` from extent.low on, and how far into its pool that is. */
+static inline uint32_t census_unit_at(uintptr_t offset) {
+  return census.firsts[offset / UL_ARENA_BYTES] +
+         (uint32_t)(offset / UL_UNIT_BYTES % UL_UNITS);
+}
+static inline uint64_t census_at_in_pool(const struct census_unit *u, uintptr_t offset) {
+  return offset % UL_UNIT_BYTES + (uint64_t)u->back * UL_UNIT_BYTES;
+}
+/* The index in a pool is exact: recip is (2^32 + e) / size with e < size, so
+ * at * recip / 2^32 = at / size + at * e / size / 2^32 is less than 1 / size too large as
+ * long as at * size <= 2^32; a pool of blocks has at most 2^17 bytes, and a block 2^15.
+ */
+static inline uint32_t census_index(const struct census_unit *u, uint64_t at) {
+  return (uint32_t)(at * census.shapes[u->class].recip >> 32);
+}
+
+/* As census_at, of a block that need not live. */
 static inline bool census_place(uintptr_t address, struct found *f) {
   uintptr_t offset = address - census.extent.low;
   if (offset >= census.extent.bytes) return false;
-  uint32_t slot = census.slots[offset / UL_ARENA_BYTES], mark = slot % UL_UNITS;
-  if (mark != CENSUS_ARENA) {
-    if (mark != CENSUS_BLOCK) return false;
-    const struct census_large *l = &census.larges[slot / UL_UNITS];
-    *f = (struct found){l->start,     l->mapped,       l->number,
-                        CENSUS_LARGE, slot / UL_UNITS, true};
-    return address - l->start < l->mapped;
-  }
-  f->unit = slot - mark + (uint32_t)(offset / UL_UNIT_BYTES % UL_UNITS);
+  f->unit = census_unit_at(offset);
   const struct census_unit u = census.units[f->unit];
+  if (u.class == CENSUS_NO_ARENA) return census_place_large(address, f);
   if (u.class >= CENSUS_UNRECORDED_POOL) return false;
-  uint64_t at = offset % UL_UNIT_BYTES + (uint64_t)u.back * UL_UNIT_BYTES;
+  uint64_t at = census_at_in_pool(&u, offset);
   f->single = u.class == UL_SPAN;
   f->index = 0;
   f->number = u.first;
@@ -171,7 +194,7 @@ static inline bool census_place(uintptr_t address, struct found *f) {
     return at < f->usable;
   }
   f->usable = census.shapes[u.class].size;
-  f->index = (uint32_t)(at * census.shapes[u.class].recip >> 32);
+  f->index = census_index(&u, at);
   f->number += f->index;
   f->start += f->index * f->usable;
   return f->index < u.count;

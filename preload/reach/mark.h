@@ -8,16 +8,14 @@
 #include "reach/census.h"
 #include "reach/freeze.h"
 #include "reach/roots.h"
+#include "reach/trace.h"
 
 /* Where to begin, and how far to go. */
 struct mark_from {
   struct roots_self self; /* its threads, when the process was copied */
-  struct pagemaps pagemaps;
+  struct trace_from trace;
   uint32_t sites; /* in UL_SITES, at the moment of the copy; at least UL_SITE_RESERVED */
-  bool slack;     /* pointers may lie behind what was requested of a block, too */
-  unsigned heuristics;      /* bit 1 << enum ul_heuristic: that one counts */
-  _Atomic uint32_t *enough; /* set by others: come to an end with what is known */
-  _Atomic uint64_t *looked; /* at so many blocks, so far */
+  unsigned heuristics; /* bit 1 << enum ul_heuristic: that one counts */
 };
 /* How far it came before it was enough. */
 enum mark_extent {

@@ -194,7 +194,7 @@ static void copy_state(void) {
   os_die_with_parent();
   catch_faults();
   os_raise_file_limit(); /* the program may have used up its descriptors */
-  scan.result->pagemap = scan.from.pagemaps.copy = mapping_pagemap_open();
+  scan.result->pagemap = scan.from.trace.pagemaps.copy = mapping_pagemap_open();
   if (!roots_load(scan.result, job.bytes)) give_up(EIO);
   if (!census_take(ledger_moves())) give_up(ENOMEM);
   scan.result->blocks = census.live;
@@ -205,10 +205,10 @@ static _Noreturn void run_scan(void) {
   copy_state();
   size_t rows = (size_t)scan.from.sites * UL_VERDICTS;
   scan.row_of = scratch_or_give_up(rows * sizeof *scan.row_of);
-  scan.from.slack = reach_scan_slack;
+  scan.from.trace.slack = reach_scan_slack;
   scan.from.heuristics = reach_heuristics;
-  scan.from.enough = &scan.result->enough;
-  scan.from.looked = &scan.result->looked;
+  scan.from.trace.enough = &scan.result->enough;
+  scan.from.trace.looked = &scan.result->looked;
   struct result *r = scan.result;
   if (!mark_blocks(&scan.from, tell_led, &r->scan.root_bytes, &r->stacks_known))
     give_up(ENOMEM);
@@ -252,7 +252,7 @@ static int map_result(uint32_t sites) {
 
 /* The copy shares our descriptors (CLONE_FILES): not before it has ended. */
 static void let_go(void) {
-  int *original = &scan.from.pagemaps.original;
+  int *original = &scan.from.trace.pagemaps.original;
   if (*original >= 0) os_close(*original);
   *original = -1;
   if (job.result->pagemap >= 0) os_close(job.result->pagemap);
@@ -337,7 +337,7 @@ static int clone_and_scan(const struct thread_set *threads, const struct caller 
                .tcb = os_thread_pointer(),
                .alternate = os_signal_stack_now(),
                .tid = os_tid()},
-      .pagemaps = {.copy = -1, .original = mapping_pagemap_open()},
+      .trace.pagemaps = {.copy = -1, .original = mapping_pagemap_open()},
       .sites = sites,
   };
   int child = os_copy_process();

@@ -1013,6 +1013,66 @@ static void test_unreadable_pages_inside_blocks(void **state) {
   assert_int_equal(header.scan.unreadable_pages, 2 + (32 << 20) / PAGE);
 }
 
+/* Where all that lives is known to be reachable, nobody reads on. */
+static void test_nothing_is_read_that_decides_nothing(void **state) {
+  (void)state;
+  int a = span(8 * UL_UNIT_BYTES, A);
+  root(0, a, 0);
+  root(1, block(32, C), 0);
+  memset(blocks[a].start, 0, 8 * UL_UNIT_BYTES);
+  mprotect(blocks[a].start + UL_UNIT_BYTES, 2 * PAGE, PROT_NONE);
+  scan();
+  expect(A, UL_REACHABLE, 1, 8 * UL_UNIT_BYTES);
+  expect(C, UL_REACHABLE, 1, 32);
+  assert_int_equal(header.scan.unreadable_pages, 0);
+  block(32, D);
+  scan();
+  expect(A, UL_REACHABLE, 1, 8 * UL_UNIT_BYTES);
+  expect(D, UL_DEFINITE, 1, 32);
+  assert_int_equal(header.scan.unreadable_pages, 2);
+}
+
+/* Their beginnings are read first. What is not requested is not read. */
+static void test_long_blocks_are_read_to_their_end(void **state) {
+  static const size_t sizes[] = {248, 1800, 2040, 2048, 2056, 4080, 4096, 20000, 32768};
+  (void)state;
+  block(32, E); /* lost: all is to be read */
+  size_t inside = 0, behind = 0;
+  for (unsigned i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+    size_t size = sizes[i], words = size / 8;
+    int b = block(size, A);
+    root((int)i, b, 0);
+    for (size_t w = 0; w < words - 1; w += w % 32 < 31 ? 31 - w % 32 : 1, inside++)
+      point(b, w * 8, block(48, B), 0);
+    point(b, (words - 1) * 8, block(48, B), 0);
+    inside++;
+    if (size + 8 > class_bytes(class_of(size))) continue;
+    point(b, size, block(64, C), 0);
+    behind++;
+  }
+  assert_true(behind > 2);
+  scan();
+  expect(B, UL_REACHABLE, inside, 48 * inside);
+  expect(C, UL_DEFINITE, behind, 64 * behind);
+  expect(E, UL_DEFINITE, 1, 32);
+}
+
+/* Whether all blocks of a pool have the same of it, or not. */
+static void test_slack_is_not_read(void **state) {
+  (void)state;
+  for (int even = 0; even < 2; even++)
+    for (int i = 0; i < 4; i++) {
+      int b = block(even ? 104 : 200 + (size_t)i % 2, A);
+      root(even * 4 + i, b, 0);
+      point(b, even ? 96 : 192, block(48, B), 0);
+      point(b, even ? 104 : 200, block(64, C), 0);
+    }
+  scan();
+  expect(A, UL_REACHABLE, 8, 4 * 104 + 2 * 200 + 2 * 201);
+  expect(B, UL_REACHABLE, 8, 8 * 48);
+  expect(C, UL_DEFINITE, 8, 8 * 64);
+}
+
 /* Blocks allocated by the loader, as dynamic TLS is. */
 static void test_loader_blocks_are_roots(void **state) {
   (void)state;
@@ -1773,6 +1833,9 @@ int main(void) {
       TEST(test_sparse_mapping),
       TEST(test_file_that_was_cut),
       TEST(test_unreadable_pages_inside_blocks),
+      TEST(test_nothing_is_read_that_decides_nothing),
+      TEST(test_long_blocks_are_read_to_their_end),
+      TEST(test_slack_is_not_read),
       TEST(test_loader_blocks_are_roots),
       TEST(test_threads),
       TEST(test_registers),

@@ -1,0 +1,45 @@
+/* trace.h - from block to block, along the pointers that are in them.
+ *
+ * Only in the scan's own process, while it marks (mark.h), after census_take (census.h)
+ * and roots_load (roots.h): module state, no locks. */
+#ifndef ULLAGE_TRACE_H
+#define ULLAGE_TRACE_H
+
+#include "reach/census.h"
+#include "reach/roots.h"
+
+struct trace_from {
+  struct pagemaps pagemaps;
+  bool slack; /* pointers may lie behind what was requested of a block, too */
+  _Atomic uint32_t *enough; /* set by others: read no more */
+  _Atomic uint64_t *looked; /* into so many blocks, so far */
+};
+
+/* What a step of the marker does about a pointer that lies at `at` and leads to a block,
+ * `offset` bytes from its start; about those that change nothing it need not be asked. */
+struct trace_step {
+  void (*meet)(const struct found *f, uintptr_t offset, uintptr_t at);
+  bool (*visited)(uint8_t state); /* the step has pushed a block in this state */
+  /* A bit for each state in which nothing is due, whatever leads to the block; and in
+   * which only a pointer may be due that could be a handle (handle.h). */
+  uint16_t closed, settled;
+};
+#define TRACE_IN(state) (1u << (state))
+#define TRACE_ALL_BUT(states) (0xffffu & ~(unsigned)(states))
+
+/* false: no memory. */
+bool trace_begin(const struct trace_from *from);
+/* Nothing is left to be read; from now on it is this step. */
+void trace_enter(const struct trace_step *step);
+/* What these words lead to will have been met when all is. */
+void trace_words(uintptr_t start, uintptr_t end);
+/* A block whose words are to be read. */
+void trace_push(const struct found *f);
+/* Read on until only what lies behind the beginnings of long blocks is left; or all. */
+void trace_beginnings(void);
+void trace_all(void);
+/* Nothing more can be learned: leave all that is left. */
+void trace_over(void);
+/* It was enough for somebody else, and something is left. */
+bool trace_cut(void);
+#endif
