@@ -3,6 +3,7 @@
 #include "command/earlier.h"
 #include "command/options.h"
 #include "command/usage.h"
+#include "show/once.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -113,7 +114,9 @@ static int view(struct request *request, struct context *const of[], const char 
   if (!model) return say_failed("%s: not enough memory", path);
   request->view.out = stdout;
   request->view.columns = page_columns(STDOUT_FILENO);
+  request->view.once = request->json ? NULL : once_new();
   int status = (request->json ? verb->json : verb->text)(model, &request->view);
+  once_free(request->view.once);
   if (verb->forget) verb->forget(model);
   return status;
 }

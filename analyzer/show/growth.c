@@ -292,7 +292,8 @@ static void print_site(const struct rising *all, const struct rising_site *place
                        size_t rank, const struct view_options *options) {
   const struct growth_site *g = place->site;
   struct view_options view = view_of(options, place->process), *o = &view;
-  fprintf(o->out, "\n %3zu   %s%s", rank,
+  text_entry(o, rank);
+  fprintf(o->out, "%s%s",
           text_on(o, g->trend.verdict == TREND_GROWING ? TEXT_BAD : TEXT_STRONG),
           names[g->trend.verdict]);
   if (g->trend.verdict != TREND_STEADY && g->trend.slope != 0)

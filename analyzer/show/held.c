@@ -67,7 +67,8 @@ static void print_sites(const struct held *h, const struct view_options *o) {
   text_heading(o, "LIVE THEN", "  by call site");
   for (size_t i = 0; i < h->count && i < most; i++) {
     const struct ul_amount *a = &h->at->sites[h->sites[i]];
-    fprintf(o->out, "\n %3zu   %s in %s\n", i + 1, text_size(o, a->bytes),
+    text_entry(o, i + 1);
+    fprintf(o->out, "%s in %s\n", text_size(o, a->bytes),
             text_plural(a->blocks, "block", "blocks"));
     text_stack(o, h->sites[i]);
   }

@@ -253,9 +253,9 @@ static void print_leak(const struct lost *l, const struct lost_place *place, siz
   const struct ul_leak *leak = group ? &group->sum : place->leak;
   uint64_t oldest = group ? group->oldest_ms : leaks_age_ms(r, leak->oldest_birth);
   uint64_t newest = group ? group->newest_ms : leaks_age_ms(r, leak->newest_birth);
-  fprintf(o->out, "\n %3zu   %s%s in %s%s%s", rank, text_on(o, TEXT_STRONG),
-          text_size(o, leak->bytes), text_plural(leak->blocks, "block", "blocks"),
-          text_off(o),
+  text_entry(o, rank);
+  fprintf(o->out, "%s%s in %s%s%s", text_on(o, TEXT_STRONG), text_size(o, leak->bytes),
+          text_plural(leak->blocks, "block", "blocks"), text_off(o),
           text_interval(o, of_leak(leak),
                         group ? group->estimated : estimate_in_leak(r, leak)));
   print_where(l, place, o);
@@ -405,10 +405,11 @@ static void print_folded(const struct lost *l, const struct view_options *o) {
     text_heading(o, "LOST WITHOUT A RECORDING",
                  "  at up to four places of each process that left only a line");
   for (; p && p->misuse < 0 && rank < most; p = p->hh.next) {
-    fprintf(o->out, "\n %3zu   %s%s in %s%s in %s of %s\n", ++rank,
-            text_on(o, TEXT_STRONG), text_size(o, p->bytes),
-            text_plural(p->blocks, "block", "blocks"), text_off(o),
-            text_plural(p->processes, "process", "processes"), text_escaped(p->program));
+    text_entry(o, ++rank);
+    fprintf(o->out, "%s%s in %s%s in %s of %s\n", text_on(o, TEXT_STRONG),
+            text_size(o, p->bytes), text_plural(p->blocks, "block", "blocks"),
+            text_off(o), text_plural(p->processes, "process", "processes"),
+            text_escaped(p->program));
     text_frames(o, p->stack.frames, p->stack.count);
   }
 }
@@ -495,7 +496,8 @@ static void print_live(const struct process *p, bool several,
                  several ? ", process " : "", several ? p->label : "",
                  n > most ? " (more: --all)" : "");
   for (size_t i = 0; i < n && i < most; i++) {
-    fprintf(o->out, "\n %3zu   %s%s in %s%s%s\n", i + 1, text_on(o, TEXT_STRONG),
+    text_entry(o, i + 1);
+    fprintf(o->out, "%s%s in %s%s%s\n", text_on(o, TEXT_STRONG),
             text_size(o, list[i]->bytes), text_plural(list[i]->blocks, "block", "blocks"),
             text_interval(o, of_live(list[i]), list[i]->live_estimated), text_off(o));
     text_stack(o, list[i]->site);

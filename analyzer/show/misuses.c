@@ -194,13 +194,15 @@ static void print_stacks(enum ul_misuse_kind kind, const struct ul_misuse *m,
 static void print_kind(const struct context *context, const struct process *p,
                        enum ul_misuse_kind kind, const struct view_options *options) {
   struct view_options view = view_of(options, p), *o = &view;
+  view.once = NULL; /* an entry has several stacks: each by itself */
   struct misuses m = misuses_of(p->recording, kind);
   if (m.known)
     text_heading(o, "MISUSED", "  blocks %s%s", meanings[kind],
                  processes_whose(context, p));
   for (size_t i = 0; i < m.known; i++) {
     const char *detail = misuse_detail(kind, m.places[i]);
-    fprintf(o->out, "\n %3zu   %s%s%s%s%s\n", i + 1, text_on(o, TEXT_STRONG),
+    text_entry(o, i + 1);
+    fprintf(o->out, "%s%s%s%s%s\n", text_on(o, TEXT_STRONG),
             text_plural(m.places[i]->count, "block", "blocks"), text_off(o),
             *detail ? ": " : "", detail);
     print_stacks(kind, m.places[i], o);

@@ -295,8 +295,9 @@ static void print_taken_apart(const struct overview *all, const struct view_opti
   const struct process *p = &all->context->processes[0];
   if (all->lost->tree->all.lost.bytes && has_library(p->recording, "libruby") &&
       recording_end(p->recording) == RECORDING_EXITED)
-    fprintf(o->out, "  Ruby unmaps its objects as it ends, before the scan: what only they "
-                    "held looks lost, too\n");
+    fprintf(o->out,
+            "  Ruby unmaps its objects as it ends, before the scan: what only they "
+            "held looks lost, too\n");
 }
 
 static void print_title(const struct overview *all, const struct view_options *o) {
@@ -524,7 +525,8 @@ static void print_ranking(const struct ranking *ranking, const struct sites *s,
   size_t shown = n < most ? n : most;
   if (n) text_heading(o, ranking->title, "  (%zu of %zu sites)", shown, n);
   for (size_t i = 0; i < shown; i++) {
-    fprintf(o->out, "\n %3zu   %s", i + 1, text_on(o, TEXT_STRONG));
+    text_entry(o, i + 1);
+    fputs(text_on(o, TEXT_STRONG), o->out);
     ranking->line(list[i], s, o);
     fprintf(o->out, "%s\n", text_off(o));
     text_stack(o, list[i]->site);

@@ -1,4 +1,6 @@
 #include "show/text.h"
+
+#include "show/once.h"
 #include "utf8.h"
 #include "weight.h"
 
@@ -152,11 +154,17 @@ void text_fit(const struct view_options *o, const char *lines) {
 void text_heading(const struct view_options *o, const char *what, const char *format,
                   ...) {
   va_list list;
+  if (o->once) once_section(o->once, what);
   va_start(list, format);
   fprintf(o->out, "\n%s%s%s", text_on(o, TEXT_STRONG), what, text_off(o));
   vfprintf(o->out, format, list);
   fputc('\n', o->out);
   va_end(list);
+}
+
+void text_entry(const struct view_options *o, size_t number) {
+  if (o->once) once_entry(o->once, number);
+  fprintf(o->out, "\n %3zu   ", number);
 }
 
 /* ---- stacks -------------------------------------------------------------------- */
@@ -247,11 +255,39 @@ void text_frames(const struct view_options *o, const struct frame *frames, size_
   if (skipped) print_folded(o, skipped, "more frames (--all)");
 }
 
+/* To be freed. NULL: no memory. */
+static char *lines_of(const struct view_options *options, const struct frame *frames,
+                      size_t n) {
+  struct view_options o = *options;
+  char *lines = NULL;
+  size_t bytes;
+  if (!(o.out = open_memstream(&lines, &bytes))) return NULL;
+  text_frames(&o, frames, n);
+  if (fclose(o.out) == 0) return lines;
+  free(lines);
+  return NULL;
+}
+
+static bool is_one_line(const char *lines) {
+  return strchr(lines, '\n') + 1 == lines + strlen(lines);
+}
+
+/* One line is as short as where it is. */
 void text_stack(const struct view_options *o, uint32_t site) {
   const struct frame *frames;
   size_t n = frame_stack(o->symbols, site, &frames);
   symbols_note_shown(o->symbols, frames, n);
-  text_frames(o, frames, n);
+  char *lines = o->once && n ? lines_of(o, frames, n) : NULL;
+  struct text_long to;
+  bool once = lines && *lines && !is_one_line(lines);
+  const char *where = once ? once_where_in(&to, o->once, lines) : NULL;
+  if (where)
+    fprintf(o->out, "       as %s: %s\n", where, text_blamed(frames, n));
+  else if (lines)
+    fputs(lines, o->out);
+  else
+    text_frames(o, frames, n);
+  free(lines);
 }
 
 const char *text_blamed_in(struct text_long *to, const struct frame *frames, size_t n) {

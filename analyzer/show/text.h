@@ -73,11 +73,14 @@ const char *text_off(const struct view_options *o);
 __attribute__((format(printf, 3, 4))) void
 text_heading(const struct view_options *o, const char *what, const char *format, ...);
 
+/* A blank line, and the number of an entry. */
+void text_entry(const struct view_options *o, size_t number);
+
 /* Frames, one a line: "at" the innermost, "by" its callers. Without --all, those of the
  * standard library in a row are one line, and of a long stack not all are shown. */
 struct frame;
 void text_frames(const struct view_options *o, const struct frame *frames, size_t n);
-/* The frames of a site. */
+/* The frames of a site; of a stack that the page has, where that is. */
 void text_stack(const struct view_options *o, uint32_t site);
 /* One line: the frame to blame; "" without symbols. */
 const char *text_guilty_in(struct text_long *to, const struct view_options *o,

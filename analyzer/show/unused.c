@@ -178,7 +178,8 @@ int unused_json(void *model, const struct view_options *options) {
 static void print_site(const struct unused_site *s, size_t rank,
                        const struct view_options *o) {
   struct ul_amount live = {s->blocks, s->live_bytes};
-  fprintf(o->out, "\n %3zu   %s%s", rank, text_on(o, TEXT_STRONG),
+  text_entry(o, rank);
+  fprintf(o->out, "%s%s", text_on(o, TEXT_STRONG),
           text_plural(s->blocks, "block", "blocks"));
   fprintf(o->out, " of %s%s%s", text_size(o, s->live_bytes), text_off(o),
           text_interval(o, live, s->estimated));
@@ -270,7 +271,8 @@ static void print_fills(const struct fills *f, const struct view_options *o) {
                text_percent(f->total.never_written, f->total.bytes));
   for (size_t i = 0; i < n; i++) {
     const struct ul_fill *of = &f->sites[i].fill;
-    fprintf(o->out, "\n %3zu   %s%s%s of %s (%s) in %s\n", i + 1, text_on(o, TEXT_STRONG),
+    text_entry(o, i + 1);
+    fprintf(o->out, "%s%s%s of %s (%s) in %s\n", text_on(o, TEXT_STRONG),
             text_size(o, of->never_written), text_off(o), text_size(o, of->bytes),
             text_percent(of->never_written, of->bytes),
             text_plural(of->blocks, "block", "blocks"));
@@ -285,7 +287,8 @@ static void print_then(const struct recording *r, const struct unused_moment *m,
   print_row(o, m->free_bytes, "free blocks in used pools");
   print_row(o, m->slack, "slack: usable but not requested");
   for (size_t i = 0; i < shown_then(m, o); i++) {
-    fprintf(o->out, "\n %3zu   %spin %s%s; slack %s\n", i + 1, text_on(o, TEXT_STRONG),
+    text_entry(o, i + 1);
+    fprintf(o->out, "%spin %s%s; slack %s\n", text_on(o, TEXT_STRONG),
             text_size(o, m->sites[i].pinned), text_off(o),
             text_size(o, m->sites[i].slack));
     text_stack(o, m->sites[i].site);

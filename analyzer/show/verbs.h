@@ -22,6 +22,7 @@ struct view_options {
   unsigned show; /* leaks: bit 1 << enum ul_verdict for each wanted; 0: default */
   struct sampling sampling; /* likewise */
   unsigned columns;         /* width of the output; 0: 100 */
+  struct once *once;        /* stacks that the page has (once.h); NULL: each is shown */
 };
 
 /* A view writes a model of what the verb's row names (command/verbs.c). */

@@ -328,6 +328,35 @@ def test_depth_is_configurable(recorder):
     assert 190 <= len(frames) <= 200
 
 
+def shown_stacks(text):
+    """By section and number: the lines of the entry's stack."""
+    section, number, stacks = "", 0, {}
+    for line in text.splitlines():
+        if re.match(r"[A-Z][A-Z ]+", line):
+            section = re.match(r"[A-Z][A-Z ]+[A-Z]", line)[0]
+        elif entry := re.match(r" +(\d+)   ", line):
+            number = int(entry[1])
+        elif re.match(r"       (at|by|as|\.\.\.) ", line):
+            stacks.setdefault((section, number), []).append(line.strip())
+    return stacks
+
+
+@pytest.mark.parametrize("verb", ["report", "leaks", "growth"])
+def test_each_stack_is_shown_once(recorder, verb):
+    """Later it is told where it was, which is true."""
+    recorder.run(program("family"), "chain", "1000", strict=False)
+    stacks = shown_stacks(recorder.text(verb, "--all"))
+    whole = {where: lines for where, lines in stacks.items() if not lines[0].startswith("as ")}
+    long = ["\n".join(lines) for lines in whole.values() if len(lines) > 1]
+    assert 0 < len(long) == len(set(long))
+    again = {where: lines for where, lines in stacks.items() if lines[0].startswith("as ")}
+    assert again or verb == "growth"
+    for (section, _), (line, *more) in again.items():
+        number, there, blamed = re.match(r"as (\d+) (above|of [A-Z ]+): (.*)", line).groups()
+        lines = whole[section if there == "above" else there[3:], int(number)]
+        assert not more and any(blamed.split(" (no name)")[0] in l for l in lines), (line, lines)
+
+
 def test_too_many_stacks_are_told_in_part(recorder):
     """Nothing is missing, and those that were met before stay whole."""
     recorder.run(program("sites"), "20000", "40000", "40", env={"ULLAGE_STACKS": "1000"})
