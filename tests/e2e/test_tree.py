@@ -149,6 +149,24 @@ def test_one_process_can_be_chosen(recorder):
 
 
 @pytest.mark.short
+@pytest.mark.parametrize("verb", ["report", "unused"])
+def test_call_sites_of_all_processes_are_told(recorder, verb):
+    """As each tells them if it is asked for by itself."""
+    recorder.run("/bin/sh", "-c", f"{program('family')} daemon; exit 0", strict=False)
+    answer = recorder.answer(verb, "--all")
+    others = {p["process"]: p for p in answer["sites_of_others"]}
+    processes = {p["process"] for p in answer["processes"]}
+    assert len(others) == 2 and processes - set(others) == {str(pid_of(recorder.file))}
+    for pid, told in others.items():
+        alone = recorder.answer(verb, "--all", f"--process={pid}")
+        assert alone["sites_of_others"] == []
+        assert told["sites"] and told["sites"] == alone["sites"]
+        assert all(told[member] == alone[member] for member in told if member not in ("process", "sites"))
+    one = recorder.answer(verb, "--top=1")
+    assert {len(p["sites"]) for p in one["sites_of_others"]} == {1}
+
+
+@pytest.mark.short
 def test_choice_of_nobody_says_who_there_is(recorder):
     recorder.run(program("family"), "daemon", strict=False)
     pids = sorted(pid_of(f) for f in recorder.recordings())
