@@ -203,37 +203,47 @@ INLINE void put(struct heap *h, struct pool *pool, void *p) {
   if (UNLIKELY(!put_back(h, pool, p))) put_slowly(pool, hide(p));
 }
 
+/* Site and birth still stand there; but to read all would mean to wait for the byte that
+ * ledger_end_life() has just written. */
+INLINE uint64_t past_life(const uint64_t *at) {
+  uint32_t low;
+  uint16_t high;
+  memcpy(&low, at, sizeof low);
+  memcpy(&high, (const char *)at + sizeof low, sizeof high);
+  return (uint64_t)high << 32 | low;
+}
+
 /* Besides, its lifetime is counted. */
-static __attribute__((noinline)) void put_with_life(struct pool *pool, uint64_t entry,
+static __attribute__((noinline)) void put_with_life(struct pool *pool, const uint64_t *at,
                                                     struct heap *h, hidden block,
                                                     struct ul_counter *c,
                                                     bool temporary) {
-  ledger_count_life(h, c, entry, temporary);
+  ledger_count_life(h, c, past_life(at), temporary);
   put(h, pool, reveal(block));
 }
 
 /* Of the entry only the bytes that say it. */
-INLINE uint32_t requested_by(const struct pool *pool, const uint64_t *at) {
+INLINE uint64_t requested_by(const struct pool *pool, const uint64_t *at) {
   uint16_t high;
   memcpy(&high, (const char *)at + sizeof *at - sizeof high, sizeof high);
-  return pool->size - (high & UL_SLACK_MAX);
+  uint64_t requested = pool->size - (high & UL_SLACK_MAX);
+  __asm__("" : "+r"(requested)); /* gcc would keep it twice, narrow and wide */
+  return requested;
 }
 
 /* Of a live block whose site has the counter c, at no peak. */
-static __attribute__((noinline)) void free_recorded(struct pool *pool, uint64_t *at,
-                                                    struct heap *h, void *p,
-                                                    struct ul_counter *c) {
-  uint64_t entry = *at;
-  uint32_t requested = requested_by(pool, at);
+INLINE void free_recorded(struct pool *pool, uint64_t *at, struct heap *h, void *p,
+                          struct ul_counter *c) {
+  uint64_t requested = requested_by(pool, at);
   ledger_end_life(at);
   if (!ledger_forget_recent(h, p)) {
     ledger_clear_pool(h, pool, requested, c, false);
-    put_with_life(pool, entry, h, hide(p), c, false);
+    put_with_life(pool, at, h, hide(p), c, false);
     return;
   }
   ledger_clear_pool(h, pool, requested, c, true);
   if (UNLIKELY(ledger_is_heavy_out(c)))
-    put_with_life(pool, entry, h, hide(p), c, true);
+    put_with_life(pool, at, h, hide(p), c, true);
   else
     put(h, pool, p);
 }
@@ -242,7 +252,7 @@ static __attribute__((noinline)) void free_recorded(struct pool *pool, uint64_t 
 INLINE bool free_quickly(struct heap *h, uint32_t epoch, struct pool *pool, uint64_t *at,
                          void *p) {
   struct sample *s = &book_of(h)->sample;
-  uint32_t requested = requested_by(pool, at);
+  uint64_t requested = requested_by(pool, at);
   if (UNLIKELY(s->epoch != epoch || !sample_use(&s->left_to_free, requested)))
     return false;
   ledger_clear_quickly(s, h, pool, at, requested);
