@@ -88,10 +88,11 @@ enum entry_zero { AS_IT_IS, ZEROED };
 /* Above PTRDIFF_MAX glibc refuses, so that pointer differences stay defined. */
 void *entry_allocate(size_t size, size_t align, enum ul_family family,
                      enum entry_zero zero, struct entrance e);
-/* The same when the site is known; UL_SITE_NONE: it is not recorded. */
+/* The same by h, which there is, when the site is known; UL_SITE_NONE: it is not
+ * recorded. */
 void *entry_allocate_at(struct heap *h, size_t size, size_t align, enum ul_family family,
                         enum entry_zero zero, uint32_t site);
-/* The same, of at most UL_MEDIUM_MAX bytes, when the counter is, too: the fast way. */
+/* The same when the counter is, too: the fast way for what fits a pool. */
 void *entry_allocate_again(struct heap *h, size_t size, enum ul_family family,
                            struct site_again again);
 void *entry_zeroed_again(struct heap *h, size_t size, enum ul_family family,

@@ -80,6 +80,10 @@ allocate_guarded(struct heap *h, size_t size, size_t align, enum ul_family famil
 __attribute__((noinline)) void *entry_allocate_at(struct heap *h, size_t size,
                                                   size_t align, enum ul_family family,
                                                   enum entry_zero zero, uint32_t site) {
+  if (UNLIKELY(size > PTRDIFF_MAX)) {
+    errno = ENOMEM;
+    return NULL;
+  }
   if (UNLIKELY(guard_on) && site && process_recording())
     return allocate_guarded(h, size, align, family, zero, site);
   struct spot s = {NULL, NULL};
@@ -139,9 +143,21 @@ static __attribute__((noinline)) void *settle(struct heap *h, struct pool *p,
   return reveal(block);
 }
 
+/* The clock has moved on: it is time to look whether something is due. */
+static __attribute__((noinline)) void *allocate_later(struct heap *h, size_t size,
+                                                      enum ul_family family,
+                                                      enum entry_zero zero, uint32_t site,
+                                                      uint64_t tick) {
+  ledger_clock_moved(h, tick);
+  return entry_allocate_at(h, size, 0, family, zero, site);
+}
+
 INLINE void *allocate_again(struct heap *h, size_t size, enum ul_family family,
                             enum entry_zero zero, struct site_again again) {
-  const struct book_clock *now = ledger_clock(h);
+  const struct book_clock *now = &book_of(h)->clock;
+  uint64_t tick = os_tick();
+  if (UNLIKELY(tick != now->tick))
+    return allocate_later(h, size, family, zero, again.site, tick);
   uint32_t inside;
   if (UNLIKELY(!heap_try_enter(h, &inside)))
     return entry_allocate_at(h, size, 0, family, zero, again.site);
@@ -153,7 +169,7 @@ INLINE void *allocate_again(struct heap *h, size_t size, enum ul_family family,
   bool zeroed;
   void *block = heap_take_inside(p, &zeroed);
   ledger_enter_pool(h, p, block, size, again.site, again.counter, family, now->birth);
-  if (UNLIKELY(pool_is_full(p) || snapshot_looks(now->ms) || snapshot_may_rise(h) ||
+  if (UNLIKELY(pool_is_full(p) || snapshot_may_rise(h) ||
                ledger_is_heavy_in(again.counter)))
     block = settle(h, p, hide(block), inside, again);
   else
@@ -172,13 +188,25 @@ __attribute__((noinline)) void *entry_zeroed_again(struct heap *h, size_t size,
   return allocate_again(h, size, family, ZEROED, again);
 }
 
+static __attribute__((noinline)) void *allocate_at_new_stack(struct heap *h, size_t size,
+                                                             enum ul_family family,
+                                                             enum entry_zero zero,
+                                                             struct entrance e) {
+  if (UNLIKELY(!process_started() || sample_bytes))
+    return entry_allocate(size, 0, family, zero, e);
+  struct site_again found = site_new(h, e);
+  return LIKELY(found.counter && process_recording())
+             ? entry_allocate_known(h, size, family, zero, found)
+             : entry_allocate_at(h, size, 0, family, zero, found.site);
+}
+
 INLINE void *allocate_at_stack(struct heap *h, size_t size, enum ul_family family,
                                enum entry_zero zero, struct entrance e, uint32_t epoch) {
-  struct site_again again = {NULL, UL_SITE_NONE};
-  if (LIKELY(epoch >= EPOCH_FIRST))
-    if (LIKELY(h && size <= UL_MEDIUM_MAX)) again = site_again(h, e, epoch);
-  return LIKELY(again.counter) ? entry_allocate_known(h, size, family, zero, again)
-                               : entry_allocate(size, 0, family, zero, e);
+  if (UNLIKELY(epoch < EPOCH_FIRST) || UNLIKELY(!h))
+    return entry_allocate(size, 0, family, zero, e);
+  struct site_again again = site_again(h, e, epoch);
+  return LIKELY(again.counter) ? allocate_again(h, size, family, zero, again)
+                               : allocate_at_new_stack(h, size, family, zero, e);
 }
 
 __attribute__((noinline)) void *entry_allocate_at_stack(struct heap *h, size_t size,

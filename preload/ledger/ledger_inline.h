@@ -171,21 +171,21 @@ static inline void ledger_enter_pool(struct heap *h, struct pool *p, void *block
                                      struct ul_counter *c, enum ul_family family,
                                      uint64_t birth) {
   /* As wide as the entry: gcc would write half a word and read it again whole. */
-  uint64_t slack = p->size - requested;
+  uint64_t usable = p->size, slack = usable - requested;
   p->entries[pool_index(p, block)] = ul_entry(site, 0, slack, family) | birth;
   ledger_remember_recent(h, block);
   c->allocations++;
   c->allocated_bytes += (uint32_t)requested;
   book_add(&book_of(h)->live, (int64_t)requested);
-  book_add(&book_of(h)->usable_bytes, p->size);
+  book_add(&book_of(h)->usable_bytes, (int64_t)usable);
 }
 static inline void ledger_clear_pool(struct heap *h, const struct pool *p,
-                                     uint32_t requested, struct ul_counter *c,
+                                     uint64_t requested, struct ul_counter *c,
                                      bool temporary) {
   c->frees++;
-  c->freed_bytes += requested;
+  c->freed_bytes += (uint32_t)requested;
   c->temporary += temporary;
-  book_subtract(&book_of(h)->live, requested);
+  book_subtract(&book_of(h)->live, (int64_t)requested);
   book_subtract(&book_of(h)->usable_bytes, p->size);
 }
 
@@ -201,10 +201,10 @@ static inline void ledger_enter_quickly(struct sample *s, struct heap *h, struct
 }
 static inline void ledger_clear_quickly(struct sample *s, struct heap *h,
                                         const struct pool *p, uint64_t *entry,
-                                        uint32_t requested) {
+                                        uint64_t requested) {
   ledger_end_life(entry);
   s->counter->frees++;
-  s->counter->freed_bytes += requested;
+  s->counter->freed_bytes += (uint32_t)requested;
   book_subtract(&book_of(h)->usable_bytes, p->size);
 }
 

@@ -13,49 +13,33 @@
 
 #include "base/meta.h"
 #include "base/os_thread.h"
-#include "format.h"
-#include "heap/types.h"
 
-#include <stdatomic.h>
-
-enum { LINE = 8, LOG_FIRST = 8, LOG_STEP = 2, LOG_LAST = 18 };
+enum { LOG_FIRST = 8, LOG_STEP = 2, LOG_LAST = 18 };
 _Static_assert(UL_SITES_MAX == 1 << 24, "as many bits as the hash leaves");
 
-struct memory {
-  unsigned log; /* of the number of places */
-  _Atomic uint32_t in_vain;
-  _Atomic uint64_t places[];
-};
-static struct memory *_Atomic memory; /* NULL until something is remembered */
+struct recall_memory *_Atomic recall_memory;
 
-static _Atomic uint64_t *place_of(struct memory *m, uint64_t hash, unsigned probe) {
-  uint64_t line = hash % (1u << m->log) / LINE;
-  return &m->places[line * LINE + (hash + probe) % LINE];
+uint32_t recall_further(struct recall_memory *m, uint64_t hash) {
+  uint32_t site = 0;
+  for (unsigned probe = 1; !site && probe < RECALL_LINE; probe++)
+    site = recall_at(recall_place(m, hash, probe), hash);
+  return site;
 }
 
-uint32_t recall(uint64_t hash) {
-  struct memory *m = atomic_load_explicit(&memory, memory_order_acquire);
-  for (unsigned probe = 0; LIKELY(m) && probe < LINE; probe++) {
-    uint64_t place = atomic_load_explicit(place_of(m, hash, probe), memory_order_relaxed);
-    if ((place ^ hash) / UL_SITES_MAX == 0) return place % UL_SITES_MAX;
-  }
-  return 0;
+static size_t bytes_of(uint64_t places) {
+  return sizeof(struct recall_memory) + places * sizeof(uint64_t);
 }
 
-static size_t bytes_of(unsigned log) {
-  return sizeof(struct memory) + (sizeof(uint64_t) << log);
-}
-
-static struct memory *followed(struct memory *m) {
-  struct memory *next = NULL;
-  unsigned log = m ? m->log + LOG_STEP : LOG_FIRST;
-  if (log > LOG_LAST) return m;
+static struct recall_memory *followed(struct recall_memory *m) {
+  struct recall_memory *next = NULL;
+  uint64_t places = m ? (m->last + 1) << LOG_STEP : 1 << LOG_FIRST;
+  if (places > 1 << LOG_LAST) return m;
   uint64_t signals;
   os_hold_signals(&signals);
-  next = meta_alloc(bytes_of(log));
-  if (next) next->log = log;
-  if (next && !atomic_compare_exchange_strong(&memory, &m, next)) {
-    meta_free(next, bytes_of(log));
+  next = meta_alloc(bytes_of(places));
+  if (next) next->last = places - 1;
+  if (next && !atomic_compare_exchange_strong(&recall_memory, &m, next)) {
+    meta_free(next, bytes_of(places));
     next = NULL;
   }
   os_release_signals(signals);
@@ -63,18 +47,18 @@ static struct memory *followed(struct memory *m) {
 }
 
 /* No room for a larger one: it is asked for again after as many more. */
-static bool is_too_small(struct memory *m) {
+static bool is_too_small(struct recall_memory *m) {
   uint32_t n = atomic_fetch_add_explicit(&m->in_vain, 1, memory_order_relaxed);
-  return n && n % (1u << m->log) == 0;
+  return n && (n & m->last) == 0;
 }
 
 void remember(uint64_t hash, uint32_t site, bool known) {
-  struct memory *m = atomic_load_explicit(&memory, memory_order_acquire);
+  struct recall_memory *m = atomic_load_explicit(&recall_memory, memory_order_acquire);
   if (!m || (known && is_too_small(m))) m = followed(m);
   if (!m) return;
-  _Atomic uint64_t *place = place_of(m, hash, 0);
-  for (unsigned probe = 0; probe < LINE; probe++) {
-    _Atomic uint64_t *p = place_of(m, hash, probe);
+  _Atomic uint64_t *place = recall_place(m, hash, 0);
+  for (unsigned probe = 0; probe < RECALL_LINE; probe++) {
+    _Atomic uint64_t *p = recall_place(m, hash, probe);
     if (atomic_load_explicit(p, memory_order_relaxed)) continue;
     place = p;
     break;

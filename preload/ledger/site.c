@@ -144,19 +144,24 @@ static __attribute__((noinline)) uint32_t site_in_crowd(const struct part *p) {
   return innermost(p, crammed ? 1 : FEW);
 }
 
-static uint32_t find(const struct part *p) {
-  uint64_t hash = hash_mix(p->hash, stack_generation() + forks + p->kind * KIND);
-  uint32_t site = recall(hash);
-  if (LIKELY(site)) return site;
+static __attribute__((noinline)) uint32_t find_in_tables(struct part part,
+                                                         uint64_t hash) {
+  const struct part *p = &part;
   uint64_t known = table_count(UL_SITES);
-  site = LIKELY(table_count(UL_SITES) < site_stacks_limit) ? site_of(intern, p)
-                                                           : site_in_crowd(p);
+  uint32_t site =
+      LIKELY(known < site_stacks_limit) ? site_of(intern, p) : site_in_crowd(p);
   if (UNLIKELY(!site)) {
     fallback(UL_FB_SITES_FULL);
     return UL_SITE_OVERFLOW;
   }
   remember(hash, site, site < known);
   return site;
+}
+
+static inline uint32_t find(struct part p) {
+  uint64_t hash = hash_mix(p.hash, stack_generation() + forks + p.kind * KIND);
+  uint32_t site = recall(hash);
+  return LIKELY(site) ? site : find_in_tables(p, hash);
 }
 
 /* A stack deeper than the user wants to know. */
@@ -166,7 +171,7 @@ static __attribute__((noinline)) uint32_t find_innermost(struct walk *w,
   for (uint32_t i = p.from; i < w->depth; i++)
     p.hash = hash_mix(p.hash, walk_ip(&w->frames[i]));
   fallback(UL_FB_STACK_CUT);
-  return find(&p);
+  return find(p);
 }
 
 /* Where each walk is to be made (ULLAGE_UNWIND), walks are kept in an epoch that never
@@ -184,8 +189,8 @@ static uint32_t expected(struct walks *all, struct entrance e) {
 static uint32_t site_of_walk(struct walk *w, enum site_kind kind) {
   struct walk_frame *leaf = &w->frames[w->depth - 1];
   struct part whole = {w, 0, w->end, leaf->hash, kind};
-  if (kind == SITE_OF_SAMPLES) return find(&whole);
-  if (!leaf->site) leaf->site = find(&whole);
+  if (kind == SITE_OF_SAMPLES) return find(whole);
+  if (!leaf->site) leaf->site = find(whole);
   return leaf->site;
 }
 
@@ -194,23 +199,37 @@ static struct ul_counter *counter_for_again(struct heap *h, uint32_t site) {
   return guard_on ? NULL : ledger_counter(h, site);
 }
 
-static uint32_t capture(struct heap *h, struct entrance e, enum site_kind kind) {
+static inline __attribute__((always_inline)) struct site_again
+capture(struct heap *h, struct entrance e, enum site_kind kind) {
   struct walks *all = &book_of(h)->walks;
   bool believed = LIKELY(stack_keeps_walks());
   uint32_t epoch = believed ? process_epoch() : epoch_of_check();
   uint32_t as_kept = believed || kind == SITE_OF_SAMPLES ? 0 : expected(all, e);
-  struct walk *w = stack_capture(e, all);
-  if (UNLIKELY(!w)) {
+  struct walk *w = LIKELY(believed) ? walk_by_rule(all, e) : stack_capture(e, all);
+  if (UNLIKELY(!w || !w->depth)) {
     fallback(UL_FB_NO_STACK);
-    return UL_SITE_NO_STACK;
+    return (struct site_again){NULL, UL_SITE_NO_STACK};
   }
-  if (UNLIKELY(w->depth > site_depth_limit)) return find_innermost(w, kind);
+  if (UNLIKELY(w->depth > site_depth_limit))
+    return (struct site_again){NULL, find_innermost(w, kind)};
   if (UNLIKELY(w->end != UL_NODE_ROOT))
     fallback(w->end == UL_NODE_CUT ? UL_FB_STACK_CUT : UL_FB_STACK_BROKEN);
-  uint32_t site = site_of_walk(w, kind);
-  if (UNLIKELY(as_kept && as_kept != site)) fallback(UL_FB_WALK_MISMATCH);
-  if (!sample_bytes) walk_keep(all, epoch, site, counter_for_again(h, site));
-  return site;
+  struct site_again found = {NULL, site_of_walk(w, kind)};
+  if (UNLIKELY(as_kept && as_kept != found.site)) fallback(UL_FB_WALK_MISMATCH);
+  if (UNLIKELY(sample_bytes)) return found;
+  found.counter = counter_for_again(h, found.site);
+  walk_keep(all, epoch, found.site, found.counter);
+  return found;
+}
+
+static inline __attribute__((always_inline)) struct site_again
+capture_alone(struct heap *h, struct entrance e, enum site_kind kind) {
+  thread_state.capturing = e.rsp;
+  atomic_signal_fence(memory_order_seq_cst);
+  struct site_again found = capture(h, e, kind);
+  atomic_signal_fence(memory_order_seq_cst);
+  thread_state.capturing = 0;
+  return found;
 }
 
 /* Called from within a capture of this thread's, by a handler? Its frame lies further in
@@ -251,12 +270,13 @@ uint32_t site_capture(struct heap *h, struct entrance e, enum site_kind kind) {
     fallback(UL_FB_NO_STACK);
     return UL_SITE_NO_STACK;
   }
-  thread_state.capturing = e.rsp;
-  atomic_signal_fence(memory_order_seq_cst);
-  uint32_t site = capture(h, e, kind);
-  atomic_signal_fence(memory_order_seq_cst);
-  thread_state.capturing = 0;
-  return site;
+  return capture_alone(h, e, kind).site;
+}
+
+struct site_again site_new(struct heap *h, struct entrance e) {
+  if (UNLIKELY(thread_state.capturing || thread_state.busy || arena_is_interrupted()))
+    return (struct site_again){NULL, site_capture(h, e, SITE_EXACT)};
+  return capture_alone(h, e, SITE_EXACT);
 }
 
 /* Codes and nodes are the same as before. The fork may have been in a handler that

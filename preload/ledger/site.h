@@ -32,16 +32,20 @@ struct site_again {
 };
 static inline __attribute__((always_inline)) struct site_again
 site_again(struct heap *h, struct entrance e, uint32_t epoch) {
-  struct walks *all = &book_of(h)->walks;
-  struct walk_kept *kept = walk_from(all, e.rsp, entrance_ip(e));
   struct site_again again = {NULL, UL_SITE_NONE};
-  if (kept->rsp != e.rsp || UNLIKELY(thread_state.capturing)) return again;
+  if (UNLIKELY(thread_state.capturing)) return again;
   thread_state.capturing = e.rsp;
   atomic_signal_fence(memory_order_seq_cst);
+  struct walks *all = &book_of(h)->walks;
+  struct walk_kept *kept = walk_from(all, e.rsp, entrance_ip(e));
   if (LIKELY(walk_is_same(all, kept, entrance_state(e), epoch)))
     again = (struct site_again){kept->counter, kept->site};
   atomic_signal_fence(memory_order_seq_cst);
   thread_state.capturing = 0;
   return again;
 }
+
+/* Of a stack that site_again has just said not to know; its counter may be NULL all the
+ * same. Only when the process has started, and all stacks are looked up. */
+struct site_again site_new(struct heap *h, struct entrance e);
 #endif

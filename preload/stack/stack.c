@@ -17,8 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum mode { MODE_OFF, MODE_RULES, MODE_LIBUNWIND, MODE_CHECK };
-static _Atomic int mode = MODE_OFF;
+_Atomic enum stack_mode stack_mode = STACK_OFF;
 static _Atomic bool started;
 
 /* ---- the oracle ---------------------------------------------------------------- */
@@ -56,18 +55,14 @@ void stack_start(void) {
   if (atomic_exchange(&started, true)) return;
   int saved = errno;
   const char *wish = getenv("ULLAGE_UNWIND");
-  int chosen = wish && strcmp(wish, "libunwind") == 0 ? MODE_LIBUNWIND
-               : wish && strcmp(wish, "check") == 0   ? MODE_CHECK
-                                                      : MODE_RULES;
+  enum stack_mode chosen = wish && strcmp(wish, "libunwind") == 0 ? STACK_LIBUNWIND
+                           : wish && strcmp(wish, "check") == 0   ? STACK_CHECK
+                                                                  : STACK_RULES;
   struct busy_before before = busy_enter(BUSY_UNWIND);
-  if (unwind_start(chosen != MODE_RULES)) atomic_store(&mode, chosen);
+  if (unwind_start(chosen != STACK_RULES)) atomic_store(&stack_mode, chosen);
   caller_start();
   busy_leave(before);
   errno = saved;
-}
-
-bool stack_walks(void) {
-  return atomic_load(&mode) != MODE_OFF;
 }
 
 /* The loader can be asked from a constructor, but not in the middle of what it does. */
@@ -80,22 +75,18 @@ static bool may_start(uint64_t caller) {
   return stack_walks();
 }
 
-bool stack_keeps_walks(void) {
-  return atomic_load_explicit(&mode, memory_order_relaxed) == MODE_RULES;
-}
-
 struct walk *stack_capture(struct entrance e, struct walks *all) {
-  struct walk_state caller = entrance_state(e);
-  int how = atomic_load_explicit(&mode, memory_order_acquire);
-  if (UNLIKELY(how == MODE_OFF)) {
-    if (started || !may_start(caller.key)) return NULL;
-    how = atomic_load(&mode);
+  uint64_t caller = entrance_ip(e);
+  enum stack_mode how = atomic_load_explicit(&stack_mode, memory_order_acquire);
+  if (UNLIKELY(how == STACK_OFF)) {
+    if (started || !may_start(caller)) return NULL;
+    how = atomic_load(&stack_mode);
   }
-  struct walk *w = UNLIKELY(how == MODE_LIBUNWIND) && !os_confined()
-                       ? walk_by_oracle(all, caller.key)
-                       : walk_by_rule(all, &caller);
+  struct walk *w = UNLIKELY(how == STACK_LIBUNWIND) && !os_confined()
+                       ? walk_by_oracle(all, caller)
+                       : walk_by_rule(all, e);
   if (UNLIKELY(!w || w->depth == 0)) return NULL;
-  if (UNLIKELY(how == MODE_CHECK) && !os_confined()) check(w, caller.key);
+  if (UNLIKELY(how == STACK_CHECK) && !os_confined()) check(w, caller);
   return w;
 }
 

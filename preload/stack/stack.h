@@ -14,36 +14,31 @@
 #include "stack/module.h"
 #include "stack/walk.h"
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
-
-/* Where the program entered ullage: RSP and RBP in the frame that called the exported
- * function. By value, for a function that goes on to another one by a jump has no frame
- * any more. */
-struct entrance {
-  uint64_t rsp, rbp;
-};
-static inline uint64_t entrance_ip(struct entrance e) {
-  return *(const uint64_t *)(e.rsp - 8);
-}
-static inline struct walk_state entrance_state(struct entrance e) {
-  return (struct walk_state){.key = entrance_ip(e), .rsp = e.rsp, .rbp = e.rbp};
-}
 
 /* Read ULLAGE_UNWIND, and load libunwind if it is to be asked. Once, from the constructor
  * (or by the first capture made outside the loader). */
 void stack_start(void);
 
+/* How they are walked. */
+enum stack_mode { STACK_OFF, STACK_RULES, STACK_LIBUNWIND, STACK_CHECK };
+extern _Atomic enum stack_mode stack_mode __attribute__((visibility("hidden")));
+
 /* Can a stack be walked? */
-bool stack_walks(void);
+static inline bool stack_walks(void) {
+  return atomic_load(&stack_mode) != STACK_OFF;
+}
+/* May a walk be kept? Not if each one is to be made, or checked, by libunwind. */
+static inline bool stack_keeps_walks(void) {
+  return atomic_load_explicit(&stack_mode, memory_order_acquire) == STACK_RULES;
+}
 
 /* The walk of the call stack above an entry point. NULL: no stack could be had. Counts
  * the fallbacks SLOW_WALK, FRAME_POINTER and WALK_MISMATCH; NO_STACK, STACK_CUT and
  * STACK_BROKEN are the caller's to count. */
 struct walk *stack_capture(struct entrance e, struct walks *);
-
-/* May a walk be kept? Not if each one is to be made, or checked, by libunwind. */
-bool stack_keeps_walks(void);
 
 /* Changes whenever modules were unloaded: what was remembered about addresses
  * in them (interned sites) must be forgotten. */

@@ -131,18 +131,21 @@ static inline bool is_at(const struct walk_frame *f, uint64_t key, uint64_t rsp,
 /* Words, at most. */
 enum { COPY = 64 };
 
-/* For `k`. What was found by guess, or on several stacks, is believed only as long as
- * nothing else was walked. */
-static struct walk_word *copy_for(struct walks *all, const struct walk_kept *k) {
+/* Those of the last walk, for `k`; or where they are. What was found by guess, or on
+ * several stacks, is believed only as long as nothing else was walked. */
+static __attribute__((noinline)) const struct walk_word *
+copy_for(struct walks *all, const struct walk_kept *k) {
   const struct walk *w = all->now;
-  if (w->guessed || w->beyond || words_kept(w) > COPY) return NULL;
+  if (w->guessed || w->beyond || words_kept(w) > COPY) return w->words;
   if (UNLIKELY(!all->copies)) {
     uint64_t signals;
     os_hold_signals(&signals);
     all->copies = meta_alloc(WALKS_KEPT * COPY * sizeof *all->copies);
     os_release_signals(signals);
   }
-  return all->copies ? &all->copies[(k - all->kept) * COPY] : NULL;
+  if (UNLIKELY(!all->copies)) return w->words;
+  struct walk_word *copy = &all->copies[(k - all->kept) * COPY];
+  return memcpy(copy, w->words, words_kept(w) * sizeof *copy);
 }
 
 static struct walk_kept *entry_for(struct walks *all, const struct walk_frame *f,
@@ -161,14 +164,13 @@ void walk_keep(struct walks *all, uint32_t epoch, uint32_t site,
   if (!epoch || !w->depth || w->joinable < w->depth) return;
   const struct walk_frame *f = &w->frames[w->depth - 1];
   struct walk_kept *k = entry_for(all, f, site);
-  struct walk_word *copy = k->site == site ? copy_for(all, k) : NULL;
+  bool again = k->site == site;
   k->rsp = 0;
-  atomic_signal_fence(memory_order_release);
-  if (copy) memcpy(copy, w->words, f->words * sizeof *copy);
-  all->latest = copy ? NULL : k;
+  atomic_signal_fence(memory_order_seq_cst);
+  k->first = UNLIKELY(again) ? copy_for(all, k) : w->words;
+  all->latest = k->first == w->words ? k : NULL;
   k->key = f->key;
   k->rbp = f->rbp;
-  k->first = copy ? copy : w->words;
   k->end = k->first + f->words;
   k->counter = counter;
   k->site = site;
@@ -238,9 +240,11 @@ static uint64_t hash_of_end(uint32_t end) {
 }
 
 /* The innermost steps, inside `outer`. */
-static void append(struct walk *w, uint32_t steps, const struct walk_frame *outer) {
+static inline __attribute__((always_inline)) void append(struct walk *w, uint32_t steps,
+                                                         const struct walk_frame *outer) {
   struct walk_frame *f = &w->frames[w->depth];
   struct walk_word *next = w->words + outer->words;
+  uint64_t hash = outer->hash;
   for (const struct walk_step *s = w->steps + steps; s-- > w->steps; outer = f++) {
     uint64_t rsp = s->state.rsp;
     /* gcc would copy two words as one, which must wait until both stores are done. */
@@ -248,7 +252,7 @@ static void append(struct walk *w, uint32_t steps, const struct walk_frame *oute
     f->key = s->state.key;
     f->rsp = rsp;
     f->rbp = s->state.rbp;
-    f->hash = hash_mix(outer->hash, s->state.key);
+    f->hash = hash = hash_mix(hash, s->state.key);
     f->node = f->site = 0;
     if (LIKELY(s->rule & RULE_RSP && !outer->needs_rbp)) {
       f->needs_rbp = false;
@@ -262,7 +266,8 @@ static void append(struct walk *w, uint32_t steps, const struct walk_frame *oute
 }
 
 /* The innermost `steps` of them. What is outside the outermost is not a frame. */
-static void append_all(struct walk *w, uint32_t steps, uint32_t end, struct way way) {
+static __attribute__((noinline)) void append_all(struct walk *w, uint32_t steps,
+                                                 uint32_t end, struct way way) {
   walk_forget(w);
   w->end = end;
   append(w, steps, &(struct walk_frame){.hash = hash_of_end(end), .rsp = way.rsp});
@@ -341,10 +346,10 @@ static struct walk_step *end_of_steps(const struct walk *w, uint32_t limit) {
 /* The outward chain of loads is what a walk costs, so the state of the frame is
  * in three words here, not in a struct: gcc would keep that in memory or
  * in vector registers. Likewise the table. */
-static enum outcome go(struct walk *w, struct span *s, const struct walk_state *from,
+static enum outcome go(struct walk *w, struct span *s, struct entrance from,
                        uint32_t limit, struct way *way) {
   struct rule_table table = *rule_current();
-  uint64_t key = from->key, rsp = from->rsp, rbp = from->rbp;
+  uint64_t key = entrance_ip(from), rsp = from.rsp, rbp = from.rbp;
   uint32_t known = w->unchanged < w->joinable ? w->unchanged : w->joinable;
   const struct walk_frame *kept = w->frames + known - 1;
   struct walk_step *step = w->steps, *end = end_of_steps(w, limit);
@@ -457,7 +462,7 @@ static uint32_t at_most_cut(uint32_t frames) {
 
 /* There is no room for all frames outside the steps, up to `joined`: only the innermost
  * of all are told. */
-static void cut_joined(struct walk *w, struct way way) {
+static __attribute__((noinline)) void cut_joined(struct walk *w, struct way way) {
   uint64_t ips[WALK_CUT_DEPTH];
   uint32_t steps = at_most_cut(way.steps), n = 0;
   for (; n < steps; n++)
@@ -553,7 +558,7 @@ static struct walk *find(struct walks *all, struct span *s, uint64_t rsp) {
   return w;
 }
 
-struct walk *walk_by_rule(struct walks *all, const struct walk_state *from) {
+struct walk *walk_by_rule(struct walks *all, struct entrance from) {
   if (UNLIKELY(!all->all) && !make(all)) return NULL;
   lose_latest(all);
   struct walk *w = all->now;
@@ -561,19 +566,19 @@ struct walk *walk_by_rule(struct walks *all, const struct walk_state *from) {
     w->unchanged = (uint32_t)changed_by(w, (int32_t)w->depth - 1, all->changed);
   all->changed = NULL;
   struct span s = spans.of[spans.current];
-  w = find(all, &s, from->rsp);
+  w = find(all, &s, from.rsp);
   if (UNLIKELY(!w->size) && !grow(w)) return NULL;
   struct way way = {0};
   uint32_t began = spans.current;
   uint64_t deep = w->deep;
-  bool is_deep = from->rsp <= deep;
+  bool is_deep = from.rsp <= deep;
   enum outcome outcome = go(w, &s, from, is_deep ? WALK_CUT_DEPTH : WALK_DEPTH_MAX, &way);
   if (UNLIKELY(outcome == SLOW))
-    by_tables(w, from->rsp);
+    by_tables(w, from.rsp);
   else
     finish(w, &s, outcome, way);
   w->unchanged = UINT32_MAX;
-  if (UNLIKELY(w->end == UL_NODE_CUT)) w->deep = is_deep ? deep : from->rsp;
+  if (UNLIKELY(w->end == UL_NODE_CUT)) w->deep = is_deep ? deep : from.rsp;
   span_leave(&s, began);
   return w;
 }

@@ -94,9 +94,21 @@ struct walk_state {
   uint64_t key, rsp, rbp;
 };
 
-/* From the frame that continues at `key`. NULL if there is no memory. Errno is kept;
- * meta_alloc is called. */
-struct walk *walk_by_rule(struct walks *, const struct walk_state *from);
+/* Where the program entered ullage: RSP and RBP in the frame that called the exported
+ * function. By value, for a function that goes on to another one by a jump has no frame
+ * any more. */
+struct entrance {
+  uint64_t rsp, rbp;
+};
+static inline uint64_t entrance_ip(struct entrance e) {
+  return *(const uint64_t *)(e.rsp - 8);
+}
+static inline struct walk_state entrance_state(struct entrance e) {
+  return (struct walk_state){.key = entrance_ip(e), .rsp = e.rsp, .rbp = e.rbp};
+}
+
+/* NULL if there is no memory. Errno is kept; meta_alloc is called. */
+struct walk *walk_by_rule(struct walks *, struct entrance from);
 
 /* The walk along these return addresses, innermost first. */
 struct walk *walk_along(struct walks *, const uint64_t *ips, uint32_t depth,
