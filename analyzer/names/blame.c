@@ -240,6 +240,14 @@ bool blame_is_machine(const struct frame *frame) {
                                       "v8::Function::Call",
                                       "v8::Script::Run",
                                       "v8::internal::Execution::",
+                                      "\"builtin_function_or_method.__call__",
+                                      "\"function.__call__",
+                                      "\"functools.partial.__call__",
+                                      "\"generator.__next__",
+                                      "\"method.__call__",
+                                      "\"method_descriptor.__call__",
+                                      "\"type.__call__",
+                                      "\"wrapper_descriptor.__call__",
                                       NULL};
   return frame->function && words_begin(frame->function, names);
 }

@@ -8,6 +8,7 @@
 #include "names/demangle.h"
 #include "names/registered.h"
 
+#include <ctype.h>
 #include <gelf.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,6 +34,7 @@ struct member {
 struct label {
   uint64_t start;
   const char *text;
+  char *made; /* the text, if it is in no file; NULL */
 };
 
 struct derived {
@@ -329,11 +331,111 @@ static void add_label(struct derived *d, struct run *run, uint64_t at, uint64_t 
               (run->count == 1 || stride == run->stride);
   if (!fits) end_run(d, run);
   if (!GROW(d->labels, d->label_count, d->label_room)) return;
-  d->labels[d->label_count++] = (struct label){start, text};
+  d->labels[d->label_count++] = (struct label){start, text, NULL};
   run->stride = stride;
   run->last = at;
   run->side = side;
   run->count++;
+}
+
+/* ---- types of Python ----------------------------------------------------------- */
+
+/* What a method of a type is called, and where in a table its function stands. */
+struct method {
+  uint32_t at;
+  const char *name;
+};
+/* Of PyTypeObject (CPython, Include/cpython/object.h), from tp_name on. */
+static const struct method type_methods[] = {
+    {64, "__repr__"},          {96, "__hash__"},     {104, "__call__"}, {112, "__str__"},
+    {120, "__getattribute__"}, {128, "__setattr__"}, {176, "__eq__"},   {192, "__iter__"},
+    {200, "__next__"},         {248, "__get__"},     {272, "__init__"}, {288, "__new__"}};
+enum { NAME = 24, AS_NUMBER = 72, AS_SEQUENCE = 80, AS_MAPPING = 88 };
+static const struct method number_methods[] = {
+    {0, "__add__"}, {8, "__sub__"}, {16, "__mul__"}, {24, "__mod__"}};
+static const struct method sequence_methods[] = {
+    {8, "__add__"},      {16, "__mul__"},      {24, "__getitem__"},
+    {40, "__setitem__"}, {56, "__contains__"}, {64, "__iadd__"}};
+static const struct method mapping_methods[] = {{8, "__getitem__"}, {16, "__setitem__"}};
+/* Of PyType_Slot, by number (Include/typeslots.h). */
+static const struct method slot_methods[] = {
+    {3, "__setitem__"},       {5, "__getitem__"}, {7, "__add__"},   {40, "__add__"},
+    {44, "__getitem__"},      {46, "__mul__"},    {50, "__call__"}, {54, "__get__"},
+    {58, "__getattribute__"}, {59, "__hash__"},   {60, "__init__"}, {62, "__iter__"},
+    {63, "__next__"},         {65, "__new__"},    {66, "__repr__"}, {67, "__eq__"},
+    {69, "__setattr__"},      {70, "__str__"}};
+#define METHODS(table) table, sizeof(table) / sizeof *(table)
+
+static void add_method(struct derived *d, const char *type, const char *name,
+                       uint64_t start) {
+  char *text;
+  if (!start || !code_is_function(d->code, start) ||
+      !GROW(d->labels, d->label_count, d->label_room) ||
+      asprintf(&text, "%s.%s", type, name) < 0)
+    return;
+  d->labels[d->label_count++] = (struct label){start, text, text};
+}
+
+static void add_methods(struct derived *d, const char *type, uint64_t table,
+                        const struct method *methods, size_t count) {
+  for (size_t i = 0; table && i < count; i++)
+    add_method(d, type, methods[i].name, led_to(d, table + methods[i].at));
+}
+
+/* "xml.etree.ElementTree.XMLParser" */
+static const char *type_name(const struct derived *d, uint64_t at) {
+  enum { LONGEST = 80 };
+  const char *name = code_string(d->code, at);
+  size_t n = 0;
+  while (name && (isalnum((unsigned char)name[n]) || name[n] == '_' || name[n] == '.'))
+    n++;
+  return name && n > 1 && n < LONGEST && !name[n] ? name : NULL;
+}
+
+static bool small(const struct derived *d, uint64_t at, uint64_t least, uint64_t most) {
+  uint64_t word;
+  return word_at(d, at, &word) && word >= least && word <= most;
+}
+
+/* One that is not made at run time: one reference, or it never dies; no items by itself;
+ * sizes that an object may have. */
+static bool is_type_object(const struct derived *d, uint64_t name) {
+  enum { HEAD = 16, LARGEST = 1 << 16, IMMORTAL = 0x3fffffff };
+  uint64_t references;
+  return word_at(d, name - NAME, &references) &&
+         (references == 1 || (references & UINT32_MAX) >= IMMORTAL) &&
+         small(d, name - 8, 0, 0) && small(d, name + 8, HEAD, LARGEST) &&
+         small(d, name + 16, 0, LARGEST) && small(d, name + 32, 0, LARGEST);
+}
+
+/* PyType_Spec: name, two sizes, flags, slots, each a number and a pointer. */
+static void add_spec(struct derived *d, const char *type, uint64_t name) {
+  enum { SLOT = 16, MOST = 100 };
+  uint64_t slot = led_to(d, name + 24), number, sizes;
+  if (!slot || !word_at(d, name + 8, &sizes) || (uint32_t)sizes > UINT16_MAX ||
+      sizes >> 32 > UINT16_MAX)
+    return;
+  for (size_t i = 0; i < MOST; i++, slot += SLOT) {
+    if (!word_at(d, slot, &number) || !number || number > MOST) return;
+    for (size_t k = 0; k < sizeof slot_methods / sizeof *slot_methods; k++)
+      if (slot_methods[k].at == number)
+        add_method(d, type, slot_methods[k].name, led_to(d, slot + 8));
+  }
+}
+
+static void find_types(struct derived *d) {
+  for (size_t i = 0; i < d->slot_count; i++) {
+    uint64_t at = d->slots[i].at;
+    const char *type = d->slots[i].to ? type_name(d, d->slots[i].to) : NULL;
+    if (type && is_type_object(d, at)) {
+      add_methods(d, type, at, METHODS(type_methods));
+      add_methods(d, type, led_to(d, at + AS_NUMBER), METHODS(number_methods));
+      add_methods(d, type, led_to(d, at + AS_SEQUENCE), METHODS(sequence_methods));
+      add_methods(d, type, led_to(d, at + AS_MAPPING), METHODS(mapping_methods));
+    } else if (type && strchr(type, '.')) {
+      add_spec(d, type, at);
+    }
+  }
 }
 
 static int label_order(const void *a, const void *b) {
@@ -345,7 +447,7 @@ static void find_registered(struct derived *d) {
   size_t count;
   struct registered *all = registered_in(d->code, &count);
   for (size_t i = 0; i < count && GROW(d->labels, d->label_count, d->label_room); i++)
-    d->labels[d->label_count++] = (struct label){all[i].start, all[i].text};
+    d->labels[d->label_count++] = (struct label){all[i].start, all[i].text, NULL};
   free(all);
 }
 
@@ -360,6 +462,7 @@ static void find_labels(struct derived *d) {
   }
   end_run(d, &run);
   find_registered(d);
+  find_types(d);
   if (d->label_count) qsort(d->labels, d->label_count, sizeof *d->labels, label_order);
 }
 
@@ -406,6 +509,8 @@ void derived_free(struct derived *d) {
   if (!d) return;
   free(d->slots);
   free(d->members);
+  for (size_t i = 0; i < d->label_count; i++)
+    free(d->labels[i].made);
   free(d->labels);
   free(d);
 }

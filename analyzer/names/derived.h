@@ -7,9 +7,10 @@
  *   by table   a function pointer beside a text in an array of at least three such
  *              records, as interpreters, servers and applets have for their commands:
  *              "\"startswith\"". With an alias: "\"in\" or \"inside\"".
- *
- *   by call    a function that is registered by a call with a text (registered.h); they
- * are told as those of tables.
+ *   by type    a function in a type of CPython's, which is an object in the file's data or
+ *              is made of such: "\"xml.etree.ElementTree.XMLParser.__init__\"".
+ *   by call    a function that is registered by a call with a text (registered.h), told as
+ *              those of tables.
  *
  * They say what the function is for and are not its name: a reader should be told. */
 #ifndef ULLAGE_DERIVED_H

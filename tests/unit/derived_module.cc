@@ -130,6 +130,56 @@ extern "C" __attribute__((visibility("default"))) NOINLINE int derived_last_call
   return derived_served(n + served_once(n) + served_twice(n));
 }
 
+/* Types as CPython has them: an object, and what one is made of at run time. */
+METHOD(type_new, 53)
+METHOD(type_repeat, 59)
+METHOD(two_types, 61)
+METHOD(spec_init, 67)
+METHOD(many_types, 71)
+METHOD(no_type, 73)
+struct sequence_methods {
+  method *length, *concatenate, *repeat, *others[7];
+};
+static const sequence_methods of_sequence = {nullptr, nullptr, type_repeat, {}};
+struct type_object {
+  long references;
+  const void *type;
+  long items;
+  const char *name;
+  long bytes, item_bytes;
+  method *before[7];
+  const sequence_methods *sequence;
+  const void *mapping;
+  method *hash, *call, *between[20];
+  method *init, *allocate, *make;
+};
+static_assert(offsetof(type_object, sequence) == 104 &&
+                  offsetof(type_object, init) == 296 &&
+                  offsetof(type_object, make) == 312,
+              "PyTypeObject");
+#define TYPE(symbol, count, name, sequence, init, make)                                  \
+  __attribute__((used)) static type_object symbol = {                                    \
+      count,   nullptr, 0,       name, 48,   0,       {},  sequence,                     \
+      nullptr, nullptr, nullptr, {},   init, nullptr, make}
+TYPE(first_type, 1, "text", &of_sequence, many_types, type_new);
+TYPE(second_type, 1, "lists.Pair", nullptr, many_types, two_types);
+TYPE(third_type, 0xffffffff, "lists.Triple", nullptr, many_types, two_types);
+TYPE(not_a_type, 7, "lists.Nothing", nullptr, nullptr, no_type);
+struct type_slot {
+  int number;
+  void *function;
+};
+struct type_spec {
+  const char *name;
+  int bytes, item_bytes;
+  unsigned flags;
+  const type_slot *slots;
+};
+static const type_slot slots_of_spec[] = {
+    {56, nullptr}, {60, reinterpret_cast<void *>(spec_init)}, {0, nullptr}};
+extern "C" __attribute__((visibility("hidden"), used))
+const type_spec spec = {"lists.List", 64, 0, 1 << 18, slots_of_spec};
+
 /* The i-th function of a virtual table: behind offset and type_info. */
 static const void *entry(const void *object, int i) {
   return (*static_cast<const void *const *const *>(object))[i];
@@ -160,9 +210,10 @@ extern "C" __attribute__((visibility("default"))) const void *derived_address(in
   case 9:
     return reinterpret_cast<const void *>(one.only.run);
   default: {
-    static method *const methods[] = {generate,   parse,        dump,
-                                      aliased,    first_of_two, second_of_two,
-                                      one_domain, same_domain,  that_domain};
+    static method *const methods[] = {
+        generate,      parse,      dump,        aliased,     first_of_two,
+        second_of_two, one_domain, same_domain, that_domain, type_new,
+        type_repeat,   two_types,  spec_init,   many_types,  no_type};
     return reinterpret_cast<const void *>(methods[which - 10]);
   }
   }
