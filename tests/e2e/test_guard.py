@@ -285,6 +285,22 @@ def test_formats(check, tmp_path):
     assert len(re.findall(r"^::error .*title=(overrun|write after free)::", r.text(), flags=re.M)) == 2
 
 
+@pytest.mark.parametrize("seed", range(1, 7))
+@pytest.mark.parametrize("per_mille", [0, 30])
+def test_random_damage_is_told_once_each(tmp_path, seed, per_mille):
+    """By three threads that free each other's blocks; and nothing else is."""
+    r = execute([ULLAGE, "check", "-q", "--guard", "--format=json:found", "--fail-on",
+                 "bad-free,mismatch,overrun,write-after-free", "--", program("damage"),
+                 str(seed), "6000", str(per_mille)], cwd=tmp_path, env={"ULLAGE_CHECK": "yes"})
+    done = re.fullmatch(r"(\d+) overruns, (\d+) writes after free\n", r.text())
+    assert done, r.text() + r.said
+    found = {"overrun": 0, "write-after-free": 0}
+    for f in json.loads((tmp_path / "found").read_text())["findings"]:
+        found[f["kind"]] += f["times"]
+    assert [found["overrun"], found["write-after-free"]] == [int(n) for n in done.groups()]
+    assert (r.status == 99) == bool(per_mille) == bool(found["overrun"])
+
+
 def test_options_that_do_not_go_together(tmp_path):
     for options in ["--guard", "--sample"], ["--sample=auto", "--guard"]:
         r = execute([ULLAGE, "run", *options, "--", "true"], cwd=tmp_path)
