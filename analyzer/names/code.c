@@ -9,7 +9,7 @@
 struct part {
   uint64_t low, high;
   const uint8_t *data;
-  bool code;
+  bool code, got;
 };
 
 struct function {
@@ -30,16 +30,27 @@ static int part_order(const void *a, const void *b) {
   return x->low < y->low ? -1 : x->low > y->low;
 }
 
-static void add_part(struct code *c, Elf_Scn *section) {
+static bool is_named(Elf *elf, const GElf_Shdr *section, const char *name) {
+  size_t names;
+  if (elf_getshdrstrndx(elf, &names) != 0) return false;
+  const char *found = elf_strptr(elf, names, section->sh_name);
+  return found && strcmp(found, name) == 0;
+}
+
+static void add_part(struct code *c, Elf *elf, Elf_Scn *section) {
   GElf_Shdr header;
   if (!gelf_getshdr(section, &header) || !(header.sh_flags & SHF_ALLOC) ||
       header.sh_type == SHT_NOBITS || header.sh_addr + header.sh_size < header.sh_addr)
     return;
   Elf_Data *data = elf_rawdata(section, NULL);
   if (!data || !data->d_buf || data->d_size < header.sh_size || !header.sh_size) return;
-  c->parts[c->part_count++] =
-      (struct part){header.sh_addr, header.sh_addr + header.sh_size, data->d_buf,
-                    (header.sh_flags & SHF_EXECINSTR) != 0};
+  c->parts[c->part_count++] = (struct part){
+      .low = header.sh_addr,
+      .high = header.sh_addr + header.sh_size,
+      .data = data->d_buf,
+      .code = (header.sh_flags & SHF_EXECINSTR) != 0,
+      .got = is_named(elf, &header, ".got") || is_named(elf, &header, ".got.plt"),
+  };
 }
 
 static bool find_parts(struct code *c, Elf *elf) {
@@ -48,7 +59,7 @@ static bool find_parts(struct code *c, Elf *elf) {
   c->parts = calloc(sections + 1, sizeof *c->parts);
   if (!c->parts) return false;
   for (Elf_Scn *s = NULL; (s = elf_nextscn(elf, s)) && c->part_count < sections;)
-    add_part(c, s);
+    add_part(c, elf, s);
   if (c->part_count) qsort(c->parts, c->part_count, sizeof *c->parts, part_order);
   return true;
 }
@@ -154,13 +165,10 @@ static void find_functions_in(struct code *c, Elf_Scn *section) {
 }
 
 static void find_functions(struct code *c, Elf *elf) {
-  size_t names;
-  if (elf_getshdrstrndx(elf, &names) != 0) return;
   for (Elf_Scn *s = NULL; !c->functions && (s = elf_nextscn(elf, s));) {
     GElf_Shdr header;
-    const char *name =
-        gelf_getshdr(s, &header) ? elf_strptr(elf, names, header.sh_name) : NULL;
-    if (name && strcmp(name, ".eh_frame_hdr") == 0) find_functions_in(c, s);
+    if (gelf_getshdr(s, &header) && is_named(elf, &header, ".eh_frame_hdr"))
+      find_functions_in(c, s);
   }
 }
 
@@ -232,7 +240,8 @@ enum code_call code_call_before(const struct code *c, uint64_t return_address) {
   memcpy(&relative, end - 4, sizeof relative);
   const struct part *to = part_at(c, return_address + (uint64_t)(int64_t)relative);
   if (end[-5] == 0xe8 && to && to->code) return CODE_CALL_DIRECT;
-  if (end[-6] == 0xff && end[-5] == 0x15) return CODE_CALL_DIRECT; /* through the GOT */
+  if (end[-6] == 0xff && end[-5] == 0x15) /* by a variable, or by the GOT: an import */
+    return to && to->got ? CODE_CALL_DIRECT : CODE_CALL_BY_POINTER;
   return is_call_by_pointer(end) ? CODE_CALL_BY_POINTER : CODE_CALL_UNKNOWN;
 }
 

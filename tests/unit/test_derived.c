@@ -171,6 +171,21 @@ __attribute__((noinline)) static uint64_t left(void) {
   return returns_to;
 }
 
+#define CALLS "rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "memory", "cc"
+/* As gcc 16 calls by a pointer in memory, and by the GOT with -fno-plt: two slots. */
+__attribute__((noinline)) static uint64_t by_variable(void) {
+  __asm__ volatile("call *%0" : : "m"(pointer) : CALLS);
+  return returns_to;
+}
+__attribute__((noinline)) static uint64_t by_got(void) {
+  uint64_t at;
+  __asm__ volatile("call *getppid@GOTPCREL(%%rip)\n0: lea 0b(%%rip), %0"
+                   : "=b"(at)
+                   :
+                   : CALLS);
+  return at;
+}
+
 static uint64_t base_of_self(void) {
   Dl_info info;
   struct link_map *map;
@@ -185,7 +200,9 @@ static void tells_calls_apart(void **state) {
   struct object objects[2] = {{.call = another}, {.call = callee}};
   pointer = callee;
   assert_int_equal(code_call_before(f.code, by_pointer() - base), CODE_CALL_BY_POINTER);
+  assert_int_equal(code_call_before(f.code, by_variable() - base), CODE_CALL_BY_POINTER);
   assert_int_equal(code_call_before(f.code, direct() - base), CODE_CALL_DIRECT);
+  assert_int_equal(code_call_before(f.code, by_got() - base), CODE_CALL_DIRECT);
   assert_int_equal(code_call_before(f.code, by_member(objects, 1) - base),
                    CODE_CALL_BY_POINTER);
   assert_int_equal(code_call_before(f.code, 1), CODE_CALL_UNKNOWN);
