@@ -51,10 +51,11 @@ def answers(request, tmp_path_factory):
     tool("valgrind")
     wanted = {item.callspec.params["case"] for item in request.session.items
               if "answers" in item.fixturenames and hasattr(item, "callspec")}
+    base = tmp_path_factory.mktemp("cases")  # which is not for several threads
 
     def ask(case):
-        directory = tmp_path_factory.mktemp("case")
-        (directory / "xml").mkdir()
+        directory = base / "-".join(case)
+        (directory / "xml").mkdir(parents=True)
         argv = [PROGRAMS / case[0], case[1]]
         try:
             return by_memcheck(argv, directory / "xml", own), by_ullage(argv, directory, own)
