@@ -4,6 +4,7 @@
 #include "base/os.h"
 #include "entry.h"
 
+#include <gnu/libc-version.h>
 #include <malloc.h>
 #include <stdlib.h>
 
@@ -263,8 +264,19 @@ EXPORT void *memalign(size_t align, size_t size) {
   WITH_PROGRAM_IN_FRONT(memalign, align, size)
   return do_memalign(align, size, HERE);
 }
+/* As C17 wants it: glibc since 2.38 ("2.MINOR"). */
+static bool libc_refuses_odd_alignments(void) {
+  unsigned minor = 0;
+  for (const char *v = gnu_get_libc_version() + 2; *v >= '0' && *v <= '9'; v++)
+    minor = 10 * minor + (unsigned)(*v - '0');
+  return minor >= 38;
+}
 EXPORT void *aligned_alloc(size_t align, size_t size) {
   WITH_PROGRAM_IN_FRONT(aligned_alloc, align, size)
+  if (UNLIKELY(!power_of_two(align)) && libc_refuses_odd_alignments()) {
+    errno = EINVAL;
+    return NULL;
+  }
   return do_memalign(align, size, HERE);
 }
 

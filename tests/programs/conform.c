@@ -3,6 +3,7 @@
  * says how many checks were made. */
 #include "common.h"
 #include <dlfcn.h>
+#include <gnu/libc-version.h>
 #include <malloc.h>
 #include <stdbool.h>
 #include <sys/resource.h>
@@ -19,7 +20,8 @@ static int checks, failures;
   } while (0)
 
 /* Sizes that the compiler cannot see, so that it does not warn or fold. */
-static volatile size_t zero, huge = SIZE_MAX, half = (size_t)1 << 63, big = (size_t)1 << 33;
+static volatile size_t zero, huge = SIZE_MAX, half = (size_t)1 << 63,
+                             big = (size_t)1 << 33;
 static volatile size_t too_large = (size_t)PTRDIFF_MAX + 1;
 
 static bool aligned(const void *p, size_t alignment) {
@@ -97,10 +99,10 @@ static void put(char *p, size_t from, size_t to) {
 
 static void test_realloc(void) {
   errno = 0;
-  static const size_t sizes[] = {1,      16,     17,      500,     513,     4000,   20000,
-                                 33000,  100000, 260000,  270000,  1000000, 5000000, 3000000,
-                                 270000, 200000, 9000000, 40000,   700,     64,      3,
-                                 300000, 1};
+  static const size_t sizes[] = {1,       16,      17,     500,    513,     4000,
+                                 20000,   33000,   100000, 260000, 270000,  1000000,
+                                 5000000, 3000000, 270000, 200000, 9000000, 40000,
+                                 700,     64,      3,      300000, 1};
   char *p = realloc(NULL, 10);
   SOFT(aligned(p, 16));
   put(p, 0, 10);
@@ -128,7 +130,8 @@ static void test_realloc(void) {
 }
 
 static void test_alignment(void) {
-  static const size_t sizes[] = {0, 1, 15, 100, 512, 1000, 4096, 30000, 70000, 300000, 2000000};
+  static const size_t sizes[] = {0,    1,     15,    100,    512,    1000,
+                                 4096, 30000, 70000, 300000, 2000000};
   for (size_t a = 8; a <= (size_t)4 << 20; a *= 2)
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
       size_t n = sizes[i];
@@ -164,6 +167,11 @@ static void test_alignment(void) {
   volatile size_t odd = 24, page = (size_t)sysconf(_SC_PAGESIZE);
   p = memalign(odd, 100); /* glibc rounds up to a power of two */
   SOFT(aligned(p, 32));
+  free(p);
+  const char *minor = strchr(gnu_get_libc_version(), '.') + 1;
+  errno = 0;
+  p = aligned_alloc(odd, 100); /* as memalign; C17 refuses, glibc does since 2.38 */
+  SOFT(atoi(minor) < 38 ? aligned(p, 32) : !p && errno == EINVAL);
   free(p);
   p = aligned_alloc(512, 30000); /* not a multiple */
   SOFT(aligned(p, 512));
@@ -247,7 +255,8 @@ static void test_text(void) {
 
 /* C23, and the names that other libraries call: where there are some. */
 static void test_others(void) {
-  void (*sized)(void *, size_t) = (void (*)(void *, size_t))dlsym(RTLD_DEFAULT, "free_sized");
+  void (*sized)(void *, size_t) =
+      (void (*)(void *, size_t))dlsym(RTLD_DEFAULT, "free_sized");
   if (sized) {
     sized(malloc(100), 100);
     sized(NULL, 0);
@@ -264,7 +273,8 @@ static void test_others(void) {
   for (size_t i = 0; i < sizeof names / sizeof *names; i++)
     SOFT(dlsym(RTLD_DEFAULT, names[i]));
   void *(*m)(size_t) = (void *(*)(size_t))dlsym(RTLD_DEFAULT, "__libc_malloc");
-  void *(*al)(size_t, size_t) = (void *(*)(size_t, size_t))dlsym(RTLD_DEFAULT, "__libc_memalign");
+  void *(*al)(size_t, size_t) =
+      (void *(*)(size_t, size_t))dlsym(RTLD_DEFAULT, "__libc_memalign");
   void (*fr)(void *) = (void (*)(void *))dlsym(RTLD_DEFAULT, "__libc_free");
   void *p = m(1000);
   SOFT(malloc_usable_size(p) >= 1000);
