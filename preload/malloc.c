@@ -285,8 +285,8 @@ EXPORT int posix_memalign(void **result, size_t align, size_t size) {
   if (!power_of_two(align) || align % sizeof(void *)) return EINVAL;
   int saved = errno;
   void *p = do_memalign(align, size, HERE);
+  if (!p) return ENOMEM; /* and errno as glibc's leaves it, by which some go */
   errno = saved;
-  if (!p) return ENOMEM;
   *result = p;
   return 0;
 }

@@ -2,6 +2,7 @@
 signals, its children, and what malloc promises."""
 
 import os
+import re
 import signal
 import subprocess
 from pathlib import Path
@@ -392,6 +393,16 @@ def test_a_hole_in_the_address_space_stays_one(recorder):
     """A fork maps nothing where a program waits for a fault."""
     r = recorder.same(program("holes"), strict=False)
     assert r.text() == "0 holes filled\n"
+
+
+def test_malloc_stats_has_the_lines_of_libcs(tmp_path, recorder):
+    source = tmp_path / "stats.c"
+    source.write_text("#include <malloc.h>\nint main(void) { malloc_stats(); return 0; }\n")
+    subprocess.run([tool("gcc"), "-o", tmp_path / "stats", source], check=True)
+    lines = [re.sub(rb" *\d+$", b"N", line) for line in
+             execute([tmp_path / "stats"]).stderr.splitlines()]
+    r = recorder.run(tmp_path / "stats")
+    assert [re.sub(rb" *\d+$", b"N", line) for line in r.stderr.splitlines()] == lines
 
 
 def test_a_program_with_its_own_allocator_is_named(recorder):
