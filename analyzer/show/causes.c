@@ -113,7 +113,7 @@ static size_t put_chain(struct text_long *to, const struct frame *const *frames,
   size_t used = 0, i;
   to->s[0] = 0;
   for (i = 0; i < n; i++) {
-    const char *next = short_text(TEXT_LONG, frames[i]);
+    const char *next = i && i + 1 == n && last ? last : short_text(TEXT_LONG, frames[i]);
     size_t behind = i + 1 < n && last ? strlen(gap) + strlen(last) : 0;
     bool fits = used + strlen(i ? " < " : "< ") + strlen(next) + behind <= columns;
     bool cut = i && i + 1 < n && !fits;
@@ -127,6 +127,31 @@ static size_t put_chain(struct text_long *to, const struct frame *const *frames,
   return i;
 }
 
+/* By which function a library was entered says what it was asked for: with its caller it
+ * is told last; before it an address gives way to it. `user` is how many there are out to
+ * that caller. false: it has no name, or there is no room. */
+static bool put_entered(struct text_long *to, const struct frame *of,
+                        const struct frame *const *frames, size_t user, size_t columns) {
+  static const char gap[] = "< ... < ";
+  struct text_long last;
+  if (user < 3 || same_module(of, frames[user - 1]) || !frames[user - 2]->function ||
+      !same_module(of, frames[user - 2]))
+    return false;
+  int bytes =
+      snprintf(last.s, sizeof last.s, "%s < %s", short_text(TEXT_LONG, frames[user - 2]),
+               short_text(TEXT_LONG, frames[user - 1]));
+  size_t first = strlen("<  ") + strlen(short_text(TEXT_LONG, frames[0]));
+  if (bytes < 0 || strlen(gap) + (size_t)bytes > columns) return false;
+  if (first + strlen(gap) + (size_t)bytes <= columns)
+    put_chain(to, frames, user - 1, last.s, columns);
+  else if (!frames[0]->function)
+    snprintf(to->s, sizeof to->s, "%s%.*s", gap, (int)(sizeof to->s - sizeof gap),
+             last.s);
+  else
+    return false;
+  return true;
+}
+
 /* The outermost says where it all began, and the user of a library what to change; but
  * the two innermost say more. */
 const char *causes_chain_in(struct text_long *to, const struct frame *of,
@@ -135,6 +160,7 @@ const char *causes_chain_in(struct text_long *to, const struct frame *of,
   struct text_long end;
   size_t user = to_user(of, frames, n);
   n = user > INNERMOST ? user : to_named(frames, n);
+  if (user == n && put_entered(to, of, frames, user, columns)) return to->s;
   const char *last = n > 1 ? short_text(&end, frames[n - 1]) : "";
   if (put_chain(to, frames, n, last, columns) < INNERMOST && user <= INNERMOST &&
       put_chain(to, frames, n, NULL, columns) < INNERMOST)

@@ -220,6 +220,48 @@ def test_children_are_part_of_the_answer(recorder):
     assert "session_new" in first and "in 3 processes of causes" in first
 
 
+ENTERED = r"""
+#include <stdlib.h>
+#define STEP(name, next)                                                                 \
+  __attribute__((noinline)) static void *name(int n) {                                   \
+    void *p = next(n + 1);                                                               \
+    __asm__ volatile("");                                                                \
+    return p;                                                                            \
+  }
+__attribute__((noinline)) static void *make_node(int n) {
+  void *p = malloc(100 + n);
+  __asm__ volatile("");
+  return p;
+}
+STEP(read_value, make_node)
+STEP(read_object, read_value)
+STEP(read_text, read_object)
+STEP(start, read_text)
+int tree_parse(int n) {
+  return start(n) != NULL;
+}
+"""
+
+
+@pytest.mark.short
+def test_by_which_function_a_stripped_library_was_entered_is_said(tmp_path, recorder):
+    """What lies within has no names."""
+    (tmp_path / "tree.c").write_text(ENTERED)
+    (tmp_path / "use.c").write_text("int tree_parse(int);\nint main(void) {\n"
+                                    "  for (int i = 0; i < 3000; i++) tree_parse(0);\n}\n")
+    subprocess.run([tool("gcc"), "-O1", "-shared", "-fPIC", "-Wl,-s", "-o", "libtree.so", "tree.c"],
+                   check=True, cwd=tmp_path)
+    subprocess.run([tool("gcc"), "-O1", "-g", "-o", "use", "use.c", "-L.", "-ltree",
+                    "-Wl,-rpath,$ORIGIN"], check=True, cwd=tmp_path)
+    recorder.same(tmp_path / "use")
+    (leak,) = [f for f in recorder.answer("report")["findings"] if f["kind"] == "leak"]
+    assert leak["blocks"] == 3000
+    page = recorder.text("report").splitlines()
+    at = next(i for i, line in enumerate(page) if line.startswith("  1 leak "))
+    assert re.search(r": libtree\.so\+0x[0-9a-f]+ \(no name\)", page[at]), page[at]
+    assert re.search(r" < \.\.\. < tree_parse < main \(use\.c:3\)$", page[at + 1]), page[at + 1]
+
+
 FREED_IN_THE_END = r"""
 #include <stdlib.h>
 #include <time.h>
