@@ -6,6 +6,7 @@
 . "$(dirname "$0")/common.sh"
 N=${1:-20000}
 need python3
+only python3.11 3.11
 cat >again.py <<'P'
 # a parser that is set up by its base class, and again by what derives from it
 import sys

@@ -14,6 +14,7 @@ BUGS = {  # script: (how often, what the page says)
                                 r".* < d2i_SSL_SESSION < \.\.\. < \"session\""),
     "python-load-extension": (3000, r"1 leak .*: sqlite3_load_extension\+.*\n *3,000 blocks"
                                     r".* < \"load_extension\""),
+    "python-xmlparser": (2000, r"1 leak .*: \"xml\.etree\.ElementTree\.XMLParser\.__init__\"\+"),
     "python-json-load": (8000000, r"  peak     [\d.]+ MiB, freed since:"
                                   r"(?=.* 3\d % \"utf_8_decode\").* 3\d % \"read\""),
     "ujson-dump": (2000, r"1 leak .*: objToJSON\+.*\(ujson\.so\)\n *2,000 blocks.*"
