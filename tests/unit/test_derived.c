@@ -159,8 +159,7 @@ __attribute__((noinline)) static uint64_t by_member(struct object *o, size_t i) 
 static void *volatile kept;
 __attribute__((noinline)) static void *made(void) {
   returns_to = (uint64_t)__builtin_return_address(0);
-  __asm__ volatile("");
-  return &returns_to;
+  return kept; /* nobody knows what: clang makes a known result by itself */
 }
 __attribute__((noinline)) static uint64_t taken(void) {
   kept = made();
