@@ -622,7 +622,7 @@ static inline uint32_t ul_misuse_place(enum ul_misuse_kind kind,
 enum ul_ask_state {
   UL_ASK_NONE,
   UL_ASK_WANTED,
-  UL_ASK_TAKEN, /* by the process, which is at it */
+  UL_ASK_TAKEN, /* by the process, which is at it, as long as nobody takes it back */
   UL_ASK_DONE,
   UL_ASK_REFUSED
 };

@@ -32,7 +32,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { LOOK_MS = 5, ANSWER_MS = 500, MADE_MS = 20000, TRIES = 3 };
+enum { LOOK_MS = 5, ANSWER_MS = 500, MADE_MS = 10000, TRIES = 3 };
 
 enum { PATH_BYTES = PATH_MAX + 64, COPY_BYTES = PATH_BYTES + 1 + UL_MARK_BYTES };
 
@@ -123,7 +123,8 @@ static uint32_t state_of(struct marking *m) {
   return __atomic_load_n(&m->header->ask.state, __ATOMIC_ACQUIRE);
 }
 
-/* What was answered; UL_ASK_WANTED: nothing, and what was asked is taken back. */
+/* What was answered; else nothing, and what was asked is taken back: it has not been
+ * taken up, or the process has stopped to allocate while it was at it. */
 static enum ul_ask_state ask(struct marking *m) {
   struct ul_ask *a = &m->header->ask;
   memset(a->mark, 0, sizeof a->mark);
@@ -135,10 +136,12 @@ static enum ul_ask_state ask(struct marking *m) {
     if (ms >= ANSWER_MS && state == UL_ASK_WANTED) break;
     nanosleep(&(struct timespec){.tv_nsec = LOOK_MS * 1000000}, NULL);
   }
-  uint32_t wanted = UL_ASK_WANTED;
-  __atomic_compare_exchange_n(&a->state, &wanted, UL_ASK_NONE, false, __ATOMIC_ACQ_REL,
-                              __ATOMIC_ACQUIRE);
-  return wanted;
+  uint32_t is = state_of(m);
+  while (is == UL_ASK_WANTED || is == UL_ASK_TAKEN)
+    if (__atomic_compare_exchange_n(&a->state, &is, UL_ASK_NONE, false, __ATOMIC_ACQ_REL,
+                                    __ATOMIC_ACQUIRE))
+      return UL_ASK_NONE;
+  return is;
 }
 
 static int say_ended(const struct marking *m) {

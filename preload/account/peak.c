@@ -122,7 +122,7 @@ static void rose_to(int64_t total) {
 static void look(struct heap *h, int64_t total, int64_t after) {
   rose_to(total);
   if (total <= mark()) return;
-  if (is_worth_it(get(&highest), after))
+  if (!snapshot_marks_now() && is_worth_it(get(&highest), after))
     snapshot_take(h, UL_SNAPSHOT_PEAK);
   else
     note_missed(get(&highest));

@@ -8,7 +8,9 @@
  * milliseconds, of some 250,000 call sites on, it is only for peaks, marks and the last
  * one, and others are counted over the next ticks of the clock. The rows are made of that
  * in slices of SLICE steps, half a millisecond, by who allocates in these ticks. The last
- * snapshot and marks are made at once.
+ * snapshot is made at once. Nothing takes the place of a mark that is in work: a peak
+ * that is met meanwhile is counted as missed (peak.c), and the next mark or the last
+ * snapshot makes it first.
  *
  * Which are kept: UL_SNAPSHOT_SLOTS, of which the newest peak, the final one and that of
  * most waste, which says who keeps it (waste.c): a walk through the ledger, so it has to
@@ -200,6 +202,15 @@ static void write_slot(struct ul_snapshot *slot, struct ul_snapshot *s) {
   sequence(slot);
 }
 
+/* The name is that of the newest one. */
+static void drop_marks_before(uint32_t newest) {
+  const struct ul_snapshot *s = slot_at(newest);
+  for (uint32_t i = 0; i < slots(); i++)
+    if (i != newest && slot_at(i)->kind == UL_SNAPSHOT_MARK &&
+        slot_at(i)->mark == s->mark)
+      drop(slot_at(i));
+}
+
 static bool publish(struct ul_snapshot *s, bool with_rows) {
   uint32_t i = slot_for(s->kind, s->ms);
   if (i == TABLE_NONE) return false;
@@ -208,6 +219,7 @@ static bool publish(struct ul_snapshot *s, bool with_rows) {
   if (!with_rows || !place_rows(s)) say_bare(s);
   write_slot(slot_at(i), s);
   if (most_waste && s->row_bytes) recording->waste_slot = i;
+  if (s->kind == UL_SNAPSHOT_MARK) drop_marks_before(i);
   if (s->kind != UL_SNAPSHOT_PEAK) return true;
   if (recording->peak_slot != UINT32_MAX) drop(slot_at(recording->peak_slot));
   recording->peak_slot = i;
@@ -281,6 +293,17 @@ static bool go_on(int64_t steps, uint64_t since_ns) {
   return published;
 }
 
+/* The same, of one that was begun before: who asked for a mark is not here any more. */
+static void go_on_later(int64_t steps) {
+  bool of_mark = work.s.kind == UL_SNAPSHOT_MARK;
+  bool published = go_on(steps, os_thread_ns());
+  if (of_mark && !work.open && !published) fallback(UL_FB_MARK_LOST);
+}
+
+bool snapshot_marks_now(void) {
+  return work.open && work.s.kind == UL_SNAPSHOT_MARK;
+}
+
 /* ---- taking one ---------------------------------------------------------------- */
 
 /* Which pages are written is watched from 1 s on, and anew each time the run has become
@@ -310,11 +333,12 @@ static void check(struct heap *h) {
 
 /* What is now takes the place of a timed one that is in work, which is taken afterwards,
  * and a peak that of the peak before. The last one and marks wait for a peak that is in
- * work, and for their own rows. false: there is none of that. */
+ * work, and all for a mark; the last one also for its own rows. false: it cannot be. */
 static bool take_locked(struct heap *h, enum ul_snapshot_kind kind, uint32_t mark) {
-  uint64_t since_ns = os_thread_ns();
   bool waits = kind == UL_SNAPSHOT_FINAL || kind == UL_SNAPSHOT_MARK;
-  if (work.open && work.s.kind == UL_SNAPSHOT_PEAK && waits) go_on(INT64_MAX, since_ns);
+  bool peaks = work.open && work.s.kind == UL_SNAPSHOT_PEAK;
+  if (snapshot_marks_now() || (peaks && waits)) go_on_later(INT64_MAX);
+  uint64_t since_ns = os_thread_ns();
   if (!work.open)
     timed_due_ms = due();
   else if (work.s.kind == UL_SNAPSHOT_TIMED)
@@ -322,7 +346,9 @@ static bool take_locked(struct heap *h, enum ul_snapshot_kind kind, uint32_t mar
   int64_t steps = kind == UL_SNAPSHOT_TIMED ? COUNTED_AT_ONCE : INT64_MAX;
   begin(kind, mark, &steps);
   if (work.counted != ROWS_NOT_YET) prepare();
-  bool made = go_on(waits ? INT64_MAX : SLICE - (int64_t)table_count(UL_SITES), since_ns);
+  bool at_once = kind == UL_SNAPSHOT_FINAL;
+  steps = at_once ? INT64_MAX : SLICE - (int64_t)table_count(UL_SITES);
+  bool made = go_on(steps, since_ns) || work.open;
   if (wishes.check) check(h);
   if (wishes.writes && kind == UL_SNAPSHOT_TIMED) watch_writes(work.s.ms);
   return made;
@@ -374,7 +400,7 @@ bool snapshot_go_on(void) {
   if (!work.open) return false;
   struct busy_before before = busy_enter(BUSY_SNAPSHOT);
   if (lock_try(&lock)) {
-    if (work.open) go_on(SLICE, os_thread_ns());
+    if (work.open) go_on_later(SLICE);
     lock_give(&lock);
   }
   busy_leave(before);
@@ -393,6 +419,11 @@ static struct ul_snapshot *mark_called(const char *name) {
   return NULL;
 }
 
+bool snapshot_is_marked(const char *name, uint64_t since_ms) {
+  const struct ul_snapshot *s = mark_called(name);
+  return s && s->ms >= since_ms;
+}
+
 unsigned snapshot_marks(void) {
   unsigned n = 0;
   for (uint32_t i = 0; i < slots(); i++)
@@ -401,12 +432,11 @@ unsigned snapshot_marks(void) {
 }
 
 static bool mark_locked(struct heap *h, const char *name) {
+  if (snapshot_marks_now()) go_on_later(INT64_MAX);
   struct ul_snapshot *before = mark_called(name);
   if (!ul_mark_is_name(name) || (!before && snapshot_marks() >= UL_MARKS)) return false;
   uint32_t text = before ? before->mark : table_text(name, strlen(name));
-  if (!text || !take_locked(h, UL_SNAPSHOT_MARK, text)) return false;
-  if (before) drop(before);
-  return true;
+  return text && take_locked(h, UL_SNAPSHOT_MARK, text);
 }
 
 bool snapshot_mark(struct heap *h, const char *name) {

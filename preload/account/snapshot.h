@@ -25,8 +25,11 @@ void snapshot_begin(const struct snapshot_wishes *wanted);
  * held. */
 void snapshot_take(struct heap *h, enum ul_snapshot_kind kind);
 
-/* The same by name, in place of an earlier one of that name. false: there is none. */
+/* The same by name, in place of an earlier one of that name. It is of now, but may not be
+ * there before snapshot_go_on() has made it. false: it cannot be. */
 bool snapshot_mark(struct heap *h, const char *name);
+bool snapshot_marks_now(void); /* one is in work */
+bool snapshot_is_marked(const char *name, uint64_t since_ms);
 unsigned snapshot_marks(void); /* how many there are */
 
 /* Go on with the one that is in work; false: there is none. */

@@ -239,6 +239,13 @@ static bool is_ours(uint32_t site) {
   return site != UL_SITE_ULLAGE && !is_inherited(site);
 }
 
+/* The mark that somebody has asked for, while it is made. */
+static struct {
+  _Atomic bool in_work;
+  uint64_t ms;
+  char name[UL_MARK_BYTES];
+} asked;
+
 /* The site of this process's blocks whose stack is not looked up. */
 static uint32_t make_sample_site(void) {
   uint32_t site =
@@ -334,6 +341,7 @@ static void become_child(void) {
   recording_identify();
   page_set_recording(true);
   recording->ask.state = UL_ASK_NONE; /* the parent was asked */
+  asked.in_work = false;
   snapshot_set_due(recording->forked_ms + SETTLE_MS);
   if (file_is_heir()) process_settle();
   file_has_forked();
@@ -394,19 +402,34 @@ static void take_snapshot(struct heap *h) {
   snapshot_take(h, UL_SNAPSHOT_TIMED);
 }
 
+/* Who asks has taken it back if that took too long. */
+static void answer(enum ul_ask_state is) {
+  uint32_t taken = UL_ASK_TAKEN;
+  __atomic_compare_exchange_n(&recording->ask.state, &taken, is, false, __ATOMIC_RELEASE,
+                              __ATOMIC_RELAXED);
+}
+
+static void answer_if_made(void) {
+  if (LIKELY(!asked.in_work) || snapshot_marks_now()) return;
+  if (!atomic_exchange(&asked.in_work, false)) return;
+  answer(snapshot_is_marked(asked.name, asked.ms) ? UL_ASK_DONE : UL_ASK_REFUSED);
+}
+
 /* Who asks may take it back as long as nobody has taken it up. */
-static void answer(struct heap *h) {
+static void listen(struct heap *h) {
   struct ul_ask *ask = &recording->ask;
   uint32_t wanted = UL_ASK_WANTED;
-  char name[UL_MARK_BYTES];
   if (__atomic_load_n(&ask->state, __ATOMIC_RELAXED) != wanted || thread_state.locks ||
       !__atomic_compare_exchange_n(&ask->state, &wanted, UL_ASK_TAKEN, false,
                                    __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
     return;
-  memcpy(name, ask->mark, sizeof name);
-  name[sizeof name - 1] = 0;
-  bool made = snapshot_mark(h, name);
-  __atomic_store_n(&ask->state, made ? UL_ASK_DONE : UL_ASK_REFUSED, __ATOMIC_RELEASE);
+  memcpy(asked.name, ask->mark, sizeof asked.name);
+  asked.name[sizeof asked.name - 1] = 0;
+  asked.ms = recording_ms();
+  if (snapshot_mark(h, asked.name))
+    asked.in_work = true;
+  else
+    answer(UL_ASK_REFUSED);
 }
 
 /* From now on it is sampled; nobody else is here, and nobody forks. */
@@ -430,8 +453,9 @@ static void watch_share(void) {
 void process_look(struct heap *h) {
   if (!may_look()) return;
   if (UNLIKELY(sample_watches)) watch_share();
-  answer(h);
+  listen(h);
   if (snapshot_is_due() && !snapshot_go_on()) take_snapshot(h);
+  answer_if_made();
 }
 
 bool process_mark(struct heap *h, const char *name) {
@@ -626,6 +650,7 @@ static void finish(void *argument) {
     stop_others(end->by_exit);
   }
   snapshot_take(heap_mine(), UL_SNAPSHOT_FINAL);
+  answer_if_made();
   struct busy_before before = busy_enter(BUSY_LAST_WORDS);
   recording->status = end->state == UL_STATE_EXITED ? end->status & 0xff : end->status;
   recording->end_ms = recording_ms();

@@ -329,6 +329,28 @@ def test_growth_since_a_moment(recorder):
     assert "no mark is called 'x'" in refused("growth", "--since=x", recorder.file)
 
 
+@pytest.mark.parametrize("ticks", [0, 60])
+def test_a_mark_of_many_stacks_is_made_bit_by_bit(recorder, ticks):
+    """Nothing of it at once, then by who allocates; a peak does not take its place."""
+    stacks = 40_000
+    r = recorder.run(program("sites"), str(stacks), str(stacks), "100", "many", str(ticks))
+    assert r.status == -signal.SIGKILL
+    check_recording(recorder.file)
+    if ticks:
+        at = diff(f"{recorder.file}@many", recorder.file)["before"]
+        assert at["moment"] == "many" and at["live_blocks"] == stacks + 1
+    else:
+        assert "no mark is called 'many'" in refused("diff", f"{recorder.file}@many", recorder.file)
+
+
+def test_a_mark_in_work_is_made_before_the_next_and_the_end(recorder):
+    recorder.run(program("sites"), "40000", "40000", "100", "many", "-1")
+    for name in ("many", "next"):
+        at = diff(f"{recorder.file}@{name}", recorder.file)["before"]
+        assert at["moment"] == name and at["live_blocks"] == 40_001
+    check_recording(recorder.file)
+
+
 # ---- marks from outside ----------------------------------------------------------------
 
 
@@ -401,6 +423,29 @@ def test_of_one_that_idles_the_recording_is_copied(server, tmp_path):
     record(server.file, program("looks"), [1])
     assert diff(f"{server.file}.old@many", f"{server.file}.old@few")["changes"]
     assert not os.path.exists(few)
+
+
+def test_one_with_many_stacks_answers_when_its_mark_is_made(tmp_path):
+    file = tmp_path / "r"
+    p = subprocess.Popen([ULLAGE, "run", "-q", "-o", file, "--", program("sites"), "40000",
+                          "40000", "100", "first", "6000"], env=clean_environment())
+    try:
+        while not is_marked(file, "first"):
+            assert p.poll() is None
+            time.sleep(0.1)
+        while "marked: see" not in mark(file, "asked"):
+            pass
+        assert is_marked(file, "asked")
+    finally:
+        pid = json.loads(execute([ULLAGE, "report", "--json", file]).stdout)["program"]["pid"]
+        os.kill(pid, signal.SIGKILL)
+        p.wait(60)
+    assert diff(f"{file}@asked", file)["before"]["live_blocks"] in (40_001, 40_002)
+    check_recording(file)
+
+
+def is_marked(file, name):
+    return execute([ULLAGE, "diff", f"{file}@{name}", file]).status == 0
 
 
 def test_one_that_allocates_marks_itself(server):

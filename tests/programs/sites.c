@@ -1,8 +1,14 @@
-/* sites.c - many call stacks: sites STACKS BLOCKS BYTES
+/* sites.c - many call stacks: sites STACKS BLOCKS BYTES [NAME TICKS]
  *
  * BLOCKS blocks stay live at the end, allocated in turn on STACKS stacks of six to eight
- * frames. */
+ * frames. With a NAME they are marked, and the program goes on for some TICKS of the
+ * clock, in the first of which is a peak, until it is killed. With fewer than none it marks
+ * "next" and NAME again, and ends. */
 #include "common.h"
+
+#include <signal.h>
+#include <time.h>
+#include <ullage.h>
 
 typedef void *step(unsigned long path, int depth, size_t bytes);
 static step *const steps[16];
@@ -34,8 +40,17 @@ static step *const steps[16] = {step0,  step1,  step2,  step3, step4,  step5,
                                 step6,  step7,  step8,  step9, step10, step11,
                                 step12, step13, step14, step15};
 
+static void go_on(int ticks, size_t peak) {
+  for (int i = 0; i < ticks; i++) {
+    nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+    free(malloc(i ? 1 : peak));
+    for (int k = 0; k < 100; k++)
+      free(malloc(1));
+  }
+}
+
 int main(int argc, char **argv) {
-  CHECK(argc == 4);
+  CHECK(argc >= 4);
   unsigned long stacks = strtoul(argv[1], NULL, 10), blocks = strtoul(argv[2], NULL, 10);
   size_t bytes = strtoul(argv[3], NULL, 10);
   int depth = 1;
@@ -45,6 +60,13 @@ int main(int argc, char **argv) {
   CHECK(kept);
   for (unsigned long i = 0; i < blocks; i++)
     kept[i] = step0(i % stacks, depth, bytes);
+  if (argc == 6) {
+    CHECK(ullage_mark(argv[4]));
+    int ticks = atoi(argv[5]);
+    if (ticks < 0) return !ullage_mark("next") || !ullage_mark(argv[4]);
+    go_on(ticks, blocks * bytes / 4);
+    raise(SIGKILL);
+  }
   printf("done\n");
   return 0;
 }
