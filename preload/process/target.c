@@ -213,11 +213,25 @@ static bool too_long(char *const arguments[], char *const environment[]) {
 /* Who is confined cannot look, and what it starts would not know of the confinement. */
 static const struct target of_confined = {.unfit = true};
 
+/* Whom it runs is who could not have us: valgrind's tool, which the launcher starts with
+ * its own arguments, runs a client. Its options have their values in the same word; a
+ * client that is looked for in PATH is not ours. */
+static const char *who_runs(const char *path, char *const arguments[],
+                            char *const environment[]) {
+  if (!in_environment(environment, "VALGRIND_LAUNCHER=") ||
+      !strstr(path, "-amd64-linux") || !arguments || !*arguments)
+    return path;
+  while (*++arguments && **arguments == '-')
+    ;
+  return *arguments && strchr(*arguments, '/') ? *arguments : path;
+}
+
 struct target target_at(const char *path, char *const arguments[],
                         char *const environment[]) {
   struct target t = {.path = path};
   if (os_confined()) return of_confined;
   look_at_path(&t, path, environment, 0);
+  if (t.unfit) t.path = who_runs(path, arguments, environment);
   if (!t.error && too_long(arguments, environment)) t.error = -E2BIG;
   return t;
 }

@@ -19,7 +19,7 @@ struct target {
   int error;        /* for certain it cannot be started: -errno */
   bool unfit;       /* not with us */
   bool is_static;   /* nothing is preloaded, nor does it mind */
-  const char *path; /* NULL: not known */
+  const char *path; /* of valgrind, its client's; NULL: not known */
 };
 /* Of a path, and of what a descriptor is of. */
 struct target target_at(const char *path, char *const arguments[],

@@ -270,6 +270,16 @@ def test_programs_that_cannot_be_recorded_are_listed(check, suite, tmp_path):
         static.unlink()
 
 
+def test_what_valgrind_runs_is_not_checked(check):
+    """A suite may run its tests so by itself, if it finds valgrind: none of them is clean."""
+    script = f"{tool('valgrind')} -q --error-exitcode=0 ./t_fine; {tool('valgrind')} -q true; :"
+    r = check("--", "/bin/sh", "-c", script + " ./t_skips; :")
+    assert re.search(r"^ullage: not checked: t_fine \(it cannot have ullage: .* in valgrind\)$",
+                     r.said, flags=re.M), r.said
+    r = check("--strict", "--", "/bin/sh", "-c", script)
+    assert r.status == FOUND and len(r.findings) == 1 and "[t_fine]" in r.findings[0]
+
+
 def test_strict_wants_to_know(check):
     r = check("--strict", "--", "/bin/sh", "-c", "./t_crashes; true")
     assert r.status == FOUND and "not checked" in r.findings[0]
