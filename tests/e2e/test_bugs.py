@@ -20,6 +20,10 @@ BUGS = {  # script: (how often, what the page says)
     "ujson-dump": (2000, r"1 leak .*: objToJSON\+.*\(ujson\.so\)\n *2,000 blocks.*"
                          r" < objToJSONFile <"),
     "ujson-default": (5000, r"1 leak .*: ujson\.so\+\w+ \(no name\)\n.* < objToJSON\n"),
+    "bash-read-file": (5000, r"1 leak .*: redirection_expand\+\w+ \(bash\), by string_list_intern"
+                             r"al\n *(4,999|5,000) blocks.* < open_redir_file < command_subst"),
+    "bash-compound-array": (5000, r"1 leak .*: quote_compound_array_list\+\w+ \(bash\),"
+                                  r" by sh_single_quote\n *10,000 blocks"),
     "ijson-error": (200, r"1 leak .*: reading_generator_init\+\w+ \(_yajl2\.so\)\n"),
 }
 
