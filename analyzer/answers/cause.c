@@ -192,6 +192,16 @@ static uint64_t bytes_of_equals(struct search *s, size_t a, uint32_t function,
   return bytes;
 }
 
+/* Does calls[i] use the library that the cause is in? What that makes for it is its own,
+ * however much else the library makes and frees on the way. */
+static bool is_user(struct search *s, const struct cause *c,
+                    const struct function_call *calls, size_t i) {
+  uint32_t of = functions_module(s->functions, c->function);
+  return i > c->depth && !calls[i].by_pointer &&
+         functions_module(s->functions, calls[i].function) != of &&
+         functions_module(s->functions, calls[i - 1].function) == of;
+}
+
 /* The innermost function that nearly all others of equal count go through, too, and
  * hardly anything else does. SIZE_MAX: there is none. */
 static size_t common_doer(struct search *s, size_t a, struct function_call *calls,
@@ -203,7 +213,8 @@ static size_t common_doer(struct search *s, size_t a, struct function_call *call
   for (size_t i = n; i-- > c->depth;) {
     uint32_t function = calls[i].function;
     if (functions_kind(s->functions, function) != FUNCTION_OWN ||
-        flow_retention(&s->flow, function) < NEARLY * c->retention)
+        (flow_retention(&s->flow, function) < NEARLY * c->retention &&
+         !is_user(s, c, calls, i)))
       continue;
     uint64_t bytes = bytes_of_equals(s, a, function, &others);
     if (!others || bytes < s->flow.at[function].bytes / PER_CENT * NEARLY_ALL ||

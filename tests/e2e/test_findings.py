@@ -74,6 +74,48 @@ def test_tree_of_many_helpers_is_one_finding(recorder, binary):
     assert first["stacks"] > 50 and not others
 
 
+LIBRARY = """
+#include <stdlib.h>
+#include <string.h>
+char *code(void) { return memset(malloc(900), 1, 900); }
+char *names(void) { return memset(malloc(200), 1, 200); }
+void parse(void) { for (int i = 0; i < 20; i++) free(memset(malloc(2000), 1, 2000)); }
+void prepare(char **to) {
+  parse();
+  to[0] = code();
+  to[1] = names();
+}
+void finalize(char **of) { free(of[0]); free(of[1]); }
+"""
+USER = """
+void prepare(char **);
+void finalize(char **);
+void careful(void) { char *s[2]; prepare(s); finalize(s); }
+void forgets(void) { char *volatile s[2]; prepare((char **)s); s[0] = s[1] = 0; }
+int main(void) {
+  for (int i = 0; i < 3000; i++) { careful(); forgets(); }
+  return 0;
+}
+"""
+
+
+@pytest.mark.short
+def test_what_a_library_makes_in_pieces_is_its_users(recorder, tmp_path):
+    """Though the library makes and frees much more on the way."""
+    (tmp_path / "library.c").write_text(LIBRARY)
+    (tmp_path / "user.c").write_text(USER)
+    flags = ["-O1", "-g", "-fno-optimize-sibling-calls", "-fno-inline"]
+    library, user = tmp_path / "libpieces.so", tmp_path / "user"
+    subprocess.run([tool("gcc", "cc"), *flags, "-shared", "-fPIC", "-o", library, tmp_path / "library.c"],
+                   check=True)
+    subprocess.run([tool("gcc", "cc"), *flags, "-o", user, tmp_path / "user.c", library], check=True)
+    recorder.run(user)
+    finding, = recorder.answer("report")["findings"]
+    assert (finding["kind"], finding["frame"]["function"]) == ("leak", "forgets")
+    assert 2990 <= finding["times"] <= 3000 and finding["blocks_each"] == 2, finding
+    assert 2 * 2990 <= finding["blocks"] <= 2 * 3000
+
+
 @pytest.mark.short
 def test_who_held_the_peak_is_told_if_it_is_gone(recorder):
     assert recorder.run(program("causes"), "burst").status == 0
