@@ -5,6 +5,7 @@
 #include "reach/reach.h"
 
 #include <malloc.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -67,15 +68,19 @@ EXPORT struct mallinfo mallinfo(void) {
                            .fordblks = (int)u.free_bytes};
 }
 
-/* The lines of glibc's, for who looks for one. There are no maxima here: what is now. */
+/* The lines of glibc's, for who looks for one, and no place to be cancelled, as there.
+ * There are no maxima here: what is now. */
 EXPORT void malloc_stats(void) {
   struct usage u = usage_now();
+  int cancel;
+  pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
   fprintf(stderr,
           "Arena 0:\nsystem bytes     = %10lu\nin use bytes     = %10lu\n"
           "Total (incl. mmap):\nsystem bytes     = %10lu\nin use bytes     = %10lu\n"
           "max mmap regions = %10lu\nmax mmap bytes   = %10lu\n",
           u.arenas, u.in_use, u.mapped, u.in_use + u.large_bytes, u.larges,
           u.large_bytes);
+  pthread_setcancelstate(cancel, NULL);
 }
 
 EXPORT int malloc_info(int options, FILE *stream) {
