@@ -5,9 +5,10 @@
 #include <stdbool.h>
 #include <string.h>
 
-/* Does `text` begin with one of the words (the last is NULL)? */
+/* Does `text` begin with one of the words (none is empty, the last is NULL)? Asked of
+ * each frame of each stack: mostly the first letter tells. */
 static inline bool words_begin(const char *text, const char *const *words) {
-  while (*words && strncmp(text, *words, strlen(*words)) != 0)
+  while (*words && (*text != **words || strncmp(text, *words, strlen(*words)) != 0))
     words++;
   return *words != NULL;
 }
