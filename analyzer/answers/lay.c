@@ -271,7 +271,7 @@ static bool refine(struct search *s, size_t cause, uint64_t all) {
     struct cause *c = &s->causes->at[cause];
     moved = false;
     bool several = s->rest.at[c->function].callers[1];
-    if ((!several && !serves_all(s, c->function)) || c->of.bytes < all / PER_CENT) break;
+    if (c->of.bytes < all / PER_CENT || (!several && !serves_all(s, c->function))) break;
     size_t n = functions_stack(s->functions, c->site, &stack), from = c->depth + 1;
     struct function_call *calls = malloc((n + 1) * sizeof *calls);
     if (!calls) return false;

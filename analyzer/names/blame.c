@@ -262,7 +262,8 @@ static bool is_made(const struct frame *frame) {
 }
 
 static bool same_module(const struct frame *a, const struct frame *b) {
-  return a->module && b->module && strcmp(a->module, b->module) == 0;
+  return a->module && b->module &&
+         (a->module == b->module || strcmp(a->module, b->module) == 0);
 }
 
 /* What a wrapper calls is its own business, also where that has no name: frames of its
@@ -281,18 +282,26 @@ static bool is_guilty(const struct frame *frames, size_t i, size_t count) {
   return blame_is_own(&frames[i]) && !is_of_wrapper(frames, i, count);
 }
 
+/* Is it another module's own? The module is asked first: that is no search. */
+static bool may_be_guest(const struct frame *frame, const struct frame *host) {
+  return frame->module && !same_module(frame, host) && !frame->by_pointer &&
+         blame_is_own(frame);
+}
+
+static bool is_hosts_machine(const struct frame *frame, const struct frame *host) {
+  return same_module(frame, host) && blame_is_machine(frame);
+}
+
 size_t blame_guest(const void *stack, size_t i, size_t n, blame_frame_at *at) {
   const struct frame *host = at(stack, i);
-  size_t guest = n;
-  for (size_t k = i + 1; k < n; k++) {
-    const struct frame *frame = at(stack, k);
-    bool machine = blame_is_machine(frame) && same_module(frame, host);
-    if (guest == n && machine) return n;
-    if (guest < n && machine) return guest;
-    if (guest == n && frame->module && !frame->by_pointer && blame_is_own(frame) &&
-        !same_module(frame, host))
-      guest = k;
-  }
+  size_t guest = i + 1, caller;
+  while (guest < n && !may_be_guest(at(stack, guest), host))
+    guest++;
+  if (guest >= n) return n;
+  for (size_t k = i + 1; k < guest; k++)
+    if (is_hosts_machine(at(stack, k), host)) return n;
+  for (caller = guest + 1; caller < n; caller++)
+    if (is_hosts_machine(at(stack, caller), host)) return guest;
   return n;
 }
 
