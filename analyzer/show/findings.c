@@ -295,25 +295,29 @@ static void print_rest(size_t count, struct ul_amount rest,
   fprintf(o->out, " (--all)\n");
 }
 
-static void print_tale(const struct tale *tale, bool several,
-                       const struct view_options *o) {
+/* The kinds of those that have a line. */
+static unsigned print_tale(const struct tale *tale, bool several,
+                           const struct view_options *o) {
   size_t most = o->top ? o->top : o->all ? SIZE_MAX : TOP_TEXT, shown = 0;
   struct ul_amount rest = {0, 0};
+  unsigned kinds_shown = 0;
   if (tale->count) fputc('\n', o->out);
   for (size_t i = 0; i < tale->count; i++) {
     const struct told *t = &tale->at[i];
     if (shown < most && is_worth(tale, i, o)) {
       print_told(t, ++shown, several, o);
+      kinds_shown |= 1u << t->finding.kind;
       continue;
     }
     rest.blocks += t->finding.of.blocks;
     rest.bytes += t->finding.of.bytes;
   }
   print_rest(tale->count - shown, rest, o);
+  return kinds_shown;
 }
 
-void findings_print(const struct context *context, const struct folded *folded,
-                    const struct view_options *o) {
+unsigned findings_print(const struct context *context, const struct folded *folded,
+                        const struct view_options *o) {
   enum { BEFORE_CALLERS = 50 };
   struct tale tale = {0};
   size_t width = o->columns ? o->columns : TEXT_COLUMNS;
@@ -325,10 +329,11 @@ void findings_print(const struct context *context, const struct folded *folded,
   bool several = context->named != context->processes;
   for (size_t i = 0; i < tale.count; i++)
     several = several || tale.at[i].first != context->processes;
-  print_tale(&tale, several, o);
+  unsigned kinds_shown = print_tale(&tale, several, o);
   for (size_t i = 0; i < tale.count; i++)
     told_free(&tale.at[i]);
   free(tale.at);
+  return kinds_shown;
 }
 
 /* ---- JSON ---------------------------------------------------------------------- */

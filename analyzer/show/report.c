@@ -331,15 +331,29 @@ static void print_title(const struct overview *all, const struct view_options *o
   print_taken_apart(all, o);
 }
 
-static void print_answers(const struct overview *all, const struct view_options *o) {
+/* Whom a finding blames stands there; the row would name a call site of it, or of another
+ * one of the same kind. */
+static struct view_options row_of(unsigned told, enum finding_kind kind,
+                                  const struct view_options *o) {
+  struct view_options row = *o;
+  if (told & 1u << kind) row.symbols = NULL;
+  return row;
+}
+
+/* `told`: kinds of findings (a bit each) that the page has told. */
+static void print_answers(const struct overview *all, unsigned told,
+                          const struct view_options *o) {
+  struct view_options growth = row_of(told, FINDING_GROWTH, o),
+                      leaks = row_of(told, FINDING_LEAK, o),
+                      unused = row_of(told, FINDING_UNUSED, o);
   fputc('\n', o->out);
   text_sampled(o, "  sampled ");
   last_print(all->context, o);
   outside_print(&all->context->processes[0], o);
   misuses_brief(all->context, all->lost->folded, o);
-  growth_brief(all->rising, o);
-  leaks_brief(all->lost, o);
-  unused_brief(all->context, o);
+  growth_brief(all->rising, &growth);
+  leaks_brief(all->lost, &leaks);
+  unused_brief(all->context, &unused);
   holders_peak(&all->context->processes[0], o);
 }
 
@@ -660,8 +674,7 @@ static void print_page(const struct overview *all, unsigned squeeze,
                        const struct view_options *o) {
   const struct process *p = &all->context->processes[0];
   print_title(all, o);
-  findings_print(all->context, all->lost->folded, o);
-  print_answers(all, o);
+  print_answers(all, findings_print(all->context, all->lost->folded, o), o);
   print_totals(all->context, o);
   misuses_print(all->context, all->lost->folded, o);
   processes_print(all->context, all->lost->tree, o);
@@ -721,7 +734,7 @@ int report_summary(const struct overview *all, const struct view_options *option
   struct process *p = &all->context->processes[0];
   struct view_options o = view_of(options, p);
   print_title(all, &o);
-  print_answers(all, &o);
+  print_answers(all, 0, &o);
   holders_brief(p, &o);
   print_confinement(p->recording, &o);
   print_deepbind(p->recording, &o);

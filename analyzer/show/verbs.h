@@ -42,9 +42,9 @@ static inline struct view_options view_of(const struct view_options *o,
 /* Parts of a report, of what is loaded.
  *
  * What to change, two lines for each of the largest findings; nothing if there are none.
- */
-void findings_print(const struct context *, const struct folded *,
-                    const struct view_options *o);
+ * Returned: of which kinds some have a line (a bit each, 1 << enum finding_kind). */
+unsigned findings_print(const struct context *, const struct folded *,
+                        const struct view_options *o);
 /* The functions that held most at the peak, one line each, at most so many; `peak`: bytes
  * then. */
 #define HOLDERS_SHOWN 6u

@@ -42,6 +42,19 @@ def test_cause_is_named_first(recorder, mode, binary):
 
 
 @pytest.mark.short
+@pytest.mark.parametrize("mode", ["wrapper", "callers", "tree"])
+def test_page_names_one_function_for_one_cause(recorder, mode):
+    """The rows below the findings would name the call site, in a wrapper or a helper."""
+    assert recorder.run(program("causes"), mode).status == 0
+    kind = recorder.answer("report")["findings"][0]["kind"]
+    row = {"leak": "leaks", "growth": "growth"}[kind]
+    page = recorder.text("report").splitlines()[:12]
+    said, = (line for line in page if line.startswith(f"  {row} "))
+    assert re.search("definitely lost|call sites? grow", said) and "(causes.c" not in said, page
+    assert "(causes.c" in recorder.text(row).splitlines()[0]
+
+
+@pytest.mark.short
 def test_growth_of_many_small_stacks_is_one_finding(recorder):
     assert recorder.run(program("causes"), "growing").status == 0
     first, *others = recorder.answer("report")["findings"]
