@@ -125,11 +125,14 @@ void processes_print(const struct context *context, const struct tree *t,
                      const struct view_options *o) {
   uint64_t processes = t->all.recordings + t->all.lines;
   if (processes + context->unread_count < 2) return;
-  text_heading(o, "PROCESSES", "  %s%s%s", text_count(processes),
+  bool each = o->all || context->count + HASH_COUNT(context->children->programs) <= FEW;
+  bool together = !each || t->all.lines > HASH_COUNT(context->children->programs);
+  text_heading(o, "PROCESSES", "  %s%s%s%s", text_count(processes),
                t->all.lines ? ", of which left only a line: " : "",
-               t->all.lines ? text_count(t->all.lines) : "");
+               t->all.lines ? text_count(t->all.lines) : "",
+               together ? "; a peak is one process's" : "");
   fprintf(o->out, "  %10s %10s %12s %10s\n", "peak", "live", "allocations", "lost");
-  if (o->all || context->count + HASH_COUNT(context->children->programs) <= FEW)
+  if (each)
     print_all(context, t, o);
   else
     print_programs(t, o);
