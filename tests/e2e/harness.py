@@ -82,6 +82,10 @@ def is_ours(line):
     return line.startswith(b"ullage:")
 
 
+class NoEnd(AssertionError):
+    """It had not ended when its time was up, and was killed."""
+
+
 def execute(argv, *, env=None, cwd=None, timeout=TIMEOUT, stdin=b"", **popen):
     p = subprocess.Popen([str(a) for a in argv], stdin=subprocess.PIPE,
                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=cwd,
@@ -91,7 +95,7 @@ def execute(argv, *, env=None, cwd=None, timeout=TIMEOUT, stdin=b"", **popen):
     except subprocess.TimeoutExpired:
         os.killpg(p.pid, signal.SIGKILL)
         out, err = p.communicate()
-        raise AssertionError(f"no end within {timeout} s: {argv}\n{out[-2000:]!r}\n{err[-2000:]!r}")
+        raise NoEnd(f"no end within {timeout} s: {argv}\n{out[-2000:]!r}\n{err[-2000:]!r}")
     return Result(p.returncode, out, err)
 
 
