@@ -69,7 +69,7 @@ def test_instructions_a_pair(tmp_path):
     off = a_pair(tmp_path, 4, record="no")
     print(f"a pair: {shallow:.0f}, recording off {off:.0f}, "
           f"a further frame: {(deep - shallow) / 40:.2f}")
-    assert off + 100 < shallow < 365  # it did record
+    assert off + 100 < shallow < 380  # it did record; clang 14 takes 366, gcc 12 332
     assert off < 136
     assert (deep - shallow) / 40 < 5.1  # 4.75 by gcc, 5.0 by clang
 
@@ -103,7 +103,7 @@ def test_instructions_a_new_frame(tmp_path):
     few, many = a_pair(tmp_path, 4, fresh=3), a_pair(tmp_path, 4, fresh=23)
     print(f"a pair with 3 new frames: {few:.0f}, a new frame: {(many - few) / 20:.1f}")
     assert (many - few) / 20 < 110
-    assert few < 1300
+    assert few < 1350
 
 
 @pytest.mark.short
