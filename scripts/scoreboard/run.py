@@ -5,7 +5,6 @@ import hashlib
 import os
 import shutil
 import subprocess
-import sys
 
 from scoreboard.workloads import as_user
 
@@ -20,6 +19,11 @@ VARIANTS = {
     "jeprof": "jemalloc with its profiler: MALLOC_CONF=prof:true, a sample in 512 KiB",
 }
 OURS = ("off", "sampled", "full")
+PEERS = ("jemalloc", "mimalloc", "heaptrack", "jeprof")
+
+
+class Failed(Exception):
+    """A run that ended with another status than 0."""
 
 
 def library(name):
@@ -99,8 +103,8 @@ class Bench:
                                  cwd=workload.cwd)
             client_wall = workload.client(p)
             if p.wait():
-                sys.exit(f"bench: {workload.name} under {variant} ended with {p.returncode}:\n"
-                         + (d / "stderr").read_bytes()[-2000:].decode("utf-8", "replace"))
+                raise Failed(f"{workload.name} under {variant} ended with {p.returncode}:\n"
+                             + (d / "stderr").read_bytes()[-2000:].decode("utf-8", "replace"))
         wall, user, system, rss = (float(x) for x in cost.read_text().split())
         return {"wall_s": client_wall or wall, "cpu_s": user + system, "rss_bytes": int(rss),
                 "recording_bytes": sum(f.stat().st_blocks * 512
