@@ -191,3 +191,18 @@ json_t *processes_tree(const struct context *context, const struct tree *t, bool
   json_put(object, "unread", unread);
   return object;
 }
+
+json_t *processes_others(const struct context *context,
+                         const struct view_options *options, processes_add *add) {
+  json_t *array = json_array();
+  for (size_t i = 0; i < context->count; i++) {
+    const struct process *p = &context->processes[i];
+    if (p == context->named) continue;
+    struct view_options o = view_of(options, p);
+    json_t *object = json_object();
+    json_put(object, "process", json_text(p->label));
+    add(object, p, &o);
+    json_array_append_new(array, object);
+  }
+  return array;
+}

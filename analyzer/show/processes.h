@@ -24,4 +24,11 @@ void processes_hints(const struct context *, const struct view_options *);
  */
 json_t *processes_array(const struct context *, bool sums);
 json_t *processes_tree(const struct context *, const struct tree *, bool sums);
+/* An object for each process but the named one: its label, and what `add` puts in, at
+ * most so many call sites unless more are asked for. */
+#define PROCESSES_SITES 10u
+typedef void processes_add(json_t *object, const struct process *,
+                           const struct view_options *);
+json_t *processes_others(const struct context *, const struct view_options *,
+                         processes_add *add);
 #endif

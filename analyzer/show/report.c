@@ -14,7 +14,6 @@
 
 #define TOP_TEXT 5u
 #define TOP_JSON 100u
-#define TOP_JSON_OTHERS 10u
 #define COMMAND_BYTES 300
 #define SMALL_SHARE 100 /* of the resident bytes: smaller rows are summed up */
 
@@ -209,21 +208,10 @@ static json_t *sites_array(const struct sites *s, size_t top,
   return array;
 }
 
-/* Those of the other processes. */
-static json_t *others_sites(const struct context *context,
-                            const struct view_options *options) {
-  json_t *array = json_array();
-  for (size_t i = 0; i < context->count; i++) {
-    const struct process *p = &context->processes[i];
-    if (p == context->named) continue;
-    struct view_options o = view_of(options, p);
-    json_t *object = json_object();
-    json_put(object, "process", json_text(p->label));
-    json_put(object, "sites", sites_array(p->sites, TOP_JSON_OTHERS, &o));
-    json_put(object, "sites_count", json_bytes(p->sites->count));
-    json_array_append_new(array, object);
-  }
-  return array;
+static void add_sites(json_t *object, const struct process *p,
+                      const struct view_options *o) {
+  json_put(object, "sites", sites_array(p->sites, PROCESSES_SITES, o));
+  json_put(object, "sites_count", json_bytes(p->sites->count));
 }
 
 static json_t *fallbacks_object(const struct recording *r) {
@@ -276,7 +264,7 @@ int report_json(void *model, const struct view_options *options) {
   json_put(root, "mapped", balance_array(&b.mapped));
   json_put(root, "sites", sites_array(s, TOP_JSON, o));
   json_put(root, "sites_count", json_bytes(s->count));
-  json_put(root, "sites_of_others", others_sites(context, options));
+  json_put(root, "sites_of_others", processes_others(context, options, add_sites));
   json_put(root, "misuses", misuses_array(context, o));
   json_put(root, "fallbacks", fallbacks_object(r));
   json_put(root, "children", children_object(context));

@@ -8,7 +8,6 @@
 
 #define TOP_TEXT 10u
 #define TOP_JSON 1000u
-#define TOP_JSON_OTHERS 10u
 #define TOP_THEN 5u
 #define OTHERS_SHOWN 10u
 #define UNPINNED "free, in arenas without any live block"
@@ -146,28 +145,18 @@ static json_t *fills_object(const struct fills *f, const struct view_options *o)
   return object;
 }
 
-/* Those of the other processes. */
-static json_t *others_sites(const struct context *context,
-                            const struct view_options *options) {
-  json_t *array = json_array();
-  for (size_t i = 0; i < context->count; i++) {
-    const struct process *p = &context->processes[i];
-    if (p == context->named) continue;
-    struct view_options o = view_of(options, p);
-    json_t *object = json_object(), *sites = json_array();
-    size_t n = shown(p->unused, &o, TOP_JSON_OTHERS);
-    for (size_t k = 0; k < n; k++) {
-      json_t *site = site_object(&p->unused->sites[k]);
-      json_put(site, "site", json_bytes(p->unused->sites[k].site));
-      json_put(site, "stack", json_stack(&o, p->unused->sites[k].site));
-      json_array_append_new(sites, site);
-    }
-    json_put(object, "process", json_text(p->label));
-    json_put(object, "sites", sites);
-    json_put(object, "rest", rest_object(p->unused, n));
-    json_array_append_new(array, object);
+static void add_sites(json_t *object, const struct process *p,
+                      const struct view_options *o) {
+  json_t *sites = json_array();
+  size_t n = shown(p->unused, o, PROCESSES_SITES);
+  for (size_t i = 0; i < n; i++) {
+    json_t *site = site_object(&p->unused->sites[i]);
+    json_put(site, "site", json_bytes(p->unused->sites[i].site));
+    json_put(site, "stack", json_stack(o, p->unused->sites[i].site));
+    json_array_append_new(sites, site);
   }
-  return array;
+  json_put(object, "sites", sites);
+  json_put(object, "rest", rest_object(p->unused, n));
 }
 
 int unused_json(void *model, const struct view_options *options) {
@@ -195,7 +184,7 @@ int unused_json(void *model, const struct view_options *options) {
     json_site(&j, &o, site_object(&u->sites[i]), u->sites[i].site);
   json_list_end(&j);
   json_member(&j, "rest", rest_object(u, n));
-  json_member(&j, "sites_of_others", others_sites(context, options));
+  json_member(&j, "sites_of_others", processes_others(context, options, add_sites));
   return json_end(&j);
 }
 
