@@ -261,16 +261,11 @@ static bool is_made(const struct frame *frame) {
   return !frame->module && frame->function && !frame->note;
 }
 
-static bool same_module(const struct frame *a, const struct frame *b) {
-  return a->module && b->module &&
-         (a->module == b->module || strcmp(a->module, b->module) == 0);
-}
-
 /* What a wrapper calls is its own business, also where that has no name: frames of its
  * module up to it. */
 static bool is_of_wrapper(const struct frame *frames, size_t i, size_t count) {
   for (size_t w = i + 1; w < count; w++) {
-    if (!same_module(&frames[i], &frames[w]) && !blame_in_runtime(&frames[w]))
+    if (!frame_same_module(&frames[i], &frames[w]) && !blame_in_runtime(&frames[w]))
       return false;
     if (blame_is_wrapper(&frames[w])) return true;
     if (frames[w].function && blame_is_own(&frames[w])) return false;
@@ -284,12 +279,12 @@ static bool is_guilty(const struct frame *frames, size_t i, size_t count) {
 
 /* Is it another module's own? The module is asked first: that is no search. */
 static bool may_be_guest(const struct frame *frame, const struct frame *host) {
-  return frame->module && !same_module(frame, host) && !frame->by_pointer &&
+  return frame->module && !frame_same_module(frame, host) && !frame->by_pointer &&
          blame_is_own(frame);
 }
 
 static bool is_hosts_machine(const struct frame *frame, const struct frame *host) {
-  return same_module(frame, host) && blame_is_machine(frame);
+  return frame_same_module(frame, host) && blame_is_machine(frame);
 }
 
 size_t blame_guest(const void *stack, size_t i, size_t n, blame_frame_at *at) {
@@ -314,7 +309,8 @@ size_t blame_behind_machine(const void *stack, size_t n, blame_frame_at *at) {
   if (machine == n) return 0;
   for (size_t i = 0; i < made; i++) {
     const struct frame *frame = at(stack, i);
-    if (frame->module && blame_is_own(frame) && !same_module(frame, at(stack, machine)))
+    if (frame->module && blame_is_own(frame) &&
+        !frame_same_module(frame, at(stack, machine)))
       return 0;
   }
   return made;

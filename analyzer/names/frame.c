@@ -395,3 +395,8 @@ size_t frame_text(const struct frame *frame, char *buffer, size_t size) {
     n = snprintf(buffer, size, "0x%llx (no module)", address);
   return n < 0 ? 0 : (size_t)n;
 }
+
+bool frame_same_module(const struct frame *a, const struct frame *b) {
+  return a->module && b->module &&
+         (a->module == b->module || strcmp(a->module, b->module) == 0);
+}

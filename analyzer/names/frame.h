@@ -90,6 +90,8 @@ size_t frame_named_caller(const struct frame *, size_t count, size_t of);
 
 /* Code of the language's standard library, compiled into the program. */
 bool frame_is_library(const struct frame *);
+/* Of the same file? What is of none (a JIT compiler's) is like nothing. */
+bool frame_same_module(const struct frame *, const struct frame *);
 
 /* One line without newline: "function (file.c:12)", "function+0x12 (libfoo.so)",
  * "libfoo.so+0x1234", "0x7f0012345678 (no module)". As snprintf: returns the length

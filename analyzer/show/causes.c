@@ -65,10 +65,6 @@ static size_t to_named(const struct frame *const *frames, size_t n) {
   return named ? named : n;
 }
 
-static bool same_module(const struct frame *a, const struct frame *b) {
-  return a->module && b->module && strcmp(a->module, b->module) == 0;
-}
-
 /* A text that the file has beside the function: what scripts and users call it by. */
 static bool is_text(const struct frame *frame) {
   return frame->function && frame->function[0] == '"';
@@ -97,10 +93,11 @@ static size_t to_user(const struct frame *of, const struct frame *const *frames,
   while (machine < n && i && !frames[i - 1]->function)
     i--;
   if (machine < n) return i;
-  if (!n || same_module(of, frames[n - 1])) return 0;
-  for (i = 0; i < n && (!frames[i]->module || same_module(of, frames[i]));)
+  if (!n || frame_same_module(of, frames[n - 1])) return 0;
+  for (i = 0; i < n && (!frames[i]->module || frame_same_module(of, frames[i]));)
     i++;
-  for (size_t named = i; named < n && same_module(frames[i], frames[named]); named++)
+  for (size_t named = i; named < n && frame_same_module(frames[i], frames[named]);
+       named++)
     if (frames[named]->function) return named + 1;
   return i < n ? i + 1 : 0;
 }
@@ -134,8 +131,8 @@ static bool put_entered(struct text_long *to, const struct frame *of,
                         const struct frame *const *frames, size_t user, size_t columns) {
   static const char gap[] = "< ... < ";
   struct text_long last;
-  if (user < 3 || same_module(of, frames[user - 1]) || !frames[user - 2]->function ||
-      !same_module(of, frames[user - 2]))
+  if (user < 3 || frame_same_module(of, frames[user - 1]) ||
+      !frames[user - 2]->function || !frame_same_module(of, frames[user - 2]))
     return false;
   int bytes =
       snprintf(last.s, sizeof last.s, "%s < %s", short_text(TEXT_LONG, frames[user - 2]),
