@@ -33,13 +33,9 @@ static bool will_confine(long number, long a, long b, long c) {
 /* Whose instruction makes a system call can matter: with system call user dispatch a
  * program takes those for its own business that are not libc's. So it is libc's function
  * that calls, as without us; but for what comes before our constructor. */
-static long result_of(long result) {
-  if (result >= 0 || result < -4095) return result;
+__attribute__((used)) static long filter_failed(long result) {
   errno = (int)-result;
   return -1;
-}
-__attribute__((used)) static long filter_failed(long result) {
-  return result_of(result);
 }
 
 /* The instructions of libc's: no frame, for the call may be a vfork or a clone, whose
@@ -61,19 +57,9 @@ static __attribute__((naked)) long early_syscall(__attribute__((unused)) long nu
           "movq %rax, %rdi\n\t"
           "jmp filter_failed");
 }
-static int early_prctl(int option, ...) {
-  long argument[4];
-  va_list list;
-  va_start(list, option);
-  for (int i = 0; i < 4; i++)
-    argument[i] = va_arg(list, long);
-  va_end(list);
-  return (int)early_syscall(SYS_prctl, (long)option, argument[0], argument[1],
-                            argument[2], argument[3], 0L);
-}
 
 __attribute__((used)) static long (*filter_next)(long, ...) = early_syscall;
-static int (*next_prctl)(int, ...) = early_prctl;
+static int (*next_prctl)(int, ...);
 
 __attribute__((constructor)) static void find_libcs(void) {
   int saved = errno;
@@ -103,9 +89,11 @@ EXPORT int prctl(int option, ...) {
   for (int i = 0; i < 4; i++)
     argument[i] = va_arg(list, long);
   va_end(list);
-  bool confined = confine_before(SYS_prctl, option, argument[0], argument[1]);
-  return (int)unconfine_after(
-      confined, next_prctl(option, argument[0], argument[1], argument[2], argument[3]));
+  long a = argument[0], b = argument[1], c = argument[2], d = argument[3];
+  bool confined = confine_before(SYS_prctl, option, a, b);
+  long result = next_prctl ? next_prctl(option, a, b, c, d)
+                           : early_syscall(SYS_prctl, (long)option, a, b, c, d, 0L);
+  return (int)unconfine_after(confined, result);
 }
 
 /* For syscall below, in whose place it returns. */
