@@ -193,11 +193,13 @@ static uint32_t name_of(struct smaps *s, const struct mapped *m) {
   return s->name;
 }
 
-/* "Rss:    12 kB", within the lines that follow a mapping's. */
-static uint64_t rss_line(const char *p, const char *end) {
+/* "Rss:    12 kB", "VmHWM:\t  12 kB"; 0: it is another line. */
+static uint64_t line_bytes(const char *p, const char *end, const char *label) {
+  size_t n = strlen(label);
   uint64_t kb;
-  if (end - p < 4 || memcmp(p, "Rss:", 4) != 0) return 0;
-  p += 4;
+  if ((size_t)(end - p) <= n || memcmp(p, label, n) != 0) return 0;
+  p += n;
+  if (*p == '\t') p++;
   return mapping_number(&p, end, &kb) ? kb * 1024 : 0;
 }
 
@@ -228,7 +230,7 @@ static uint64_t fill_rows(struct smaps *s, struct ul_mapping *rows, size_t count
     const char *line = p;
     struct mapped m;
     if (!mapping_line(&p, s->end, &m)) {
-      if (row) row->rss += rss_line(line, p);
+      if (row) row->rss += line_bytes(line, p, "Rss:");
       continue;
     }
     sum += finish_row(s, row);
@@ -263,27 +265,20 @@ static void collect_mappings(int fd) {
 
 /* ---- at the end ---------------------------------------------------------------- */
 
-/* "VmHWM:  <kilobytes> kB"; what getrusage() says may be of the program before an exec.
- */
+/* What getrusage() says may be of the program before an exec. */
 static uint64_t most_rss(void) {
-  static const char label[] = "VmHWM:";
   size_t bytes, mapped_bytes;
-  uint64_t kb = 0;
+  uint64_t most = 0;
   char *text = mapping_text("/proc/thread-self/status", &bytes, &mapped_bytes);
-  for (const char *p = text, *end = p ? p + bytes : NULL; p < end;) {
-    const char *next = memchr(p, '\n', (size_t)(end - p));
-    next = next ? next + 1 : end;
-    if ((size_t)(next - p) > sizeof label && memcmp(p, label, sizeof label - 1) == 0) {
-      p += sizeof label - 1;
-      if (*p == '\t') p++;
-      mapping_number(&p, next, &kb);
-      break;
-    }
+  for (const char *p = text, *end = p ? p + bytes : NULL; p < end && !most;) {
+    const char *newline = memchr(p, '\n', (size_t)(end - p));
+    const char *next = newline ? newline + 1 : end;
+    most = line_bytes(p, next, "VmHWM:");
     p = next;
   }
   if (text) os_unmap(text, mapped_bytes, OS_TOOL);
-  if (!kb) fallback(UL_FB_RSS_UNKNOWN);
-  return kb * 1024;
+  if (!most) fallback(UL_FB_RSS_UNKNOWN);
+  return most;
 }
 
 void residency_collect(void) {
