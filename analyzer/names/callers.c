@@ -73,10 +73,9 @@ static uint64_t relative(const uint8_t *at, uint64_t behind) {
 }
 
 static uint64_t led_to(const struct callers *c, uint64_t at) {
-  const struct slot *s = c->slot_count
-                             ? bsearch(&(struct slot){at, 0}, c->slots, c->slot_count,
-                                       sizeof *c->slots, slot_order)
-                             : NULL;
+  const struct slot key = {at, 0};
+  const struct slot *s =
+      c->slot_count ? bsearch(&key, c->slots, c->slot_count, sizeof key, slot_order) : NULL;
   return s ? s->to : 0;
 }
 
