@@ -8,9 +8,10 @@
  * milliseconds, of some 250,000 call sites on, it is only for peaks, marks and the last
  * one, and others are counted over the next ticks of the clock. The rows are made of that
  * in slices of SLICE steps, half a millisecond, by who allocates in these ticks. The last
- * snapshot is made at once. Nothing takes the place of a mark that is in work: a peak
- * that is met meanwhile is counted as missed (peak.c), and the next mark or the last
- * snapshot makes it first.
+ * snapshot is made at once, and so is a mark that the program itself asks for: it may be
+ * killed the next moment. Nothing takes the place of a mark that is in work: a peak that
+ * is met meanwhile is counted as missed (peak.c), and the next mark or the last snapshot
+ * makes it first.
  *
  * Which are kept: UL_SNAPSHOT_SLOTS, of which the newest peak, the final one and that of
  * most waste, which says who keeps it (waste.c): a walk through the ledger, so it has to
@@ -333,8 +334,9 @@ static void check(struct heap *h) {
 
 /* What is now takes the place of a timed one that is in work, which is taken afterwards,
  * and a peak that of the peak before. The last one and marks wait for a peak that is in
- * work, and all for a mark; the last one also for its own rows. false: it cannot be. */
-static bool take_locked(struct heap *h, enum ul_snapshot_kind kind, uint32_t mark) {
+ * work, and all for a mark; `at_once` also for its own rows. false: it cannot be. */
+static bool take_locked(struct heap *h, enum ul_snapshot_kind kind, uint32_t mark,
+                        bool at_once) {
   bool waits = kind == UL_SNAPSHOT_FINAL || kind == UL_SNAPSHOT_MARK;
   bool peaks = work.open && work.s.kind == UL_SNAPSHOT_PEAK;
   if (snapshot_marks_now() || (peaks && waits)) go_on_later(INT64_MAX);
@@ -346,7 +348,6 @@ static bool take_locked(struct heap *h, enum ul_snapshot_kind kind, uint32_t mar
   int64_t steps = kind == UL_SNAPSHOT_TIMED ? COUNTED_AT_ONCE : INT64_MAX;
   begin(kind, mark, &steps);
   if (work.counted != ROWS_NOT_YET) prepare();
-  bool at_once = kind == UL_SNAPSHOT_FINAL;
   steps = at_once ? INT64_MAX : SLICE - (int64_t)table_count(UL_SITES);
   bool made = go_on(steps, since_ns) || work.open;
   if (wishes.check) check(h);
@@ -390,7 +391,7 @@ void snapshot_take(struct heap *h, enum ul_snapshot_kind kind) {
   if (thread_state.busy || thread_state.in_arena || recording_stopped()) return;
   struct busy_before before = busy_enter(BUSY_SNAPSHOT);
   if (take_turn(kind)) {
-    take_locked(h, kind, 0);
+    take_locked(h, kind, 0, kind == UL_SNAPSHOT_FINAL);
     lock_give(&lock);
   }
   busy_leave(before);
@@ -431,20 +432,20 @@ unsigned snapshot_marks(void) {
   return n;
 }
 
-static bool mark_locked(struct heap *h, const char *name) {
+static bool mark_locked(struct heap *h, const char *name, bool at_once) {
   if (snapshot_marks_now()) go_on_later(INT64_MAX);
   struct ul_snapshot *before = mark_called(name);
   if (!ul_mark_is_name(name) || (!before && snapshot_marks() >= UL_MARKS)) return false;
   uint32_t text = before ? before->mark : table_text(name, strlen(name));
-  return text && take_locked(h, UL_SNAPSHOT_MARK, text);
+  return text && take_locked(h, UL_SNAPSHOT_MARK, text, at_once);
 }
 
-bool snapshot_mark(struct heap *h, const char *name) {
+bool snapshot_mark(struct heap *h, const char *name, bool at_once) {
   if (thread_state.busy || thread_state.in_arena || recording_stopped()) return false;
   struct busy_before before = busy_enter(BUSY_SNAPSHOT);
   bool made = false;
   if (take_lock(UL_SNAPSHOT_MARK)) {
-    made = mark_locked(h, name);
+    made = mark_locked(h, name, at_once);
     if (!made) fallback(UL_FB_MARK_LOST);
     lock_give(&lock);
   }

@@ -25,9 +25,9 @@ void snapshot_begin(const struct snapshot_wishes *wanted);
  * held. */
 void snapshot_take(struct heap *h, enum ul_snapshot_kind kind);
 
-/* The same by name, in place of an earlier one of that name. It is of now, but may not be
- * there before snapshot_go_on() has made it. false: it cannot be. */
-bool snapshot_mark(struct heap *h, const char *name);
+/* The same by name, in place of an earlier one of that name. It is of now; not `at_once`
+ * it may not be there before snapshot_go_on() has made it. false: it cannot be. */
+bool snapshot_mark(struct heap *h, const char *name, bool at_once);
 bool snapshot_marks_now(void); /* one is in work */
 bool snapshot_is_marked(const char *name, uint64_t since_ms);
 unsigned snapshot_marks(void); /* how many there are */

@@ -426,7 +426,7 @@ static void listen(struct heap *h) {
   memcpy(asked.name, ask->mark, sizeof asked.name);
   asked.name[sizeof asked.name - 1] = 0;
   asked.ms = recording_ms();
-  if (snapshot_mark(h, asked.name))
+  if (snapshot_mark(h, asked.name, false))
     asked.in_work = true;
   else
     answer(UL_ASK_REFUSED);
@@ -461,7 +461,7 @@ void process_look(struct heap *h) {
 bool process_mark(struct heap *h, const char *name) {
   if (!may_look()) return false;
   process_settle();
-  return snapshot_mark(h, name);
+  return snapshot_mark(h, name, true);
 }
 
 /* ---- confinement ---------------------------------------------------------------- */
