@@ -3,7 +3,8 @@
  * Two ends are compared stack by stack: groups of stacks that match (match.h) either hold
  * the same or are a change. A function's sums are those over the groups it is in, so that
  * what another optimization hides in one of them is no difference; of a function that
- * only one look has, only what its group differs by counts.
+ * only one look has, only what its group differs by counts, and nothing if the other one's
+ * file is not there any more to name it.
  *
  * At a moment only sites above a share of the total have rows, and the smaller ones are
  * seen by the return addresses that many of them have in common (format.h): there the
@@ -373,6 +374,19 @@ static void add_groups(struct search *s, struct sums *sums) {
   }
 }
 
+/* Has the look that does not know the function no names in its file? */
+static bool is_untold(const struct search *s, const struct match_function *f) {
+  unsigned side = f->in[DIFF_AFTER] ? DIFF_AFTER : DIFF_BEFORE;
+  const char *module =
+      functions_frame(s->diff->look[side].process->functions, f->number[side])->module;
+  const char *path;
+  if (match_common(f) || !module) return false;
+  for (size_t i = 0;
+       (path = symbols_nameless(s->diff->look[1 - side].process->symbols, i)); i++)
+    if (strcmp(basename(path), basename(module)) == 0) return true;
+  return false;
+}
+
 static bool keep_functions(struct search *s, const struct sums *sums,
                            uint64_t least_off) {
   struct diff_measure *m = s->measure;
@@ -382,6 +396,7 @@ static bool keep_functions(struct search *s, const struct sums *sums,
     const struct sums *from = &sums[f->index];
     unsigned side = f->in[DIFF_AFTER] ? DIFF_AFTER : DIFF_BEFORE;
     if (!match_sign(from->at) || size_of(from->at) < least_off) continue;
+    if (is_untold(s, f)) continue;
     m->functions[m->functions_count++] = (struct diff_function){
         functions_frame(s->diff->look[side].process->functions, f->number[side]),
         {from->at[0], from->at[1]},

@@ -135,6 +135,10 @@ const char *symbols_hint(struct symbols *symbols, size_t index) {
   return modules_hint(&symbols->modules, index);
 }
 
+const char *symbols_nameless(const struct symbols *symbols, size_t index) {
+  return modules_nameless(&symbols->modules, index);
+}
+
 /* ---- one address --------------------------------------------------------------- */
 
 struct visit {

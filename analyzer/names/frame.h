@@ -104,4 +104,7 @@ void symbols_note_shown(struct symbols *, const struct frame *, size_t count);
  * newline: how to get files and lines, or which files changed since the recording.
  * Index 0 looks again, then 1, 2 ... until NULL. For the end of a report. */
 const char *symbols_hint(struct symbols *, size_t index);
+/* Of what names were asked for so far: the path of a file that is another one by now, or
+ * not there. From 0 until NULL. */
+const char *symbols_nameless(const struct symbols *, size_t index);
 #endif

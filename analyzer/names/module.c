@@ -43,6 +43,13 @@ static void open_file(struct modules *modules, struct module *module,
     id.recorded_ns = recording_header(modules->recording)->start_real_ns;
   module->file = symbol_files_get(modules->files, &id);
   free(path);
+  if (!modules->sysroot || !bytes || !module->file ||
+      symbol_file_state(module->file) == SYMBOL_FOUND)
+    return;
+  /* Of several builds one may be there, and the other at its own place. */
+  id.path = module->path;
+  struct symbol_file *own = symbol_files_get(modules->files, &id);
+  if (own && symbol_file_state(own) == SYMBOL_FOUND) module->file = own;
 }
 
 struct symbol_file *modules_file(struct modules *modules, size_t module) {
@@ -130,7 +137,7 @@ static char *list_modules(const struct modules *modules,
   if (!out) return NULL;
   for (size_t i = 0; i < modules->count; i++) {
     const struct module *module = &modules->at[i];
-    if (!module->shown || !wanted(module)) continue;
+    if (!wanted(module)) continue;
     if (found++ < 3) fprintf(out, "%s%s", found > 1 ? ", " : "", basename(module->path));
   }
   if (found > 3) fprintf(out, " and %zu more", found - 3);
@@ -150,8 +157,14 @@ static bool is_absent(const struct module *module) {
   return module->path[0] == '/' &&
          (has_state(module, SYMBOL_ABSENT) || has_state(module, SYMBOL_NOT_ELF));
 }
-static bool has_no_debug(const struct module *module) {
-  return module->lacks_lines && has_state(module, SYMBOL_FOUND) &&
+static bool shows_changed(const struct module *module) {
+  return module->shown && has_changed(module);
+}
+static bool shows_absent(const struct module *module) {
+  return module->shown && is_absent(module);
+}
+static bool shows_no_debug(const struct module *module) {
+  return module->shown && module->lacks_lines && has_state(module, SYMBOL_FOUND) &&
          !symbol_file_has_lines(module->file) && !module_is_runtime(module->path);
 }
 
@@ -167,14 +180,23 @@ static void make_hint(struct modules *modules, bool (*wanted)(const struct modul
   free(list);
 }
 
+const char *modules_nameless(const struct modules *modules, size_t index) {
+  for (size_t i = 0; i < modules->count; i++) {
+    const struct module *module = &modules->at[i];
+    if ((has_changed(module) || is_absent(module)) && !index--) return module->path;
+  }
+  return NULL;
+}
+
 const char *modules_hint(struct modules *modules, size_t index) {
   if (index == 0) {
     forget_hints(modules);
-    make_hint(modules, has_changed,
-              "changed since the recording, so shown as offsets: ", "");
-    make_hint(modules, is_absent, "not on this machine, so shown as offsets: ",
+    make_hint(modules, shows_changed,
+              "changed since the recording, so shown as offsets: ",
               " (--sysroot=DIR looks elsewhere)");
-    make_hint(modules, has_no_debug, "no files and lines for ",
+    make_hint(modules, shows_absent, "not on this machine, so shown as offsets: ",
+              " (--sysroot=DIR looks elsewhere)");
+    make_hint(modules, shows_no_debug, "no files and lines for ",
               ": install the -dbgsym package, compile with -g, or use --debuginfod");
   }
   return index < MODULE_HINTS ? modules->hints[index] : NULL;

@@ -45,8 +45,9 @@ void modules_end_progress(struct modules *);
 
 /* A frame in the module was shown. */
 void modules_note_shown(struct modules *, unsigned index, bool has_line);
-/* See symbols_hint() in frame.h. */
+/* See symbols_hint() and symbols_nameless() in frame.h. */
 const char *modules_hint(struct modules *, size_t index);
+const char *modules_nameless(const struct modules *, size_t index);
 
 /* Of the language's runtime: libc, ld.so, libstdc++ ... */
 bool module_is_runtime(const char *path);

@@ -99,6 +99,18 @@ static const char *relative_in(struct text_short *to, uint64_t before, uint64_t 
 }
 #define relative(before, after) relative_in(TEXT_SHORT, before, after)
 
+static void print_nameless(const struct symbols *symbols, const struct view_options *o) {
+  enum { FEW = 3 };
+  const char *path;
+  for (size_t i = 0; (path = symbols_nameless(symbols, i)); i++)
+    if (i < FEW)
+      fprintf(o->out, "%s%s", i ? ", " : "          without names: ",
+              text_path(basename(path), TEXT_PATH));
+    else if (i == FEW)
+      fprintf(o->out, " ...");
+  if (symbols_nameless(symbols, 0)) fprintf(o->out, " (gone, or changed since; --sysroot=DIR looks elsewhere)\n");
+}
+
 static void print_look(const char *which, const struct diff_look *look,
                        const struct view_options *o) {
   const struct recording *r = look->process->recording;
@@ -111,6 +123,7 @@ static void print_look(const char *which, const struct diff_look *look,
   else
     fprintf(o->out, ", %s, %s", text_time(run_ms(r)), text_end(r));
   fprintf(o->out, "\n          %s\n", text_command(r, 80));
+  print_nameless(look->process->symbols, o);
   if (look->processes > 1)
     fprintf(o->out, "          (process %s of %s; --process chooses another)\n",
             look->process->label, text_count(look->processes));
@@ -328,6 +341,12 @@ static json_t *look_object(const struct diff_look *look) {
            !look->at && leaks_known(r) ? json_bytes(t.lost) : json_null());
   json_put(object, "peak_bytes", look->at ? json_null() : json_bytes(t.peak));
   json_put(object, "rss_bytes", json_bytes(t.rss));
+  const struct symbols *symbols = look->process->symbols;
+  json_t *nameless = json_array();
+  const char *path;
+  for (size_t i = 0; (path = symbols_nameless(symbols, i)); i++)
+    json_array_append_new(nameless, json_text(path));
+  json_put(object, "nameless", nameless);
   return object;
 }
 

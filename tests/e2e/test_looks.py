@@ -97,6 +97,25 @@ def test_of_two_builds_only_the_planted_change_differs(tmp_path, before, after):
     assert "1 leak   new    +19.5 KiB: lose" in text
 
 
+def test_a_build_that_was_replaced_is_said_and_may_lie_elsewhere(tmp_path):
+    """`make` in the place of the build that was recorded: its names are gone with it, and no
+    function is said to be new for that. They are found where a copy is kept."""
+    x = record(tmp_path / "x", build(tmp_path / "a", "-O0"), [1000])
+    old = tmp_path / "old" / str(tmp_path / "a" / "looks")[1:]
+    old.parent.mkdir(parents=True)
+    shutil.copyfile(tmp_path / "a" / "looks", old)
+    y = record(tmp_path / "y", build(tmp_path / "a", "-DPLANTED=1", "-O2"), [1000])
+    for looks, side in ((x, y), "before"), ((y, x), "after"):
+        blind = diff(*looks)
+        assert not blind["functions"] and blind[side]["nameless"] == [str(tmp_path / "a/looks")]
+        line = "without names: looks (gone, or changed since; --sysroot=DIR looks elsewhere)"
+        assert diff_text(*looks).count(line) == 1
+    seen = diff(x, y, f"--sysroot={tmp_path / 'old'}")
+    assert told(seen["changes"]) == [("leak", "new", "lose", 0, 20000, 0, 100)]
+    assert {f["frame"]["function"] for f in seen["functions"]} <= {"lose", "request"}
+    assert seen["before"]["nameless"] == seen["after"]["nameless"] == []
+
+
 def test_the_same_builds_are_the_same_whatever_the_optimization(tmp_path):
     looks = [record(tmp_path / f"r{i}", build(tmp_path / str(i), *options), [500, 500])
              for i, options in enumerate((["-O0"], ["-O2", "-g"], ["-O3"]))]
@@ -475,7 +494,11 @@ def test_what_cannot_be_marked_is_said_in_a_line(server, tmp_path):
     finally:
         other.kill()
         other.wait()
-    assert "No such file" in refused("mark", tmp_path / "none", "x")
+    for none in tmp_path / "none", tmp_path / "none" / "r", 99999999999999:
+        assert "no such file (a process is named by its id" in refused("mark", none, "x")
+    assert "is a directory, not a recording" in refused("mark", tmp_path, "x")
+    (tmp_path / "empty").touch()
+    assert "not a recording" in refused("mark", tmp_path / "empty", "x")
     (tmp_path / "text").write_text("no recording" * 9000)
     assert "not a recording" in refused("mark", tmp_path / "text", "x")
     for name in "a/b", "a@b", "", "x" * 56, "a\nb":

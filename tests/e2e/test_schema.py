@@ -36,7 +36,7 @@ def test_what_is_not_described_is_found():
     """The check itself."""
     good = {"before": {"file": "", "path": "", "pid": 1, "moment": None, "seconds": 1.0,
                        "live_bytes": 0, "live_blocks": 0, "allocations": 0, "lost_bytes": None,
-                       "peak_bytes": 3, "rss_bytes": 0},
+                       "peak_bytes": 3, "rss_bytes": 0, "nameless": ["/bin/x"]},
             "same_build": True, "leaks_known": False, "changes": [], "functions": [],
             "peak_changes": [], "peak_functions": [], "untold_bytes": [0, 0]}
     good["after"] = dict(good["before"])
