@@ -213,6 +213,12 @@ static bool is_ours(const struct ul_header *h) {
 static int open_header(struct marking *m) {
   struct stat st;
   m->fd = open(m->path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
+  if (m->fd < 0 && (errno == ENOENT || errno == ENOTDIR))
+    return say_failed("%s: no such file (a process is named by its id, or by its "
+                      "recording)",
+                      m->path);
+  if (m->fd < 0 && errno == EISDIR)
+    return say_failed("%s: is a directory, not a recording", m->path);
   if (m->fd < 0 || fstat(m->fd, &st) != 0)
     return say_failed("%s: %s", m->path, strerror(errno));
   if (!S_ISREG(st.st_mode) || st.st_size < UL_HEADER_BYTES)

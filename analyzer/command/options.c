@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static bool wants_color(void) {
@@ -46,8 +47,9 @@ static bool set_process(struct request *request, const char *value) {
 }
 
 static bool set_sysroot(struct request *request, const char *value) {
+  struct stat st;
   request->context.symbols.sysroot = value;
-  return true;
+  return stat(value, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
 static bool set_paths(struct request *request, const char *value) {
@@ -137,7 +139,8 @@ static const struct known {
     {"color", "auto|always|never", 0, "(default: auto; NO_COLOR is honoured)",
      "auto, always or never", set_color},
     {"paths", NULL, 0, "show source files with their directories", NULL, set_paths},
-    {"sysroot", "DIR", 0, "look for programs and libraries below DIR", NULL, set_sysroot},
+    {"sysroot", "DIR", 0, "look for programs and libraries below DIR",
+     "a directory that there is", set_sysroot},
     {"debuginfod", NULL, 0, "fetch debug information from $DEBUGINFOD_URLS", NULL,
      set_debuginfod},
     {"help", NULL, 0, "this text", NULL, set_help},

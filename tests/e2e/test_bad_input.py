@@ -43,6 +43,12 @@ def test_not_a_recording(tmp_path, verb):
         one_line(execute([ULLAGE, verb, "--json", file]), str(file), statuses=(1,))
 
 
+@pytest.mark.parametrize("verb", VERBS)
+def test_what_never_ends_is_no_recording(verb):
+    r = execute(["timeout", "-s", "KILL", "20", ULLAGE, verb, "/dev/zero"])
+    one_line(r, "/dev/zero", "not a ullage recording", statuses=(1,))
+
+
 def test_newer_version(tmp_path, small):
     data = bytearray(small.read_bytes())
     data[8:12] = (99).to_bytes(4, "little")
@@ -118,6 +124,7 @@ def test_wrong_arguments(small):
         (["run", "--nonsense", "--", "true"], "nonsense"),
         (["run", "-o"], "-o"), (["run", "--children=maybe", "--", "true"], "maybe"),
         (["report", small, small], ""), ([], ""),
+        (["report", "--sysroot=/nonexistent", small], "a directory that there is expected"),
     ]
     for argv, word in usage:
         one_line(execute([ULLAGE, *argv]), word, statuses=(2,))
