@@ -1,5 +1,6 @@
 #include "answers/context.h"
 
+#include "answers/last.h"
 #include "read/estimate.h"
 #include "read/live.h"
 #include "read/timeline.h"
@@ -105,7 +106,8 @@ void process_look(struct process *p) {
  *
  * First the one that was named, unless it is a wrapper or launcher of another, then the
  * others; by what there may be to gain, which is what they lost and grew by, and if that
- * is little, by what they held at most. */
+ * is little, by what they held at most. Who was killed near a limit has grown by all that
+ * it held, however short it lived. */
 
 #define GAIN_LEAST (16u << 10)
 #define GAIN_SHARE 200  /* of what one of them held at most */
@@ -135,9 +137,25 @@ static bool is_wrapper(const struct process *p, const struct process *of) {
   return timeline_peak_bytes(p->recording) < timeline_peak_bytes(of->recording) / share;
 }
 
+/* By the ledger: the last snapshot may have been long before. 0: it was no such end. */
+static uint64_t held_near_limit(const struct recording *r) {
+  const char *of;
+  uint64_t limit = last_limit(recording_header(r), &of), held = 0;
+  if (!recording_was_killed(r) || limit == UINT64_MAX) return 0;
+  struct sites *s = sites_load(r);
+  if (s && s->bytes >= limit / 2) held = s->bytes;
+  sites_free(s);
+  return held;
+}
+
+static uint64_t growth_of(const struct recording *r) {
+  uint64_t grown = growth_outline(r), held = held_near_limit(r);
+  return held > grown ? held : grown;
+}
+
 static uint64_t gain_of(const struct recording *r) {
   const struct ul_amount *lost = recording_header(r)->scan.totals;
-  return growth_outline(r) +
+  return growth_of(r) +
          (leaks_known(r) ? lost[UL_DEFINITE].bytes + lost[UL_INDIRECT].bytes : 0);
 }
 

@@ -14,20 +14,21 @@ static uint64_t bytes_before(const struct recording *r, uint64_t end, uint64_t *
   return best ? timeline_live_bytes(best) : 0;
 }
 
-static void set_limit(struct last *l, const struct ul_header *h) {
+uint64_t last_limit(const struct ul_header *h, const char **of) {
+  uint64_t lowest = UINT64_MAX;
   const struct {
     uint64_t bytes;
     const char *of;
   } limits[] = {{h->limits.group, "for its control group"},
                 {h->limits.address_space, "of address space"},
                 {h->limits.data, "of data"}};
-  l->limit = UINT64_MAX;
-  if (!(h->features & UL_FEATURE_LIMITS)) return;
+  if (!(h->features & UL_FEATURE_LIMITS)) return lowest;
   for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
-    if (limits[i].bytes >= l->limit) continue;
-    l->limit = limits[i].bytes;
-    l->limit_of = limits[i].of;
+    if (limits[i].bytes >= lowest) continue;
+    lowest = limits[i].bytes;
+    *of = limits[i].of;
   }
+  return lowest;
 }
 
 /* Who came to its end otherwise did not want for memory. */
@@ -59,7 +60,7 @@ struct last last_of(const struct process *p) {
   l.bytes = (int64_t)(live - before);
   uint64_t size = live > before ? live - before : before - live;
   l.rose = size && size >= live / NOTHING;
-  set_limit(&l, recording_header(r));
+  l.limit = last_limit(recording_header(r), &l.limit_of);
   l.matters = l.ms && matters(r, &l, live);
   return l;
 }

@@ -16,6 +16,8 @@ struct last {
 };
 #define LAST_MS 5000
 
+/* Of how much memory it might have, the least; UINT64_MAX: there was no limit. */
+uint64_t last_limit(const struct ul_header *, const char **of);
 /* What the process had sites loaded for. */
 struct last last_of(const struct process *);
 #endif

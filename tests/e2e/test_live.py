@@ -2,6 +2,7 @@
 what is live, at any moment."""
 
 import os
+import resource
 import signal
 import subprocess
 import time
@@ -179,6 +180,37 @@ def test_oom_kill_of_a_child_is_told(recorder, small_group):
     oom, suspects = lines_of(r.said, "oom", "perhaps")
     assert oom == "oom      its control group counts 1 process killed for memory meanwhile"
     assert suspects.startswith("perhaps causes, process "), suspects
+
+
+@pytest.mark.short
+def test_a_child_killed_at_its_limit_heads_the_page(recorder):
+    """However short it lived, and though its parent has lost something."""
+    code = """if 1:
+        import ctypes, os, signal
+        lost = ctypes.CDLL(None).strdup
+        lost.restype = ctypes.c_void_p
+        for i in range(5000): lost(b"x" * 1000)
+        if not os.fork():
+            kept = b"y" * (260 << 20)
+            os.kill(os.getpid(), signal.SIGKILL)
+        os.wait()"""
+    limit = 500 << 20
+    r = recorder.run(tool("python3"), "-c", code, preexec_fn=lambda:
+                     resource.setrlimit(resource.RLIMIT_AS, (limit, limit)))
+    assert r.status == 0
+    assert "ullage: python3 was killed after" in r.said
+    page = recorder.text("report").splitlines()
+    assert page[0].startswith("python3 was killed after")
+    assert any(l.split()[:1] == ["end"] and "grew" in l for l in page)
+
+
+@pytest.mark.short
+def test_of_whom_it_is_not_known_what_leaks_is_told_first(recorder):
+    r = recorder.run("/bin/sh", "-c", f"{program('ends')} kill; exit 0",
+                     env={"ULLAGE_KEEP": "all"})
+    assert r.status == 0
+    for text in r.said, recorder.text("leaks"):
+        assert "not known of 1 process; of the others nothing is lost: all " in text, text
 
 
 @pytest.mark.short
