@@ -382,17 +382,24 @@ static void print_none(const struct lost *l, const struct view_options *o) {
             text_size(o, reachable->bytes));
 }
 
+/* What is not known comes first: the end of a long line may be cut. */
+static void print_not_of(size_t unknown, const struct view_options *o) {
+  fprintf(o->out, "not known of %s; of the others ",
+          text_plural(unknown, "process", "processes"));
+}
+
 static void print_first_line(const struct lost *l, const struct view_options *o) {
   enum ul_verdict v = lost_worst(l);
   struct tree_sums lines = sum_lines(l);
   bool any = v || lines.losers;
   size_t unknown = l->context->count - l->scanned;
+  if (unknown && !any && l->scanned) print_not_of(unknown, o);
   if (v) print_lost(l, v, o);
   if (v && lines.losers) fputs("; ", o->out);
   if (lines.losers) print_lines(&lines, o);
   if (lines.losers && !v) print_most_of_lines(l, o);
   if (!any) print_none(l, o);
-  if (unknown && (any || l->scanned))
+  if (unknown && any)
     fprintf(o->out, "; of %s it is not known",
             text_plural(unknown, "process", "processes"));
 }
