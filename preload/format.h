@@ -517,6 +517,8 @@ enum ul_feature {
   UL_FEATURE_SAMPLED = 1 << 3,   /* sample_site and what follows it */
   UL_FEATURE_KILLS = 1 << 4,     /* kills: by who waited for its end */
   UL_FEATURE_GUARDED = 1 << 5,   /* overruns, writes after free, UL_FILLS */
+  /* UL_LEAKS has no rows of UL_REACHABLE: the ledger and the verdicts say the same. */
+  UL_FEATURE_LEAKS_ONLY = 1 << 6,
 };
 
 enum ul_evidence { UL_EVIDENCE_NONE, UL_EVIDENCE_PAGEMAP, UL_EVIDENCE_MINCORE };

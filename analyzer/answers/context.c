@@ -3,6 +3,7 @@
 #include "answers/last.h"
 #include "read/estimate.h"
 #include "read/live.h"
+#include "read/reachable.h"
 #include "read/timeline.h"
 
 #include <stdio.h>
@@ -16,6 +17,7 @@ static bool process_begin(struct process *p, const struct context *context) {
   struct recording *r = p->recording;
   options.files = context->files;
   p->sampling = estimate_sampling(r);
+  if (context->options.reachable && !reachable_add(r)) return false;
   if (!context->options.raw && !estimate_begin(r)) return false;
   if (context->options.nameless) return true;
   return (p->symbols = symbols_new(r, &options));

@@ -31,6 +31,7 @@ struct context_options {
   bool alone;        /* unless one is chosen: speak of the one that was named */
   bool nameless;     /* no names will be asked for: there are no symbols */
   bool force;        /* to compare what seems to be of different programs */
+  bool reachable;    /* rows of what can be reached will be asked for */
   bool raw;          /* as it is: samples do not become what they stand for */
 };
 

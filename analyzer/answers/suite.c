@@ -3,6 +3,7 @@
 #include "answers/context.h"
 #include "answers/warmup.h"
 #include "pattern.h"
+#include "read/reachable.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -608,8 +609,9 @@ static void add_unrecorded_children(struct suite *s, const struct recording *r,
   s->processes[i].standing = SUITE_UNRECORDED;
 }
 
-static bool judge(struct suite *s, const struct recording *r, size_t process,
+static bool judge(struct suite *s, struct recording *r, size_t process,
                   const struct symbols_options *options) {
+  if (fails_on(s, SUITE_REACHABLE) && !reachable_add(r)) return false;
   struct judging j = {.suite = s, .recording = r, .options = options, .process = process};
   bool known = leaks_known(r);
   s->processes[process].standing = known ? SUITE_JUDGED : SUITE_UNSCANNED;

@@ -132,11 +132,17 @@ static const char *cut_moment(const struct verb *verb, char *path) {
   return NULL;
 }
 
+static bool wants_reachable(const struct request *request) {
+  bool lists = request->verb->takes & TAKES_SHOW;
+  return request->verb->raw || (lists && view_shows(&request->view, UL_REACHABLE));
+}
+
 static int answer(struct request *request, char *const paths[]) {
   struct context *of[RECORDINGS_MOST] = {NULL};
   char error[512];
   int status = EXIT_FINE;
   request->context.raw = request->verb->raw;
+  request->context.reachable = wants_reachable(request);
   request->context.alone = request->verb->alone;
   for (size_t i = 0; i < request->verb->recordings && status == EXIT_FINE; i++) {
     const char *moment = cut_moment(request->verb, paths[i]);

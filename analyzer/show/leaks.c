@@ -84,11 +84,6 @@ static const char *why_not_scanned(const struct recording *r) {
   }
 }
 
-static unsigned wanted(const struct view_options *o) {
-  if (o->show) return o->show;
-  return o->all ? ~0u : ~(1u << UL_REACHABLE);
-}
-
 static uint64_t live_bytes(const struct site_sum *s) {
   return s->bytes;
 }
@@ -148,7 +143,7 @@ static json_t *leak_object(const struct lost_place *place, const struct view_opt
 
 /* What a scan that was cut short did not come to is asked for by nobody, and told. */
 static bool is_wanted(const struct view_options *o, enum ul_verdict verdict) {
-  return verdict == UL_NO_VERDICT || wanted(o) & 1u << verdict;
+  return verdict == UL_NO_VERDICT || view_shows(o, verdict);
 }
 
 static void write_leaks(struct json_stream *j, const struct lost *l,

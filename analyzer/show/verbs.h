@@ -39,6 +39,12 @@ static inline struct view_options view_of(const struct view_options *o,
   return view;
 }
 
+/* Does `leaks` list what has that verdict? */
+static inline bool view_shows(const struct view_options *o, enum ul_verdict verdict) {
+  unsigned usual = o->all ? ~0u : ~(1u << UL_REACHABLE);
+  return (o->show ? o->show : usual) & 1u << verdict;
+}
+
 /* Parts of a report, of what is loaded.
  *
  * What to change, two lines for each of the largest findings; nothing if there are none.

@@ -125,14 +125,7 @@ static void tell_inherited(const struct found *f, enum ul_verdict verdict) {
   scan.result->inherited_lost.bytes += found_requested(f);
 }
 
-/* Of the program's blocks: our own libraries' are roots. */
-static void tell(const struct found *f) {
-  uint32_t site = ul_entry_site(found_entry(f));
-  enum ul_verdict verdict = mark_verdict(f);
-  note_verdict(f, verdict);
-  if (site == UL_SITE_ULLAGE) return;
-  if (ul_is_inherited(recording, site)) return tell_inherited(f, verdict);
-  struct ul_scan *s = &scan.result->scan;
+static void add_to_row(const struct found *f, uint32_t site, enum ul_verdict verdict) {
   struct ul_leak *row = row_for(site, verdict);
   uint32_t birth = ul_entry_birth(found_entry(f));
   if (row->blocks == 0 || birth < row->oldest_birth) {
@@ -142,6 +135,17 @@ static void tell(const struct found *f) {
   if (birth > row->newest_birth) row->newest_birth = birth;
   row->blocks++;
   row->bytes += found_requested(f);
+}
+
+/* Of the program's blocks: our own libraries' are roots. */
+static void tell(const struct found *f) {
+  uint32_t site = ul_entry_site(found_entry(f));
+  enum ul_verdict verdict = mark_verdict(f);
+  note_verdict(f, verdict);
+  if (site == UL_SITE_ULLAGE) return;
+  if (ul_is_inherited(recording, site)) return tell_inherited(f, verdict);
+  struct ul_scan *s = &scan.result->scan;
+  if (verdict != UL_REACHABLE) add_to_row(f, site, verdict);
   s->heap_bytes += found_requested(f);
   s->totals[verdict].blocks++;
   s->totals[verdict].bytes += found_requested(f);
@@ -406,31 +410,39 @@ static void store_of_main(const struct ul_amount *of_main) {
   if (h) h->of_main = *of_main;
 }
 
-/* Without room for them they are not there, and that is said by their bit. */
-static void store_verdicts(const struct result *r) {
+/* false: there is no room for them. */
+static bool store_rows(const struct result *r) {
+  struct ul_leak *rows = table_replace_rows(UL_LEAKS, r->rows_used);
+  if (!rows && r->rows_used) return false;
+  if (r->rows_used) memcpy(rows, r->rows, r->rows_used * sizeof *rows);
+  return true;
+}
+
+/* Likewise. Rows of what can be reached are left to the reader, who has the verdicts. */
+static bool store_verdicts(const struct result *r) {
   size_t words = verdict_words(r->entries), pairs = drag_rows(&r->drags, NULL);
   struct ul_drag *rows = table_replace_rows(UL_DRAGS, pairs);
-  if ((!rows && pairs) || !table_extend(UL_VERDICT_WORDS, words)) return;
+  if ((!rows && pairs) || !table_extend(UL_VERDICT_WORDS, words)) return false;
   drag_rows(&r->drags, rows);
   for (size_t i = 0; i < words; i++)
     *(uint64_t *)table_at(UL_VERDICT_WORDS, i) = r->of_entries[i];
   for (size_t i = 0; i < r->larges; i++)
     ((struct ul_large *)table_at(UL_LARGES, i))->verdict = r->of_larges[i];
-  __atomic_fetch_or(&recording->features, UL_FEATURE_VERDICTS, __ATOMIC_RELEASE);
+  __atomic_fetch_or(&recording->features, UL_FEATURE_VERDICTS | UL_FEATURE_LEAKS_ONLY,
+                    __ATOMIC_RELEASE);
+  return true;
 }
 
-/* They are not of now any more. */
 void reach_forget(void) {
+  recording->scan = (struct ul_scan){0};
   __atomic_fetch_and(&recording->features, ~(uint64_t)UL_FEATURE_VERDICTS,
                      __ATOMIC_RELAXED);
 }
 
 static void store_results(void) {
   const struct result *r = job.result;
-  struct ul_leak *rows = table_replace_rows(UL_LEAKS, r->rows_used);
-  if (!rows && r->rows_used)
+  if (!store_rows(r) || !store_verdicts(r))
     return fail(recording->stop_errno ? recording->stop_errno : ENOSPC);
-  if (r->rows_used) memcpy(rows, r->rows, r->rows_used * sizeof *rows);
   struct ul_scan *s = &recording->scan;
   s->root_bytes = r->scan.root_bytes;
   s->heap_bytes = r->scan.heap_bytes;
@@ -440,7 +452,6 @@ static void store_results(void) {
   store_of_main(&r->of_main);
   recording->inherited_lost = r->inherited_lost;
   if (!r->stacks_known) fallback(UL_FB_STACKS_UNKNOWN);
-  store_verdicts(r);
   s->took_us = (os_monotonic_ns() - job.begun_ns) / 1000;
   s->leaders_unknown = r->extent == MARK_LOST;
   __atomic_store_n(&s->state, r->extent == MARK_REACHED ? UL_SCAN_PARTIAL : UL_SCAN_DONE,

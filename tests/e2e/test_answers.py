@@ -33,6 +33,10 @@ def check_leaks(recorder, result, source):
         totals[verdict] = totals.get(verdict, 0) + size
     for verdict in ("definite", "indirect", "possible"):
         assert answer["totals"][verdict]["bytes"] == totals.get(verdict, 0), verdict
+    for verdict, total in answer["totals"].items():
+        of = [l for l in answer["leaks"] if l["verdict"] == verdict]
+        assert sum(l["bytes"] for l in of) == total["bytes"], verdict
+        assert sum(l["blocks"] for l in of) == total["blocks"], verdict
     sizes = [l["bytes"] + l["indirect_bytes"] for l in ranked]  # what is lost by it
     assert sizes == sorted(sizes, reverse=True)
     return answer, ranked

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
@@ -121,6 +122,21 @@ def test_exec_that_fails_leaves_the_others_recorded(recorder):
     report = recorder.answer("report", "--all")
     assert "DOUBLE_FREE" not in report["fallbacks"]
     assert all(s["live_bytes"] == 0 for s in find(report["sites"], "use_heap"))
+
+
+@pytest.mark.short
+def test_exec_that_fails_takes_its_scan_along(recorder, tmp_path):
+    """What was lost then says nothing of what is lost when the process is killed later."""
+    busy = tmp_path / "program"
+    busy.write_bytes(Path(program("ends")).read_bytes())
+    busy.chmod(0o755)
+    with open(busy, "r+b"):
+        r = recorder.run("/usr/bin/perl", "-e", "{ no warnings; exec $ARGV[0]; } kill 9, $$;", busy)
+    assert r.status == -signal.SIGKILL
+    assert recorder.answer("report")["fallbacks"]["EXEC_FAILED"] == 1
+    leaks = recorder.answer("leaks", "--all")
+    assert (leaks["scan"]["state"], leaks["leaks"]) == ("none", [])
+    assert "killed" in leaks["scan"]["reason"]
 
 
 @pytest.mark.short
