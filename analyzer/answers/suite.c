@@ -187,7 +187,7 @@ static bool fails_on(const struct suite *s, enum suite_kind kind) {
 
 /* ---- processes -------------------------------------------------------------------- */
 
-static size_t add_process(struct suite *s) {
+static struct suite_process *add_process(struct suite *s) {
   struct work *w = work_of(s);
   if (s->process_count == w->room) {
     size_t room = w->room ? w->room * 2 : 16;
@@ -201,7 +201,7 @@ static size_t add_process(struct suite *s) {
                                                           .arguments = "",
                                                           .number = 1,
                                                           .standing = SUITE_UNRECORDED};
-  return s->process_count++;
+  return &s->processes[s->process_count++];
 }
 
 static void identify(struct suite *s, struct suite_process *p,
@@ -599,14 +599,14 @@ static void add_unrecorded_children(struct suite *s, const struct recording *r,
                                     size_t parent) {
   uint64_t number = recording_header(r)->fallbacks[UL_FB_CHILD_UNRECORDED];
   if (!number) return;
-  size_t i = add_process(s);
-  s->processes[i] = s->processes[parent];
-  s->processes[i].file = NULL;
-  s->processes[i].ppid = s->processes[parent].pid;
-  s->processes[i].pid = 0;
-  s->processes[i].forked = true;
-  s->processes[i].number = number;
-  s->processes[i].standing = SUITE_UNRECORDED;
+  struct suite_process *p = add_process(s);
+  *p = s->processes[parent];
+  p->file = NULL;
+  p->ppid = p->pid;
+  p->pid = 0;
+  p->forked = true;
+  p->number = number;
+  p->standing = SUITE_UNRECORDED;
 }
 
 static bool judge(struct suite *s, struct recording *r, size_t process,
@@ -632,8 +632,8 @@ static bool judge(struct suite *s, struct recording *r, size_t process,
 
 bool suite_add(struct suite *s, const char *path, const struct symbols_options *options) {
   char error[512];
-  size_t i = add_process(s);
-  struct suite_process *p = &s->processes[i];
+  struct suite_process *p = add_process(s);
+  size_t i = s->process_count - 1;
   struct recording *r = recording_open(path, error, sizeof error);
   p->file = keep(s, path);
   if (!r) {
@@ -692,7 +692,7 @@ static void add_line(void *to, char *const fields[]) {
     add_silent(s, fields);
     return;
   }
-  struct suite_process *p = &s->processes[add_process(s)];
+  struct suite_process *p = add_process(s);
   p->program = p->command = keep(s, fields[CHILDREN_COMMAND]);
   p->ppid = atoi(fields[CHILDREN_PPID]);
 }
@@ -747,7 +747,7 @@ static void add_strangers(struct suite *s) {
     if (p.end != RECORDING_EXECED || !p.exec || has_ended(s, p.pid)) continue;
     bool is_main = p.pid == s->main_pid && !s->ours;
     if (!is_main && !would_be_ours(s, p.exec)) continue;
-    struct suite_process *stranger = &s->processes[add_process(s)];
+    struct suite_process *stranger = add_process(s);
     stranger->program = stranger->command = p.exec;
     stranger->pid = p.pid;
     stranger->ppid = p.ppid;

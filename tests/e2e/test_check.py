@@ -1,6 +1,7 @@
 """`ullage check`: a verdict on every process of a suite, that a CI can trust."""
 
 import fcntl
+import json
 import os
 import re
 import resource
@@ -268,6 +269,19 @@ def test_programs_that_cannot_be_recorded_are_listed(check, suite, tmp_path):
             assert "not checked: t_static (it cannot have ullage" in r.said
     finally:
         static.unlink()
+
+
+def test_each_of_many_that_cannot_be_recorded_is_told_by_its_name(check, tmp_path):
+    (tmp_path / "static.c").write_text("int main(void) { return 0; }\n")
+    names = [f"static_{i}" for i in range(40)]
+    subprocess.run([tool("gcc"), "-static", "-o", names[0], "static.c"], cwd=tmp_path, check=True)
+    for name in names[1:]:
+        os.link(tmp_path / names[0], tmp_path / name)
+    r = check("--strict", "--format=json", "--", "/bin/sh", "-c", "for i in static_*; do ./$i; done",
+              cwd=tmp_path)
+    programs = [p["program"] for p in json.loads(r.stdout)["processes"]]
+    assert sorted(map(os.path.basename, programs)) == sorted([*names, os.path.basename(
+        os.path.realpath("/bin/sh"))])
 
 
 def test_what_valgrind_runs_is_not_checked(check):
