@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import ROOT, ULLAGE, tool
+from harness import BUILD, ROOT, ULLAGE, tool
 from recording import FORMAT
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -29,6 +29,17 @@ def test_byte_layout_is_documented():
         assert size == total, name
         assert rows == [(at, n * count, field) for field, at, n, count, _, _ in fields
                         if field != "reserved"], name
+
+
+# ---- what is needed ------------------------------------------------------------------
+
+
+def test_meson_need_be_no_newer_than_is_said():
+    wanted = re.search(r"meson_version: '>=([\d.]+)'", (ROOT / "meson.build").read_text())[1]
+    assert f"meson {wanted})" in (ROOT / "README.md").read_text()
+    log = (BUILD / "meson-logs" / "meson-log.txt").read_text()
+    assert "Build targets in project" in log
+    assert not re.findall(r"^.*but uses feature introduced in.*", log, flags=re.M)
 
 
 # ---- rooms ---------------------------------------------------------------------------
