@@ -234,6 +234,9 @@ static int mark_file(struct marking *m) {
   int status = open_header(m);
   if (status != EXIT_FINE) return status;
   if (!runs(m)) return say_ended(m);
+  if (recording_is_copied(m->header, m->fd))
+    return say_failed("%s: a copy, which its process does not write to; mark process %d",
+                      m->path, (int)m->header->pid);
   if (m->header->stop)
     return say_failed(
         "%s: the recording has stopped before its process, and says nothing "

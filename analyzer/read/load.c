@@ -380,9 +380,13 @@ static void forget_file(struct recording *r, bool own_memory) {
 static bool load(struct recording *r, bool look_for_process) {
   if (!check_magic(r) || !read_directory(r)) return false;
   if (look_for_process) r->alive = !r->header.copied_ms && part_process_runs(&r->header);
+  bool copied = r->alive && recording_is_copied(&r->header, r->fd);
+  if (copied) r->alive = false;
   r->settled = r->header.state != UL_STATE_RUNNING && !r->alive;
   if (!read_tables(r) || !part_check(r)) return false;
   part_find_duration(r);
+  if (copied && r->header.state == UL_STATE_RUNNING)
+    r->header.copied_ms = r->duration_ms ? r->duration_ms : 1;
   return true;
 }
 

@@ -178,6 +178,29 @@ def test_two_copies_of_a_live_one(tmp_path):
         assert p.wait(60) == 0
 
 
+@pytest.mark.short
+def test_a_copy_of_a_live_one_is_of_when_it_was_made(server, tmp_path):
+    """By cp: what the process is and does since is not the copy's."""
+    server.serve(400)
+    shutil.copyfile(server.file, tmp_path / "copy")
+    maps = open(f"/proc/{server.pid}/maps", encoding="ascii").read()
+    st = os.stat(server.file)
+    device = f"{os.major(st.st_dev):02x}:{os.minor(st.st_dev):02x} {st.st_ino} "
+    if device not in maps:
+        pytest.skip("mappings have other numbers than files here")
+    time.sleep(1)
+    server.serve(4000)
+    seen = diff(tmp_path / "copy", server.file)
+    assert seen["before"]["seconds"] < seen["after"]["seconds"] - 0.9
+    line = execute([ULLAGE, "report", tmp_path / "copy"]).text().splitlines()[0]
+    assert "was running when this copy was made after" in line
+    report = json.loads(execute([ULLAGE, "report", "--json", tmp_path / "copy"]).stdout)
+    assert report["program"]["exit"]["kind"] == "running"
+    assert f"a copy, which its process does not write to; mark process {server.pid}" in refused(
+        "mark", tmp_path / "copy", "x")
+    check_recording(tmp_path / "copy")
+
+
 # ---- moments -------------------------------------------------------------------------
 
 
