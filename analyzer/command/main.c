@@ -1,6 +1,7 @@
 /* main.c - the command line: verbs, their recordings, their help, exit statuses. */
 #include "answers/children.h"
 #include "command/earlier.h"
+#include "command/mark.h"
 #include "command/options.h"
 #include "command/usage.h"
 #include "show/once.h"
@@ -35,7 +36,7 @@ static int help(const struct verb *verb) {
   } else {
     printf("ullage - what grows, leaks or is not used in a program's heap\n\n"
            "Usage: ullage run [OPTION]... [--] PROGRAM [ARGUMENT]...\n"
-           "       ullage VERB [OPTION]... [FILE]\n\n");
+           "       ullage VERB [OPTION]... [FILE|PID]\n\n");
     for (size_t i = 0; i < verbs_count; i++)
       printf("  %-8s  %s\n", verbs[i].name, verbs[i].purpose);
     printf("\n  --version   --help   'ullage VERB --help' describes a verb\n");
@@ -137,7 +138,17 @@ static bool wants_reachable(const struct request *request) {
   return request->verb->raw || (lists && view_shows(&request->view, UL_REACHABLE));
 }
 
-static int answer(struct request *request, char *const paths[]) {
+/* What is no file may be a process that runs: its recording then. */
+static int find_running(char **path) {
+  static char found[RECORDINGS_MOST][MARK_PATH_BYTES];
+  static unsigned count;
+  if (!mark_is_process(*path) || access(*path, F_OK) == 0) return EXIT_FINE;
+  int status = mark_find(*path, found[count]);
+  if (status == EXIT_FINE) *path = found[count++];
+  return status;
+}
+
+static int answer(struct request *request, char *paths[]) {
   struct context *of[RECORDINGS_MOST] = {NULL};
   char error[512];
   int status = EXIT_FINE;
@@ -147,6 +158,7 @@ static int answer(struct request *request, char *const paths[]) {
   for (size_t i = 0; i < request->verb->recordings && status == EXIT_FINE; i++) {
     const char *moment = cut_moment(request->verb, paths[i]);
     if (moment || request->verb->recordings > 1) request->context.at = moment;
+    if ((status = find_running(&paths[i])) != EXIT_FINE) break;
     of[i] = context_open(paths[i], &request->context, error, sizeof error);
     if (!of[i]) status = say_failed("%s: %s", paths[i], error);
   }

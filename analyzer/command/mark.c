@@ -34,7 +34,7 @@
 
 enum { LOOK_MS = 5, ANSWER_MS = 500, MADE_MS = 10000, TRIES = 3 };
 
-enum { PATH_BYTES = PATH_MAX + 64, COPY_BYTES = PATH_BYTES + 1 + UL_MARK_BYTES };
+enum { PATH_BYTES = MARK_PATH_BYTES, COPY_BYTES = PATH_BYTES + 1 + UL_MARK_BYTES };
 
 struct marking {
   char path[PATH_BYTES]; /* of the recording */
@@ -46,7 +46,7 @@ struct marking {
 
 /* ---- the recording of a process -------------------------------------------------- */
 
-static bool is_number(const char *word) {
+bool mark_is_process(const char *word) {
   size_t n = strspn(word, "0123456789");
   return n && n < 10 && !word[n];
 }
@@ -80,7 +80,7 @@ static bool name_mapped(const char *pid, const char *path, uint64_t inode, char 
 }
 
 /* The file that it has mapped to write into, and that is a recording. */
-static int find_mapped(const char *pid, char *name) {
+int mark_find(const char *pid, char name[PATH_BYTES]) {
   char maps[64], line[PATH_MAX + 128], path[PATH_MAX], access[5];
   uint64_t inode;
   bool preloaded = false, found = false;
@@ -258,8 +258,8 @@ int mark_main(int argc, char *argv[]) {
   if (!ul_mark_is_name(m.name))
     return say_usage("mark", "%s: a name of at most %u bytes, without / and @, expected",
                      m.name, UL_MARK_BYTES - 1);
-  if (is_number(argv[1])) {
-    int status = find_mapped(m.pid = argv[1], m.path);
+  if (mark_is_process(argv[1])) {
+    int status = mark_find(m.pid = argv[1], m.path);
     return status == EXIT_FINE ? mark_file(&m) : status;
   }
   if (strlen(argv[1]) >= sizeof m.path) return say_failed("%s: too long", argv[1]);

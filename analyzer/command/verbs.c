@@ -99,7 +99,7 @@ const struct verb verbs[] = {
      .main = check_main},
     {.name = "report",
      .purpose = "what to change, and all about a recording on a page",
-     .usage = "[OPTION]... [FILE]",
+     .usage = "[OPTION]... [FILE|PID]",
      .details =
          "What to change: the functions that leak, grow, keep free memory resident or\n"
          "allocate for nothing, on a page with totals, memory over time, how it adds up to\n"
@@ -115,7 +115,7 @@ const struct verb verbs[] = {
      .json = report_json},
     {.name = "growth",
      .purpose = "which call sites hold more and more memory",
-     .usage = "[OPTION]... [FILE]",
+     .usage = "[OPTION]... [FILE|PID]",
      .details = "The trend of each call site over the snapshots, with a verdict and its "
                 "reason.\n",
      .recordings = 1,
@@ -126,7 +126,7 @@ const struct verb verbs[] = {
      .json = growth_json},
     {.name = "leaks",
      .purpose = "which blocks nothing in the program can reach any more",
-     .usage = "[OPTION]... [FILE]",
+     .usage = "[OPTION]... [FILE|PID]",
      .details =
          "What the scan at the end of the program found, by verdict and call site.\n",
      .recordings = 1,
@@ -137,7 +137,7 @@ const struct verb verbs[] = {
      .json = leaks_json},
     {.name = "unused",
      .purpose = "which memory is held but not used",
-     .usage = "[OPTION]... [FILE]",
+     .usage = "[OPTION]... [FILE|PID]",
      .details =
          "Memory that surviving blocks pin, slack inside blocks, pages that were never\n"
          "touched, and blocks not written for long, by call site.\n",
@@ -193,7 +193,7 @@ const struct verb verbs[] = {
      .main = mark_main},
     {.name = "dump",
      .purpose = "the recording itself as readable text",
-     .usage = "[OPTION]... [FILE]",
+     .usage = "[OPTION]... [FILE|PID]",
      .details =
          "Header and tables of the recording, for people who debug ullage or write tools.\n",
      .recordings = 1,

@@ -179,6 +179,24 @@ def test_two_copies_of_a_live_one(tmp_path):
 
 
 @pytest.mark.short
+def test_a_process_that_runs_is_named_by_its_id(server):
+    server.serve(400)
+    for verb in "report", "leaks", "dump":
+        by_id = execute([ULLAGE, verb, server.pid])
+        assert by_id.status == 0 and by_id.all_stderr == b"", by_id.all_stderr
+        assert str(server.file) in by_id.text() or verb != "report"
+    mark(str(server.pid), "few")
+    server.serve(400)
+    few, now = f"{server.pid}@few", str(server.pid)
+    assert [c["frame"]["function"] for c in diff(few, now)["changes"]] == ["item_new"]
+    assert diff(now, server.file)["changes"] == []
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    assert f"there is no process {dead.pid}" in refused("report", str(dead.pid))
+    assert "does not run under ullage" in refused("growth", str(os.getpid()))
+
+
+@pytest.mark.short
 def test_a_copy_of_a_live_one_is_of_when_it_was_made(server, tmp_path):
     """By cp: what the process is and does since is not the copy's."""
     server.serve(400)
