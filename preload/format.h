@@ -580,16 +580,29 @@ enum ul_fallback {
 /* What the program did to memory that is no live block of its own, and where: for each
  * kind the first UL_MISUSE_PLACES pairs of sites; all of them are in the fallbacks. */
 enum ul_misuse_kind {
-  UL_FREED_TWICE,        /* UL_FB_DOUBLE_FREE */
-  UL_FREED_INSIDE,       /* UL_FB_INVALID_FREE */
-  UL_RESIZED_AFTER_FREE, /* UL_FB_REALLOC_OF_FREED */
-  UL_RESIZED_INSIDE,     /* UL_FB_INVALID_REALLOC */
-  UL_MISMATCHED,         /* UL_FB_MISMATCHED_FREE */
-  UL_MISSIZED,           /* UL_FB_MISSIZED_FREE */
-  UL_OVERRUN,            /* UL_FB_OVERRUN */
-  UL_WRITTEN_FREED,      /* UL_FB_WRITTEN_FREED */
+  UL_FREED_TWICE,
+  UL_FREED_INSIDE,
+  UL_RESIZED_AFTER_FREE,
+  UL_RESIZED_INSIDE,
+  UL_MISMATCHED,
+  UL_MISSIZED,
+  UL_OVERRUN,
+  UL_WRITTEN_FREED,
   UL_MISUSES
 };
+static inline enum ul_fallback ul_misuse_counter(enum ul_misuse_kind kind) {
+  static const uint8_t counters[UL_MISUSES] = {
+      [UL_FREED_TWICE] = UL_FB_DOUBLE_FREE,
+      [UL_FREED_INSIDE] = UL_FB_INVALID_FREE,
+      [UL_RESIZED_AFTER_FREE] = UL_FB_REALLOC_OF_FREED,
+      [UL_RESIZED_INSIDE] = UL_FB_INVALID_REALLOC,
+      [UL_MISMATCHED] = UL_FB_MISMATCHED_FREE,
+      [UL_MISSIZED] = UL_FB_MISSIZED_FREE,
+      [UL_OVERRUN] = UL_FB_OVERRUN,
+      [UL_WRITTEN_FREED] = UL_FB_WRITTEN_FREED,
+  };
+  return (enum ul_fallback)counters[kind];
+}
 #define UL_MISUSE_PLACES 32
 struct ul_misuse {
   uint32_t site;      /* of the call; of the last two kinds, of the free or realloc of

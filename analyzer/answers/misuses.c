@@ -18,18 +18,8 @@ bool misuses_any(const struct recording *r) {
 }
 
 struct misuses misuses_of(const struct recording *r, enum ul_misuse_kind kind) {
-  static const enum ul_fallback counts[UL_MISUSES] = {
-      [UL_FREED_TWICE] = UL_FB_DOUBLE_FREE,
-      [UL_FREED_INSIDE] = UL_FB_INVALID_FREE,
-      [UL_RESIZED_AFTER_FREE] = UL_FB_REALLOC_OF_FREED,
-      [UL_RESIZED_INSIDE] = UL_FB_INVALID_REALLOC,
-      [UL_MISMATCHED] = UL_FB_MISMATCHED_FREE,
-      [UL_MISSIZED] = UL_FB_MISSIZED_FREE,
-      [UL_OVERRUN] = UL_FB_OVERRUN,
-      [UL_WRITTEN_FREED] = UL_FB_WRITTEN_FREED,
-  };
   const struct ul_header *h = recording_header(r);
-  struct misuses m = {.kind = kind, .count = h->fallbacks[counts[kind]]};
+  struct misuses m = {.kind = kind, .count = h->fallbacks[ul_misuse_counter(kind)]};
   const struct ul_misuse *places = h->misuses + kind * UL_MISUSE_PLACES;
   for (size_t i = 0; i < UL_MISUSE_PLACES; i++)
     if (places[i].count) m.places[m.known++] = &places[i];

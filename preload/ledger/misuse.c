@@ -48,17 +48,6 @@ static struct ul_misuse *note(struct ul_misuse *places, const struct ul_misuse *
   return NULL;
 }
 
-static const enum ul_fallback counts[UL_MISUSES] = {
-    [UL_FREED_TWICE] = UL_FB_DOUBLE_FREE,
-    [UL_FREED_INSIDE] = UL_FB_INVALID_FREE,
-    [UL_RESIZED_AFTER_FREE] = UL_FB_REALLOC_OF_FREED,
-    [UL_RESIZED_INSIDE] = UL_FB_INVALID_REALLOC,
-    [UL_MISMATCHED] = UL_FB_MISMATCHED_FREE,
-    [UL_MISSIZED] = UL_FB_MISSIZED_FREE,
-    [UL_OVERRUN] = UL_FB_OVERRUN,
-    [UL_WRITTEN_FREED] = UL_FB_WRITTEN_FREED,
-};
-
 const char *const misuse_names[UL_MISUSES] = {
     [UL_FREED_TWICE] = "double-free",
     [UL_FREED_INSIDE] = "invalid-free",
@@ -80,12 +69,12 @@ bool misuse_is_deadly(enum ul_misuse_kind kind) {
 
 bool misuse_any(void) {
   for (unsigned kind = 0; kind < UL_MISUSES; kind++)
-    if (recording->fallbacks[counts[kind]]) return true;
+    if (recording->fallbacks[ul_misuse_counter(kind)]) return true;
   return false;
 }
 
 struct ul_misuse *misuse_note(enum ul_misuse_kind kind, const struct ul_misuse *what) {
-  fallback(counts[kind]);
+  fallback(ul_misuse_counter(kind));
   bool recorded = what->site != UL_SITE_NONE || kind == UL_OVERRUN;
   struct ul_header *h = recorded ? table_header_rest() : NULL;
   return h ? note(h->misuses + kind * UL_MISUSE_PLACES, what) : NULL;
@@ -94,7 +83,7 @@ struct ul_misuse *misuse_note(enum ul_misuse_kind kind, const struct ul_misuse *
 /* The place is free again. (What another thread notes there at this very moment is in the
  * sum, and at no place.) */
 void misuse_take_back(enum ul_misuse_kind kind, struct ul_misuse *noted) {
-  fallback_take_back(counts[kind]);
+  fallback_take_back(ul_misuse_counter(kind));
   if (noted && __atomic_sub_fetch(&noted->count, 1, __ATOMIC_RELAXED) == 0)
     __atomic_store_n((uint64_t *)noted, 0, __ATOMIC_RELAXED);
 }
