@@ -576,10 +576,11 @@ static void stop_recording(enum ul_state end) {
 /* Recording goes on until the copy is made: a thread that cannot be stopped must not have
  * blocks in it that the ledger does not know. And the process is not over before the scan
  * is: who kills it meanwhile has ended it. */
-static void scan(void) {
+static void scan(bool own_only) {
   enum ul_state end = recording->state;
   recording->state = UL_STATE_RUNNING;
   reach_heuristics = settings.heuristics;
+  reach_own = own_only;
   reach_limit_s = settings.scan_limit;
   reach_enough = asked_to_end;
   lock_all();
@@ -598,7 +599,7 @@ static void describe_address_space(void) {
 
 static void tell_all(bool scans) {
   describe_address_space();
-  if (scans) scan();
+  if (scans) scan(false);
 }
 
 /* A child that is not the main process: is a recording of it worth its file? Decided as
@@ -607,7 +608,7 @@ static void tell_all(bool scans) {
 static void finish_child(bool scans) {
   bool tell = child_has_something_to_tell(), keep = tell && child_may_keep();
   bool scanned = scans && !keep && child_might_have_leaks_to_tell();
-  if (scanned) scan();
+  if (scanned) scan(true);
   if (scanned && !tell) keep = child_has_something_to_tell() && child_may_keep();
   if (keep) {
     /* For the scan the others are stopped. */

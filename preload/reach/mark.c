@@ -46,7 +46,8 @@
  *    leaders.
  *
  * When all blocks are reachable, by pointers to their starts, all verdicts are known, and
- * nothing more is read (trace.c). */
+ * nothing more is read (trace.c). A forked child that leaves a line asks only for those
+ * that it has allocated itself. */
 #include "reach/mark.h"
 
 #include "reach/handle.h"
@@ -80,7 +81,7 @@ static struct {
   struct mark_from from;
   bool *holds; /* by site: blocks are roots (dynamic TLS) */
   uint64_t root_bytes;
-  size_t open; /* blocks that no pointer to their start has reached */
+  size_t open; /* blocks that are asked for and no pointer to their start has reached */
   enum mark_extent extent;
   struct ul_amount of_main;
   mark_led *tell;
@@ -110,10 +111,14 @@ static bool is_reachable(uint8_t state) {
   return state >= REACHABLE;
 }
 
+static bool is_asked_for(const struct found *f) {
+  return !marking.from.own || !ul_is_inherited(recording, ul_entry_site(found_entry(f)));
+}
+
 /* Not rescued, or not any more. */
 static void set_reachable(const struct found *f) {
   found_set_state(f, REACHABLE);
-  if (--marking.open == 0) trace_over();
+  if (is_asked_for(f) && --marking.open == 0) trace_over();
 }
 
 static void reach(const struct found *f) {
@@ -218,10 +223,13 @@ static bool step_roots(bool *stacks_known) {
   keep_stack(from->self.alternate);
   for (unsigned i = 0; i < threads->count; i++)
     keep_stacks_of(&threads->threads[i]);
-  if (!roots_each(&from->self, from->trace.pagemaps, scan_root, stacks_known))
-    return false;
-  census_unrecorded(scan_root, scan_touched_root);
-  trace_all();
+  const struct roots_wish wish = {.scan = scan_root, .enough = trace_ends};
+  if (!roots_of_threads(&from->self, &wish, stacks_known)) return false;
+  for (enum roots_part part = 0; part < ROOTS_PARTS; part++) {
+    roots_each(part, from->trace.pagemaps, &wish);
+    if (part == ROOTS_WRITABLE) census_unrecorded(scan_root, scan_touched_root);
+    trace_all();
+  }
   return true;
 }
 
@@ -430,18 +438,27 @@ static bool step_lost(void) {
 
 /* ---- all of it ----------------------------------------------------------------- */
 
+static void count_asked_for(const struct found *f) {
+  marking.open += is_asked_for(f);
+}
+
 static bool begin(const struct mark_from *from) {
   marking.from = *from;
-  marking.open = census.live;
+  if (from->own)
+    census_each(count_asked_for);
+  else
+    marking.open = census.live;
   return trace_begin(&from->trace) && handle_prepare(from->sites);
 }
 
 bool mark_blocks(const struct mark_from *from, mark_led *tell, uint64_t *root_bytes,
                  bool *stacks_known) {
   marking.tell = tell;
-  if (!begin(from) || !step_roots(stacks_known)) return false;
+  if (!begin(from)) return false;
+  if (marking.open == 0) trace_over();
+  if (!step_roots(stacks_known)) return false;
   *root_bytes = marking.root_bytes;
-  marking.extent = MARK_ALL;
+  marking.extent = from->own ? MARK_ASKED : MARK_ALL;
   if (marking.open == 0) return true;
   step_possible();
   if (!step_handles()) return false;
@@ -460,7 +477,8 @@ enum mark_extent mark_extent(void) {
 enum ul_verdict mark_verdict(const struct found *f) {
   uint8_t state = found_state(f);
   if (is_reachable(state)) return UL_REACHABLE;
-  if (marking.extent == MARK_REACHED) return UL_NO_VERDICT;
+  if (marking.extent == MARK_REACHED || marking.extent == MARK_ASKED)
+    return UL_NO_VERDICT;
   if (state == POSSIBLE || is_held(state)) return UL_POSSIBLE;
   return state == INDIRECT ? UL_INDIRECT : UL_DEFINITE;
 }

@@ -15,12 +15,14 @@ struct mark_from {
   struct roots_self self; /* its threads, when the process was copied */
   struct trace_from trace;
   uint32_t sites; /* in UL_SITES, at the moment of the copy; at least UL_SITE_RESERVED */
+  bool own;       /* of what a forked child has inherited nothing is asked */
   unsigned heuristics; /* bit 1 << enum ul_heuristic: that one counts */
 };
 /* How far it came before it was enough. */
 enum mark_extent {
   MARK_REACHED, /* some of what can be reached: the others have no verdict */
   MARK_LOST,    /* all of it, but not all leaders: what may be led is definite, too */
+  MARK_ASKED,   /* all that is asked for can be reached: the others have no verdict */
   MARK_ALL
 };
 /* A leader, a definite block, drags along f, which no leader told before it leads to. */

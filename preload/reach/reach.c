@@ -61,7 +61,7 @@ static struct {
   uint64_t begun_ns;
 } job;
 
-bool reach_scan_slack;
+bool reach_scan_slack, reach_own;
 bool (*reach_enough)(void);
 unsigned reach_heuristics = ~0u;
 unsigned reach_limit_s = UINT_MAX;
@@ -211,6 +211,7 @@ static _Noreturn void run_scan(void) {
   scan.row_of = scratch_or_give_up(rows * sizeof *scan.row_of);
   scan.from.trace.slack = reach_scan_slack;
   scan.from.heuristics = reach_heuristics;
+  scan.from.own = reach_own;
   scan.from.trace.enough = &scan.result->enough;
   scan.from.trace.looked = &scan.result->looked;
   struct result *r = scan.result;

@@ -15,6 +15,9 @@ extern bool reach_scan_slack;
 /* Which interior pointers count as good as a pointer to the start: bit 1 << enum
  * ul_heuristic for each. */
 extern unsigned reach_heuristics;
+/* Of what a forked child has inherited nothing is asked: when all else can be reached,
+ * that has no verdict. */
+extern bool reach_own;
 /* After so long it keeps what it knows by then, and ends; UINT_MAX: no limit. */
 extern unsigned reach_limit_s;
 /* Asked now and then: has the process waited enough for a scan? NULL: never. */

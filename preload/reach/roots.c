@@ -89,9 +89,10 @@ static bool is_ours(uintptr_t address) {
   return i < ours.count && ours.ranges[i].start <= address;
 }
 
-/* What is shared may be a file, or any driver's. */
+/* What is shared may be a file, or any driver's. (Of what cannot be written nothing is
+ * read: is_root.) */
 static bool may_be_device(const struct mapped *m) {
-  return m->shared && m->read && m->inode && !is_ours(m->start) &&
+  return m->shared && m->read && m->write && m->inode && !is_ours(m->start) &&
          !begins(m, "/memfd:") && !begins(m, "/SYSV") && !begins(m, "/dev/");
 }
 
@@ -224,7 +225,9 @@ struct page_scan {
 enum { IS_FILE = 1 << 2, IS_PRESENT = 1 << 3, IS_SWAPPED = 1 << 4, RUNS = 128 };
 #define PAGEMAP_SCAN_REQUEST _IOWR('f', 16, struct page_scan)
 
-/* How far it got; start if the kernel does not know the request. */
+static bool refused; /* the kernel does not know the request */
+
+/* How far it got. */
 static uintptr_t scan_sparse(const struct region *r, uintptr_t start, uintptr_t end,
                              int pagemap, scan_function *scan) {
   struct page_run runs[RUNS];
@@ -234,9 +237,10 @@ static uintptr_t scan_sparse(const struct region *r, uintptr_t start, uintptr_t 
                               .runs_length = RUNS,
                               .any_of = IS_PRESENT | IS_SWAPPED,
                               .wanted = IS_PRESENT | IS_SWAPPED | IS_FILE};
-  while (start < end) {
+  while (start < end && !refused) {
     request.start = os_page_of(start);
     int n = os_ioctl(pagemap, PAGEMAP_SCAN_REQUEST, &request);
+    refused = n < 0;
     if (n < 0 || request.walk_end <= request.start) break;
     for (int i = 0; i < n; i++) {
       if (runs[i].categories & IS_FILE && !r->shared) continue;
@@ -251,7 +255,7 @@ static uintptr_t scan_sparse(const struct region *r, uintptr_t start, uintptr_t 
 static void scan_piece(const struct region *r, uintptr_t start, uintptr_t end,
                        int pagemap, scan_function *scan) {
   if (pagemap < 0 && end - start <= WHOLE_MAX) return scan(start, end);
-  if (end - start > WHOLE_MAX) start = scan_sparse(r, start, end, pagemap, scan);
+  start = scan_sparse(r, start, end, pagemap, scan);
   scan_touched(r, start, end, pagemap, scan);
 }
 
@@ -387,20 +391,31 @@ static void scan_registers(const struct frozen_thread *t, scan_function *scan) {
     scan_vectors((uintptr_t)c->uc_mcontext.fpregs, scan);
 }
 
-bool roots_each(const struct roots_self *self, struct pagemaps pagemaps,
-                scan_function *scan, bool *stacks_known) {
-  const uintptr_t *registers = self->caller->registers;
-  if (!find_holes(self, stacks_known)) return false;
-  scan((uintptr_t)registers, (uintptr_t)(registers + CALLER_REGISTERS));
-  for (unsigned i = 0; i < self->threads->count; i++)
-    scan_registers(&self->threads->threads[i], scan);
+static bool is_of(const struct region *r, enum roots_part part) {
+  if (r->shared) return part == ROOTS_SHARED;
+  return part == (r->write ? ROOTS_WRITABLE : ROOTS_CONSTANT);
+}
+
+void roots_each(enum roots_part part, struct pagemaps pagemaps,
+                const struct roots_wish *wish) {
+  int pagemap = part == ROOTS_SHARED ? pagemaps.original : pagemaps.copy;
   size_t first = 0; /* hole that does not end before the region */
   for (size_t i = 0; i < region_count; i++) {
     const struct region *r = &regions[i];
+    if (!is_of(r, part) || !is_root(r, pagemap)) continue;
+    if (wish->enough()) return;
     while (first < holes.count && holes.ranges[first].end <= r->start)
       first++;
-    int pagemap = r->shared ? pagemaps.original : pagemaps.copy;
-    if (is_root(r, pagemap)) scan_region(r, first, pagemap, scan);
+    scan_region(r, first, pagemap, wish->scan);
   }
+}
+
+bool roots_of_threads(const struct roots_self *self, const struct roots_wish *wish,
+                      bool *stacks_known) {
+  const uintptr_t *registers = self->caller->registers;
+  if (!find_holes(self, stacks_known)) return false;
+  wish->scan((uintptr_t)registers, (uintptr_t)(registers + CALLER_REGISTERS));
+  for (unsigned i = 0; i < self->threads->count; i++)
+    scan_registers(&self->threads->threads[i], wish->scan);
   return true;
 }

@@ -42,10 +42,20 @@ struct roots_self {
 struct pagemaps {
   int copy, original;
 };
-/* Call scan(start, end) for each piece. *stacks_known: false if only the main thread's
+struct roots_wish {
+  void (*scan)(uintptr_t start, uintptr_t end); /* each piece */
+  bool (*enough)(void); /* asked before each mapping: no more of them */
+};
+/* First, once: what is in registers. *stacks_known: false if only the main thread's
  * is, and all others are scanned whole. false: no memory. */
-bool roots_each(const struct roots_self *self, struct pagemaps pagemaps,
-                void (*scan)(uintptr_t start, uintptr_t end), bool *stacks_known);
+bool roots_of_threads(const struct roots_self *self, const struct roots_wish *wish,
+                      bool *stacks_known);
+/* Then mappings, in an order in which it may soon be enough: most of what a process
+ * holds, it holds by its stacks and variables. What is constant by now is nearly all the
+ * loader's; and what servers share is much. */
+enum roots_part { ROOTS_WRITABLE, ROOTS_CONSTANT, ROOTS_SHARED, ROOTS_PARTS };
+void roots_each(enum roots_part part, struct pagemaps pagemaps,
+                const struct roots_wish *wish);
 /* Call scan for the touched runs of pages of [start, end), private memory of any kind. */
 void roots_touched(uintptr_t start, uintptr_t end, struct pagemaps pagemaps,
                    void (*scan)(uintptr_t start, uintptr_t end));

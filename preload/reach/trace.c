@@ -77,7 +77,7 @@ void trace_push(const struct found *f) {
 }
 
 /* Asked before each piece of work. */
-static bool ends(void) {
+bool trace_ends(void) {
   if (atomic_load_explicit(from.enough, memory_order_relaxed) && !over) cut = true;
   return cut || over;
 }
@@ -147,9 +147,9 @@ static READS_ANYTHING void read_slice(uintptr_t start, uintptr_t end) {
 
 void trace_words(uintptr_t start, uintptr_t end) {
   enum { SLICE = 1 << 20 };
-  for (; end - start > SLICE && !ends(); start += SLICE)
+  for (; end - start > SLICE && !trace_ends(); start += SLICE)
     read_slice(start, start + SLICE);
-  if (!ends()) read_slice(start, end);
+  if (!trace_ends()) read_slice(start, end);
 }
 
 /* ---- blocks -------------------------------------------------------------------- */
@@ -208,7 +208,7 @@ static void expect_blocks(void) {
 }
 
 void trace_beginnings(void) {
-  while (!ends()) {
+  while (!trace_ends()) {
     expect_blocks();
     if (next.out == next.in) return;
     const struct found *f = &next.items[next.out++ % BLOCKS_AHEAD];
@@ -220,7 +220,7 @@ void trace_beginnings(void) {
 
 static void trace_rests(void) {
   trace_beginnings();
-  for (uintptr_t start; !ends() && (start = pop(&rests));) {
+  for (uintptr_t start; !trace_ends() && (start = pop(&rests));) {
     expect_rest();
     read_rest(start);
     trace_beginnings();
@@ -235,7 +235,7 @@ static void read_again(const struct found *f) {
 
 void trace_all(void) {
   trace_rests();
-  while (UNLIKELY(dropped) && !ends()) {
+  while (UNLIKELY(dropped) && !trace_ends()) {
     dropped = false;
     census_each(read_again);
   }

@@ -40,6 +40,8 @@ void trace_beginnings(void);
 void trace_all(void);
 /* Nothing more can be learned: leave all that is left. */
 void trace_over(void);
+/* Whatever is still pushed will not be read. */
+bool trace_ends(void);
 /* It was enough for somebody else, and something is left. */
 bool trace_cut(void);
 #endif

@@ -961,6 +961,58 @@ static void test_held_by_shared_mapping(void **state) {
   munmap(m, 4 << 20);
 }
 
+/* Nor is a byte of it read if nothing else is left to be found; nor of what is constant.
+ */
+static void test_most_roots_are_read_last(void **state) {
+  enum { BYTES = 8 << 20 };
+  const struct {
+    int flags, protection;
+  } kinds[] = {{MAP_SHARED, PROT_READ | PROT_WRITE}, {MAP_PRIVATE, PROT_READ}};
+  (void)state;
+  root(0, block(32, A), 0);
+  for (int i = 0; i < 2; i++) {
+    uintptr_t *m =
+        mmap(NULL, BYTES, PROT_READ | PROT_WRITE, kinds[i].flags | MAP_ANONYMOUS, -1, 0);
+    memset(m, 0, BYTES);
+    mprotect(m, BYTES, kinds[i].protection);
+    scan();
+    assert_in_range(header.scan.root_bytes, 1, BYTES - 1);
+    mprotect(m, BYTES, PROT_READ | PROT_WRITE);
+    m[BYTES / 8 - 1] = (uintptr_t)blocks[block(32, B)].start;
+    mprotect(m, BYTES, kinds[i].protection);
+    scan();
+    expect(B, UL_REACHABLE, (uint64_t)i + 1, 32 * ((uint64_t)i + 1));
+    assert_true(header.scan.root_bytes > BYTES);
+    root(i + 1, block_count - 1, 0);
+    munmap(m, BYTES);
+  }
+}
+
+/* A child that leaves a line is asked for what it did itself. */
+static void test_own_blocks_only(void **state) {
+  (void)state;
+  header.inherited_sites = B;
+  int a = block(32, A), b = block(32, B), c = block(32, C);
+  point(b, 0, c, 0);
+  root(0, b, 0);
+  reach_own = true;
+  scan();
+  assert_int_equal(header.inherited_lost.blocks, 0); /* it is not known */
+  expect(B, UL_REACHABLE, 1, 32);
+  expect(C, UL_REACHABLE, 1, 32);
+  assert_null(row(A, UL_REACHABLE));
+  block(48, D); /* lost: all is looked for */
+  scan();
+  assert_int_equal(header.inherited_lost.blocks, 1);
+  expect(D, UL_DEFINITE, 1, 48);
+  point(a, 8, block(64, E), 0); /* by what is its parent's, and lost */
+  root(1, block_count - 2, 0);
+  scan();
+  expect(D, UL_REACHABLE, 1, 48);
+  expect(E, UL_INDIRECT, 1, 64);
+  reach_own = false;
+}
+
 /* The program runs on while its copy is scanned: what it gives back then still counts. */
 static void test_memory_given_back_meanwhile(void **state) {
   (void)state;
@@ -1871,6 +1923,8 @@ int main(void) {
       TEST(test_offset_from_lost_blocks),
       TEST(test_held_by_anonymous_mapping_only),
       TEST(test_held_by_shared_mapping),
+      TEST(test_most_roots_are_read_last),
+      TEST(test_own_blocks_only),
       TEST(test_memory_given_back_meanwhile),
       TEST(test_untouched_pages_of_blocks),
       TEST(test_sparse_mapping),
