@@ -7,13 +7,15 @@
 
 /* Parts of busy time; peaks take more than their part, if there is much to be seen
  * (peak.c). In the first second it is four times that: what grows in a program that runs
- * no longer is told by pictures, of which 8 are needed and one of 15,000 call sites takes a
- * millisecond. */
+ * no longer is told by pictures, of which 8 are needed and one of 15,000 call sites takes
+ * a millisecond. */
 static const uint64_t parts[BUDGETS] = {
     [BUDGET_NONE] = 1, [BUDGET_TIMED] = 100, [BUDGET_PEAK] = 300, [BUDGET_WASTE] = 200};
 static const uint64_t first_ns = 1000000000;
 enum { FIRST_TIMES = 4 };
 enum { FREE_NS = 1000000, IDLE = 2, ASLEEP = 16 };
+
+static bool forked; /* there may be thousands of it, and few that anybody looks at */
 
 static _Atomic uint64_t spent[BUDGETS], paid[BUDGETS];
 static _Atomic int64_t had_ns, busy_ns, read_ms; /* the process's time, as far as read */
@@ -40,7 +42,8 @@ void budget_spend(enum budget of, uint64_t since_ns) {
 
 static uint64_t allowed_ns(enum budget of, uint64_t base) {
   uint64_t first = base < first_ns ? base : first_ns;
-  return (base + (FIRST_TIMES - 1) * first) / parts[of] + FREE_NS;
+  return (base + (FIRST_TIMES - 1) * first) / parts[of] +
+         (forked ? FREE_NS / 4 : FREE_NS);
 }
 
 double budget_excess(enum budget of) {
@@ -62,6 +65,7 @@ uint64_t budget_pause_ms(enum budget of) {
 }
 
 void budget_reset(void) {
+  forked = true;
   for (unsigned i = 0; i < BUDGETS; i++)
     spent[i] = paid[i] = 0;
   had_ns = 0;

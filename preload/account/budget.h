@@ -1,5 +1,5 @@
 /* budget.h - what snapshots may cost: so much of the time that the process has had, and
- * a millisecond for each budget, so that a short run has some.
+ * a millisecond for each budget, so that a short run has some; a forked child a quarter.
  *
  * That is its processor time; while it sleeps, half of what goes by. */
 #ifndef ULLAGE_BUDGET_H

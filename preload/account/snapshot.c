@@ -387,8 +387,14 @@ static bool take_turn(enum ul_snapshot_kind kind) {
   return false;
 }
 
+static bool may_take(enum ul_snapshot_kind kind) {
+  unsigned busy = thread_state.busy;
+  if (kind == UL_SNAPSHOT_FINAL) busy &= ~(unsigned)BUSY_LAST_WORDS;
+  return !busy && !thread_state.in_arena && !recording_stopped();
+}
+
 void snapshot_take(struct heap *h, enum ul_snapshot_kind kind) {
-  if (thread_state.busy || thread_state.in_arena || recording_stopped()) return;
+  if (!may_take(kind)) return;
   struct busy_before before = busy_enter(BUSY_SNAPSHOT);
   if (take_turn(kind)) {
     take_locked(h, kind, 0, kind == UL_SNAPSHOT_FINAL);

@@ -21,6 +21,10 @@ enum { TELL_PEAK = 4 << 20, TELL_LOST = 16 << 10, TELL_MS = 1000 };
 
 /* ---- the line ------------------------------------------------------------------ */
 
+static bool is_mine(uint32_t site) {
+  return site != UL_SITE_ULLAGE && !ul_is_inherited(recording, site);
+}
+
 /* Not of others. */
 static uint64_t largest_live(void) {
   uint64_t most = 0;
@@ -33,7 +37,7 @@ static uint64_t largest_live(void) {
 }
 
 static uint64_t most_of_others(void) {
-  uint64_t most = 0;
+  uint64_t most = recording->inherited.bytes;
   for (uint64_t i = 0; i < table_count(UL_SNAPSHOTS); i++) {
     const struct ul_snapshot *s = table_at(UL_SNAPSHOTS, i);
     if (s->kind != UL_SNAPSHOT_FREE && s->other_bytes > most) most = s->other_bytes;
@@ -41,13 +45,12 @@ static uint64_t most_of_others(void) {
   return most;
 }
 
+/* Of what lives now there may be no snapshot. */
 static uint64_t peak(void) {
   uint64_t seen = largest_live(), missed = recording->missed_bytes;
+  uint64_t now = ledger_live(is_mine).bytes;
+  if (seen < now) seen = now;
   return missed > seen + most_of_others() ? missed - most_of_others() : seen;
-}
-
-static bool is_mine(uint32_t site) {
-  return site != UL_SITE_ULLAGE && !ul_is_inherited(recording, site);
 }
 
 static bool lived_for(uint64_t end_ms) {

@@ -109,6 +109,7 @@ static void join_beside(void) {
 }
 
 static bool join_at(const char *path) {
+  if (tree_is_at(path)) return true;
   return tree_join(path, settings.main_pid ? settings.main_pid : tree ? tree->pid : 0);
 }
 
@@ -161,8 +162,9 @@ bool file_is_heir(void) {
   return *offered;
 }
 
+/* What is written after each fork, the kernel copies a page for. */
 void file_has_forked(void) {
-  *offered = 0;
+  if (*offered) *offered = 0;
 }
 
 static bool is_empty(const char *path) {
@@ -191,10 +193,12 @@ static int open_anywhere(bool may_be_main) {
 int file_open(void) {
   bool may_be_main =
       settings.main_pid ? settings.main_pid == recording->pid : !recording->forked;
+  recording_identify_process();
   tree_wish(settings.disk);
   if (*settings.tree && !tree) join_beside();
   int error = open_anywhere(may_be_main);
-  if (error == 0 && file_is_main() && !*settings.tree) tree_found(recording);
+  if (error == 0 && file_is_main() && !*settings.tree)
+    tree_found(recording, recording_identity());
   return error;
 }
 

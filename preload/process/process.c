@@ -200,6 +200,7 @@ static _Thread_local struct {
 
 static void prepare_copy(void) {
   if (!settings.children || !process_recording()) return;
+  recording_identify_process();
   if (os_confined())
     fallback(UL_FB_CHILD_UNRECORDED); /* it could not have a file */
   else
@@ -338,10 +339,10 @@ static void become_child(void) {
   recording->children = 0;
   forget_history();
   inherit();
-  recording_identify();
+  recording_forked();
   page_set_recording(true);
   recording->ask.state = UL_ASK_NONE; /* the parent was asked */
-  asked.in_work = false;
+  if (asked.in_work) asked.in_work = false;
   snapshot_set_due(recording->forked_ms + SETTLE_MS);
   if (file_is_heir()) process_settle();
   file_has_forked();
@@ -604,8 +605,9 @@ static void tell_all(bool scans) {
 
 /* A child that is not the main process: is a recording of it worth its file? Decided as
  * cheaply as can be, for a build has thousands of them. Nor is what it lost unknown when
- * there are recordings enough. */
-static void finish_child(bool scans) {
+ * there are recordings enough. `idle`: it has no last snapshot, unless somebody will look
+ * at it after all. */
+static void finish_child(bool scans, bool idle) {
   bool tell = child_has_something_to_tell(), keep = tell && child_may_keep();
   bool scanned = scans && !keep && child_might_have_leaks_to_tell();
   if (scanned) scan(true);
@@ -614,9 +616,12 @@ static void finish_child(bool scans) {
     /* For the scan the others are stopped. */
     settle(scans || has_one_thread(), true);
     limits_note();
+    if (idle) snapshot_take(heap_mine(), UL_SNAPSHOT_FINAL);
     if (!recording_stopped()) tell_all(scans && !scanned);
   } else if (child_fold()) {
     recording_discard();
+  } else if (idle) {
+    snapshot_take(heap_mine(), UL_SNAPSHOT_FINAL);
   }
 }
 
@@ -645,12 +650,13 @@ static void finish(void *argument) {
   const struct end *end = argument;
   bool passes_on = end->state == UL_STATE_EXECED && unsettled();
   if (guard_on && !passes_on) guard_look_at_all(end->state != UL_STATE_EXECED);
-  bool scans = settings.scan && !passes_on && !is_idle_child(end->state);
+  bool idle = passes_on || is_idle_child(end->state);
+  bool scans = settings.scan && !idle;
   if (scans) {
     if (!find_caller(end)) fallback(UL_FB_CALLER_UNKNOWN);
     stop_others(end->by_exit);
   }
-  snapshot_take(heap_mine(), UL_SNAPSHOT_FINAL);
+  if (!idle || snapshot_marks_now()) snapshot_take(heap_mine(), UL_SNAPSHOT_FINAL);
   answer_if_made();
   struct busy_before before = busy_enter(BUSY_LAST_WORDS);
   recording->status = end->state == UL_STATE_EXITED ? end->status & 0xff : end->status;
@@ -660,7 +666,7 @@ static void finish(void *argument) {
   if (has_file && file_is_main())
     tell_all(scans);
   else if ((has_file || unsettled()) && !passes_on)
-    finish_child(scans);
+    finish_child(scans, idle);
   stop_recording(end->state);
   if (recording_in_file()) recording_close();
   file_say_bound();
@@ -685,7 +691,7 @@ static void finish_on_own_stack(struct end *end) {
     os_on_stack(stack + STACK_BYTES, finish, end);
   else
     finish(end);
-  meta_free(stack, STACK_BYTES);
+  if (end->state == UL_STATE_EXECED) meta_free(stack, STACK_BYTES); /* it may fail */
 }
 
 /* With all signals blocked: a handler must not find our locks taken. What comes in

@@ -94,14 +94,24 @@ static uint64_t pid_space(void) {
   return p++ ? text_decimal(&p, NULL) : 0;
 }
 
-void recording_identify(void) {
+/* Most forked children end, or execute another program, before anybody asks more. */
+void recording_forked(void) {
   int before = recording->pid, parent = os_parent();
   recording->ppid_start = parent == before ? recording->pid_start : process_start(parent);
   recording->ppid = parent;
   recording->pid = os_pid();
+  recording->pid_start = recording->pid_space = 0;
+}
+
+void recording_identify_process(void) {
+  if (recording->pid_start) return;
   recording->pid_start = process_start(recording->pid);
   recording->pid_space = pid_space();
-  if (recording->command_count) return; /* a fork: the same program */
+}
+
+void recording_identify(void) {
+  recording_forked();
+  recording_identify_process();
   recording->program = text_of_link("/proc/self/exe");
   recording->directory = text_of_link("/proc/self/cwd");
   recording->ullage = table_text(ULLAGE_VERSION, strlen(ULLAGE_VERSION));
@@ -199,6 +209,10 @@ int recording_inherit(const char *file) {
   if (!error) return settle(fd, file, true);
   os_close(fd);
   return error;
+}
+
+const struct os_file *recording_identity(void) {
+  return &identity;
 }
 
 bool recording_in_file(void) {

@@ -18,6 +18,12 @@ int recording_inherit(const char *path);
 bool recording_in_file(void);
 /* Who we are: pid, program, command line, directory. */
 void recording_identify(void);
+/* In a forked child, of the same program; and when a file, or a child of its own, needs
+ * to tell this process from others of its number. */
+void recording_forked(void);
+void recording_identify_process(void);
+/* The file, as the system knows it. */
+const struct os_file *recording_identity(void);
 /* The file keeps what it has and gets no more; the program goes on. `error` is an errno
  * or 0. */
 void recording_stop(enum ul_stop why, int error);
@@ -58,7 +64,7 @@ void recording_chunk(uint32_t chunk, uint32_t heap, uint32_t first_site);
 void recording_copy(void);
 /* In the parent. */
 void recording_drop_copy(void);
-/* In the child: put the copy in place of the shared file. -ENODATA: there is none, and the
- * tables are empty. Another error: nothing may be written into the tables. */
+/* In the child: put the copy in place of the shared file. -ENODATA: there is none, and
+ * the tables are empty. Another error: nothing may be written into the tables. */
 int recording_become_copy(void);
 #endif

@@ -11,6 +11,7 @@
 
 struct ul_header *tree;
 
+static struct os_file where;             /* the file whose page that is */
 static uint64_t wish, most = UINT64_MAX; /* bytes */
 static uint32_t alone;                   /* in place of tree_kib */
 
@@ -34,26 +35,29 @@ uint64_t tree_most(const struct os_room *room) {
 
 /* ---- the page ------------------------------------------------------------------ */
 
-void tree_found(struct ul_header *ours) {
+void tree_found(struct ul_header *ours, const struct os_file *file) {
   tree = ours;
+  where = *file;
   __atomic_fetch_add(&tree->tree_kib, alone, __ATOMIC_RELAXED);
   alone = 0;
 }
 
-/* It is mapped in a place of our own. Anywhere else it might be where the program has left a
- * hole on purpose, which is to fault: a page fits everywhere. */
+/* It is mapped in a place of our own. Anywhere else it might be where the program has
+ * left a hole on purpose, which is to fault: a page fits everywhere. */
 static _Alignas(OS_PAGE) char place[OS_PAGE];
 
 /* Read before it is mapped, for a file that is somebody else's must not even get another
  * time of change. To back it is to know that it is as long as that. */
 static bool map(int fd) {
   void *page = place;
-  if (os_map_file(&page, fd, 0, OS_PAGE)) return false;
+  struct os_file file;
+  if (os_identify(fd, &file) || os_map_file(&page, fd, 0, OS_PAGE)) return false;
   if (os_back(page, OS_PAGE)) {
     os_map_over(page, OS_PAGE);
     return false;
   }
   tree = page;
+  where = file;
   return true;
 }
 
@@ -77,6 +81,11 @@ bool tree_join(const char *path, int pid) {
   bool joined = starts_with(fd, UL_MAGIC, pid) && map(fd);
   os_close(fd);
   return joined;
+}
+
+bool tree_is_at(const char *path) {
+  struct os_file there;
+  return tree && os_identify_at(path, &there) == 0 && os_same_file(&there, &where);
 }
 
 static const char beside[] = "ULLTREE\n";

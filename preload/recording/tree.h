@@ -22,11 +22,13 @@ void tree_wish(uint64_t bytes);
 /* The same, of a disk with so much room. */
 uint64_t tree_most(const struct os_room *room);
 
-/* Ours is the main recording. */
-void tree_found(struct ul_header *ours);
+/* Ours is the main recording, in that file. */
+void tree_found(struct ul_header *ours, const struct os_file *file);
 /* Join the tree whose main recording is that file, of the process `pid` (0: whichever);
  * false: it is not. */
 bool tree_join(const char *path, int pid);
+/* Is that file the one of our tree? */
+bool tree_is_at(const char *path);
 /* Join one that has no main recording, but that file, which tree_found_beside makes;
  * false: there is none. */
 bool tree_join_beside(const char *path);

@@ -166,6 +166,44 @@ def test_system_calls_of_a_small_process(tmp_path):
     assert child - native < 175 and main - native < 340
 
 
+def of_a_child(directory, count):
+    """What a forked child takes, by `count` of a command that forks; who is kept from a
+    processor for 20 ms has a file, too, so the least of five."""
+    def once(n):
+        (directory / "r.ull").unlink(missing_ok=True)
+        return count(tool("sh"), "-c", f"i=0; while [ $i -lt {n} ]; do (:); i=$((i+1)); done")
+
+    def of_all(n):
+        return min(once(n) for _ in range(5))
+
+    return (of_all(15) - of_all(5)) / 10
+
+
+@pytest.mark.short
+def test_system_calls_of_a_forked_child(tmp_path):
+    """That leaves a line, with those of its parent for it."""
+    native, ours = (of_a_child(tmp_path, lambda *argv, preload=preload: system_calls(
+        tmp_path, *argv, preload=preload)[0]) for preload in ("", PRELOAD))
+    print(f"a child: native {native}, with ours {ours}")
+    assert 20 < ours - native < 60
+
+
+@pytest.mark.short
+def test_page_faults_of_a_forked_child(tmp_path):
+    """Each page that is written after a fork is copied: most of what a short child costs."""
+    def faults(*argv, preload):
+        env = {"LD_PRELOAD": str(preload), "ULLAGE_FILE": str(tmp_path / "r.ull")}
+        with subprocess.Popen(argv, env=env) as process:
+            _, process.returncode, usage = os.wait4(process.pid, 0)
+        assert process.returncode == 0
+        return usage.ru_minflt
+
+    native, ours = (of_a_child(tmp_path, lambda *argv, preload=preload: faults(
+        *argv, preload=preload)) for preload in ("", PRELOAD))
+    print(f"a child: native {native}, with ours {ours}")
+    assert 20 < ours - native < 72
+
+
 def test_nothing_else_is_loaded(recorder):
     """Libraries would be most of what a short process pays."""
     def loaded(r):
