@@ -218,49 +218,53 @@ void ledger_forget_history(void) {
   }
 }
 
-struct ul_amount ledger_allocated(bool (*at)(uint32_t site)) {
-  struct ul_amount sum = {0};
-  for (uint64_t i = 0; i < table_count(UL_COUNTERS); i++) {
-    const struct ul_chunk *chunk = table_at(UL_CHUNKS, i / UL_CHUNK_SITES);
-    const struct ul_counter *c = table_at(UL_COUNTERS, i);
-    if (!at(chunk->first_site + (uint32_t)(i % UL_CHUNK_SITES))) continue;
-    sum.blocks += c->allocations;
-    sum.bytes += c->allocated_bytes;
+struct flow {
+  struct ul_amount in, out;
+};
+
+static void add_chunk(uint64_t n, bool (*at)(uint32_t site), struct flow *sum) {
+  const struct ul_chunk *chunk = table_at(UL_CHUNKS, n);
+  const struct ul_counter *c = table_at(UL_COUNTERS, n * UL_CHUNK_SITES);
+  for (uint32_t i = 0; i < UL_CHUNK_SITES; i++, c++) {
+    if (!at(chunk->first_site + i)) continue;
+    sum->in.blocks += c->allocations;
+    sum->in.bytes += c->allocated_bytes;
+    sum->out.blocks += c->frees;
+    sum->out.bytes += c->freed_bytes;
   }
+}
+
+static void add_carry(const struct ul_carry *c, struct flow *sum) {
+  sum->in.blocks += (uint64_t)c->allocations << UL_CARRY_BITS;
+  sum->in.bytes += (uint64_t)c->allocated_bytes << UL_CARRY_BITS;
+  sum->out.blocks += (uint64_t)c->frees << UL_CARRY_BITS;
+  sum->out.bytes += (uint64_t)c->freed_bytes << UL_CARRY_BITS;
+}
+
+static struct flow flow_at(bool (*at)(uint32_t site)) {
+  struct flow sum = {0};
+  uint64_t chunks = table_count(UL_COUNTERS) / UL_CHUNK_SITES;
+  for (uint64_t n = 0; n < chunks; n++)
+    add_chunk(n, at, &sum);
   for (uint64_t i = 0; i < table_count(UL_CARRIES); i++) {
     const struct ul_carry *c = table_at(UL_CARRIES, i);
-    if (!at(c->site)) continue;
-    sum.blocks += (uint64_t)c->allocations << UL_CARRY_BITS;
-    sum.bytes += (uint64_t)c->allocated_bytes << UL_CARRY_BITS;
+    if (at(c->site)) add_carry(c, &sum);
   }
   return sum;
 }
 
-static struct ul_amount freed(bool (*at)(uint32_t site)) {
-  struct ul_amount sum = {0};
-  for (uint64_t i = 0; i < table_count(UL_COUNTERS); i++) {
-    const struct ul_chunk *chunk = table_at(UL_CHUNKS, i / UL_CHUNK_SITES);
-    const struct ul_counter *c = table_at(UL_COUNTERS, i);
-    if (!at(chunk->first_site + (uint32_t)(i % UL_CHUNK_SITES))) continue;
-    sum.blocks += c->frees;
-    sum.bytes += c->freed_bytes;
-  }
-  for (uint64_t i = 0; i < table_count(UL_CARRIES); i++) {
-    const struct ul_carry *c = table_at(UL_CARRIES, i);
-    if (!at(c->site)) continue;
-    sum.blocks += (uint64_t)c->frees << UL_CARRY_BITS;
-    sum.bytes += (uint64_t)c->freed_bytes << UL_CARRY_BITS;
-  }
-  return sum;
+struct ul_amount ledger_allocated(bool (*at)(uint32_t site)) {
+  return flow_at(at).in;
 }
 
 uint64_t ledger_work(bool (*at)(uint32_t site)) {
-  return ledger_allocated(at).blocks + freed(at).blocks;
+  struct flow sum = flow_at(at);
+  return sum.in.blocks + sum.out.blocks;
 }
 
 struct ul_amount ledger_live(bool (*at)(uint32_t site)) {
-  struct ul_amount in = ledger_allocated(at), out = freed(at);
-  return (struct ul_amount){in.blocks - out.blocks, in.bytes - out.bytes};
+  struct flow sum = flow_at(at);
+  return (struct ul_amount){sum.in.blocks - sum.out.blocks, sum.in.bytes - sum.out.bytes};
 }
 
 /* ---- entries ------------------------------------------------------------------- */
@@ -348,7 +352,8 @@ void ledger_note_freed(struct spot s, const void *block, const struct ledger_lin
   uint64_t *slot = ledger_slot(s, block);
   if (!slot) return;
   uint32_t allocated = ul_entry_site(was->entry);
-  uint64_t entry = ul_entry(allocated, site, ul_entry_slack(was->entry), (enum ul_family)0);
+  uint64_t entry =
+      ul_entry(allocated, site, ul_entry_slack(was->entry), (enum ul_family)0);
   __atomic_store_n(slot, entry | UL_ENTRY_FREED_AT, __ATOMIC_RELEASE);
   remember_freed(block, (struct ledger_past){allocated, site});
 }
