@@ -190,9 +190,8 @@ static bool read_lines(struct baseline *b, FILE *in, const char *path, char *err
     }
   }
   if (fine && (ferror(in) || !number)) {
-    snprintf(error, size, "%s is %s", path,
-             ferror(in) ? strerror(errno)
-                        : "empty, and no baseline: --update-baseline makes one");
+    snprintf(error, size, "%s%s%s", path, ferror(in) ? ": cannot be read: " : " is empty",
+             ferror(in) ? strerror(errno) : ", and no baseline: --update-baseline makes one");
     fine = false;
   }
   free(text);
