@@ -946,10 +946,16 @@ static bool unite_all(struct suite *s) {
 }
 
 bool suite_judge(struct suite *s, const struct symbols_options *options) {
-  bool done = s->ours || judge_all(s, options);
+  bool done = s->ours || s->rules.only_programs || judge_all(s, options);
   add_strangers(s);
   if (fails_on(s, SUITE_UNCHECKED)) add_unchecked(s);
   return unite_all(s) && done;
+}
+
+bool suite_has_ours(const struct suite *s) {
+  for (size_t i = 0; i < s->process_count; i++)
+    if (s->processes[i].standing != SUITE_NOT_OURS) return true;
+  return s->ours;
 }
 
 bool suite_is_judged(const struct suite_process *p) {

@@ -52,6 +52,7 @@ enum suite_kind {
 
 struct suite_rules {
   const char *programs;     /* pattern.h */
+  bool only_programs;       /* and nobody else, if there are none */
   unsigned fail_on;         /* bit 1 << enum suite_kind for each that fails */
   struct ul_amount least;   /* what is lost at one stack counts from so much on ... */
   struct ul_amount allowed; /* ... and fails only if all together is more than this */
@@ -205,6 +206,8 @@ void suite_free(struct suite *);
 bool suite_is_silent(const struct suite *, const char *program);
 /* All that is not suppressed is accepted. */
 void suite_accept(struct suite *);
+/* Was there a program that is to be judged, even if it could not be? */
+bool suite_has_ours(const struct suite *);
 /* Has it a recording that was looked at? */
 bool suite_is_judged(const struct suite_process *);
 /* Processes of which everything is known. */

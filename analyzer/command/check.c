@@ -266,6 +266,7 @@ static int parse_option(struct check *c, int option, char *argv[]) {
   switch (option) {
   case OPTION_PROGRAMS:
     c->rules.programs = strcmp(optarg, "all") ? optarg : "*";
+    c->rules.only_programs = strcmp(optarg, "all") != 0;
     return EXIT_FINE;
   case OPTION_EXIT_CODE:
     if (parse_number(optarg, 0, 255, &c->status)) return EXIT_FINE;
@@ -458,10 +459,18 @@ static int accept_all(const struct check *c, struct suite *s) {
   return say_failed("cannot write the baseline %s: %s", c->update, strerror(error));
 }
 
+/* A pattern that nothing has is a slip, and no verdict. */
+static int say_no_program(const struct check *c) {
+  return say_failed("--programs=%s: there was no such program, nothing was judged; a pattern "
+                    "with a slash is of whole paths, one without of names",
+                    c->rules.programs);
+}
+
 /* Judged and told; an exit status. */
 static int conclude(struct check *c, struct suite *s, bool complete) {
   int accepted = EXIT_FINE;
   if (!complete || !suite_judge(s, &c->symbols)) return say_failed("not enough memory");
+  if (c->rules.only_programs && !suite_has_ours(s)) return say_no_program(c);
   if (c->baseline && !baseline_compare(c->baseline, s, c->slack))
     return say_failed("not enough memory");
   if (c->update) accepted = accept_all(c, s);

@@ -240,6 +240,15 @@ def test_programs_by_pattern(check):
     assert r.status == FOUND and "not judged" not in r.said
 
 
+def test_pattern_that_no_program_has_is_no_verdict(check):
+    for verdict in check("--programs=t_nobody", "--", "/bin/sh", "-c", "./t_forgets; ./t_fine"), \
+            check("--programs=./t_*", "--", "./t_forgets"):
+        assert verdict.status == 1 and verdict.said.count("\n") == 1, verdict.said
+        assert re.match(r"ullage: --programs=\S+: there was no such program", verdict.said)
+    r = check("--programs=t_nobody", "--", "/bin/sh", "-c", SCRIPT)
+    assert r.status == 3 and "no such program" in r.said
+
+
 def test_each_child_is_judged(check):
     """However many, and small, and short: heirs.c has children that lose 100 KiB, or
     nothing."""
@@ -277,8 +286,8 @@ def test_each_of_many_that_cannot_be_recorded_is_told_by_its_name(check, tmp_pat
     subprocess.run([tool("gcc"), "-static", "-o", names[0], "static.c"], cwd=tmp_path, check=True)
     for name in names[1:]:
         os.link(tmp_path / names[0], tmp_path / name)
-    r = check("--strict", "--format=json", "--", "/bin/sh", "-c", "for i in static_*; do ./$i; done",
-              cwd=tmp_path)
+    script = "for i in static_*; do ./$i; done"
+    r = check("--strict", "--format=json", "--", "/bin/sh", "-c", script, cwd=tmp_path)
     programs = [p["program"] for p in json.loads(r.stdout)["processes"]]
     assert sorted(map(os.path.basename, programs)) == sorted([*names, os.path.basename(
         os.path.realpath("/bin/sh"))])
