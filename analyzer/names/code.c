@@ -189,6 +189,10 @@ bool code_function_index(const struct code *c, uint64_t address, size_t *index) 
   return true;
 }
 
+uint64_t code_function_start(const struct code *c, size_t index) {
+  return c->functions[index].low;
+}
+
 bool code_function(const struct code *c, uint64_t address, uint64_t *start) {
   size_t index;
   if (!code_function_index(c, address, &index)) return false;

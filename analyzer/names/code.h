@@ -26,6 +26,7 @@ bool code_is_function(const struct code *, uint64_t start);
 /* Functions are numbered by where they begin; false: none is known there. */
 size_t code_functions(const struct code *);
 bool code_function_index(const struct code *, uint64_t address, size_t *index);
+uint64_t code_function_start(const struct code *, size_t index);
 
 /* The instruction before a return address. A call by way of a pointer names no callee:
  * who makes it hands work on. */

@@ -6,7 +6,7 @@
 #include "names/derived.h"
 
 #include "names/demangle.h"
-#include "names/registered.h"
+#include "names/itself.h"
 
 #include <ctype.h>
 #include <gelf.h>
@@ -45,6 +45,8 @@ struct derived {
   size_t member_count, member_room;
   struct label *labels; /* by start */
   size_t label_count, label_room;
+  struct registered *own; /* names that functions say of themselves, by start */
+  size_t own_count;
   uint64_t types[8]; /* virtual tables of type_info that are in this file */
   size_t type_count;
 };
@@ -493,6 +495,19 @@ static char *label_name(const struct derived *d, uint64_t start) {
   return n < 0 ? NULL : text;
 }
 
+static int own_order(const void *a, const void *b) {
+  const struct registered *x = a, *y = b;
+  return x->start < y->start ? -1 : x->start > y->start;
+}
+
+static char *own_name(const struct derived *d, uint64_t start) {
+  struct registered key = {.start = start};
+  const struct registered *own =
+      d->own_count ? bsearch(&key, d->own, d->own_count, sizeof key, own_order) : NULL;
+  char *text;
+  return own && asprintf(&text, "'%s'", own->text) >= 0 ? text : NULL;
+}
+
 /* ---- life ---------------------------------------------------------------------- */
 
 struct derived *derived_of(Elf *elf, const struct code *code) {
@@ -502,6 +517,7 @@ struct derived *derived_of(Elf *elf, const struct code *code) {
   find_slots(d, elf);
   find_classes(d);
   find_labels(d);
+  d->own = itself_in(elf, code, &d->own_count);
   return d;
 }
 
@@ -512,10 +528,12 @@ void derived_free(struct derived *d) {
   for (size_t i = 0; i < d->label_count; i++)
     free(d->labels[i].made);
   free(d->labels);
+  free(d->own);
   free(d);
 }
 
 char *derived_name(const struct derived *d, uint64_t start) {
   const struct member *m = member_of(d, start);
-  return m ? class_name(d, m) : label_name(d, start);
+  char *name = m ? class_name(d, m) : label_name(d, start);
+  return name ? name : own_name(d, start);
 }

@@ -12,7 +12,11 @@
  *   by call    a function that is registered by a call with a text (registered.h), told as
  *              those of tables.
  *
- * They say what the function is for and are not its name: a reader should be told. */
+ *   by itself  a function that passes its own name to what traces or tells errors
+ *              (itself.h), if it has none of the others: "'ssl_conf_cmd_lookup'".
+ *
+ * They say what the function is for and are not its name: a reader should be told. The
+ * last are names; but a text may have come with the code of a function that was inlined. */
 #ifndef ULLAGE_DERIVED_H
 #define ULLAGE_DERIVED_H
 

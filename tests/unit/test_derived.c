@@ -105,6 +105,40 @@ static void reads_packed_relocations(void **state) {
 #endif
 }
 
+/* What functions say of themselves, in order of itself_address(); then an exported one.
+ */
+static void finds_own_names(void **state) {
+  (void)state;
+  static const char *const own[] = {"'traced'", NULL, /* another one's */
+                                    NULL,             /* of two that say so */
+                                    NULL, NULL};      /* two texts */
+  enum { FIRST = sizeof own / sizeof *own, EACH = 8, KINDS = 3 };
+  void *library = dlopen(ITSELF_MODULE, RTLD_NOW);
+  assert_non_null(library);
+  const void *(*address)(int);
+  *(void **)&address = dlsym(library, "itself_address");
+  struct link_map *map;
+  assert_int_equal(dlinfo(library, RTLD_DI_LINKMAP, &map), 0);
+  struct file f = look(ITSELF_MODULE);
+  for (int i = 0; address(i); i++) {
+    char *name = derived_name(f.derived, (uint64_t)address(i) - map->l_addr), text[16];
+    int kind = (i - FIRST) / EACH, letter = 'a' + (i - FIRST) % EACH;
+    const char *expected = i < FIRST ? own[i] : NULL;
+    if (i >= FIRST &&
+        kind < KINDS - 1) { /* what asks for options says nothing of itself */
+      snprintf(text, sizeof text, "'%s_%c'", kind ? "logs" : "fails", letter);
+      expected = text;
+    }
+    if (expected && name)
+      assert_string_equal(name, expected);
+    else
+      assert_true(!expected == !name);
+    free(name);
+  }
+  look_away(&f);
+  dlclose(library);
+}
+
 static uint64_t address_in(void *library, const char *symbol) {
   struct link_map *map;
   assert_int_equal(dlinfo(library, RTLD_DI_LINKMAP, &map), 0);
@@ -263,6 +297,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(finds_classes_tables_and_calls),
       cmocka_unit_test(reads_packed_relocations),
+      cmocka_unit_test(finds_own_names),
       cmocka_unit_test(counts_callers),
       cmocka_unit_test(tells_calls_apart),
       cmocka_unit_test(tells_what_is_taken),
