@@ -4,6 +4,7 @@
  * of the finding chooses its function (lay.h). What was made together is joined. */
 #include "answers/lay.h"
 
+#include "names/blame.h"
 #include "names/through.h"
 
 #include <stdlib.h>
@@ -436,6 +437,41 @@ static bool join_helpers(struct search *s) {
   return true;
 }
 
+/* ---- what has no name ---------------------------------------------------------- */
+
+/* The outermost with a name, unless all the world asks it for memory or for work. */
+static uint32_t named_of(struct functions *f, const struct function_call *calls,
+                         size_t n) {
+  while (n && !calls[n - 1].frame->function)
+    n--;
+  bool says = n && !blame_is_machine(calls[n - 1].frame) &&
+              functions_kind(f, calls[n - 1].function) == FUNCTION_OWN;
+  return says ? calls[n - 1].function + 1 : 0;
+}
+
+/* What a cause without a name calls says more than its address, if nearly all of it goes
+ * that way. */
+static bool name_inside(struct search *s, size_t cause) {
+  const struct function_call *stack;
+  struct cause *c = &s->causes->at[cause];
+  size_t n = functions_stack(s->functions, c->site, &stack);
+  if (c->helper || c->depth >= n || stack[c->depth].frame->function) return true;
+  struct function_call *calls = malloc((c->depth + 1) * sizeof *calls);
+  if (!calls) return false;
+  n = c->depth;
+  if (n) memcpy(calls, stack, n * sizeof *calls);
+  n = keep_common(s->functions, s->causes, cause, calls, n);
+  c->helper = named_of(s->functions, calls, n);
+  free(calls);
+  return true;
+}
+
+static bool name_all(struct search *s) {
+  for (size_t i = 0; i < s->causes->count && i < LOOKED_AT; i++)
+    if (!name_inside(s, i)) return false;
+  return true;
+}
+
 /* ---- all of it ----------------------------------------------------------------- */
 
 static bool is_nothing(const struct cause_measure *m) {
@@ -457,7 +493,7 @@ static bool find(struct search *s) {
     count_calls(s, i);
   if (!join_equal(s) || !join_helpers(s)) return false;
   join_same(s);
-  return sort(s);
+  return sort(s) && name_all(s);
 }
 
 struct causes *causes_load(struct functions *f, const struct sites *sites,

@@ -24,7 +24,8 @@ struct cause {
   struct ul_amount of; /* the finding's */
   size_t stacks;
   double retention; /* 0..1: of what went through the function */
-  uint32_t helper;  /* + 1: made it for the function, and serves all (lay.h); 0: none */
+  uint32_t helper;  /* + 1: made it for the function, and serves all (lay.h), or is named
+                       where that is not; 0: none */
   uint64_t times;   /* 0, or so often `each` blocks of its stacks were made */
   uint64_t each;
 };
@@ -40,8 +41,8 @@ struct causes {
 struct causes *causes_load(struct functions *f, const struct sites *sites,
                            const struct cause_measure *measure);
 void causes_free(struct causes *);
-/* What made all that for the cause's function, of helpers that serve all its file; NULL:
- * it did so itself. */
+/* What made all that for the cause's function, of helpers that serve all its file; or, if
+ * that has no name, what it calls that has one. NULL: it did so itself. */
 const struct frame *causes_helper(struct functions *f, const struct cause *c);
 /* The callers that nearly all of a cause goes through, innermost first, without those of
  * the runtime: where each calls, at most `max` of them; how many there are. */
