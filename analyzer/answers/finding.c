@@ -348,9 +348,82 @@ static void add_temporary(const struct recording *r, const struct sites *sites,
                                            .since_ms = UINT64_MAX};
 }
 
+/* ---- order ---------------------------------------------------------------------- */
+
+/* Whether what lives at a site is mostly another's: what is lost there, or grows. */
+static const struct causes *taken_by(const struct findings *f, const struct sites *sites,
+                                     size_t site) {
+  const struct causes *lost = f->lost, *growing = f->growing;
+  uint64_t half = (sites->sum[site].blocks + 1) / 2;
+  if (lost && lost->of_site[site] != UINT32_MAX && lost->amount[site].blocks >= half)
+    return lost;
+  return growing->of_site[site] != UINT32_MAX && growing->amount[site].blocks >= half
+             ? growing
+             : NULL;
+}
+
+/* The findings that causes have, by index. */
+struct keepers {
+  struct finding **lost, **growing;
+};
+
+static bool find_keepers(struct findings *f, struct keepers *k) {
+  k->lost = calloc((f->lost ? f->lost->count : 0) + 1, sizeof *k->lost);
+  k->growing = calloc(f->growing->count + 1, sizeof *k->growing);
+  if (!k->lost || !k->growing) return false;
+  for (size_t i = 0; i < f->count; i++) {
+    struct finding *found = &f->at[i];
+    if (found->kind == FINDING_LEAK) k->lost[found->cause] = found;
+    if (found->kind == FINDING_GROWTH) k->growing[found->cause] = found;
+  }
+  return true;
+}
+
+/* If most of what keeps unused memory has been lost, or grows: the finding that has most
+ * of that; NULL: none. `bytes` is for as many as there are findings. */
+static struct finding *keeper_of(const struct findings *f, const struct sites *sites,
+                                 const struct keepers *k, const struct finding *unused,
+                                 uint64_t *bytes) {
+  struct finding *keeper = NULL;
+  uint64_t all = 0;
+  memset(bytes, 0, f->count * sizeof *bytes);
+  for (size_t site = 0; site < sites->count; site++) {
+    if (f->pinning->of_site[site] != unused->cause) continue;
+    const struct causes *of = taken_by(f, sites, site);
+    struct finding **at = of == f->growing ? k->growing : k->lost;
+    struct finding *other = of ? at[of->of_site[site]] : NULL;
+    if (!other) continue;
+    bytes[other - f->at] += f->pinning->amount[site].bytes;
+    all += f->pinning->amount[site].bytes;
+    if (!keeper || bytes[other - f->at] > bytes[keeper - f->at]) keeper = other;
+  }
+  return all > unused->of.bytes / 2 ? keeper : NULL;
+}
+
+/* What is unused would be gained with its keeper's, which is the one to change. */
+static bool add_gains(struct findings *f, const struct sites *sites) {
+  struct keepers k = {NULL, NULL};
+  uint64_t *bytes = malloc((f->count + 1) * sizeof *bytes);
+  bool good = find_keepers(f, &k) && bytes;
+  for (size_t i = 0; i < f->count; i++)
+    f->at[i].gain = f->at[i].of.bytes;
+  for (size_t i = 0; good && i < f->count; i++) {
+    struct finding *unused = &f->at[i];
+    struct finding *keeper =
+        unused->kind == FINDING_UNUSED ? keeper_of(f, sites, &k, unused, bytes) : NULL;
+    if (!keeper) continue;
+    if (keeper->gain < unused->gain) keeper->gain = unused->gain;
+    unused->gain = keeper->gain;
+  }
+  free(k.lost);
+  free(k.growing);
+  free(bytes);
+  return good;
+}
+
 static int by_gain(const void *a, const void *b) {
   const struct finding *x = a, *y = b;
-  if (x->of.bytes != y->of.bytes) return x->of.bytes > y->of.bytes ? -1 : 1;
+  if (x->gain != y->gain) return x->gain > y->gain ? -1 : 1;
   if (x->temporary != y->temporary) return x->temporary > y->temporary ? -1 : 1;
   return x->kind != y->kind ? (int)x->kind - (int)y->kind
                             : (x->cause > y->cause) - (x->cause < y->cause);
@@ -376,6 +449,7 @@ static bool collect(const struct recording *r, const struct growth *g,
   add_survivors(u, f, f->at + first);
   keep_pinning(r, u, f, first);
   add_temporary(r, sites, f);
+  if (!add_gains(f, sites)) return false;
   if (f->count) qsort(f->at, f->count, sizeof *f->at, by_gain);
   return true;
 }

@@ -34,6 +34,7 @@ struct finding {
   double rate;           /* bytes per second; 0: it does not grow, as far as is known */
   uint64_t temporary; /* blocks that were freed at once: they hold nothing, `of` is 0 */
   double chance;      /* of growth: how likely what does not grow looks like it */
+  uint64_t gain; /* by which they are ranked: `of`, and what is free only as it is there */
 };
 struct findings {
   struct finding *at;

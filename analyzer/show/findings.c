@@ -98,6 +98,7 @@ static void tell(struct tale *tale, struct told t) {
     known->finding.rss_bytes += t.finding.rss_bytes;
     known->finding.rate += t.finding.rate;
     known->finding.temporary += t.finding.temporary;
+    known->finding.gain += t.finding.gain;
     known->allocations += t.allocations;
     if (t.finding.chance < known->finding.chance)
       known->finding.chance = t.finding.chance;
@@ -153,27 +154,30 @@ static void tell_folded(struct tale *tale, const struct folded *f, size_t column
     size_t guilty = p->stack.count ? frame_guilty(frames, p->stack.count) : 0, n = 0;
     for (size_t i = guilty + 1; i < p->stack.count && n < MOST; i++)
       if (!frames[i].hidden) callers[n++] = &frames[i];
-    tell(tale,
-         (struct told){.finding = {.kind = FINDING_LEAK, .of = {p->blocks, p->bytes}},
-                       .cause = {.stacks = 1},
-                       .processes = p->processes,
-                       .program = p->program,
-                       .function = strdup(causes_frame_in(
-                           TEXT_LONG, p->stack.count ? &frames[guilty] : NULL)),
-                       .callers = strdup(causes_chain_in(
-                           TEXT_LONG, p->stack.count ? &frames[guilty] : NULL, callers, n,
-                           columns)),
-                       .since_ms = UINT64_MAX,
-                       .from_start = true});
+    tell(tale, (struct told){.finding = {.kind = FINDING_LEAK,
+                                         .of = {p->blocks, p->bytes},
+                                         .gain = p->bytes},
+                             .cause = {.stacks = 1},
+                             .processes = p->processes,
+                             .program = p->program,
+                             .function = strdup(causes_frame_in(
+                                 TEXT_LONG, p->stack.count ? &frames[guilty] : NULL)),
+                             .callers = strdup(causes_chain_in(
+                                 TEXT_LONG, p->stack.count ? &frames[guilty] : NULL,
+                                 callers, n, columns)),
+                             .since_ms = UINT64_MAX,
+                             .from_start = true});
   }
 }
 
 static int by_gain(const void *a, const void *b) {
   const struct told *x = a, *y = b;
-  if (x->finding.of.bytes != y->finding.of.bytes)
-    return x->finding.of.bytes > y->finding.of.bytes ? -1 : 1;
+  if (x->finding.gain != y->finding.gain)
+    return x->finding.gain > y->finding.gain ? -1 : 1;
   if (x->finding.temporary != y->finding.temporary)
     return x->finding.temporary > y->finding.temporary ? -1 : 1;
+  if (x->finding.kind != y->finding.kind)
+    return x->finding.kind < y->finding.kind ? -1 : 1;
   return (x->first > y->first) - (x->first < y->first);
 }
 
@@ -281,8 +285,7 @@ static void print_told(const struct told *t, size_t number, bool several,
 /* What is worth a line: not what is nothing beside the first. */
 static bool is_worth(const struct tale *tale, size_t i, const struct view_options *o) {
   const struct finding *f = &tale->at[i].finding, *first = &tale->at[0].finding;
-  return o->all || o->top || f->kind == FINDING_TEMPORARY ||
-         f->of.bytes >= first->of.bytes / 100;
+  return o->all || o->top || f->kind == FINDING_TEMPORARY || f->gain >= first->gain / 100;
 }
 
 static void print_rest(size_t count, struct ul_amount rest,
@@ -388,12 +391,14 @@ struct found {
   const struct finding *finding;
 };
 
-static int by_bytes(const void *a, const void *b) {
+static int by_found(const void *a, const void *b) {
   const struct found *x = a, *y = b;
-  if (x->finding->of.bytes != y->finding->of.bytes)
-    return x->finding->of.bytes > y->finding->of.bytes ? -1 : 1;
+  if (x->finding->gain != y->finding->gain)
+    return x->finding->gain > y->finding->gain ? -1 : 1;
   if (x->finding->temporary != y->finding->temporary)
     return x->finding->temporary > y->finding->temporary ? -1 : 1;
+  if (x->finding->kind != y->finding->kind)
+    return x->finding->kind < y->finding->kind ? -1 : 1;
   if (x->process != y->process) return x->process < y->process ? -1 : 1;
   return (x->finding > y->finding) - (x->finding < y->finding);
 }
@@ -411,7 +416,7 @@ json_t *findings_array(const struct context *context, const struct view_options 
       *next++ = (struct found){p, &p->findings->at[k]};
   }
   count = all ? (size_t)(next - all) : 0;
-  if (count) qsort(all, count, sizeof *all, by_bytes);
+  if (count) qsort(all, count, sizeof *all, by_found);
   for (size_t i = 0; i < count && i < most; i++)
     json_array_append_new(array, finding_object(all[i].process, all[i].finding));
   free(all);

@@ -180,6 +180,16 @@ def test_unused(recorder):
                      recorder.text("report"), flags=re.M)
 
 
+def test_leak_comes_before_what_its_blocks_keep(recorder):
+    """The free memory is the larger number, but goes with the leak."""
+    recorder.run(program("waste"), "lost", strict=False)
+    leak, unused = recorder.answer("report")["findings"]
+    assert (leak["kind"], unused["kind"]) == ("leak", "unused")
+    assert unused["bytes"] > 10 * leak["bytes"]
+    assert re.search(r"^  1 leak   .*: survivor .*\n.*\n  2 unused .*: survivor ",
+                     recorder.text("report"), flags=re.M)
+
+
 def test_what_threads_keep_for_themselves_is_said(recorder):
     """Where glibc would do the same, with its remedy."""
     for mode, many in ("alone", False), ("eight", True):
