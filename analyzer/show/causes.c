@@ -7,12 +7,19 @@
 
 #define CALLERS_MOST 64u
 
+static void leave_out(char *line, const char *what) {
+  for (char *at = line; (at = strstr(at, what));)
+    memmove(at, at + strlen(what), strlen(at + strlen(what)) + 1);
+}
+
 /* Without what Python adds to the names of all extensions: of
- * "_ssl.cpython-311-x86_64-linux-gnu.so" "_ssl.so". */
+ * "_ssl.cpython-311-x86_64-linux-gnu.so" "_ssl.so"; and without what C++ calls a
+ * namespace that has no name. */
 static const char *place_text(struct text_long *to, const struct frame *frame) {
   static const char tag[] = ".cpython-";
   char line[401];
   frame_text(frame, line, sizeof line);
+  leave_out(line, "(anonymous namespace)::");
   char *begin = strstr(line, tag), *end = begin ? strstr(begin, ".so") : NULL;
   if (end) memmove(begin, end, strlen(end) + 1);
   return text_escaped_in(to, line);
@@ -23,6 +30,13 @@ static const char *short_text(struct text_long *to, const struct frame *frame) {
   struct frame brief = *frame;
   brief.note = frame->function && !frame->file;
   return place_text(to, &brief);
+}
+
+/* Without its line. */
+static const char *name_text(struct text_long *to, const struct frame *frame) {
+  struct frame brief = *frame;
+  brief.file = NULL;
+  return short_text(to, &brief);
 }
 
 const char *causes_frame_in(struct text_long *to, const struct frame *frame) {
@@ -50,10 +64,7 @@ const char *causes_helper_in(struct text_long *to, struct functions *f,
                              const struct cause *c) {
   const struct frame *frame = causes_helper(f, c);
   to->s[0] = 0;
-  if (!frame) return to->s;
-  struct frame brief = *frame;
-  brief.file = NULL;
-  snprintf(to->s, sizeof to->s, ", by %s", short_text(TEXT_LONG, &brief));
+  if (frame) snprintf(to->s, sizeof to->s, ", by %s", name_text(TEXT_LONG, frame));
   return to->s;
 }
 
@@ -134,9 +145,11 @@ static bool put_entered(struct text_long *to, const struct frame *of,
   if (user < 3 || frame_same_module(of, frames[user - 1]) ||
       !frames[user - 2]->function || !frame_same_module(of, frames[user - 2]))
     return false;
-  int bytes =
-      snprintf(last.s, sizeof last.s, "%s < %s", short_text(TEXT_LONG, frames[user - 2]),
-               short_text(TEXT_LONG, frames[user - 1]));
+  const char *entered = short_text(TEXT_LONG, frames[user - 2]),
+             *by = short_text(TEXT_LONG, frames[user - 1]);
+  if (strlen(gap) + strlen(entered) + strlen(" < ") + strlen(by) > columns)
+    by = name_text(TEXT_LONG, frames[user - 1]);
+  int bytes = snprintf(last.s, sizeof last.s, "%s < %s", entered, by);
   size_t first = strlen("<  ") + strlen(short_text(TEXT_LONG, frames[0]));
   if (bytes < 0 || strlen(gap) + (size_t)bytes > columns) return false;
   if (first + strlen(gap) + (size_t)bytes <= columns)
