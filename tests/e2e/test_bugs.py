@@ -24,6 +24,12 @@ BUGS = {  # script: (how often, what the page says)
                              r"al\n *(4,999|5,000) blocks.* < open_redir_file < command_subst"),
     "bash-compound-array": (5000, r"1 leak .*: quote_compound_array_list\+\w+ \(bash\),"
                                   r" by sh_single_quote\n *10,000 blocks"),
+    "python-gi-idle": (5000, r"1 leak .*: 'g_callable_info_get_ffi_arg_types'\+\w+ \(libgirepos"
+                             r".*\n *(4,99\d|5,000) blocks .* < g_callable_info_create_closure"),
+    "libarchive-write-fail": (500, r"1 leak .*: libarchive\.so\.13\+\w+ \(no name\)\n"
+                                   r" *1,000 blocks, 500 times 2.* < archive_write_open2 < give_up"),
+    "python-h5py-fillvalue": (500, r"1 leak .*: 'H5T_vlen_str_mem_write'\+\w+ \(libhdf5_serial.*\n"
+                                   r".* < \"H5Pget_fill_value\"\n"),
     "ijson-error": (200, r"1 leak .*: reading_generator_init\+\w+ \(_yajl2\.so\)\n"),
 }
 
