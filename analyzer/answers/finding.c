@@ -348,6 +348,56 @@ static void add_temporary(const struct recording *r, const struct sites *sites,
                                            .since_ms = UINT64_MAX};
 }
 
+/* ---- objects that were taken apart ---------------------------------------------- */
+
+static bool is_runtime(const struct recording *r, const struct ul_module *m) {
+  static const char name[] = "libruby";
+  return m && !strncmp(basename(recording_text(r, m->name)), name, sizeof name - 1);
+}
+
+bool findings_taken_apart(const struct recording *r) {
+  const struct ul_module *m;
+  if (recording_end(r) != RECORDING_EXITED) return false;
+  for (uint64_t i = 0; (m = recording_module(r, i)); i++)
+    if (is_runtime(r, m)) return true;
+  return false;
+}
+
+/* It grows, or has gone on and on, up to the end, and is not next to nothing. */
+static bool goes_on(const struct sites *sites, const struct finding *leak) {
+  enum { FEWEST = 6, LAST = 3 << 14, PER_CENT = 100 }; /* of 16ths of the run */
+  unsigned generations = generations_of(sites, leak);
+  return leak->rate > 0 ||
+         ((generations & LAST) && leak->of.bytes >= sites->bytes / PER_CENT &&
+          __builtin_popcount(generations) >= FEWEST);
+}
+
+/* Did the runtime allocate it, for itself or for an extension? */
+static bool is_by_runtime(const struct recording *r, const struct findings *f,
+                          const struct finding *leak) {
+  const struct function_call *stack;
+  const struct cause *c = &leak->causes->at[leak->cause];
+  size_t n = functions_stack(f->functions, c->site, &stack);
+  for (size_t i = 0; i < n && i <= c->depth; i++) {
+    uint32_t module = functions_module(f->functions, stack[i].function);
+    if (module != UL_NO_MODULE && is_runtime(r, recording_module(r, module))) return true;
+  }
+  return false;
+}
+
+static void drop_taken_apart(const struct recording *r, const struct sites *sites,
+                             struct findings *f) {
+  size_t kept = 0;
+  if (!findings_taken_apart(r)) return;
+  for (size_t i = 0; i < f->count; i++) {
+    struct finding *found = &f->at[i];
+    if (found->kind != FINDING_LEAK || goes_on(sites, found) ||
+        !is_by_runtime(r, f, found))
+      f->at[kept++] = *found;
+  }
+  f->count = kept;
+}
+
 /* ---- order ---------------------------------------------------------------------- */
 
 /* Whether what lives at a site is mostly another's: what is lost there, or grows. */
@@ -449,6 +499,7 @@ static bool collect(const struct recording *r, const struct growth *g,
   add_survivors(u, f, f->at + first);
   keep_pinning(r, u, f, first);
   add_temporary(r, sites, f);
+  drop_taken_apart(r, sites, f);
   if (!add_gains(f, sites)) return false;
   if (f->count) qsort(f->at, f->count, sizeof *f->at, by_gain);
   return true;

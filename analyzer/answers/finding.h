@@ -34,7 +34,8 @@ struct finding {
   double rate;           /* bytes per second; 0: it does not grow, as far as is known */
   uint64_t temporary; /* blocks that were freed at once: they hold nothing, `of` is 0 */
   double chance;      /* of growth: how likely what does not grow looks like it */
-  uint64_t gain; /* by which they are ranked: `of`, and what is free only as it is there */
+  uint64_t
+      gain; /* by which they are ranked: `of`, and what is free only as it is there */
 };
 struct findings {
   struct finding *at;
@@ -49,7 +50,11 @@ struct findings {
 #define FINDING_LOST (1u << UL_DEFINITE | 1u << UL_INDIRECT)
 struct causes *findings_by_verdict(const struct recording *, const struct sites *,
                                    struct functions *, unsigned verdicts);
-/* NULL: no memory. All must outlive it. */
+/* Has a runtime (Ruby) taken its objects apart as the program exited, before the scan,
+ * but not what they had allocated? What only they held looks lost. */
+bool findings_taken_apart(const struct recording *);
+/* What such a runtime allocated is a leak only if it grows, or went on to the end. NULL:
+ * no memory. All must outlive it. */
 struct findings *findings_load(const struct recording *r, const struct sites *sites,
                                const struct growth *growth, const struct unused *unused,
                                struct functions *functions);

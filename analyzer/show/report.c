@@ -289,20 +289,11 @@ static void print_tree(const struct overview *all, const struct view_options *o)
           text_size(o, sums->lost.bytes));
 }
 
-static bool has_library(const struct recording *r, const char *name) {
-  const struct ul_module *m;
-  for (uint64_t i = 0; (m = recording_module(r, i)); i++)
-    if (strncmp(basename(recording_text(r, m->name)), name, strlen(name)) == 0)
-      return true;
-  return false;
-}
-
 /* A runtime that takes its objects apart before it exits, and so before the scan, but not
  * what they have allocated. */
 static void print_taken_apart(const struct overview *all, const struct view_options *o) {
   const struct process *p = &all->context->processes[0];
-  if (all->lost->tree->all.lost.bytes && has_library(p->recording, "libruby") &&
-      recording_end(p->recording) == RECORDING_EXITED)
+  if (all->lost->tree->all.lost.bytes && findings_taken_apart(p->recording))
     fprintf(o->out,
             "  Ruby unmaps its objects as it ends, before the scan: what only they "
             "held looks lost, too\n");
