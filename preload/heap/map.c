@@ -22,6 +22,8 @@ struct solid {
 };
 static bool is_solid[ROOT_SLOTS];
 static struct solid *spare;
+/* There was never anything in a slot but [low, high). */
+static _Atomic uintptr_t low, high;
 
 static map_leaf leaf_at(uintptr_t root) {
   return atomic_load_explicit(&map_root[root], memory_order_acquire);
@@ -106,10 +108,16 @@ static void enter(struct part p, map_slot value, struct solid *s) {
     set_root(p.root, now, value);
 }
 
+static void widen(uintptr_t first, uintptr_t last) {
+  if (!high || first < low) low = first;
+  if (last >= high) high = last + 1;
+}
+
 bool map_enter(const void *base, size_t bytes, map_slot value) {
   uintptr_t first = (uintptr_t)base >> MAP_SHIFT;
   uintptr_t last = ((uintptr_t)base + bytes - 1) >> MAP_SHIFT;
   if (last >= SLOTS) return false;
+  if (value) widen(first, last);
   uintptr_t begin = first >> MAP_LEAF_BITS, end = last >> MAP_LEAF_BITS;
   bool any_whole = false;
   for (uintptr_t root = begin; root <= end; root++) {
@@ -129,8 +137,9 @@ bool map_enter(const void *base, size_t bytes, map_slot value) {
 }
 
 map_slot map_next_slot(uintptr_t *address) {
-  uintptr_t i = *address >> MAP_SHIFT;
-  while (i < SLOTS) {
+  uintptr_t i = *address >> MAP_SHIFT, end = high;
+  if (i < low) i = low;
+  while (i < end) {
     map_leaf leaf = leaf_at(i >> MAP_LEAF_BITS);
     if (!leaf) {
       i = (i | (LEAF_SLOTS - 1)) + 1;

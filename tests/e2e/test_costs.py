@@ -188,20 +188,30 @@ def test_system_calls_of_a_forked_child(tmp_path):
     assert 20 < ours - native < 60
 
 
+def page_faults(directory, *argv, preload):
+    env = {"LD_PRELOAD": str(preload), "ULLAGE_FILE": str(directory / "r.ull")}
+    with subprocess.Popen(argv, env=env) as process:
+        _, process.returncode, usage = os.wait4(process.pid, 0)
+    assert process.returncode == 0
+    return usage.ru_minflt
+
+
 @pytest.mark.short
 def test_page_faults_of_a_forked_child(tmp_path):
     """Each page that is written after a fork is copied: most of what a short child costs."""
-    def faults(*argv, preload):
-        env = {"LD_PRELOAD": str(preload), "ULLAGE_FILE": str(tmp_path / "r.ull")}
-        with subprocess.Popen(argv, env=env) as process:
-            _, process.returncode, usage = os.wait4(process.pid, 0)
-        assert process.returncode == 0
-        return usage.ru_minflt
-
-    native, ours = (of_a_child(tmp_path, lambda *argv, preload=preload: faults(
-        *argv, preload=preload)) for preload in ("", PRELOAD))
+    native, ours = (of_a_child(tmp_path, lambda *argv, preload=preload: page_faults(
+        tmp_path, *argv, preload=preload)) for preload in ("", PRELOAD))
     print(f"a child: native {native}, with ours {ours}")
     assert 20 < ours - native < 72
+
+
+@pytest.mark.short
+def test_page_faults_of_a_small_process(tmp_path):
+    """With those of the copy that is scanned."""
+    native, ours = (page_faults(tmp_path, tool("true"), preload=preload)
+                    for preload in ("", PRELOAD))
+    print(f"native {native}, with ours {ours}")
+    assert 20 < ours - native < 150
 
 
 def test_nothing_else_is_loaded(recorder):
