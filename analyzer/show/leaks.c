@@ -348,6 +348,7 @@ static struct tree_sums sum_lines(const struct lost *l) {
     const struct children_program *p = l->tree->programs[i].lines;
     sums.lost.bytes += p ? p->lost : 0;
     sums.losers += p ? p->losers : 0;
+    sums.unscanned += p ? p->unscanned : 0;
   }
   return sums;
 }
@@ -378,7 +379,7 @@ static void print_none(const struct lost *l, const struct view_options *o) {
 }
 
 /* What is not known comes first: the end of a long line may be cut. */
-static void print_not_of(size_t unknown, const struct view_options *o) {
+static void print_not_of(uint64_t unknown, const struct view_options *o) {
   fprintf(o->out, "not known of %s; of the others ",
           text_plural(unknown, "process", "processes"));
 }
@@ -387,7 +388,7 @@ static void print_first_line(const struct lost *l, const struct view_options *o)
   enum ul_verdict v = lost_worst(l);
   struct tree_sums lines = sum_lines(l);
   bool any = v || lines.losers;
-  size_t unknown = l->context->count - l->scanned;
+  uint64_t unknown = l->context->count - l->scanned + lines.unscanned;
   if (unknown && !any && l->scanned) print_not_of(unknown, o);
   if (v) print_lost(l, v, o);
   if (v && lines.losers) fputs("; ", o->out);

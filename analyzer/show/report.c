@@ -283,10 +283,14 @@ static void print_tree(const struct overview *all, const struct view_options *o)
   const struct tree_sums *sums = &all->lost->tree->all;
   uint64_t processes = sums->recordings + sums->lines;
   if (processes < 2) return;
-  fprintf(o->out, "  all %s processes together: %s live, %s, %s definitely lost\n",
-          text_count(processes), text_size(o, sums->live.bytes),
-          text_plural(sums->allocations, "allocation", "allocations"),
-          text_size(o, sums->lost.bytes));
+  fprintf(o->out, "  all %s processes together: %s live, %s", text_count(processes),
+          text_size(o, sums->live.bytes),
+          text_plural(sums->allocations, "allocation", "allocations"));
+  if (sums->unscanned < processes)
+    fprintf(o->out, ", %s lost", text_size(o, sums->lost.bytes));
+  if (sums->unscanned && sums->unscanned < processes)
+    fprintf(o->out, ", not known of %s", text_count(sums->unscanned));
+  fputc('\n', o->out);
 }
 
 /* A runtime that takes its objects apart before it exits, and so before the scan, but not

@@ -214,6 +214,15 @@ def test_of_whom_it_is_not_known_what_leaks_is_told_first(recorder):
 
 
 @pytest.mark.short
+def test_children_too_small_for_a_scan_are_not_said_to_lose_nothing(recorder):
+    r = recorder.run("/bin/sh", "-c", f"{program('looks')} </dev/null; (:); exit 0")
+    assert recorder.answer("report")["tree"]["unscanned"] == 1
+    assert " 0 B lost, not known of 1\n" in r.said, r.said
+    for text in r.said, recorder.text("leaks"):
+        assert "not known of 1 process; of the others nothing is lost: all " in text, text
+
+
+@pytest.mark.short
 def test_kill_by_somebody_is_no_oom_kill(recorder):
     r = recorder.run(tool("perl"), "-e", "kill 9, $$; sleep 10")
     assert "was ended by signal 9 (Killed)" in r.said and "OOM" not in r.said
