@@ -21,11 +21,6 @@ static const char *allocator(const struct suite_finding *f) {
   }
 }
 
-/* Inlined functions are only there with debug information. */
-static bool tells(const struct frame *f) {
-  return !f->inlined && !f->note;
-}
-
 static void put_place(const struct frame *f, FILE *out) {
   if (f->function && !f->derived)
     fprintf(out, "   fun:%s\n", f->linkage ? f->linkage : f->function);
@@ -33,6 +28,17 @@ static void put_place(const struct frame *f, FILE *out) {
     fprintf(out, "   obj:%s\n", f->module);
   else
     fputs("   obj:*\n", out);
+}
+
+/* Inlined functions are only there with debug information: whether they are or not. */
+static void put_places(const struct suite_stack *at, FILE *out) {
+  bool any = false;
+  for (size_t i = 0; i < at->count; i++) {
+    const struct frame *f = &at->frames[i];
+    if (f->inlined && !any) fputs("   ...\n", out);
+    if (!f->inlined && !f->note) put_place(f, out);
+    any = f->inlined || (any && f->note);
+  }
 }
 
 static void put_for_valgrind(const struct suite *s, const struct suite_finding *f,
@@ -50,8 +56,7 @@ static void put_for_valgrind(const struct suite *s, const struct suite_finding *
   if (verdicts[f->kind])
     fprintf(page->out, "   match-leak-kinds: %s\n", verdicts[f->kind]);
   fprintf(page->out, "   %s\n", allocator(f));
-  for (size_t i = 0; i < f->at.count; i++)
-    if (tells(&f->at.frames[i])) put_place(&f->at.frames[i], page->out);
+  put_places(&f->at, page->out);
   fputs("}\n", page->out);
 }
 

@@ -134,6 +134,31 @@ def test_suppressions_are_made(built, tmp_path, syntax):
     assert (by_lsan if syntax == "lsan" else by_valgrind)(built, file) == set()
 
 
+INLINED = """#include <stdlib.h>
+static inline __attribute__((always_inline)) char *make(void) { return malloc(20); }
+static inline __attribute__((always_inline)) void drop(char *p) { free(p); }
+int main(void) { char *p = make(); *(volatile char *)p = 1; p = make(); *(volatile char *)p = 1;
+  drop(p); __asm__("" : "+r"(p)); drop(p); p = 0; }
+"""
+
+
+def test_what_is_inlined_is_suppressed_as_made(tmp_path):
+    """With debug information and without, which does not know of inlined functions."""
+    (tmp_path / "inlined.c").write_text(INLINED)
+    for options in ["-g"], []:
+        subprocess.run([tool("gcc"), "-O2", "-w", *options, "-o", "inlined", "inlined.c"],
+                       cwd=tmp_path, check=True)
+        argv = ["--keep-going", "--", "./inlined"]
+        if options:
+            r = execute([ULLAGE, "check", "--gen-suppressions=valgrind:made", *argv], cwd=tmp_path)
+            assert r.status == FOUND and "2 findings" in r.said
+        r = execute([ULLAGE, "check", "--suppressions=made", *argv], cwd=tmp_path)
+        assert r.status == 0 and "new 0, suppressed 2" in r.said, r.said
+        r = execute([tool("valgrind"), "--leak-check=full", "--suppressions=made", "./inlined"],
+                    cwd=tmp_path)
+        assert "ERROR SUMMARY: 0 errors" in r.all_stderr.decode(), r.all_stderr
+
+
 def test_bad_frees_are_suppressed(tmp_path):
     file = tmp_path / "s.supp"
     argv = [ULLAGE, "check", "--keep-going", "--fail-on=bad-free",
