@@ -298,7 +298,7 @@ static void print_rest(size_t count, struct ul_amount rest,
   fprintf(o->out, " (--all)\n");
 }
 
-/* The kinds of those that have a line. */
+/* The kinds of those that have a line; a leak that grows is growth, too. */
 static unsigned print_tale(const struct tale *tale, bool several,
                            const struct view_options *o) {
   size_t most = o->top ? o->top : o->all ? SIZE_MAX : TOP_TEXT, shown = 0;
@@ -310,6 +310,7 @@ static unsigned print_tale(const struct tale *tale, bool several,
     if (shown < most && is_worth(tale, i, o)) {
       print_told(t, ++shown, several, o);
       kinds_shown |= 1u << t->finding.kind;
+      if (t->finding.rate > 0) kinds_shown |= 1u << FINDING_GROWTH;
       continue;
     }
     rest.blocks += t->finding.of.blocks;

@@ -49,6 +49,8 @@ def test_bug_is_named_in_twelve_lines(bug, tmp_path):
                             capture_output=True, text=True).stdout
     first = "\n".join(report.splitlines()[:12]) + "\n"
     assert re.search(page, first), first
+    if re.search(r"^  1 leak .*/s: ", first, flags=re.M):  # nobody else is named for the same
+        assert not re.search(r"^  growth .* at ", first, flags=re.M), first
 
 
 def test_what_ruby_loads_is_no_leak(tmp_path):
