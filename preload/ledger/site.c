@@ -205,7 +205,8 @@ capture(struct heap *h, struct entrance e, enum site_kind kind) {
   bool believed = LIKELY(stack_keeps_walks());
   uint32_t epoch = believed ? process_epoch() : epoch_of_check();
   uint32_t as_kept = believed || kind == SITE_OF_SAMPLES ? 0 : expected(all, e);
-  struct walk *w = LIKELY(believed) ? walk_by_rule(all, e) : stack_capture(e, all);
+  struct walk *w =
+      LIKELY(believed) ? walk_by_rule(all, e) : stack_capture_otherwise(e, all);
   if (UNLIKELY(!w || !w->depth)) {
     fallback(UL_FB_NO_STACK);
     return (struct site_again){NULL, UL_SITE_NO_STACK};

@@ -75,18 +75,14 @@ static bool may_start(uint64_t caller) {
   return stack_walks();
 }
 
-struct walk *stack_capture(struct entrance e, struct walks *all) {
+struct walk *stack_capture_otherwise(struct entrance e, struct walks *all) {
   uint64_t caller = entrance_ip(e);
   enum stack_mode how = atomic_load_explicit(&stack_mode, memory_order_acquire);
-  if (UNLIKELY(how == STACK_OFF)) {
-    if (started || !may_start(caller)) return NULL;
-    how = atomic_load(&stack_mode);
-  }
-  struct walk *w = UNLIKELY(how == STACK_LIBUNWIND) && !os_confined()
-                       ? walk_by_oracle(all, caller)
-                       : walk_by_rule(all, e);
-  if (UNLIKELY(!w || w->depth == 0)) return NULL;
-  if (UNLIKELY(how == STACK_CHECK) && !os_confined()) check(w, caller);
+  if (UNLIKELY(how == STACK_OFF))
+    return started || !may_start(caller) ? NULL : stack_capture(e, all);
+  if (how == STACK_LIBUNWIND && !os_confined()) return walk_by_oracle(all, caller);
+  struct walk *w = walk_by_rule(all, e);
+  if (how == STACK_CHECK && !os_confined() && w && w->depth) check(w, caller);
   return w;
 }
 

@@ -35,10 +35,15 @@ static inline bool stack_keeps_walks(void) {
   return atomic_load_explicit(&stack_mode, memory_order_acquire) == STACK_RULES;
 }
 
-/* The walk of the call stack above an entry point. NULL: no stack could be had. Counts
- * the fallbacks SLOW_WALK, FRAME_POINTER and WALK_MISMATCH; NO_STACK, STACK_CUT and
- * STACK_BROKEN are the caller's to count. */
-struct walk *stack_capture(struct entrance e, struct walks *);
+/* The walk of the call stack above an entry point. NULL, or no frames: no stack could be
+ * had. Counts the fallbacks SLOW_WALK, FRAME_POINTER and WALK_MISMATCH; NO_STACK,
+ * STACK_CUT and STACK_BROKEN are the caller's to count. _otherwise: who has asked, and
+ * none may be kept. */
+struct walk *stack_capture_otherwise(struct entrance e, struct walks *);
+static inline struct walk *stack_capture(struct entrance e, struct walks *all) {
+  return LIKELY(stack_keeps_walks()) ? walk_by_rule(all, e)
+                                     : stack_capture_otherwise(e, all);
+}
 
 /* Changes whenever modules were unloaded: what was remembered about addresses
  * in them (interned sites) must be forgotten. */
