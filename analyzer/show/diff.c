@@ -108,7 +108,8 @@ static void print_nameless(const struct symbols *symbols, const struct view_opti
               text_path(basename(path), TEXT_PATH));
     else if (i == FEW)
       fprintf(o->out, " ...");
-  if (symbols_nameless(symbols, 0)) fprintf(o->out, " (gone, or changed since; --sysroot=DIR looks elsewhere)\n");
+  if (symbols_nameless(symbols, 0))
+    fprintf(o->out, " (gone, or changed since; --sysroot=DIR looks elsewhere)\n");
 }
 
 static void print_look(const char *which, const struct diff_look *look,
