@@ -480,13 +480,22 @@ static bool is_nothing(const struct cause_measure *m) {
   return true;
 }
 
+static bool add_allocated(struct search *s) {
+  if (!(s->allocated_by = malloc(s->measure->count * sizeof *s->allocated_by)))
+    return false;
+  for (uint32_t i = 0; i < s->measure->count; i++) {
+    s->allocated_by[i] = flow_allocated(s->sites, s->measure, i);
+    s->allocated += s->allocated_by[i];
+  }
+  return true;
+}
+
 static bool find(struct search *s) {
   if (is_nothing(s->measure)) return true;
+  if (!add_allocated(s)) return false;
   if (!flow_load(&s->flow, s->functions, s->sites, s->measure)) return false;
   s->cause_of = calloc(functions_count(s->functions) + 1, sizeof *s->cause_of);
   if (!s->cause_of) return false;
-  for (uint32_t i = 0; i < s->measure->count; i++)
-    s->allocated += flow_allocated(s->sites, s->measure, i);
   if (!flow_copy(&s->rest, &s->flow) || !lay_all(s) || !sort(s)) return false;
   if (!join_dragged(s) || !sort(s)) return false;
   for (size_t i = 0; i < s->causes->count && i < LOOKED_AT; i++)
@@ -509,6 +518,7 @@ struct causes *causes_load(struct functions *f, const struct sites *sites,
   flow_free(&s.flow);
   flow_free(&s.rest);
   free(s.cause_of);
+  free(s.allocated_by);
   if (good) return c;
   causes_free(c);
   return NULL;

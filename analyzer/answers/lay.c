@@ -167,7 +167,7 @@ static void pass(void *to, uint32_t site, struct through_set set) {
   const struct search *s = passages->search;
   if (site >= s->measure->count || s->causes->of_site[site] < s->taken) return;
   uint64_t bytes = s->measure->amount[site].bytes;
-  uint64_t allocated = flow_allocated(s->sites, s->measure, site);
+  uint64_t allocated = s->allocated_by[site];
   uint64_t of_cause = s->causes->of_site[site] == passages->cause ? bytes : 0;
   for (size_t i; through_next(&set, &i);) {
     struct passage *p = &passages->at[i];

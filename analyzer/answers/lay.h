@@ -28,6 +28,7 @@ struct search {
   const struct cause_measure *measure;
   struct flow flow, rest; /* of all; without the causes that were taken out */
   uint64_t allocated;     /* by all sites */
+  uint64_t *allocated_by; /* each: sums of sites are far apart in memory */
   uint32_t *cause_of;     /* by function: index in causes + 1 */
   struct causes *causes;
   size_t causes_room;

@@ -12,7 +12,7 @@
 struct loading {
   const struct recording *recording;
   struct sites *sites;
-  uint64_t start, duration;
+  uint64_t start, part; /* ms: of the run, and how long a generation is */
   struct estimate {
     double blocks, bytes;
   } * estimates; /* of a sampled recording, by site */
@@ -20,7 +20,7 @@ struct loading {
 
 static unsigned generation(const struct loading *l, uint64_t ms) {
   if (ms < l->start) return 0;
-  uint64_t g = (ms - l->start) / (l->duration / SITE_GENERATIONS + 1);
+  uint64_t g = (ms - l->start) / l->part;
   return g < SITE_GENERATIONS ? (unsigned)g : SITE_GENERATIONS - 1;
 }
 
@@ -236,7 +236,7 @@ struct sites *sites_load(const struct recording *r) {
     return NULL;
   }
   uint64_t end = recording_duration_ms(r);
-  l.duration = end > l.start ? end - l.start : 0;
+  l.part = (end > l.start ? end - l.start : 0) / SITE_GENERATIONS + 1;
   blocks_each(r, add_block, &l);
   add_counters(r, s);
   s->temporary_low = s->temporary_high = s->total.temporary;

@@ -20,12 +20,13 @@ static uint64_t mark_ms(const struct recording *r, const char *name) {
 
 static void count(const struct live_block *b, void *argument) {
   struct warmup *w = argument;
-  if (b->verdict == UL_NO_VERDICT) return;
+  enum ul_verdict verdict = blocks_verdict(w->recording, b);
+  if (verdict == UL_NO_VERDICT) return;
   w->each = true;
   if (ul_birth_ms(ul_entry_birth(b->entry)) < w->end_ms) return;
   uint32_t site = ul_entry_site(b->entry);
   uint64_t blocks = (uint64_t)llround(estimate_weight(w->recording, site, b->requested));
-  struct ul_amount *late = &w->late[b->verdict][estimate_stack(w->recording, site)];
+  struct ul_amount *late = &w->late[verdict][estimate_stack(w->recording, site)];
   late->blocks += blocks;
   late->bytes += blocks * b->requested;
 }

@@ -13,7 +13,7 @@
  * that is all that the heap's pools and large blocks have resident: each page is in one
  * class by its bytes, which the balanced statement (balance.c) shows as they are.
  *
- * Each arena is visited twice: to count, then to charge. */
+ * Each arena is visited to count, and again to charge if there is anything to. */
 #include "answers/answers.h"
 #include "read/blocks.h"
 #include "read/estimate.h"
@@ -70,24 +70,33 @@ static bool old_enough(const struct load *l, uint64_t entry) {
          ul_birth_ms(ul_entry_birth(entry)) <= l->h->writes_ms;
 }
 
-static void small_pages(const struct load *l, const struct live_block *b,
-                        struct unused_site *s) {
+/* Gives what of the block is resident. */
+static uint64_t small_pages(const struct load *l, const struct live_block *b) {
+  struct unused_site *s = &l->by_site[ul_entry_site(b->entry)];
   uint64_t start = b->address - b->arena->base, end = start + b->requested;
-  s->untouched += b->requested - resident(l, b->arena, start, end);
-  s->slack += resident(l, b->arena, end, start + b->usable);
+  uint64_t used = resident(l, b->arena, start, end);
+  uint64_t slack = resident(l, b->arena, end, start + b->usable);
+  s->blocks++;
+  s->live_bytes += b->requested;
+  s->untouched += b->requested - used;
+  s->slack += slack;
   if (old_enough(l, b->entry)) s->unwritten += on_pages(l, b->arena, start, end, true);
+  return used + slack;
 }
 
 /* Of a large block only sums are known; the slack is behind the requested bytes, on the
  * last page. */
-static void large_pages(const struct load *l, const struct live_block *b,
-                        struct unused_site *s) {
+static void large_pages(const struct live_block *b, void *context) {
+  const struct load *l = context;
+  struct unused_site *s = &l->by_site[ul_entry_site(b->entry)];
   const struct ul_large *large = b->large;
   uint64_t in_slack = large->resident_end > b->requested &&
                               large->resident_bytes >= large->resident_end - b->requested
                           ? large->resident_end - b->requested
                           : 0;
   uint64_t touched = large->resident_bytes - in_slack;
+  s->blocks++;
+  s->live_bytes += b->requested;
   if (l->h->residency == UL_EVIDENCE_NONE) {
     s->slack += b->usable - b->requested;
   } else {
@@ -97,17 +106,6 @@ static void large_pages(const struct load *l, const struct live_block *b,
   }
   if (old_enough(l, b->entry) && touched > large->written_bytes)
     s->unwritten += touched - large->written_bytes;
-}
-
-static void block_alone(const struct live_block *b, void *context) {
-  struct load *l = context;
-  struct unused_site *s = &l->by_site[ul_entry_site(b->entry)];
-  s->blocks++;
-  s->live_bytes += b->requested;
-  if (b->large)
-    large_pages(l, b, s);
-  else
-    small_pages(l, b, s);
 }
 
 /* ---- what blocks share --------------------------------------------------------- */
@@ -120,10 +118,9 @@ struct counting {
 static void count_block(const struct live_block *b, void *context) {
   const struct counting *c = context;
   uint32_t site = ul_entry_site(b->entry);
-  uint64_t start = b->address - b->arena->base;
   if (c->of->blocks++ && c->of->site != site) c->of->several = true;
   c->of->site = site;
-  c->of->used += resident(c->l, b->arena, start, start + b->usable);
+  c->of->used += small_pages(c->l, b);
 }
 
 static struct sharers pool_sharers(const struct load *l, const struct ul_arena *a,
@@ -190,7 +187,8 @@ static void each_arena(struct load *l, const struct ul_arena *a) {
     c.pool_bytes = free_bytes[u];
     c.pool_blocks = of[u].blocks;
     c.pool_next = 0;
-    blocks_each_in_pool(l->r, a, &a->pools[u], charge_block, &c);
+    if (c.pool_bytes || c.arena_bytes)
+      blocks_each_in_pool(l->r, a, &a->pools[u], charge_block, &c);
   }
 }
 
@@ -337,7 +335,7 @@ struct unused *unused_load(const struct recording *r) {
   u->residency = l.h->residency;
   u->writes = l.h->writes;
   u->rss_bytes = most_resident(r);
-  blocks_each(r, block_alone, &l);
+  blocks_each_large(r, large_pages, &l);
   for (uint64_t i = 0; (a = recording_arena(r, i)); i++)
     if (a->base) each_arena(&l, a);
   finish(r, u, sites);

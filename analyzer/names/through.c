@@ -66,19 +66,18 @@ static uint64_t join(const struct step *s, uint64_t outer) {
 
 static void fill_nodes(struct pass *p) {
   const struct recording *r = recording_of(p);
+  const struct ul_node *nodes = recording_node(r, 0);
   size_t count = recording_count(r, UL_NODES);
   for (uint32_t i = 0; i < UL_NODE_RESERVED; i++)
     p->of_node[i] = BARE;
   for (uint32_t i = UL_NODE_RESERVED; i < count; i++) {
-    const struct ul_node *node = recording_node(r, i);
-    p->of_node[i] =
-        node->code ? join(&p->of_code[node->code], p->of_node[node->parent]) : BARE;
+    uint32_t code = nodes[i].code;
+    p->of_node[i] = code ? join(&p->of_code[code], p->of_node[nodes[i].parent]) : BARE;
   }
 }
 
-static uint64_t of_site(const struct pass *p, uint32_t site) {
-  const struct ul_site *s = recording_site(recording_of(p), site);
-  uint32_t code = s ? ul_site_code(s) : 0;
+static uint64_t of_site(const struct pass *p, const struct ul_site *s) {
+  uint32_t code = ul_site_code(s);
   return code ? join(&p->of_code[code], p->of_node[s->parent]) : 0;
 }
 
@@ -94,14 +93,15 @@ bool through_each(const struct functions *f, uint32_t within,
                   const struct function_call *calls, size_t n, through_take *take,
                   void *to) {
   struct pass p = {.functions = f};
-  size_t sites = recording_count(functions_recording(f), UL_SITES);
+  const struct ul_site *sites = recording_site(functions_recording(f), 0);
+  size_t count = recording_count(functions_recording(f), UL_SITES);
   bool good = make_pass(&p);
   for (size_t first = 0; good && first < n; first += AT_ONCE) {
     choose(&p, within, calls + first, n - first < AT_ONCE ? n - first : AT_ONCE);
     fill_codes(&p);
     fill_nodes(&p);
-    for (uint32_t site = UL_SITE_RESERVED; site < sites; site++) {
-      uint64_t set = of_site(&p, site);
+    for (uint32_t site = UL_SITE_RESERVED; site < count; site++) {
+      uint64_t set = of_site(&p, &sites[site]);
       if (set & WITHIN) take(to, site, (struct through_set){set & (WITHIN - 1), first});
     }
   }

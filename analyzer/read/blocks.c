@@ -1,34 +1,33 @@
 #include "read/blocks.h"
 
-/* A span's entry is followed by its requested size. */
+/* A span's entry is followed by its requested size. All entries of a pool are there. */
 void blocks_each_in_pool(const struct recording *r, const struct ul_arena *arena,
                          const struct ul_pool *pool, blocks_visit *visit, void *context) {
+  const uint64_t *entries = recording_at(r, UL_ENTRIES, pool->entry);
   uint64_t blocks = recording_pool_blocks(r, pool);
   uint64_t usable = recording_block_bytes(r, pool);
-  uint64_t base = arena->base + (uint64_t)(pool - arena->pools) * UL_UNIT_BYTES;
-  for (uint64_t i = 0; i < blocks; i++) {
-    uint64_t e = recording_entry(r, pool->entry + i);
-    if (!e) continue;
-    uint64_t requested = pool->class == UL_SPAN ? recording_entry(r, pool->entry + 1)
-                                                : usable - ul_entry_slack(e);
-    visit(&(struct live_block){.address = base + i * usable,
-                               .usable = usable,
-                               .requested = requested,
-                               .entry = e,
-                               .verdict = recording_verdict(r, pool->entry + i),
-                               .arena = arena,
-                               .pool = pool},
-          context);
+  struct live_block b = {.address = arena->base +
+                                    (uint64_t)(pool - arena->pools) * UL_UNIT_BYTES,
+                         .usable = usable,
+                         .arena = arena,
+                         .pool = pool};
+  for (uint64_t i = 0; i < blocks; i++, b.address += usable) {
+    if (!entries[i]) continue;
+    b.entry = entries[i];
+    b.place = pool->entry + i;
+    b.requested =
+        pool->class == UL_SPAN ? entries[1] : usable - ul_entry_slack(entries[i]);
+    visit(&b, context);
   }
 }
 
-static enum ul_verdict verdict_of_large(const struct recording *r,
-                                        const struct ul_large *l) {
-  bool known = recording_header(r)->features & UL_FEATURE_VERDICTS;
-  return known ? (enum ul_verdict)l->verdict : UL_NO_VERDICT;
+enum ul_verdict blocks_verdict(const struct recording *r, const struct live_block *b) {
+  if (!(recording_header(r)->features & UL_FEATURE_VERDICTS)) return UL_NO_VERDICT;
+  if (b->large) return (enum ul_verdict)b->large->verdict;
+  return recording_verdict(r, b->place);
 }
 
-static void each_large(const struct recording *r, blocks_visit *visit, void *context) {
+void blocks_each_large(const struct recording *r, blocks_visit *visit, void *context) {
   const struct ul_large *l;
   for (uint64_t i = 0; (l = recording_large(r, i)); i++)
     if (l->base && l->entry)
@@ -36,7 +35,6 @@ static void each_large(const struct recording *r, blocks_visit *visit, void *con
                                  .usable = l->mapped_bytes,
                                  .requested = l->requested_bytes,
                                  .entry = l->entry,
-                                 .verdict = verdict_of_large(r, l),
                                  .large = l},
             context);
 }
@@ -47,7 +45,7 @@ void blocks_each(const struct recording *r, blocks_visit *visit, void *context) 
     for (unsigned unit = 0; a->base && unit < UL_UNITS; unit++)
       if (a->pools[unit].units)
         blocks_each_in_pool(r, a, &a->pools[unit], visit, context);
-  each_large(r, visit, context);
+  blocks_each_large(r, visit, context);
 }
 
 struct adding {

@@ -9,7 +9,7 @@ struct live_block {
   uint64_t address;
   uint64_t usable, requested;   /* bytes */
   uint64_t entry;               /* ul_entry_site() ... */
-  enum ul_verdict verdict;      /* UL_NO_VERDICT: not known */
+  uint64_t place;               /* of that in UL_ENTRIES, of what is in a pool */
   const struct ul_arena *arena; /* NULL: large */
   const struct ul_pool *pool;
   const struct ul_large *large; /* NULL: in a pool */
@@ -21,6 +21,10 @@ void blocks_each(const struct recording *r, blocks_visit *visit, void *context);
 /* Those of one pool. */
 void blocks_each_in_pool(const struct recording *r, const struct ul_arena *arena,
                          const struct ul_pool *pool, blocks_visit *visit, void *context);
+/* Those in no pool. */
+void blocks_each_large(const struct recording *r, blocks_visit *visit, void *context);
+/* UL_NO_VERDICT: not known. */
+enum ul_verdict blocks_verdict(const struct recording *r, const struct live_block *block);
 
 /* The identity of struct ul_snapshot, but from the ledger; no cached mappings here. */
 struct block_sums {

@@ -26,7 +26,7 @@ static struct ul_leak *row_of(struct adding *a, uint32_t site) {
 static void add_block(const struct live_block *b, void *context) {
   struct adding *a = context;
   uint32_t site = ul_entry_site(b->entry), birth = ul_entry_birth(b->entry);
-  if (b->verdict != UL_REACHABLE || recording_site_is_own(site) ||
+  if (blocks_verdict(a->r, b) != UL_REACHABLE || recording_site_is_own(site) ||
       recording_site_is_inherited(a->r, site))
     return;
   struct ul_leak *row =

@@ -476,6 +476,7 @@ static void dump_pools(struct dump *d) {
 
 static void dump_block(const struct live_block *b, void *context) {
   struct dump *d = context;
+  enum ul_verdict verdict = blocks_verdict(d->r, b);
   begin(d, "block");
   hex(d, "address", b->address);
   number(d, "requested", b->requested);
@@ -483,7 +484,7 @@ static void dump_block(const struct live_block *b, void *context) {
   number(d, "site", ul_entry_site(b->entry));
   number(d, "birth_ms", ul_birth_ms(ul_entry_birth(b->entry)));
   NAME(d, "family", families, ul_entry_family(b->entry) - UL_FAMILY_MALLOC);
-  if (b->verdict) NAME(d, "verdict", verdicts, b->verdict);
+  if (verdict) NAME(d, "verdict", verdicts, verdict);
   end(d);
 }
 
