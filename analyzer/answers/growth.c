@@ -160,6 +160,19 @@ static void series_free(struct series *s) {
   free(s->no_rows);
 }
 
+/* When the program began to come to its end: from then on it allocated next to nothing.
+ * What an interpreter takes apart at its end may be half of all its work. */
+static double tidying(const struct series *s, const double *clock) {
+  enum { NOTHING = 50 };
+  const struct timeline *t = &s->timeline;
+  if (!s->life.ended) return INFINITY;
+  size_t m = 0;
+  uint64_t all = t->at[t->count - 1]->allocations;
+  while (t->at[m]->allocations < all - all / NOTHING)
+    m++;
+  return clock[m];
+}
+
 /* By a clock; `points` has room for one more than there are moments. Moments at which the
  * clock stood still are one. What lives at the end was there since the last block of it
  * was allocated, however long before the last measurement; it is told of the part of the
@@ -170,14 +183,15 @@ static struct trend judge_by(const struct series *s, const double *clock,
   for (size_t m = 0; m < s->moments; m++) {
     if (s->by_rows && s->no_rows[m]) continue;
     if (n && points[n - 1].t >= clock[m]) n--;
-    if (m + 1 == s->moments && n && life->holds) {
+    bool rests = n && s->y[m] < points[n - 1].y / 2;
+    if (m + 1 == s->moments && n && life->holds && !rests) {
       double since = life->newest > points[n - 1].t ? life->newest : points[n - 1].t;
       double next = since + (clock[m] - points[0].t) / TREND_BINS;
       if (next < clock[m]) points[n++] = (struct trend_point){next, s->y[m]};
     }
     points[n++] = (struct trend_point){clock[m], s->y[m]};
   }
-  struct trend t = trend_judge(points, n, s->life.ended);
+  struct trend t = trend_judge(points, n, tidying(s, clock));
   trend_consider(&t, points, n, life);
   return t;
 }
@@ -274,6 +288,12 @@ static uint64_t more(uint64_t now, uint64_t before) {
   return now > before ? now - before : 0;
 }
 
+/* Was it freed behind the peak, and that behind all measurements? */
+static bool peaked_last(const struct series *s, const struct trend *t, size_t to) {
+  return t->reason == TREND_FREED && s->peak_seconds >= s->seconds[to] &&
+         s->peak_seconds <= t->at;
+}
+
 /* What the growth has brought: of what lives, or if that was freed in the end, lived
  * then, by the last measurement or the peak's, if that came later. */
 static struct ul_amount added(const struct series *s, const struct trend *t,
@@ -282,12 +302,19 @@ static struct ul_amount added(const struct series *s, const struct trend *t,
   size_t from, to;
   if (t->verdict != TREND_GROWING) return before;
   moments_of(s, t, &from, &to);
-  if (t->reason == TREND_FREED)
-    live = s->peak_seconds >= s->seconds[to] && s->peak_seconds <= t->at ? peak
-                                                                         : s->held[to];
+  if (t->reason == TREND_FREED) live = peaked_last(s, t, to) ? peak : s->held[to];
   if (has_base(s, from, to)) before = s->held[from];
   return (struct ul_amount){.blocks = more(live.blocks, before.blocks),
                             .bytes = more(live.bytes, before.bytes)};
+}
+
+/* If most of it came behind the last measurement, the others' slope is not its rate. */
+static void rate_to_peak(const struct series *s, struct ul_amount added,
+                         struct trend *t) {
+  size_t from, to;
+  moments_of(s, t, &from, &to);
+  double took = s->peak_seconds - s->seconds[from];
+  if (peaked_last(s, t, to) && took > 0) t->slope = (double)added.bytes / took;
 }
 
 /* Behind a base: in how many 16ths of the time that it is said to grow has it added
@@ -363,6 +390,7 @@ static bool judge_site(struct series *s, const struct sample *samples, size_t n,
   doubt_events(s, &g->trend, sum->generations);
   g->added = added(s, &g->trend, (struct ul_amount){sum->blocks, sum->bytes},
                    (struct ul_amount){sum->peak_blocks, sum->peak_bytes});
+  rate_to_peak(s, g->added, &g->trend);
   return is_told(g, level);
 }
 
@@ -406,12 +434,13 @@ static void judge_total(struct series *s, const struct sites *sites, struct grow
   g->measurements = s->moments;
 }
 
-/* By what they hold; or held, if that was freed in the end. */
 /* Rose, and was freed: it is not by what is left that it may matter. */
 static bool was_freed(const struct growth_site *s) {
-  return s->trend.reason == TREND_SHORT || s->trend.reason == TREND_FELL;
+  return s->trend.reason == TREND_SHORT || s->trend.reason == TREND_FELL ||
+         (s->trend.reason == TREND_FEW && s->trend.kendall.s > 0);
 }
 
+/* By what they hold; or held, if that was freed in the end. */
 static bool unsure_matter(const struct growth *g, const struct sites *sites) {
   double live = 0, freed = 0, seen = 0;
   for (size_t i = 0; i < g->count; i++) {

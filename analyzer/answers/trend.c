@@ -434,29 +434,45 @@ static struct trend judge(const struct trend_point *points, size_t n) {
   return t;
 }
 
+/* When it fell, if it rose before. Of few measurements, or where much of the work is to
+ * take all apart, the fall hides that. */
+static double fell_at(const struct trend *t, const struct trend_point *points, size_t n) {
+  if (t->reason == TREND_FELL) return t->at;
+  struct shape s = shape_of(points, n);
+  bool hidden = t->reason == TREND_FEW || t->reason == TREND_NONE;
+  return hidden && s.falls ? s.fell : -INFINITY;
+}
+
+/* How many measurements were before that: up to the top, or to where tidying up began. */
+static size_t before_fall(const struct trend_point *points, double fell, double tidying) {
+  size_t top = 0, i = 0;
+  for (; points[i].t < fell; i++)
+    if (points[i].y >= points[top].y) top = i;
+  while (i > top + 1 && points[i - 1].t >= tidying)
+    i--;
+  return i;
+}
+
 /* The tidying up may be in several steps. */
 static struct trend judge_before(const struct trend_point *points, size_t n,
                                  double tidying) {
   struct trend t = judge(points, n);
-  while (t.reason == TREND_FELL && t.at >= tidying) {
-    size_t before = 0;
-    while (points[before].t < t.at)
-      before++;
-    double freed = t.at;
-    struct trend until = judge(points, before);
+  double end = points[n - 1].t, late = end - TIDYING * (end - points[0].t);
+  for (double fell; (fell = fell_at(&t, points, n)) >= fmin(late, tidying);) {
+    n = before_fall(points, fell, tidying);
+    struct trend until = judge(points, n);
     if (until.reason == TREND_FEW) break;
     t = until;
     if (t.verdict != TREND_GROWING) continue;
     t.reason = TREND_FREED;
-    t.at = freed;
+    t.at = points[n].t;
   }
   return t;
 }
 
-struct trend trend_judge(const struct trend_point *points, size_t n, bool ended) {
-  if (!ended || n == 0) return judge(points, n);
-  double end = points[n - 1].t;
-  return judge_before(points, n, end - TIDYING * (end - points[0].t));
+struct trend trend_judge(const struct trend_point *points, size_t n, double tidying) {
+  if (tidying == INFINITY || n == 0) return judge(points, n);
+  return judge_before(points, n, tidying);
 }
 
 /* ---- what the blocks know ------------------------------------------------------ */

@@ -66,9 +66,10 @@ struct trend {
  * have equally many points instead. */
 #define TREND_BINS 32u
 #define TREND_FEWEST 8u
-/* `ended`: the program came to its end, so that a fall in the last tenth of the time
- * may be its tidying up: then the verdict is on what was before. */
-struct trend trend_judge(const struct trend_point *points, size_t n, bool ended);
+/* `tidying`: when the program began to come to its end, or INFINITY. A fall since then,
+ * or in the last tenth of the time, may be its tidying up: then the verdict is on what was
+ * before. */
+struct trend trend_judge(const struct trend_point *points, size_t n, double tidying);
 /* Takes another reason, and its verdict. */
 void trend_decide(struct trend *t, enum trend_reason reason);
 
