@@ -33,10 +33,11 @@ void growth_free(struct growth *g);
 /* In which order they are told: less than 0, x before y. */
 int growth_order(const struct growth_site *x, const struct growth_site *y);
 /* Is so much growth worth a word, beside such a peak? More is asked of what was freed in
- * the end, for a collector frees what it can before its program ends; and of a run of less
- * than TREND_SHORTEST seconds, for most of that is start-up. */
-bool growth_matters(const struct recording *r, uint64_t added, uint64_t live,
-                    uint64_t peak);
+ * the end, for a collector frees what it can before its program ends; of a run of less
+ * than TREND_SHORTEST seconds, for most of that is start-up; and where `all` rises, but in
+ * steps or ever more slowly: then it may all be start-up. */
+bool growth_matters(const struct recording *r, const struct trend *all, uint64_t added,
+                    uint64_t live, uint64_t peak);
 /* The same of all stacks together that lead through one of these return addresses (by
  * index in UL_CODES), so that a function is judged whose stacks are too small each;
  * `generations` in which blocks of theirs were born that live. false: no memory. */

@@ -315,8 +315,8 @@ static bool add_live(const struct recording *r, const struct sites *sites,
 
 /* Only what grows stays: sites by themselves, or the function with what is too small; and
  * what matters beside the peak: `growth` has the rest. */
-static void keep_growing(const struct recording *r, const struct sites *sites,
-                         struct findings *f, size_t first) {
+static void keep_growing(const struct recording *r, const struct growth *g,
+                         const struct sites *sites, struct findings *f, size_t first) {
   enum { LOOKED_AT = 16 };
   size_t kept = first;
   uint64_t peak = timeline_peak_bytes(r);
@@ -331,7 +331,8 @@ static void keep_growing(const struct recording *r, const struct sites *sites,
     found.live.bytes = lower(found.live.bytes, found.of.bytes);
     found.live.blocks = lower(found.live.blocks, found.of.blocks);
     if (found.estimated.bytes > found.of.bytes) found.estimated = found.of;
-    if (growth_matters(r, by_sites.bytes, found.live.bytes, peak)) f->at[kept++] = found;
+    if (growth_matters(r, &g->all, by_sites.bytes, found.live.bytes, peak))
+      f->at[kept++] = found;
   }
   f->count = kept;
 }
@@ -493,7 +494,7 @@ static bool collect(const struct recording *r, const struct growth *g,
   size_t first = f->lost ? f->lost->count : 0;
   add_rates(g, f, f->at + first);
   if (!add_live(r, sites, f, f->at + first)) return false;
-  keep_growing(r, sites, f, first);
+  keep_growing(r, g, sites, f, first);
   first = f->count;
   add_causes(f, FINDING_UNUSED, f->pinning);
   add_survivors(u, f, f->at + first);

@@ -464,13 +464,20 @@ static double weight_of(const struct growth_site *g) {
   return was_freed(g) ? g->trend.high : (double)g->last_bytes;
 }
 
-bool growth_matters(const struct recording *r, uint64_t added, uint64_t live,
-                    uint64_t peak) {
+/* Does it rise, but so that it may have come to its end? */
+static bool rises_in_doubt(const struct trend *all) {
+  return all->reason == TREND_STEPS || all->reason == TREND_SLOWS ||
+         all->reason == TREND_PAUSED || all->reason == TREND_LATE;
+}
+
+bool growth_matters(const struct recording *r, const struct trend *all, uint64_t added,
+                    uint64_t live, uint64_t peak) {
   enum { SHARE = 200, SHARE_IN_DOUBT = 16 };
   uint64_t start = timeline_start_ms(r), end = recording_duration_ms(r);
   bool is_short = end < start + (uint64_t)(TREND_SHORTEST * 1000);
   bool freed = live < added / 2;
-  return added > peak / (is_short || freed ? SHARE_IN_DOUBT : SHARE);
+  bool doubt = is_short || freed || rises_in_doubt(all);
+  return added > peak / (doubt ? SHARE_IN_DOUBT : SHARE);
 }
 
 int growth_order(const struct growth_site *x, const struct growth_site *y) {
@@ -557,7 +564,8 @@ uint64_t growth_outline(const struct recording *r) {
     struct trend all = judge(&s, s.held[s.moments - 1].blocks, end, SITE_GENERATIONS);
     moments_of(&s, &all, &from, &to);
     grown = added(&s, &all, s.held[to], s.held[to]);
-    if (!growth_matters(r, grown.bytes, live, timeline_peak_bytes(r))) grown.bytes = 0;
+    if (!growth_matters(r, &all, grown.bytes, live, timeline_peak_bytes(r)))
+      grown.bytes = 0;
   }
   series_free(&s);
   return grown.bytes;

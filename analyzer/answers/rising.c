@@ -16,7 +16,8 @@ static bool much_grows(struct process *p) {
     added += s->added.bytes; /* of what does not grow: 0 */
     if (s->trend.reason != TREND_FREED) live += s->added.bytes;
   }
-  return growth_matters(p->recording, added, live, process_peak_bytes(p));
+  return growth_matters(p->recording, &p->growth->all, added, live,
+                        process_peak_bytes(p));
 }
 
 static void add(struct rising *all, struct process *p) {
