@@ -282,16 +282,29 @@ static void print_told(const struct told *t, size_t number, bool several,
           second.s, *callers ? " " : "", callers);
 }
 
-/* What is worth a line: not what is nothing beside the first. */
-static bool is_worth(const struct tale *tale, size_t i, const struct view_options *o) {
-  const struct finding *f = &tale->at[i].finding, *first = &tale->at[0].finding;
-  return o->all || o->top || f->kind == FINDING_TEMPORARY || f->gain >= first->gain / 100;
+/* A few blocks that are nothing beside what the program held, and that it did not lose
+ * again and again. */
+static bool is_little(const struct finding *f, uint64_t peak) {
+  enum { FEW = 16, SMALL = 1024, SHARE = 100 };
+  return f->kind == FINDING_LEAK && f->of.blocks < FEW && f->gain < SMALL &&
+         f->gain < peak / SHARE;
 }
 
-static void print_rest(size_t count, struct ul_amount rest,
+/* What is worth a line: not what is nothing beside the first. */
+static bool is_worth(const struct tale *tale, size_t i, uint64_t peak,
+                     const struct view_options *o) {
+  const struct finding *f = &tale->at[i].finding, *first = &tale->at[0].finding;
+  return o->all || o->top || f->kind == FINDING_TEMPORARY ||
+         (f->gain >= first->gain / 100 && !is_little(f, peak));
+}
+
+static void print_rest(size_t count, struct ul_amount rest, bool all,
                        const struct view_options *o) {
   if (!count) return;
-  fprintf(o->out, "    and %zu more", count);
+  if (all)
+    fprintf(o->out, "    %s", text_plural(count, "little finding", "little findings"));
+  else
+    fprintf(o->out, "    and %zu more", count);
   if (rest.bytes)
     fprintf(o->out, ", %s in %s", text_size(o, rest.bytes),
             text_plural(rest.blocks, "block", "blocks"));
@@ -299,7 +312,7 @@ static void print_rest(size_t count, struct ul_amount rest,
 }
 
 /* The kinds of those that have a line; a leak that grows is growth, too. */
-static unsigned print_tale(const struct tale *tale, bool several,
+static unsigned print_tale(const struct tale *tale, uint64_t peak, bool several,
                            const struct view_options *o) {
   size_t most = o->top ? o->top : o->all ? SIZE_MAX : TOP_TEXT, shown = 0;
   struct ul_amount rest = {0, 0};
@@ -307,7 +320,7 @@ static unsigned print_tale(const struct tale *tale, bool several,
   if (tale->count) fputc('\n', o->out);
   for (size_t i = 0; i < tale->count; i++) {
     const struct told *t = &tale->at[i];
-    if (shown < most && is_worth(tale, i, o)) {
+    if (shown < most && is_worth(tale, i, peak, o)) {
       print_told(t, ++shown, several, o);
       kinds_shown |= 1u << t->finding.kind;
       if (t->finding.rate > 0) kinds_shown |= 1u << FINDING_GROWTH;
@@ -316,7 +329,7 @@ static unsigned print_tale(const struct tale *tale, bool several,
     rest.blocks += t->finding.of.blocks;
     rest.bytes += t->finding.of.bytes;
   }
-  print_rest(tale->count - shown, rest, o);
+  print_rest(tale->count - shown, rest, !shown, o);
   return kinds_shown;
 }
 
@@ -333,7 +346,8 @@ unsigned findings_print(const struct context *context, const struct folded *fold
   bool several = context->named != context->processes;
   for (size_t i = 0; i < tale.count; i++)
     several = several || tale.at[i].first != context->processes;
-  unsigned kinds_shown = print_tale(&tale, several, o);
+  uint64_t peak = process_peak_bytes(context->processes);
+  unsigned kinds_shown = print_tale(&tale, peak, several, o);
   for (size_t i = 0; i < tale.count; i++)
     told_free(&tale.at[i]);
   free(tale.at);

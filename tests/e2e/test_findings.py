@@ -361,6 +361,35 @@ def test_what_was_freed_in_the_end_grew_if_it_was_much(tmp_path, recorder, table
     assert growth["bytes"] > 3_500_000 and growth["live_bytes"] == 0, growth
 
 
+LITTLE = """
+#include <stdlib.h>
+int main(int argc, char **argv) {
+  char *volatile held = malloc(1 << 20), *volatile lost;
+  for (int i = 0; i < atoi(argv[1]); i++) lost = malloc(76);
+  lost = 0;
+  free(held);
+  return argc < 0;
+}
+"""
+
+
+@pytest.mark.short
+@pytest.mark.parametrize("blocks, heads", [(5, False), (500, True)])
+def test_some_bytes_beside_a_megabyte_do_not_head_a_page(tmp_path, recorder, blocks, heads):
+    (tmp_path / "little.c").write_text(LITTLE)
+    subprocess.run([tool("gcc", "cc"), "-g", "-o", tmp_path / "little", tmp_path / "little.c"],
+                   check=True)
+    recorder.run(tmp_path / "little", str(blocks))
+    (leak,) = recorder.answer("report")["findings"]
+    assert leak["blocks"] >= blocks - 1, leak
+    page = recorder.text("report").splitlines()[:8]
+    assert any(line.startswith("  1 leak") for line in page) == heads, page
+    assert heads or "    1 little finding, 380 B in 5 blocks (--all)" in page, page
+    assert heads or any("definitely lost: 380 B" in line and "main (little.c" in line
+                        for line in page), page
+    assert any(line.startswith("  1 leak") for line in recorder.text("report", "--all").splitlines())
+
+
 # ---- freed at once ----------------------------------------------------------------
 
 
