@@ -970,19 +970,21 @@ static void test_most_roots_are_read_last(void **state) {
   } kinds[] = {{MAP_SHARED, PROT_READ | PROT_WRITE}, {MAP_PRIVATE, PROT_READ}};
   (void)state;
   root(0, block(32, A), 0);
+  scan();
+  uint64_t before = header.scan.root_bytes; /* with the shadow of a sanitizer */
   for (int i = 0; i < 2; i++) {
     uintptr_t *m =
         mmap(NULL, BYTES, PROT_READ | PROT_WRITE, kinds[i].flags | MAP_ANONYMOUS, -1, 0);
     memset(m, 0, BYTES);
     mprotect(m, BYTES, kinds[i].protection);
     scan();
-    assert_in_range(header.scan.root_bytes, 1, BYTES - 1);
+    assert_true(header.scan.root_bytes < before + BYTES / 2);
     mprotect(m, BYTES, PROT_READ | PROT_WRITE);
     m[BYTES / 8 - 1] = (uintptr_t)blocks[block(32, B)].start;
     mprotect(m, BYTES, kinds[i].protection);
     scan();
     expect(B, UL_REACHABLE, (uint64_t)i + 1, 32 * ((uint64_t)i + 1));
-    assert_true(header.scan.root_bytes > BYTES);
+    assert_true(header.scan.root_bytes > before + BYTES / 2);
     root(i + 1, block_count - 1, 0);
     munmap(m, BYTES);
   }
