@@ -70,7 +70,7 @@ def test_meson(installed, project):
     recipes, env = installed
     assert execute([tool("meson"), "setup", "build"], cwd=project).status == 0
     r = execute([recipes / "meson.sh"], cwd=project, env=env)
-    results = dict(re.findall(r"^ *\d+/10 +(\w+) +(\w+)", r.text(), flags=re.M))
+    results = dict(re.findall(r"^ *\d+/10 +(?:suite:)?(\w+) +(\w+)", r.text(), flags=re.M))
     bad = {name for name, result in results.items() if result not in ("OK", "SKIP")}
     assert r.status != 0 and bad == LEAKY | {"crashes"}, r.text()
     assert "render core.c" in r.text()
