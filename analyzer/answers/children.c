@@ -98,6 +98,11 @@ bool children_is_place(char *const fields[]) {
          strcmp(fields[CHILDREN_KIND], "freed") == 0;
 }
 
+bool children_is_without_us(char *const fields[]) {
+  const char *kind = fields[CHILDREN_KIND];
+  return strcmp(kind, "unfit") == 0 || strcmp(kind, "bare") == 0;
+}
+
 static void add_misuse(struct children *children, char *const fields[]) {
   struct children_program *program = program_at(children, fields[CHILDREN_COMMAND]);
   if (program && strcmp(fields[CHILDREN_KIND], "freed") == 0)
@@ -107,7 +112,7 @@ static void add_misuse(struct children *children, char *const fields[]) {
 /* A program without ullage is nobody's child that is known. */
 static void add_folded(void *to, char *const fields[]) {
   struct children *children = to;
-  if (strcmp(fields[CHILDREN_KIND], "unfit") == 0) return;
+  if (children_is_without_us(fields)) return;
   if (children_is_place(fields)) {
     add_misuse(children, fields);
     return;

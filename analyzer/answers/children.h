@@ -49,6 +49,8 @@ void children_each_line(const char *path, children_take *, void *to);
 /* Is the line about a place where a process lost something or freed wrongly (folded.h),
  * not about the process itself? */
 bool children_is_place(char *const fields[]);
+/* Of a program that was started without ullage. */
+bool children_is_without_us(char *const fields[]);
 /* The program of a command line, its first word without directories, to be freed. NULL:
  * no memory. */
 char *children_program_of(const char *command);

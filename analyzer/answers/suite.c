@@ -688,13 +688,14 @@ static void add_line(void *to, char *const fields[]) {
     return;
   }
   s->ours = true;
-  if (strcmp(kind, "unfit") != 0) {
+  if (!children_is_without_us(fields)) {
     add_silent(s, fields);
     return;
   }
   struct suite_process *p = add_process(s);
   p->program = p->command = keep(s, fields[CHILDREN_COMMAND]);
   p->ppid = atoi(fields[CHILDREN_PPID]);
+  p->bare = strcmp(kind, "bare") == 0;
 }
 
 void suite_add_lines(struct suite *s, const char *path) {
@@ -730,7 +731,8 @@ static bool has_ended(struct suite *s, int pid) {
   for (size_t i = 0; i < s->process_count; i++) {
     const struct suite_process *p = &s->processes[i];
     if (p->pid == pid && p->end != RECORDING_EXECED) return true;
-    if (p->standing == SUITE_UNRECORDED && !p->pid && p->ppid == pid) return true;
+    bool unfit = p->standing == SUITE_UNRECORDED && !p->pid && !p->bare;
+    if (unfit && p->ppid == pid) return true;
   }
   return has_silent(s, pid);
 }
@@ -740,6 +742,24 @@ static bool would_be_ours(const struct suite *s, const char *program) {
   return *program != '/' || pattern_of_path(s->rules.programs, program);
 }
 
+/* A line tells of it, which does not know whether it is another process. NULL: none. */
+static struct suite_process *bare_by(struct suite *s, int pid, const char *program) {
+  for (size_t i = 0; i < s->process_count; i++) {
+    struct suite_process *p = &s->processes[i];
+    if (p->bare && !p->pid && p->ppid == pid &&
+        strcmp(basename(p->program), basename(program)) == 0)
+      return p;
+  }
+  return NULL;
+}
+
+static void add_stranger(struct suite *s, const char *program, int by) {
+  struct suite_process *p = add_process(s);
+  p->program = p->command = program;
+  p->ppid = by;
+  p->bare = true;
+}
+
 /* Processes that have become a program without ullage: LD_PRELOAD was taken away. */
 static void add_strangers(struct suite *s) {
   for (size_t i = 0; i < s->process_count; i++) {
@@ -747,8 +767,8 @@ static void add_strangers(struct suite *s) {
     if (p.end != RECORDING_EXECED || !p.exec || has_ended(s, p.pid)) continue;
     bool is_main = p.pid == s->main_pid && !s->ours;
     if (!is_main && !would_be_ours(s, p.exec)) continue;
-    struct suite_process *stranger = add_process(s);
-    stranger->program = stranger->command = p.exec;
+    if (!bare_by(s, p.pid, p.exec)) add_stranger(s, p.exec, p.pid);
+    struct suite_process *stranger = bare_by(s, p.pid, p.exec);
     stranger->pid = p.pid;
     stranger->ppid = p.ppid;
     stranger->end = RECORDING_RUNNING;

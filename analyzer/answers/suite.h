@@ -161,6 +161,7 @@ struct suite_process {
   const char *exec;      /* the program that it became, as it was named; NULL: none */
   int pid, ppid;
   bool forked;
+  bool bare; /* its LD_PRELOAD was taken away */
   enum suite_standing standing;
   enum recording_end end;
   int status; /* of the end */

@@ -461,9 +461,10 @@ static int accept_all(const struct check *c, struct suite *s) {
 
 /* A pattern that nothing has is a slip, and no verdict. */
 static int say_no_program(const struct check *c) {
-  return say_failed("--programs=%s: there was no such program, nothing was judged; a pattern "
-                    "with a slash is of whole paths, one without of names",
-                    c->rules.programs);
+  return say_failed(
+      "--programs=%s: there was no such program, nothing was judged; a pattern "
+      "with a slash is of whole paths, one without of names",
+      c->rules.programs);
 }
 
 /* Judged and told; an exit status. */
@@ -562,6 +563,16 @@ static int status_of(const struct check *c, int verdict, int end) {
   return found || end == EXIT_FINE ? verdict : end;
 }
 
+/* "passed" is about findings. */
+static void say_own_failure(const struct check *c, int end) {
+  const char *program = basename(c->launch.command[0]);
+  if (c->launch.quiet || (WIFEXITED(end) && !WEXITSTATUS(end))) return;
+  if (WIFEXITED(end))
+    say("%s itself failed: status %d, which is passed on", program, WEXITSTATUS(end));
+  else
+    say("%s itself failed: signal %d, which is passed on", program, WTERMSIG(end));
+}
+
 static int check_program(struct check *c) {
   pid_t pid = -1;
   int end = 0, status = expect_outputs(c);
@@ -572,6 +583,7 @@ static int check_program(struct check *c) {
   if (ran) status = judge_run(c, pid, end);
   if (!c->found) kept_remove(&c->kept);
   if (!ran) return status;
+  if (!c->found) say_own_failure(c, end);
   return WIFEXITED(end) ? status_of(c, status, WEXITSTATUS(end)) : launch_end_like(end);
 }
 

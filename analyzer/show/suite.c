@@ -187,7 +187,7 @@ const char *suite_reason_in(struct text_long *to, const struct suite_process *p)
   if (p->standing == SUITE_UNSCANNED) return why_not_scanned(to, p);
   if (p->standing != SUITE_UNRECORDED) return "";
   if (p->forked) return "a forked child that could not be recorded";
-  if (p->pid) return "it was started without LD_PRELOAD";
+  if (p->bare) return "it was started without LD_PRELOAD";
   return "it cannot have ullage: static, 32-bit, another libc, a sanitizer, or in valgrind";
 }
 

@@ -303,7 +303,7 @@ static void put_absolute(struct text *to, const char *path) {
   text_put(to, path);
 }
 
-void child_note_unfit(const char *program) {
+void child_note_without_us(const char *program, bool unfit) {
   char path[PATH_MAX], room[PATH_MAX + 64], name[PATH_MAX];
   struct text absolute = TEXT_IN(name), line = TEXT_IN(room);
   if (settings.keep == KEEP_TELLING || !file_name(path, settings.file, ".children"))
@@ -312,7 +312,8 @@ void child_note_unfit(const char *program) {
   if (!pattern_of_path(settings.programs, name)) return;
   text_put(&line, "0\t");
   put_field(&line, (uint64_t)os_pid());
-  text_put(&line, "unfit\t0\t0\t0\t0\t-\t");
+  text_put(&line, unfit ? "unfit" : "bare");
+  text_put(&line, "\t0\t0\t0\t0\t-\t");
   text_put_shown(&line, name);
   text_put(&line, "\n");
   append(path, &line);

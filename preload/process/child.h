@@ -20,6 +20,6 @@ bool child_may_keep(void);
  * ended, "other" if ULLAGE_PROGRAMS does not name it); false: it could not be written. */
 bool child_fold(void);
 /* A program of those that are asked for was started without ullage, which it cannot have:
- * a line of the kind "unfit" says so. */
-void child_note_unfit(const char *program);
+ * a line of the kind "unfit" says so; of one whose LD_PRELOAD was taken away, "bare". */
+void child_note_without_us(const char *program, bool unfit);
 #endif

@@ -287,8 +287,9 @@ static size_t room(char *const environment[], const char *variable) {
 
 size_t target_room(const struct target *t, char *const environment[]) {
   bool without = t->unfit || t->is_static;
-  const char *variable = without ? our_variable(environment) : NULL;
-  if (variable && t->path) child_note_unfit(t->path);
+  const char *variable = our_variable(environment);
+  if (t->path && !t->error && (without || !variable))
+    child_note_without_us(t->path, variable);
   return variable && t->unfit ? room(environment, variable) : 0;
 }
 

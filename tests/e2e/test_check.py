@@ -280,6 +280,20 @@ def test_programs_that_cannot_be_recorded_are_listed(check, suite, tmp_path):
         static.unlink()
 
 
+@pytest.mark.parametrize("without", ["env -u LD_PRELOAD", "env -i"])
+def test_program_whose_preload_is_taken_away_is_not_checked(check, without):
+    for options, status in ([], 0), (["--strict"], FOUND):
+        r = check(*options, "--", "/bin/sh", "-c", f"{without} ./t_forgets; ./t_fine")
+        assert r.status == status
+        assert "not checked: t_forgets (it was started without LD_PRELOAD)" in r.said
+
+
+def test_passed_is_not_said_of_a_program_that_failed_without_a_word(check):
+    r = check("--", "/bin/sh", "-c", "./t_fine; exit 3")
+    assert r.status == 3
+    assert r.said.endswith("ullage: sh itself failed: status 3, which is passed on\n")
+
+
 def test_each_of_many_that_cannot_be_recorded_is_told_by_its_name(check, tmp_path):
     (tmp_path / "static.c").write_text("int main(void) { return 0; }\n")
     names = [f"static_{i}" for i in range(40)]
