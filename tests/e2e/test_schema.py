@@ -11,7 +11,7 @@ from schema import Schema
 from test_documents import VERBS, help_of
 
 SCHEMA = Schema()
-ANSWERING = [verb for verb in VERBS if "--json" in help_of(verb) and "FILE]" in help_of(verb)]
+ANSWERING = [verb for verb in VERBS if "--json" in help_of(verb) and "[FILE" in help_of(verb)]
 
 
 def check(verb, answer):
