@@ -161,7 +161,8 @@ static void series_free(struct series *s) {
 }
 
 /* When the program began to come to its end: from then on it allocated next to nothing.
- * What an interpreter takes apart at its end may be half of all its work. */
+ * What an interpreter takes apart at its end may be half of all its work, but not most of
+ * its time: who allocates early and then waits keeps what there is. */
 static double tidying(const struct series *s, const double *clock) {
   enum { NOTHING = 50 };
   const struct timeline *t = &s->timeline;
@@ -170,7 +171,8 @@ static double tidying(const struct series *s, const double *clock) {
   uint64_t all = t->at[t->count - 1]->allocations;
   while (t->at[m]->allocations < all - all / NOTHING)
     m++;
-  return clock[m];
+  bool waits = s->seconds[m] < s->seconds[t->count - 1] / 2;
+  return clock[waits ? t->count - 1 : m];
 }
 
 /* By a clock; `points` has room for one more than there are moments. Moments at which the
@@ -217,20 +219,6 @@ static size_t moment_of(const struct series *s, double seconds) {
   return m;
 }
 
-/* Seconds since what has been added from t->at on was there, or nearly all of it: between
- * two measurements when the last of the blocks was allocated. */
-static double idle_seconds(const struct series *s, const struct trend *t, double newest) {
-  enum { NEARLY = 50 };
-  size_t m = moment_of(s, t->at);
-  double low = s->y[m];
-  while (m + 1 < s->moments && s->y[m] < t->high - (t->high - low) / NEARLY)
-    m++;
-  double reached = s->seconds[m];
-  if (m && newest < reached)
-    reached = newest > s->seconds[m - 1] ? newest : s->seconds[m - 1];
-  return s->seconds[s->moments - 1] - reached;
-}
-
 /* The moments between which it grew; what was freed in the end, up to the last one before
  * that. */
 static void moments_of(const struct series *s, const struct trend *t, size_t *from,
@@ -242,6 +230,21 @@ static void moments_of(const struct series *s, const struct trend *t, size_t *fr
   *from = 0;
   for (size_t m = 0; m < *to; m++)
     if (s->y[m] <= s->y[*from]) *from = m;
+}
+
+/* Seconds since what it has added, or nearly all of that, was there, whether it was freed
+ * later or not: between two measurements when the last of the blocks was allocated. */
+static double idle_seconds(const struct series *s, const struct trend *t, double newest) {
+  enum { NEARLY = 50 };
+  size_t m, to;
+  moments_of(s, t, &m, &to);
+  double low = s->y[m], high = t->reason == TREND_FREED ? s->y[to] : t->high;
+  while (m < to && s->y[m] < high - (high - low) / NEARLY)
+    m++;
+  double reached = s->seconds[m];
+  if (m && newest < reached)
+    reached = newest > s->seconds[m - 1] ? newest : s->seconds[m - 1];
+  return s->seconds[s->moments - 1] - reached;
 }
 
 static double rise(const struct series *s, const struct trend *t) {

@@ -214,6 +214,15 @@ def test_waste_before_the_end_is_remembered(recorder):
     assert re.search(rf"^  1 unused .* of RSS at [\d.]+ m?s\): {function} ", page, flags=re.M), page
 
 
+@pytest.mark.parametrize("least_ms", [12, 20])
+def test_what_stood_for_long_before_it_was_freed_does_not_grow(recorder, least_ms):
+    """It rose in a tenth of a second, up to half of the work, and stood for five: whether that
+    is seen by 7 measurements or by 20."""
+    recorder.run(program("waste"), "before", strict=False,
+                 env={"ULLAGE_SNAPSHOT_MS": str(least_ms)})
+    assert [f["kind"] for f in recorder.answer("report")["findings"]] == ["unused"]
+
+
 @pytest.mark.short
 @pytest.mark.parametrize("sample", [0, 65536])
 @pytest.mark.parametrize("mode", ["spike", "never", "churn", "large", "across", "many", "crowd"])
