@@ -1,13 +1,5 @@
 #include "names/arguments.h"
 
-#include <string.h>
-
-static uint64_t relative(const uint8_t *at, uint64_t behind) {
-  int32_t offset;
-  memcpy(&offset, at, sizeof offset);
-  return behind + (uint64_t)(int64_t)offset;
-}
-
 /* Of "lea offset(%rip), register", the argument that is in this register: RDI, RSI, RDX,
  * RCX, R8, R9. Intel SDM 2A, 2.1, and System V ABI for x86-64, 3.2.3. */
 static unsigned argument_of(const uint8_t *at) {
@@ -30,11 +22,11 @@ static bool is_call(const struct code *code, const uint8_t *at, uint64_t address
     return code_is_function(code, *callee);
   }
   if (at[0] == 0xff && at[1] == 0x15) { /* call *slot(%rip) */
-    *callee = relative(at + 2, address + 6);
+    *callee = code_relative(at + 2, address + 6);
     return code_image(code, *callee, 8) && !code_is_code(code, *callee);
   }
   if (*at != CALL && *at != JUMP) return false;
-  *callee = relative(at + 1, address + 5);
+  *callee = code_relative(at + 1, address + 5);
   return code_is_code(code, *callee);
 }
 
@@ -47,7 +39,7 @@ static void look_through(const struct code *code, uint64_t address, const uint8_
     unsigned argument = argument_of(data + i);
     if (argument < ARGUMENTS) {
       if (i - last > FAR) call = (struct arguments){0};
-      call.at[argument] = relative(data + i + 3, address + i + LEA);
+      call.at[argument] = code_relative(data + i + 3, address + i + LEA);
       last = i;
     } else if (is_call(code, data + i, address + i, &call.callee)) {
       call.from = address + i;

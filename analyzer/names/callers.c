@@ -66,12 +66,6 @@ static bool find_slots(struct callers *c, Elf *elf) {
   return true;
 }
 
-static uint64_t relative(const uint8_t *at, uint64_t behind) {
-  int32_t offset;
-  memcpy(&offset, at, sizeof offset);
-  return behind + (uint64_t)(int64_t)offset;
-}
-
 static uint64_t led_to(const struct callers *c, uint64_t at) {
   const struct slot key = {at, 0};
   const struct slot *s =
@@ -90,7 +84,7 @@ static uint64_t behind_entry(const struct callers *c, uint64_t at) {
   if (memcmp(code, endbr64, sizeof endbr64) == 0) i += sizeof endbr64;
   if (code[i] == 0xf2) i++;
   if (code[i] != 0xff || code[i + 1] != 0x25) return 0;
-  return led_to(c, relative(code + i + 2, at + i + JMP));
+  return led_to(c, code_relative(code + i + 2, at + i + JMP));
 }
 
 /* ---- calls --------------------------------------------------------------------- */
@@ -114,9 +108,9 @@ static void look_through(struct callers *c, uint64_t address, const uint8_t *dat
   for (size_t i = 0; i + BY_SLOT <= bytes; i++) {
     uint64_t from = address + i;
     if (data[i] == 0xe8 || data[i] == 0xe9) { /* call; jmp */
-      count_call(c, from, relative(data + i + 1, from + CALL));
+      count_call(c, from, code_relative(data + i + 1, from + CALL));
     } else if (data[i] == 0xff && data[i + 1] == 0x15) { /* call *slot(%rip) */
-      uint64_t to = led_to(c, relative(data + i + 2, from + BY_SLOT));
+      uint64_t to = led_to(c, code_relative(data + i + 2, from + BY_SLOT));
       if (to) count_call(c, from, to);
     }
   }

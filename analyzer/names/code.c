@@ -240,9 +240,7 @@ enum code_call code_call_before(const struct code *c, uint64_t return_address) {
   const struct part *p = part_at(c, return_address - 1);
   if (!p || !p->code || return_address - p->low < LONGEST) return CODE_CALL_UNKNOWN;
   const uint8_t *end = p->data + (return_address - p->low);
-  int32_t relative;
-  memcpy(&relative, end - 4, sizeof relative);
-  const struct part *to = part_at(c, return_address + (uint64_t)(int64_t)relative);
+  const struct part *to = part_at(c, code_relative(end - 4, return_address));
   if (end[-5] == 0xe8 && to && to->code) return CODE_CALL_DIRECT;
   if (end[-6] == 0xff && end[-5] == 0x15) /* by a variable, or by the GOT: an import */
     return to && to->got ? CODE_CALL_DIRECT : CODE_CALL_BY_POINTER;

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 struct code;
 
@@ -26,6 +27,13 @@ bool code_is_function(const struct code *, uint64_t start);
 /* Functions are numbered by where they begin; false: none is known there. */
 size_t code_functions(const struct code *);
 bool code_function_index(const struct code *, uint64_t address, size_t *index);
+/* Where an operand of 32 bits at `at` leads, relative to the address behind its
+ * instruction. */
+static inline uint64_t code_relative(const uint8_t *at, uint64_t behind) {
+  int32_t offset;
+  memcpy(&offset, at, sizeof offset);
+  return behind + (uint64_t)(int64_t)offset;
+}
 uint64_t code_function_start(const struct code *, size_t index);
 
 /* The instruction before a return address. A call by way of a pointer names no callee:

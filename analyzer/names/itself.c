@@ -122,12 +122,6 @@ static bool is_name(const struct itself *it, uint64_t start, const char *text) {
 #define NOBODY UINT32_MAX
 #define MANY (UINT32_MAX - 1)
 
-static uint64_t relative(const uint8_t *at, uint64_t behind) {
-  int32_t offset;
-  memcpy(&offset, at, sizeof offset);
-  return behind + (uint64_t)(int64_t)offset;
-}
-
 static void note_jump(struct itself *it, uint64_t from, uint64_t to, bool call) {
   size_t function, target;
   if (!code_function_index(it->code, to, &target) ||
@@ -152,9 +146,9 @@ static bool find_parents(struct itself *it) {
     for (size_t k = 0; k + JUMP <= bytes; k++) {
       uint64_t at = address + k;
       if (data[k] == 0x0f && (data[k + 1] & 0xf0) == 0x80) /* jcc */
-        note_jump(it, at, relative(data + k + 2, at + JUMP), false);
+        note_jump(it, at, code_relative(data + k + 2, at + JUMP), false);
       else if (data[k] == CALL)
-        note_jump(it, at, relative(data + k + 1, at + JUMP - 1), true);
+        note_jump(it, at, code_relative(data + k + 1, at + JUMP - 1), true);
     }
   return true;
 }
