@@ -472,12 +472,16 @@ static bool add_gains(struct findings *f, const struct sites *sites) {
   return good;
 }
 
-static int by_gain(const void *a, const void *b) {
-  const struct finding *x = a, *y = b;
+int finding_order(const struct finding *x, const struct finding *y) {
   if (x->gain != y->gain) return x->gain > y->gain ? -1 : 1;
   if (x->temporary != y->temporary) return x->temporary > y->temporary ? -1 : 1;
-  return x->kind != y->kind ? (int)x->kind - (int)y->kind
-                            : (x->cause > y->cause) - (x->cause < y->cause);
+  return (x->kind > y->kind) - (x->kind < y->kind);
+}
+
+static int by_gain(const void *a, const void *b) {
+  const struct finding *x = a, *y = b;
+  int order = finding_order(x, y);
+  return order ? order : (x->cause > y->cause) - (x->cause < y->cause);
 }
 
 static bool collect(const struct recording *r, const struct growth *g,

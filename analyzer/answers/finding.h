@@ -50,6 +50,8 @@ struct findings {
 #define FINDING_LOST (1u << UL_DEFINITE | 1u << UL_INDIRECT)
 struct causes *findings_by_verdict(const struct recording *, const struct sites *,
                                    struct functions *, unsigned verdicts);
+/* In which order they are told: less than 0, x before y. */
+int finding_order(const struct finding *x, const struct finding *y);
 /* Has a runtime (Ruby) taken its objects apart as the program exited, before the scan,
  * but not what they had allocated? What only they held looks lost. */
 bool findings_taken_apart(const struct recording *);

@@ -172,12 +172,8 @@ static void tell_folded(struct tale *tale, const struct folded *f, size_t column
 
 static int by_gain(const void *a, const void *b) {
   const struct told *x = a, *y = b;
-  if (x->finding.gain != y->finding.gain)
-    return x->finding.gain > y->finding.gain ? -1 : 1;
-  if (x->finding.temporary != y->finding.temporary)
-    return x->finding.temporary > y->finding.temporary ? -1 : 1;
-  if (x->finding.kind != y->finding.kind)
-    return x->finding.kind < y->finding.kind ? -1 : 1;
+  int order = finding_order(&x->finding, &y->finding);
+  if (order) return order;
   return (x->first > y->first) - (x->first < y->first);
 }
 
@@ -408,12 +404,8 @@ struct found {
 
 static int by_found(const void *a, const void *b) {
   const struct found *x = a, *y = b;
-  if (x->finding->gain != y->finding->gain)
-    return x->finding->gain > y->finding->gain ? -1 : 1;
-  if (x->finding->temporary != y->finding->temporary)
-    return x->finding->temporary > y->finding->temporary ? -1 : 1;
-  if (x->finding->kind != y->finding->kind)
-    return x->finding->kind < y->finding->kind ? -1 : 1;
+  int order = finding_order(x->finding, y->finding);
+  if (order) return order;
   if (x->process != y->process) return x->process < y->process ? -1 : 1;
   return (x->finding > y->finding) - (x->finding < y->finding);
 }
