@@ -753,11 +753,11 @@ static struct suite_process *bare_by(struct suite *s, int pid, const char *progr
   return NULL;
 }
 
-static void add_stranger(struct suite *s, const char *program, int by) {
+static struct suite_process *add_bare(struct suite *s, const char *program) {
   struct suite_process *p = add_process(s);
   p->program = p->command = program;
-  p->ppid = by;
   p->bare = true;
+  return p;
 }
 
 /* Processes that have become a program without ullage: LD_PRELOAD was taken away. */
@@ -767,8 +767,8 @@ static void add_strangers(struct suite *s) {
     if (p.end != RECORDING_EXECED || !p.exec || has_ended(s, p.pid)) continue;
     bool is_main = p.pid == s->main_pid && !s->ours;
     if (!is_main && !would_be_ours(s, p.exec)) continue;
-    if (!bare_by(s, p.pid, p.exec)) add_stranger(s, p.exec, p.pid);
     struct suite_process *stranger = bare_by(s, p.pid, p.exec);
+    if (!stranger) stranger = add_bare(s, p.exec);
     stranger->pid = p.pid;
     stranger->ppid = p.ppid;
     stranger->end = RECORDING_RUNNING;
