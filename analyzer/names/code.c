@@ -1,5 +1,7 @@
 #include "names/code.h"
 
+#include "names/below.h"
+
 #include <dwarf.h>
 #include <gelf.h>
 #include <stdlib.h>
@@ -65,15 +67,8 @@ static bool find_parts(struct code *c, Elf *elf) {
 }
 
 static const struct part *part_at(const struct code *c, uint64_t address) {
-  size_t low = 0, high = c->part_count;
-  while (low < high) {
-    size_t middle = low + (high - low) / 2;
-    if (c->parts[middle].low <= address)
-      low = middle + 1;
-    else
-      high = middle;
-  }
-  return low && address < c->parts[low - 1].high ? &c->parts[low - 1] : NULL;
+  size_t i = below(c->parts, c->part_count, sizeof *c->parts, address);
+  return i && address < c->parts[i - 1].high ? &c->parts[i - 1] : NULL;
 }
 
 const uint8_t *code_image(const struct code *c, uint64_t address, size_t bytes) {
@@ -173,19 +168,12 @@ static void find_functions(struct code *c, Elf *elf) {
 }
 
 bool code_function_index(const struct code *c, uint64_t address, size_t *index) {
-  size_t low = 0, high = c->function_count;
-  while (low < high) {
-    size_t middle = low + (high - low) / 2;
-    if (c->functions[middle].low <= address)
-      low = middle + 1;
-    else
-      high = middle;
-  }
-  if (!low) return false;
-  const struct function *f = &c->functions[low - 1];
+  size_t i = below(c->functions, c->function_count, sizeof *c->functions, address);
+  if (!i) return false;
+  const struct function *f = &c->functions[i - 1];
   const struct part *p = part_at(c, address);
   if (!p || !p->code || f->low < p->low || (f->high && address >= f->high)) return false;
-  *index = low - 1;
+  *index = i - 1;
   return true;
 }
 

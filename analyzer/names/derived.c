@@ -5,6 +5,7 @@
  * their slots point to. */
 #include "names/derived.h"
 
+#include "names/below.h"
 #include "names/demangle.h"
 #include "names/itself.h"
 
@@ -261,16 +262,9 @@ static bool derives(const struct derived *d, uint64_t class, uint64_t base,
 }
 
 static const struct member *member_of(const struct derived *d, uint64_t start) {
-  size_t low = 0, high = d->member_count;
-  if (!high) return NULL;
-  while (low < high) {
-    size_t middle = low + (high - low) / 2;
-    if (d->members[middle].start < start)
-      low = middle + 1;
-    else
-      high = middle;
-  }
-  const struct member *first = d->members + low, *end = d->members + d->member_count;
+  if (!d->member_count || !start) return NULL;
+  size_t earlier = below(d->members, d->member_count, sizeof *d->members, start - 1);
+  const struct member *first = d->members + earlier, *end = d->members + d->member_count;
   for (const struct member *m = first; m < end && m->start == start; m++) {
     const struct member *o = first;
     while (o < end && o->start == start && derives(d, o->class, m->class, 0))

@@ -1,5 +1,6 @@
 #include "names/jit.h"
 
+#include "names/below.h"
 #include "read/recording.h"
 
 #include <fcntl.h>
@@ -143,22 +144,9 @@ void jit_free(struct jit *jit) {
   free(jit);
 }
 
-/* How many begin at or before the address. */
-static size_t count_before(const struct jit *jit, uint64_t address) {
-  size_t low = 0, high = jit->count;
-  while (low < high) {
-    size_t middle = low + (high - low) / 2;
-    if (jit->at[middle].function.start <= address)
-      low = middle + 1;
-    else
-      high = middle;
-  }
-  return low;
-}
-
 const struct jit_function *jit_find(const struct jit *jit, uint64_t address) {
   const struct entry *found = NULL;
-  size_t i = jit ? count_before(jit, address) : 0;
+  size_t i = jit ? below(jit->at, jit->count, sizeof *jit->at, address) : 0;
   for (size_t looked = 0; i-- > 0 && looked < OVERLAPS_MOST; looked++) {
     const struct entry *e = &jit->at[i];
     if (address - e->function.start >= jit->longest) break;

@@ -13,10 +13,10 @@ struct recording;
 struct jit;
 
 struct jit_function {
+  uint64_t start, end;
   const char *name;
   const char *file; /* NULL: not told */
   unsigned line;    /* 0: not told */
-  uint64_t start, end;
 };
 
 /* NULL: there is no such file, or it is not of this process. */

@@ -15,6 +15,7 @@
  * All addresses here are those of the file ("own" addresses); `bias` and `debug_bias`
  * are what libdwfl adds to them. */
 #include "names/symbol.h"
+#include "names/below.h"
 #include "names/callers.h"
 #include "names/code.h"
 #include "names/demangle.h"
@@ -116,16 +117,9 @@ static void ranges_sort(struct ranges *ranges) {
 /* The innermost range around an address: the last in order that holds it. Ranges nest
  * a few levels at most; going back further than that only happens in damaged files. */
 static const struct range *ranges_find(const struct ranges *ranges, uint64_t address) {
-  size_t low = 0, high = ranges->count;
-  while (low < high) {
-    size_t middle = low + (high - low) / 2;
-    if (ranges->at[middle].low <= address)
-      low = middle + 1;
-    else
-      high = middle;
-  }
-  for (size_t tries = 0; low > 0 && tries < 64; tries++)
-    if (ranges->at[--low].high > address) return &ranges->at[low];
+  size_t i = below(ranges->at, ranges->count, sizeof *ranges->at, address);
+  for (size_t tries = 0; i > 0 && tries < 64; tries++)
+    if (ranges->at[--i].high > address) return &ranges->at[i];
   return NULL;
 }
 
@@ -540,18 +534,11 @@ static void find_elf_symbols(struct symbol_file *file) {
  * other symbol lies between. */
 static const struct elf_function *elf_find(const struct symbol_file *file,
                                            uint64_t address) {
-  size_t low = 0, high = file->elf_count;
-  while (low < high) {
-    size_t middle = low + (high - low) / 2;
-    if (file->elf[middle].low <= address)
-      low = middle + 1;
-    else
-      high = middle;
-  }
+  size_t i = below(file->elf, file->elf_count, sizeof *file->elf, address);
   const struct elf_function *found = NULL;
-  uint64_t nearest = low ? file->elf[low - 1].low : 0;
-  for (size_t tries = 0; low > 0 && tries < 64; tries++) {
-    const struct elf_function *f = &file->elf[--low];
+  uint64_t nearest = i ? file->elf[i - 1].low : 0;
+  for (size_t tries = 0; i > 0 && tries < 64; tries++) {
+    const struct elf_function *f = &file->elf[--i];
     if (found && f->low != found->low) break; /* the best of its aliases comes first */
     bool sizeless = f->high == f->low && f->low == nearest;
     if (f->high > address || sizeless) found = f;
