@@ -10,8 +10,7 @@ void oracle_add(struct oracle_case *c) {
   cases = c;
 }
 
-/* What dead frames and registers still hold is no part of a case. */
-NOINLINE static void scrub(void) {
+NOINLINE void scrub(void) {
   volatile char dead[64 * 1024];
   for (size_t i = 0; i < sizeof dead; i++)
     dead[i] = 0;

@@ -47,6 +47,9 @@ extern void *volatile held[64];
 /* main itself is to allocate a block, to hold it, and to call exit. */
 extern int main_holds;
 
+/* What dead frames and registers still hold is no part of a case. */
+void scrub(void);
+
 /* Ends the process with a word if what must succeed did not. */
 #define MUST(condition)                                                                  \
   do {                                                                                   \

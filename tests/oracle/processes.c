@@ -16,6 +16,10 @@ NOINLINE static char *block_of_child(void) {
 }
 extern char **environ;
 
+static void leave(void) {
+  scrub();
+  exit(0);
+}
 static void wait_for(pid_t child) {
   int status;
   MUST(child > 0 && waitpid(child, &status, 0) == child && status == 0);
@@ -25,7 +29,7 @@ CASE(child_forgets) {
   pid_t child = fork();
   if (child == 0) {
     keep(block_of_child());
-    exit(0);
+    leave();
   }
   wait_for(child);
 }
@@ -33,7 +37,7 @@ CASE(child_holds) {
   pid_t child = fork();
   if (child == 0) {
     held[0] = block_of_child();
-    exit(0);
+    leave();
   }
   wait_for(child);
 }
@@ -62,7 +66,7 @@ CASE(child_drops_what_it_inherited) {
   pid_t child = fork();
   if (child == 0) {
     held[0] = NULL;
-    exit(0);
+    leave();
   }
   wait_for(child);
   free(held[0]);
@@ -72,7 +76,7 @@ CASE(child_frees_what_it_inherited) {
   pid_t child = fork();
   if (child == 0) {
     free(held[0]);
-    exit(0);
+    leave();
   }
   wait_for(child);
   free(held[0]);
@@ -83,10 +87,10 @@ CASE(grandchild_forgets) {
     pid_t further = fork();
     if (further == 0) {
       keep(block_of_child());
-      exit(0);
+      leave();
     }
     wait_for(further);
-    exit(0);
+    leave();
   }
   wait_for(child);
 }
@@ -96,7 +100,7 @@ CASE(child_frees_twice) {
     void *p = keep(block_of_child());
     free(p);
     free(keep(p));
-    exit(0);
+    leave();
   }
   wait_for(child);
 }
