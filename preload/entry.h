@@ -29,6 +29,7 @@
 #include "ledger/misuse.h"
 #include "ledger/sample.h"
 #include "ledger/site.h"
+#include "process/fork.h"
 #include "process/process.h"
 #include "recording/recording.h"
 #include "recording/table.h"
@@ -54,7 +55,7 @@ struct heap *entry_first(void);
 /* Before any lock: the child of a raw clone learns here what it is. Its guard page reads
  * 0, so it does not look as if it recorded. NULL: no memory. */
 INLINE struct heap *entry_heap(void) {
-  if (UNLIKELY(process_epoch() == EPOCH_UNKNOWN)) process_check_fork();
+  if (UNLIKELY(process_epoch() == EPOCH_UNKNOWN)) fork_check();
   struct heap *h = thread_state.heap;
   return LIKELY(h) ? h : entry_first();
 }

@@ -16,7 +16,7 @@ void *__libc_pvalloc(size_t);
 
 struct heap *entry_first(void) {
   process_begin();
-  process_check_fork();
+  fork_check();
   return heap_acquire();
 }
 

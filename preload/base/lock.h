@@ -6,7 +6,7 @@
  * Order, outermost first; a lock may be taken only while holding earlier ones:
  *
  *   begin      (process.c) the first malloc; masked
- *   fork       (process.c) one fork at a time; masked
+ *   fork       (fork.c)    one fork at a time; masked
  *   snapshot   one snapshot at a time; a timed one is only tried; masked
  *   heap       the list of heaps and their owners; masked
  *   relief     taking a heap over; masked

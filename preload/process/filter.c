@@ -5,6 +5,7 @@
 #include "base/next.h"
 #include "base/os.h"
 #include "process/allow.h"
+#include "process/end.h"
 #include "process/process.h"
 
 #include <errno.h>
@@ -100,7 +101,7 @@ EXPORT int prctl(int option, ...) {
 __attribute__((used)) static long filter_call(long number, long a, long b, long c, long d,
                                               long e, long f) {
   bool confined = confine_before(number, a, b, c);
-  if (number == SYS_exit_group) process_finish(UL_STATE_EXITED, (int)a);
+  if (number == SYS_exit_group) end_finish(UL_STATE_EXITED, (int)a);
   return unconfine_after(confined, filter_next(number, a, b, c, d, e, f));
 }
 

@@ -1,8 +1,9 @@
 /* lifecycle.c - the functions of libc that end, replace or multiply the process,
- * interposed so that process.c hears of it. Each does what the real one does. */
+ * interposed so that end.c hears of it. Each does what the real one does. */
 #include "base/next.h"
 #include "base/os_thread.h"
 #include "base/say.h"
+#include "process/end.h"
 #include "process/process.h"
 #include "process/target.h"
 
@@ -24,7 +25,7 @@
 /* ---- the end ------------------------------------------------------------------- */
 
 static _Noreturn void leave(int status) {
-  process_finish(UL_STATE_EXITED, status);
+  end_finish(UL_STATE_EXITED, status);
   os_exit(status);
 }
 
@@ -37,7 +38,7 @@ EXPORT _Noreturn void _Exit(int status) {
 
 static int quick_status;
 static void at_quick_exit_finish(void) {
-  process_finish(UL_STATE_EXITED, quick_status);
+  end_finish(UL_STATE_EXITED, quick_status);
 }
 __attribute__((constructor)) static void register_quick_exit(void) {
   at_quick_exit(at_quick_exit_finish);
@@ -56,7 +57,7 @@ static bool abort_is_deadly(void) {
 }
 
 static void before_abort(void) {
-  if (abort_is_deadly()) process_finish(UL_STATE_ABORTED, SIGABRT);
+  if (abort_is_deadly()) end_finish(UL_STATE_ABORTED, SIGABRT);
 }
 
 EXPORT _Noreturn void abort(void) {
@@ -122,11 +123,11 @@ static int exec_raw(const char *path, char *const arguments[],
 EXPORT int execve(const char *path, char *const arguments[], char *const environment[]) {
   NEXT(execve);
   struct target t = target_at(path, arguments, environment);
-  if (!t.error) process_exec(path);
+  if (!t.error) end_before_exec(path);
   environment = TARGET_ENVIRONMENT(&t, environment);
   int result =
       real ? real(path, arguments, environment) : exec_raw(path, arguments, environment);
-  process_resume();
+  end_take_back();
   return result;
 }
 
@@ -139,10 +140,10 @@ EXPORT int execvpe(const char *file, char *const arguments[], char *const enviro
   char found[PATH_MAX];
   struct target t;
   bool there = find(&t, file, arguments, environment, found);
-  if (there) process_exec(file);
+  if (there) end_before_exec(file);
   if (there) environment = TARGET_ENVIRONMENT(&t, environment);
   int result = real(file, arguments, environment);
-  process_resume();
+  end_take_back();
   return result;
 }
 
@@ -153,10 +154,10 @@ EXPORT int execvp(const char *file, char *const arguments[]) {
 EXPORT int fexecve(int fd, char *const arguments[], char *const environment[]) {
   NEXT(fexecve);
   struct target t = target_of(fd, environment);
-  if (!t.error) process_exec("(a descriptor)");
+  if (!t.error) end_before_exec("(a descriptor)");
   environment = TARGET_ENVIRONMENT(&t, environment);
   int result = real(fd, arguments, environment);
-  process_resume();
+  end_take_back();
   return result;
 }
 
@@ -169,10 +170,10 @@ EXPORT int execveat(int fd, const char *path, char *const arguments[],
     t = target_of(fd, environment);
   else if (*path == '/' || fd == AT_FDCWD)
     t = target_at(path, arguments, environment);
-  if (!t.error) process_exec(path);
+  if (!t.error) end_before_exec(path);
   environment = TARGET_ENVIRONMENT(&t, environment);
   int result = real(fd, path, arguments, environment, flags);
-  process_resume();
+  end_take_back();
   return result;
 }
 

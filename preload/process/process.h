@@ -1,5 +1,5 @@
-/* process.h - the process around the heap: when recording begins, what happens at
- * fork, exec and the many kinds of exit. */
+/* process.h - the process around the heap: when recording begins, what is done now and
+ * then, and before a right is given up. How it forks: fork.h; how it ends: end.h. */
 #ifndef ULLAGE_PROCESS_H
 #define ULLAGE_PROCESS_H
 
@@ -31,8 +31,6 @@ bool process_start_early(struct entrance e);
 
 /* Before the first heap exists; cheap when done. */
 void process_begin(void);
-/* On slow paths, before a lock is taken: is this the child of a raw clone? */
-void process_check_fork(void);
 /* A forked child whose recording is still private memory gets its file now, if it is
  * to have one. Only while the process has one thread. */
 void process_settle(void);
@@ -56,11 +54,4 @@ static inline void process_tick(struct heap *h, uint64_t ms) {
  * only borrows our memory (vfork). */
 bool process_confine(void);
 void process_unconfine(void); /* ... and failed */
-
-/* The program ends (enum ul_state, status): last snapshot, scan, header. At most once,
- * unless process_resume() takes it back. Any thread; returns without doing anything in a
- * vfork child and where it could deadlock. */
-void process_finish(enum ul_state state, int status);
-void process_exec(const char *program); /* the same, before an exec ... */
-void process_resume(void);              /* ... that failed */
 #endif

@@ -15,6 +15,7 @@
 #include "heap/retain.h"
 #include "ledger/ledger.h"
 #include "ledger/strip.h"
+#include "process/fork.h"
 #include "process/process.h"
 #include "recording/recording.h"
 #include "recording/table.h"
@@ -42,7 +43,7 @@ bool residency_mark_writes(void) {
   return false;
 }
 void process_begin(void) {}
-void process_check_fork(void) {}
+void fork_check(void) {}
 
 /* ---- blocks, as malloc.c takes and puts them ----------------------------------- */
 
