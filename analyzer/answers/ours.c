@@ -2,43 +2,24 @@
 
 #include "pattern.h"
 
-#include <limits.h>
 #include <string.h>
 
-/* Compilers write paths down as they were given: "build/../src". */
-static const char *straighten(const char *path, char room[static PATH_MAX]) {
-  size_t n = 0;
-  while (*path) {
-    size_t length = strcspn(path + 1, "/") + 1; /* with its slash in front */
-    if (length + n >= PATH_MAX) break;
-    if (length == 3 && strncmp(path, "/..", 3) == 0)
-      while (n && room[--n] != '/')
-        ;
-    else if (length > 1 && !(length == 2 && path[1] == '.'))
-      n = (size_t)((char *)mempcpy(room + n, path, length) - room);
-    path += length;
-  }
-  room[n] = 0;
-  return room;
-}
-
 static bool is_below(const char *path, const char *directory) {
-  char room[PATH_MAX];
   size_t n = strlen(directory);
   if (!path || *path != '/') return false;
-  straighten(path, room);
   while (n > 1 && directory[n - 1] == '/')
     n--;
-  return strncmp(room, directory, n) == 0 && (!room[n] || room[n] == '/' || n == 1);
+  return strncmp(path, directory, n) == 0 && (!path[n] || path[n] == '/' || n == 1);
+}
+
+static bool is_at(const char *of, const char *file, const char *module) {
+  if (*of == '/') return is_below(file, of) || is_below(module, of);
+  return module && pattern_of_path(of, module);
 }
 
 static bool is_in(const struct ours_list *list, const struct frame *f) {
-  for (size_t i = 0; i < list->count; i++) {
-    const char *of = list->at[i];
-    if (*of == '/' ? is_below(f->file, of) || is_below(f->module, of)
-                   : f->module && pattern_of_path(of, f->module))
-      return true;
-  }
+  for (size_t i = 0; i < list->count; i++)
+    if (is_at(list->at[i], f->file, f->module)) return true;
   return false;
 }
 

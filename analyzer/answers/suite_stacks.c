@@ -6,6 +6,7 @@
 #include "pattern.h"
 #include "read/reachable.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,6 +27,29 @@ struct judging {
   struct causes *causes[UL_VERDICTS];
 };
 
+/* Compilers write paths down as they were given: "build/../src". */
+static const char *straighten(const char *path, char room[static PATH_MAX]) {
+  size_t n = 0;
+  while (*path) {
+    size_t length = strcspn(path + 1, "/") + 1; /* with its slash in front */
+    if (length + n >= PATH_MAX) break;
+    if (length == 3 && strncmp(path, "/..", 3) == 0)
+      while (n && room[--n] != '/')
+        ;
+    else if (length > 1 && !(length == 2 && path[1] == '.'))
+      n = (size_t)((char *)mempcpy(room + n, path, length) - room);
+    path += length;
+  }
+  room[n] = 0;
+  return room;
+}
+
+static const char *keep_path(struct suite *s, const char *path) {
+  char room[PATH_MAX];
+  bool fits = path && *path == '/' && strlen(path) < sizeof room;
+  return suite_keep(s, fits ? straighten(path, room) : path);
+}
+
 static struct suite_stack keep_stack(struct suite *s, struct symbols *symbols,
                                      uint32_t site) {
   const struct frame *frames;
@@ -39,7 +63,7 @@ static struct suite_stack keep_stack(struct suite *s, struct symbols *symbols,
     *f = frames[i];
     f->function = suite_keep(s, f->function);
     f->linkage = suite_keep(s, frame_symbol(symbols, f));
-    f->file = suite_keep(s, f->file);
+    f->file = keep_path(s, f->file);
     f->module = suite_keep(s, f->module);
   }
   stack.frames = kept;
@@ -76,7 +100,7 @@ static void classify(struct judging *j, struct suite_finding *f, uint32_t site,
 
 /* A function is known by its source, or else its module. */
 static const char *name_of(struct suite *s, const struct frame *at) {
-  const char *in = at->file ? at->file : at->module ? at->module : "";
+  const char *in = at->file ? keep_path(s, at->file) : at->module ? at->module : "";
   if (at->function)
     obstack_printf(s->memory, "%s\n%s", at->function, in);
   else

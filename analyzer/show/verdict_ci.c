@@ -84,10 +84,21 @@ struct cases {
   struct name *names;
 };
 
+/* Below the root of the sources a word is told by its path from there. */
+static void cut_roots(char *text, const struct suite_page *page) {
+  for (char *at = text, *word = text; *at; at++) {
+    if (at != text && at[-1] != ' ' && at[-1] != '=') continue;
+    word = at;
+    const char *rest = suite_path(word, page);
+    if (rest != word) memmove(word, rest, strlen(rest) + 1);
+  }
+}
+
 static void put_name(struct cases *c, const char *command) {
   struct name *name = NULL;
   char text[sizeof name->text];
   utf8_escape(text, sizeof text, command);
+  cut_roots(text, c->page);
   HASH_FIND_STR(c->names, text, name);
   if (!name && (name = calloc(1, sizeof *name))) {
     strcpy(name->text, text);

@@ -24,10 +24,13 @@ static void write_out(json_t *root, const struct suite_page *page) {
 
 /* ---- JSON ------------------------------------------------------------------------- */
 
-static json_t *stack(const struct suite_stack *s) {
+static json_t *stack(const struct suite_stack *s, const struct suite_page *page) {
   json_t *array = json_array();
-  for (size_t i = 0; i < s->count; i++)
-    json_array_append_new(array, json_frame(&s->frames[i]));
+  for (size_t i = 0; i < s->count; i++) {
+    struct frame f = s->frames[i];
+    if (f.file) f.file = suite_path(f.file, page);
+    json_array_append_new(array, json_frame(&f));
+  }
   return array;
 }
 
@@ -39,7 +42,7 @@ static json_t *seen_in(const struct suite_finding *f) {
 }
 
 /* By itself: what the finding has of it, where, and in which processes. */
-static json_t *one_stack(const struct suite_finding *f) {
+static json_t *one_stack(const struct suite_finding *f, const struct suite_page *page) {
   struct fingerprint print = {f->exact, f->loose};
   json_t *o = json_object();
   json_put(o, "bytes", json_bytes(f->of.bytes));
@@ -50,18 +53,18 @@ static json_t *one_stack(const struct suite_finding *f) {
   json_put(o, "processes", seen_in(f));
   json_put_fingerprint(o, &print);
   json_put(o, "frame", json_bytes(f->at.guilty));
-  json_put(o, "stack", stack(&f->at));
+  json_put(o, "stack", stack(&f->at, page));
   return o;
 }
 
-static json_t *stacks_of(const struct suite_finding *f) {
+static json_t *stacks_of(const struct suite_finding *f, const struct suite_page *page) {
   json_t *array = json_array();
   for (size_t i = 0; i < f->stack_count; i++)
-    json_array_append_new(array, one_stack(&f->stacks[i]));
+    json_array_append_new(array, one_stack(&f->stacks[i], page));
   return array;
 }
 
-static json_t *finding(const struct suite_finding *f) {
+static json_t *finding(const struct suite_finding *f, const struct suite_page *page) {
   static const char *const kinds[SUITE_KINDS] = SUITE_KIND_NAMES;
   struct fingerprint print = {f->exact, f->loose};
   json_t *o = json_object();
@@ -78,10 +81,10 @@ static json_t *finding(const struct suite_finding *f) {
   json_put(o, "processes", seen_in(f));
   json_put_fingerprint(o, &print);
   json_put(o, "frame", json_bytes(f->at.guilty));
-  json_put(o, "stack", stack(&f->at));
-  json_put(o, "stacks", stacks_of(f));
-  json_put(o, "allocated_stack", stack(&f->allocated));
-  json_put(o, "freed_stack", stack(&f->freed));
+  json_put(o, "stack", stack(&f->at, page));
+  json_put(o, "stacks", stacks_of(f, page));
+  json_put(o, "allocated_stack", stack(&f->allocated, page));
+  json_put(o, "freed_stack", stack(&f->freed, page));
   json_put(o, "suppressed_by", f->accepted ? json_text(f->accepted->name) : json_null());
   json_put(o, "was_blocks", f->known ? json_bytes(f->was.blocks) : json_null());
   return o;
@@ -122,7 +125,7 @@ static json_t *fixed(const struct baseline *b) {
 void suite_json(const struct suite *s, const struct suite_page *page) {
   json_t *root = json_object(), *findings = json_array(), *processes = json_array();
   for (size_t i = 0; i < s->count; i++)
-    json_array_append_new(findings, finding(&s->findings[i]));
+    json_array_append_new(findings, finding(&s->findings[i], page));
   for (size_t i = 0; i < s->process_count; i++)
     json_array_append_new(processes, process(&s->processes[i]));
   json_put(root, "failed", json_boolean(suite_fails(s)));
@@ -265,7 +268,7 @@ static void add_frames(json_t *array, const struct suite_stack *stack, const cha
     frame_text(f, line, sizeof line);
     json_put(at, "message", message_of(line));
     json_put(one, "location", at);
-    if (f->module) json_put(one, "module", json_text(f->module));
+    if (f->module) json_put(one, "module", json_text(suite_path(f->module, page)));
     json_array_append_new(frames, one);
   }
   json_put(o, "message", message_of(words));

@@ -265,6 +265,36 @@ def test_source_root_may_be_relative(tmp_path):
     assert r.text().startswith("::error file=core.c,line=")
 
 
+def test_paths_are_relative_and_straight(tmp_path):
+    """As meson has it built, "../core.c" from the build directory on; else nobody who reads
+    a repository finds the file."""
+    for name in "t_double_free.c", "core.c", "core.h":
+        shutil.copy(SUITE / name, tmp_path)
+    (tmp_path / "build").mkdir()
+    subprocess.run([tool("gcc", "cc"), "-O0", "-g", "-o", "t", "../t_double_free.c", "../core.c"],
+                   cwd=tmp_path / "build", check=True)
+    formats = ["junit", "json", "sarif", "valgrind-xml", "text"]
+    r = execute([ULLAGE, "check", "-q", "--source-root=.", "--format=github",
+                 *[f"--format={f}:{f}" for f in formats], "--", "/bin/sh", "-c",
+                 f"{tmp_path}/build/t; build/t --in={tmp_path}/x"],
+                cwd=tmp_path)
+    files = {f: (tmp_path / f).read_text() for f in formats}
+    assert r.text().startswith("::error file=t_double_free.c,line=")
+    assert " main t_double_free.c:" in files["text"]
+    cases = {c.get("name") for c in ET.fromstring(files["junit"]).iter("testcase")}
+    assert cases == {"build/t", "build/t --in=x"}
+    found, = json.loads(files["json"])["findings"]
+    assert {f["file"] for stack in ("stack", "allocated_stack", "freed_stack")
+            for f in found[stack]} == {"t_double_free.c", "core.c"}
+    run, = json.loads(files["sarif"])["runs"]
+    uris = re.findall(r'"uri": "(.*?)"', json.dumps(run["results"]))
+    assert set(uris) == {"t_double_free.c", "core.c"}
+    assert str(tmp_path) not in json.dumps(run["results"])
+    frames = list(ET.fromstring(files["valgrind-xml"]).iter("frame"))
+    assert {f.findtext("file") for f in frames} == {"t_double_free.c", "core.c"}
+    assert {f.findtext("dir") for f in frames} == {None}
+
+
 def test_file_that_cannot_be_written(tmp_path):
     """It is said before the suite runs, not an hour later."""
     for option in "--format=json:", "--format=valgrind-xml:", "--update-baseline=":
