@@ -21,6 +21,7 @@ struct budgets {
     const char *programs; /* pattern.h */
     enum budget_measure measure;
     uint64_t limit;
+    bool met; /* there was such a program */
   } at[BUDGETS_MOST];
   size_t count;
 };

@@ -23,6 +23,17 @@ static bool is_in(const struct ours_list *list, const struct frame *f) {
   return false;
 }
 
+static void see(struct ours_list *list, const char *file, const char *module) {
+  for (size_t i = 0; i < list->count; i++)
+    list->seen[i] = list->seen[i] || is_at(list->at[i], file, module);
+}
+
+void ours_see(struct ours *o, const char *file, const char *module) {
+  see(&o->mine, file, module);
+  see(&o->others, file, module);
+  o->sources |= file != NULL;
+}
+
 size_t ours_frame(const struct ours *o, const struct frame *frames, size_t count,
                   size_t from, size_t otherwise) {
   for (size_t i = from; i < count; i++)

@@ -9,17 +9,22 @@
 
 struct ours_list {
   const char *at[OURS_MOST]; /* an absolute path, or a module's name (pattern.h) */
+  bool seen[OURS_MOST];      /* by ours_see() */
   size_t count;
 };
 struct ours {
   struct ours_list mine, others;
-  bool only; /* what is not mine does not count */
+  bool only;    /* what is not mine does not count */
+  bool sources; /* ours_see() was told of some */
 };
 
 /* The frame to tell a stack by: from one outwards the first of mine; `otherwise`: there
  * is none. */
 size_t ours_frame(const struct ours *, const struct frame *, size_t count, size_t from,
                   size_t otherwise);
+/* Somebody has loaded that module, and allocated in code of that source; either may be
+ * NULL. */
+void ours_see(struct ours *, const char *file, const char *module);
 /* Does what the guilty frame has done count? */
 bool ours_counts(const struct ours *, const struct frame *guilty);
 #endif

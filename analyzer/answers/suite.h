@@ -55,6 +55,8 @@ struct suite_process {
   struct ul_scan scan; /* its state and error say why there is no verdict */
   uint32_t stop;       /* enum ul_stop */
   bool confined;
+  bool unmarked; /* something was lost in it, and the mark of the warm-up is not there */
+  bool cold;     /* something was lost in it, and all of it was warm-up */
   uint64_t number;        /* that it stands for: forked children that have no recording */
   const char *unreadable; /* why its recording cannot be read; NULL: it can */
 };

@@ -65,6 +65,7 @@ static struct suite_stack keep_stack(struct suite *s, struct symbols *symbols,
     f->linkage = suite_keep(s, frame_symbol(symbols, f));
     f->file = keep_path(s, f->file);
     f->module = suite_keep(s, f->module);
+    ours_see(&s->rules.ours, f->file, f->module);
   }
   stack.frames = kept;
   stack.blamed = stack.count ? frame_guilty(kept, stack.count) : 0;
@@ -242,7 +243,12 @@ static void blame(struct judging *j, struct suite_finding *f, struct functions *
 
 static bool add_lost(struct judging *j, const struct ul_leak *row, enum suite_kind kind) {
   struct ul_leak late = *row, *leak = &late;
-  if (!warmup_leaves(&j->warmup, leak)) return true;
+  struct suite_process *p = &j->suite->processes[j->process];
+  if (!warmup_leaves(&j->warmup, leak)) {
+    p->cold = p->cold || j->warmup.end_ms > j->warmup.start_ms + p->duration_ms;
+    return true;
+  }
+  p->unmarked = j->suite->rules.warmup && !j->warmup.end_ms;
   if (!names(j)) return false;
   struct fingerprint print = fingerprint_of_site(j->prints, leak->site);
   struct suite_finding f = {
@@ -383,12 +389,13 @@ static bool add_growth(struct judging *j, struct process *p) {
 
 static bool add_budgets(struct judging *j, struct process *p) {
   static const char *const names_of[BUDGET_MEASURES] = BUDGET_NAMES;
-  const struct budgets *all = &j->suite->rules.budgets;
+  struct budgets *all = &j->suite->rules.budgets;
   const struct sites *sites = process_sites(p);
   if (!sites || !names(j)) return false;
   for (size_t i = 0; i < all->count; i++) {
-    const struct budget *b = &all->at[i];
+    struct budget *b = &all->at[i];
     if (!pattern_of_path(b->programs, j->suite->processes[j->process].program)) continue;
+    b->met = true;
     struct budget_use use = budget_use(p->recording, sites, b->measure);
     if (use.value <= b->limit) continue;
     struct suite_finding f = {.kind = SUITE_BUDGET,
@@ -422,6 +429,9 @@ bool suite_stacks_of(struct suite *s, struct recording *r, size_t process,
                      const struct symbols_options *options) {
   if (suite_fails_on(s, SUITE_REACHABLE) && !reachable_add(r)) return false;
   struct judging j = {.suite = s, .recording = r, .options = options, .process = process};
+  const struct ul_module *m;
+  for (uint64_t i = 0; (m = recording_module(r, i)); i++)
+    ours_see(&s->rules.ours, NULL, recording_text(r, m->name));
   bool done = warmup_load(&j.warmup, r, s->rules.warmup) && add_misuses(&j) &&
               (!leaks_known(r) || add_all_lost(&j)) && add_uses(&j);
   warmup_free(&j.warmup);

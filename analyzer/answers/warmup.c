@@ -34,8 +34,9 @@ static void count(const struct live_block *b, void *argument) {
 bool warmup_load(struct warmup *w, const struct recording *r, const char *end) {
   *w = (struct warmup){.recording = r};
   if (!end) return true;
+  w->start_ms = timeline_start_ms(r);
   if (moment_time(end, &w->end_ms))
-    w->end_ms += timeline_start_ms(r);
+    w->end_ms += w->start_ms;
   else
     w->end_ms = mark_ms(r, end);
   if (!w->end_ms) return true;

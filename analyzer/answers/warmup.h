@@ -6,6 +6,7 @@
 
 struct warmup {
   const struct recording *recording;
+  uint64_t start_ms;                   /* of the process */
   uint64_t end_ms;                     /* 0: there is none */
   bool each;                           /* it is known of each block whether it is lost */
   struct ul_amount *late[UL_VERDICTS]; /* by site: what was allocated since; NULL */

@@ -42,6 +42,7 @@ struct check {
   const char *update;        /* to be written; NULL: is not */
   struct baseline_slack slack;
   bool keep_going;
+  bool only_named; /* --ours names whose code it is that counts */
   bool found;
   bool runs; /* a program; else recordings are judged */
   char **recordings;
@@ -340,6 +341,7 @@ static int parse(struct check *c, int argc, char *argv[]) {
     value = optarg;
   }
   c->runs = ends_options(argv, value);
+  c->only_named = c->rules.ours.only && c->rules.ours.mine.count;
   if (c->rules.ours.only && !c->rules.ours.mine.count) add_here(&c->rules.ours.mine);
   if (c->runs) return launch_command(&c->launch, argc, argv);
   if (optind == argc)
@@ -467,11 +469,53 @@ static int say_no_program(const struct check *c) {
       c->rules.programs);
 }
 
+/* So is one of a budget: what is not there cannot exceed it. */
+static int say_idle_budget(const struct suite *s) {
+  const struct budgets *all = &s->rules.budgets;
+  for (size_t i = 0; i < all->count && !s->silent; i++)
+    if (!all->at[i].met)
+      return say_failed("--max=%s:...: there was no such program to be judged; a pattern "
+                        "with a slash is of whole paths, one without of names",
+                        all->at[i].programs);
+  return EXIT_FINE;
+}
+
+/* The first that is a module's name; NULL: none is. */
+static const char *own_module(const struct ours *o) {
+  for (size_t i = 0; i < o->mine.count; i++)
+    if (*o->mine.at[i] != '/') return o->mine.at[i];
+  return NULL;
+}
+
+/* Nothing that was found counts: is that because nothing could? */
+static int say_nobodys(const struct check *c, const struct suite *s) {
+  const struct ours *ours = &s->rules.ours;
+  const char *module = own_module(ours);
+  bool told = !c->only_named || s->silent || !suite_in_state(s, SUITE_FOREIGN);
+  for (size_t i = 0; i < ours->mine.count; i++)
+    told = told || ours->mine.seen[i];
+  if (told || (!module && ours->sources)) return EXIT_FINE;
+  if (!module)
+    return say_failed("--ours=%s: of what was found no source is known, so none of it "
+                      "counts; compile with -g, or name a module",
+                      ours->mine.at[0]);
+  return say_failed("--ours=%s: no process has loaded such a module, so nothing that was "
+                    "found counts; it is a pattern of a file's name, as 'libfoo.so*'",
+                    module);
+}
+
+static int say_slips(const struct check *c, const struct suite *s) {
+  int status = say_idle_budget(s);
+  return status == EXIT_FINE ? say_nobodys(c, s) : status;
+}
+
 /* Judged and told; an exit status. */
 static int conclude(struct check *c, struct suite *s, bool complete) {
   int accepted = EXIT_FINE;
   if (!complete || !suite_judge(s, &c->symbols)) return say_failed("not enough memory");
   if (c->rules.only_programs && !suite_has_ours(s)) return say_no_program(c);
+  int slip = say_slips(c, s);
+  if (slip != EXIT_FINE && !suite_fails(s)) return slip;
   if (c->baseline && !baseline_compare(c->baseline, s, c->slack))
     return say_failed("not enough memory");
   if (c->update) accepted = accept_all(c, s);
@@ -481,7 +525,7 @@ static int conclude(struct check *c, struct suite *s, bool complete) {
   if (*c->kept.folder) c->page.stays = KEPT_FOLDERS;
   int status = tell(c, s);
   if (c->found) return (int)c->status;
-  return accepted ? accepted : status;
+  return slip ? slip : accepted ? accepted : status;
 }
 
 /* ---- a program ------------------------------------------------------------------- */
@@ -506,7 +550,8 @@ static int expect_outputs(const struct check *c) {
 
 static int prepare(struct check *c) {
   struct launch *l = &c->launch;
-  bool keeps_all = c->rules.budgets.count ||
+  bool asks_modules = c->only_named && own_module(&c->rules.ours);
+  bool keeps_all = c->rules.budgets.count || asks_modules ||
                    c->rules.fail_on & (1u << SUITE_INDIRECT | 1u << SUITE_POSSIBLE |
                                        1u << SUITE_REACHABLE | 1u << SUITE_GROWTH);
   if (!c->rules.programs && !getcwd(c->here, PATH_MAX))

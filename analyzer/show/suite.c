@@ -393,6 +393,65 @@ static void put_suppressions(const struct suite *s, const struct suite_page *pag
   if (idle) fputc('\n', page->out);
 }
 
+/* Of --ours and --not-ours, as they were given. */
+static size_t put_idle(const struct ours_list *list, const char *option, size_t idle,
+                       FILE *out) {
+  for (size_t i = 0; i < list->count; i++) {
+    if (list->seen[i]) continue;
+    fputs(idle++ ? ", " : "without a match in what was found: ", out);
+    fprintf(out, "--%s=%s", option, text_escaped(list->at[i]));
+  }
+  return idle;
+}
+
+static void put_ours(const struct suite *s, const struct suite_page *page) {
+  size_t idle = 0;
+  if (!s->count) return;
+  idle = put_idle(&s->rules.ours.mine, "ours", idle, page->out);
+  idle = put_idle(&s->rules.ours.others, "not-ours", idle, page->out);
+  if (idle) fputc('\n', page->out);
+}
+
+static bool is_unmarked(const struct suite_process *p) {
+  return p->unmarked;
+}
+
+static bool is_cold(const struct suite_process *p) {
+  return p->cold;
+}
+
+/* Programs of which that is true, each once. */
+static void put_programs(const struct suite *s, bool (*is)(const struct suite_process *),
+                         const char *title, FILE *out) {
+  const char *shown[GAPS_SHOWN];
+  size_t count = 0;
+  bool more = false;
+  for (size_t i = 0; i < s->process_count; i++) {
+    const char *name = suite_name_of(&s->processes[i]);
+    size_t k = 0;
+    while (k < count && strcmp(shown[k], name) != 0)
+      k++;
+    if (!is(&s->processes[i]) || k < count) continue;
+    more = count == GAPS_SHOWN;
+    if (more) break;
+    fprintf(out, "%s%s", count ? ", " : title, text_escaped(name));
+    shown[count++] = name;
+  }
+  if (more) fputs(" and more", out);
+  if (count) fputc('\n', out);
+}
+
+/* What it did not leave out, and what it left out whole. */
+static void put_warmup(const struct suite *s, const struct suite_page *page) {
+  struct text_long title;
+  const char *end = text_escaped(s->rules.warmup ? s->rules.warmup : "");
+  snprintf(title.s, sizeof title.s, "judged whole, for there is no mark '%s': ", end);
+  put_programs(s, is_unmarked, title.s, page->out);
+  snprintf(title.s, sizeof title.s,
+           "ended before the warm-up of %s, so its leaks do not count: ", end);
+  put_programs(s, is_cold, title.s, page->out);
+}
+
 void suite_text(const struct suite *s, const struct suite_page *page) {
   put_head(s, page);
   put_findings(s, page);
@@ -400,6 +459,8 @@ void suite_text(const struct suite *s, const struct suite_page *page) {
   put_lines(s->baseline, baseline_is_fixed, "fixed: ", page->out);
   put_lines(s->baseline, has_moved, "moved, known by their function: ", page->out);
   put_suppressions(s, page);
+  put_ours(s, page);
+  put_warmup(s, page);
   put_gaps(s, SUITE_UNSCANNED, "leaks not judged: ", page);
   put_gaps(s, SUITE_UNRECORDED, "not checked: ", page);
   put_gaps(s, SUITE_NOT_OURS, "not judged: ", page);

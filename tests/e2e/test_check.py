@@ -249,6 +249,32 @@ def test_pattern_that_no_program_has_is_no_verdict(check):
     assert r.status == 3 and "no such program" in r.said
 
 
+def test_module_that_nobody_has_loaded_is_no_verdict(check):
+    """Else a slip would let all leaks pass; and nothing is hidden if nothing is found."""
+    for module, status in ("libnosuch.so*", 1), ("t_forg*", FOUND), ("libc.so*", 0):
+        r = check(f"--ours={module}", "--ours=only", "--", "/bin/sh", "-c",
+                  "./t_forgets; ./t_fine")
+        assert r.status == status, r.said
+        if status == 1:
+            assert r.said.count("\n") == 1 and "no process has loaded such a module" in r.said
+    assert check("--ours=libnosuch.so", "--ours=only", "--", "./t_fine").status == 0
+    r = check("--ours=libnosuch.so", "--not-ours=libno*", "--ours=libc.so*", "--", "./t_forgets")
+    assert r.status == FOUND and re.search(
+        r"^ullage: without a match in what was found: --ours=libnosuch.so, --not-ours=libno\*$",
+        r.said, flags=re.M), r.said
+
+
+def test_whose_code_it_is_is_not_known_without_sources(check, tmp_path):
+    (tmp_path / "src").mkdir()
+    build_suite(tmp_path, ["t_forgets"])
+    r = check("--ours=src", "--ours=only", "--", "./t_forgets", cwd=tmp_path)
+    assert r.status == 0 and "without a match in what was found: --ours=" in r.said
+    subprocess.run([tool("strip"), tmp_path / "t_forgets"], check=True)
+    r = check("--ours=src", "--ours=only", "--", "./t_forgets", cwd=tmp_path)
+    assert r.status == 1 and r.said.count("\n") == 1 and "no source is known" in r.said
+    assert check("--ours=only", "--", "./t_forgets", cwd=tmp_path).status == FOUND
+
+
 def test_each_child_is_judged(check):
     """However many, and small, and short: heirs.c has children that lose 100 KiB, or
     nothing."""

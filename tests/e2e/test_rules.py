@@ -1,6 +1,7 @@
 """What counts in `ullage check`: whose code, since when, how much may be used."""
 
 import re
+import shutil
 import subprocess
 
 import pytest
@@ -104,9 +105,17 @@ def test_warmup(project):
     """Up to a mark, or for a time: what was allocated since then counts alone."""
     r = check(project, "--warmup=up")
     assert told_by(r) == ["own"] and "33 B in 1 block" in r.findings[0]
-    assert check(project, "--warmup=1h", status=0).findings == []
+    assert "judged whole" not in r.said and "ended before" not in r.said
     assert len(check(project, "--warmup=0s").findings) == 2
-    assert len(check(project, "--warmup=no such mark").findings) == 2
+
+
+def test_warmup_that_leaves_all_or_nothing_is_said(project):
+    r = check(project, "--warmup=1h", status=0)
+    assert r.findings == []
+    assert "ullage: ended before the warm-up of 1h, so its leaks do not count: app\n" in r.said
+    r = check(project, "--warmup=no such mark", "--strict")
+    assert len(r.findings) == 2
+    assert "ullage: judged whole, for there is no mark 'no such mark': app\n" in r.said
 
 
 def test_growth(tmp_path):
@@ -140,6 +149,7 @@ def budget(tmp_path_factory):
     source = directory / "b.c"
     source.write_text(BUDGET)
     subprocess.run([tool("gcc", "cc"), "-O0", "-g", "-o", directory / "b", source], check=True)
+    shutil.copy("/bin/true", directory / "c")
     return directory
 
 
@@ -164,7 +174,16 @@ def test_over_budget(budget, limits, finding):
             limits = limits.replace("4M", "4194303").replace("1M", "1048575")
         r = check(budget, f"--max={pattern}{limits}", argv=["./b"], status=FOUND)
         assert len(r.findings) == 1 and re.match(finding, r.findings[0]), r.findings
-    check(budget, f"--max=c:{limits}", argv=["./b"], status=0)
+    check(budget, f"--max=c:{limits}", argv=["/bin/sh", "-c", "./c; ./b"], status=0)
+
+
+def test_budget_of_a_program_that_there_is_not_is_no_verdict(budget):
+    limit = "--max=nobody*:live=2MiB"
+    r = check(budget, limit, argv=["./c"], status=1)
+    assert r.said.count("\n") == 1
+    assert r.said.startswith("ullage: --max=nobody*:...: there was no such program")
+    r = check(budget, limit, "--max=allocations=500", argv=["./b"], status=FOUND)
+    assert "no such program" in r.said
 
 
 def test_budgets_have_baselines(budget, tmp_path):
