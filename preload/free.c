@@ -55,7 +55,9 @@ static bool belongs(enum ul_family of, enum ul_family by) {
   return of == by || (of == UL_FAMILY_ALIGNED && by == UL_FAMILY_MALLOC);
 }
 
-/* A block that lives is about to be freed or resized at that site: in the right way? */
+/* A block that lives is about to be freed or resized at that site: in the right way? What
+ * another family takes it for has another size: `delete` of what new[] made says that of
+ * one. */
 static void compare(struct spot s, const void *p, struct freeing how, uint32_t site) {
   struct ledger_line was = ledger_line(s, p);
   if (!was.entry) return;
@@ -66,8 +68,10 @@ static void compare(struct spot s, const void *p, struct freeing how, uint32_t s
                            .bytes = was.requested,
                            .wanted = how.size == SIZE_MAX ? 0 : how.size};
   bool missized = how.size != SIZE_MAX && how.size != was.requested;
-  if (!belongs(what.family[0], what.family[1])) misuse_note(UL_MISMATCHED, &what);
-  if (missized) misuse_note(UL_MISSIZED, &what);
+  if (!belongs(what.family[0], what.family[1]))
+    misuse_note(UL_MISMATCHED, &what);
+  else if (missized)
+    misuse_note(UL_MISSIZED, &what);
 }
 
 /* Between main's stack and its end lie the arguments and the environment. */

@@ -127,6 +127,7 @@ def test_blocks_of_no_bytes(recorder, case):
 CASES = {"new_free": "new, then free", "array_free": "new[], then free",
          "malloc_delete": "malloc, then delete", "malloc_array": "malloc, then delete[]",
          "new_array": "new, then delete[]", "array_delete": "new[], then delete",
+         "array_as_one": "new[], then delete",
          "new_realloc": "new, then free", "aligned_delete": "aligned_alloc, then delete",
          "sized_delete": "of 8, freed as 16", "sized_array": "of 600, freed as 60"}
 

@@ -36,6 +36,9 @@ NOINLINE static void new_array() {
 NOINLINE static void array_delete() {
   operator delete(keep(operator new[](30)));
 }
+NOINLINE static void array_as_one() { /* as compilers have `delete` of an int */
+  operator delete(keep(operator new[](3 * sizeof(int))), sizeof(int));
+}
 NOINLINE static void new_realloc() {
   free(realloc(keep(operator new(40)), 400));
 }
@@ -80,9 +83,9 @@ static const struct {
 } cases[] = {
 #define CASE(name)                                                                       \
   { #name, name }
-    CASE(new_free),     CASE(array_free),   CASE(malloc_delete), CASE(malloc_array),
-    CASE(new_array),    CASE(array_delete), CASE(new_realloc),   CASE(aligned_delete),
-    CASE(sized_delete), CASE(sized_array),  CASE(fine)};
+    CASE(new_free),       CASE(array_free),   CASE(malloc_delete), CASE(malloc_array),
+    CASE(new_array),      CASE(array_delete), CASE(array_as_one),  CASE(new_realloc),
+    CASE(aligned_delete), CASE(sized_delete), CASE(sized_array),   CASE(fine)};
 
 int main(int argc, char **argv) {
   for (int i = 1; i < argc; i++)
