@@ -21,8 +21,15 @@
  * lock. Depths only rise, so an empty slot that was seen once is never mistaken for a
  * later one.
  *
+ * In a trie most children are the only ones, and made together with their parents. Such a
+ * line has numbers one after the other, and only its first word is in a page: the others
+ * are found by a look at the number next to their parent's. All are written before the
+ * first is entered, so nobody else can have had a child made for one of them before. Who
+ * makes a child later leaves the number next to its parent's free, if that would be its
+ * own: it would be found there before it is known whether it is entered.
+ *
  * What is interrupted for ever between two steps, or was somebody else's at a fork,
- * leaves at most a number that is not used (its word stays 0, or is in no page). */
+ * leaves at most numbers that are not used (their words stay 0, or are in no page). */
 #include "ledger/intern.h"
 
 #include "base/lock.h"
@@ -72,6 +79,10 @@ static uint64_t word_of(const struct intern *t, uint32_t number) {
   return __atomic_load_n(word_at(t, number), __ATOMIC_RELAXED);
 }
 
+static uint32_t parent_in(uint64_t word) {
+  return (uint32_t)word;
+}
+
 static uint32_t empty_at(const struct intern *t, unsigned depth) {
   return depth << t->bits;
 }
@@ -100,8 +111,10 @@ static bool is_empty(const struct intern *t, uint32_t slot) {
 
 struct wish {
   uint64_t word, hash;
-  uint32_t mine; /* a number to enter it under; 0: none yet */
-  bool look;     /* only whether it is there */
+  const uint32_t *line; /* keys of a child, of a child of that, and so on */
+  uint32_t length;      /* of them */
+  uint32_t mine;        /* a number to enter it under; 0: none yet */
+  bool look;            /* only whether it is there */
 };
 
 static bool has(const struct intern *t, uint32_t slot, const struct wish *w) {
@@ -109,14 +122,30 @@ static bool has(const struct intern *t, uint32_t slot, const struct wish *w) {
          word_of(t, number_in(t, slot)) == w->word;
 }
 
+/* The number next to a parent's is that of a child from its line, or of none. */
+static uint32_t spare_before(const struct intern *t, const struct wish *w) {
+  return t->is_trie && table_count(t->table) == parent_in(w->word) + 1;
+}
+
 static bool take_number(const struct intern *t, struct wish *w, bool locked) {
-  uint32_t end = 1u << t->bits;
-  if (table_count(t->table) >= end) return false;
-  uint32_t n = locked ? table_append(t->table, 1) : table_next(t->table, 1);
-  if (n >= end) return false;
-  w->mine = n;
-  __atomic_store_n(word_at(t, n), w->word, __ATOMIC_RELAXED);
-  return true;
+  uint32_t spare = spare_before(t, w), all = spare + 1 + w->length;
+  uint64_t end = UINT64_C(1) << t->bits;
+  if (table_count(t->table) + all > end) return false;
+  uint32_t n = locked ? table_append(t->table, all) : table_next(t->table, all);
+  if (n == TABLE_NONE || (uint64_t)n + all > end) return false;
+  w->mine = n + spare;
+  uint64_t word = w->word;
+  for (uint32_t i = 0;; i++) {
+    __atomic_store_n(word_at(t, w->mine + i), word, __ATOMIC_RELAXED);
+    if (i == w->length) return true;
+    word = intern_below(w->mine + i, w->line[i]);
+  }
+}
+
+/* Somebody else was faster: numbers that are not used. */
+static void give_back(const struct intern *t, const struct wish *w) {
+  for (uint32_t i = 0; i <= w->length; i++)
+    __atomic_store_n(word_at(t, w->mine + i), 0, __ATOMIC_RELAXED);
 }
 
 /* 0: it is not there, and cannot be entered without the lock. */
@@ -274,21 +303,23 @@ static __attribute__((noinline)) uint32_t enter_slowly(struct intern *t, struct 
   return n;
 }
 
-uint32_t intern_find(struct intern *t, uint64_t word) {
-  struct wish w = {.word = word, .hash = hash_of(word), .look = true};
-  return enter(t, &w);
-}
-
-uint32_t intern(struct intern *t, uint64_t word) {
-  struct wish w = {.word = word, .hash = hash_of(word)};
-  uint32_t n = enter(t, &w);
-  if (__builtin_expect(!n, 0)) n = enter_slowly(t, &w);
-  /* Somebody else was faster: a number that is not used. */
-  if (w.mine && n != w.mine) __atomic_store_n(word_at(t, w.mine), 0, __ATOMIC_RELAXED);
+static uint32_t number_for(struct intern *t, struct wish *w) {
+  w->hash = hash_of(w->word);
+  uint32_t n = enter(t, w);
+  if (w->look) return n;
+  if (__builtin_expect(!n, 0)) n = enter_slowly(t, w);
+  if (w->mine && n != w->mine) give_back(t, w);
   return n;
 }
 
-void intern_expect(const struct intern *t, uint64_t word) {
+uint32_t intern(struct intern *t, uint64_t word, bool look) {
+  return number_for(t, &(struct wish){.word = word, .look = look});
+}
+
+/* ---- paths --------------------------------------------------------------------- */
+
+/* Its place will be asked for soon. */
+static void expect(const struct intern *t, uint64_t word) {
   const struct intern_directory *d =
       atomic_load_explicit(&t->directory, memory_order_acquire);
   if (!d) return;
@@ -296,6 +327,38 @@ void intern_expect(const struct intern *t, uint64_t word) {
   uint64_t entry =
       atomic_load_explicit(&d->pages[place_of(hash, d->bits)], memory_order_relaxed);
   __builtin_prefetch(page_in(entry)->slots[line_of(hash, 0)]);
+}
+
+static uint32_t length_of(const uint32_t *keys, uint32_t n) {
+  uint32_t length = 0;
+  while (length < n && keys[length])
+    length++;
+  return length;
+}
+
+uint32_t intern_path(struct intern *t, uint32_t parent, uint32_t *path, uint32_t n,
+                     bool look) {
+  struct table_run run = {0};
+  uint64_t count = table_count(t->table);
+  n = length_of(path, n);
+  bool in_line = false;
+  for (uint32_t i = 0; i < n; i++) {
+    struct wish w = {intern_below(parent, path[i]), .look = look};
+    if (!in_line) expect(t, w.word);
+    uint32_t next = parent + 1;
+    in_line = next < count && __atomic_load_n((uint64_t *)table_in(
+                                  &run, t->table, next, sizeof w.word),
+                                              __ATOMIC_RELAXED) == w.word;
+    if (!in_line) {
+      w.line = path + i + 1;
+      w.length = n - i - 1;
+      next = number_for(t, &w);
+      count = table_count(t->table);
+    }
+    if (!next) return i;
+    path[i] = parent = next;
+  }
+  return n;
 }
 
 void intern_begin_anew(struct intern *t) {

@@ -13,17 +13,25 @@ struct intern_directory;
 struct intern {
   enum ul_table table;
   unsigned bits; /* of a number, at most 27: there are fewer than 2^bits */
+  bool is_trie;  /* of words that are intern_below() */
   struct intern_directory *_Atomic directory;
 };
 
-/* The number of `word`, which is not 0; 0 when there is no room for it. It is larger than
- * all numbers that were known when it was first asked for. Any thread. */
-uint32_t intern(struct intern *, uint64_t word);
-/* The number that it has; 0: none, or its page is being shared out. */
-uint32_t intern_find(struct intern *, uint64_t word);
+/* In a trie: the word of a child. */
+static inline uint64_t intern_below(uint32_t parent, uint32_t key) {
+  return (uint64_t)key << 32 | parent;
+}
 
-/* It will be asked for soon. */
-void intern_expect(const struct intern *, uint64_t word);
+/* The number of `word`, which is not 0; 0 when there is no room for it. It is larger than
+ * all numbers that were known when it was first asked for. look: only if it has one; 0
+ * also while its page is being shared out. Any thread. */
+uint32_t intern(struct intern *, uint64_t word, bool look);
+
+/* The same in a trie for n words, each below the one before, the first below `parent`:
+ * their numbers come in place of the keys. How many have one; a key of 0 ends the path.
+ * Words that are new together have numbers one after the other. */
+uint32_t intern_path(struct intern *, uint32_t parent, uint32_t *path, uint32_t n,
+                     bool look);
 
 /* From now on all words are new; the numbers that there are stay. Only one thread. */
 void intern_begin_anew(struct intern *);

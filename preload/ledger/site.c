@@ -3,7 +3,7 @@
  * Three tables of words (intern.h): a return address is a code, a caller is a node {its
  * caller's node, code}, and a site is a leaf {its caller's node, code}. Frames of the
  * walk before know their node and, innermost, their site, so only new frames are looked
- * up.
+ * up. Callers that are new together are a line in their table (intern_path).
  *
  * In front of that stacks are remembered by their hash (recall.h): those that come in
  * turn are one look. A hash knows addresses, not modules, so what is remembered is worth
@@ -30,18 +30,11 @@
 uint32_t site_depth_limit = WALK_DEPTH_MAX, site_stacks_limit = UL_SITES_MAX;
 
 static struct intern codes = {.table = UL_CODES, .bits = 26};
-static struct intern nodes = {.table = UL_NODES, .bits = 27};
+static struct intern nodes = {.table = UL_NODES, .bits = 27, .is_trie = true};
 static struct intern sites = {.table = UL_SITES, .bits = 24};
 _Static_assert(UL_SITES_MAX == 1 << 24, "as many bits as an entry has");
 
 /* ---- the trie ------------------------------------------------------------------ */
-
-/* intern() or intern_find(). 0: there is no room, or it is not there. */
-typedef uint32_t get(struct intern *, uint64_t word);
-
-static inline uint64_t word_below(uint32_t parent, uint32_t code) {
-  return (uint64_t)code << 32 | parent;
-}
 
 /* The part of a walk that is interned: all of it, or its innermost frames. */
 struct part {
@@ -60,71 +53,67 @@ static uint32_t first_without_node(const struct part *p) {
   return i;
 }
 
-/* What a new stack costs is to wait for memory, for each of its frames several times. So
- * the places of some codes are asked for before the first is looked for; and where a node
- * is new, those inside it are, too, and their numbers follow, unless another thread takes
- * one: their places are asked for ahead. */
-enum { BATCH = 16 };
-struct batch {
-  uint32_t first, end; /* frames */
-  uint32_t codes[BATCH];
-};
+/* The codes of some addresses, for most stacks are of few: in place of the module, its
+ * number and the index. Two words that say the same of their address, for they may be
+ * two threads' at once. */
+enum { CODES_LOG = 10, CODE_BITS = 26 };
+static struct {
+  _Atomic uint64_t address; /* 47 bits, and some of the generation of modules */
+  _Atomic uint64_t code;    /* CODE_BITS, and some of a hash */
+} known_codes[1 << CODES_LOG];
 
-static void take_codes(get *number, struct batch *b, const struct walk_frame *frames,
-                       uint32_t first, uint32_t end) {
-  uint64_t words[BATCH];
-  uint32_t n = end - first < BATCH ? end - first : BATCH;
-  for (uint32_t i = 0; i < n; i++) {
-    words[i] = module_code(walk_ip(&frames[first + i]));
-    intern_expect(&codes, words[i]);
-  }
-  for (uint32_t i = 0; i < n; i++)
-    b->codes[i] = number(&codes, words[i]);
-  b->first = first;
-  b->end = first + n;
+static uint32_t code_of(uint64_t ip, uint64_t generation, bool look) {
+  uint64_t address = ip ^ generation << 47, hash = hash_mix(HASH_SEED + generation, ip);
+  unsigned place = (unsigned)(ip * HASH_STEP >> (64 - CODES_LOG));
+  uint64_t tag = hash >> CODE_BITS << CODE_BITS;
+  uint64_t is = atomic_load_explicit(&known_codes[place].code, memory_order_relaxed) ^ tag;
+  if (LIKELY(!(is >> CODE_BITS) &&
+             atomic_load_explicit(&known_codes[place].address, memory_order_relaxed) ==
+                 address))
+    return (uint32_t)is;
+  uint32_t code = intern(&codes, module_code(ip), look);
+  if (!code) return 0;
+  atomic_store_explicit(&known_codes[place].address, address, memory_order_relaxed);
+  atomic_store_explicit(&known_codes[place].code, tag | code, memory_order_relaxed);
+  return code;
 }
 
-static void expect_inside(const struct batch *b, uint32_t frame, uint32_t node,
-                          uint32_t leaf, uint32_t mark) {
-  for (uint32_t i = frame + 1; i < b->end; i++, node++) {
-    uint32_t code = b->codes[i - b->first];
-    if (i == leaf)
-      intern_expect(&sites, word_below(node, code | mark));
-    else
-      intern_expect(&nodes, word_below(node, code));
+/* The node of the last of n frames below `parent`; and their own, if they are `kept`. */
+static uint32_t node_below(uint32_t parent, struct walk_frame *first, uint32_t n,
+                           bool kept, bool look) {
+  enum { BATCH = 48 };
+  uint32_t path[BATCH];
+  uint64_t generation = stack_generation();
+  for (uint32_t done = 0; done < n; done += BATCH) {
+    struct walk_frame *f = &first[done];
+    uint32_t now = n - done < BATCH ? n - done : BATCH;
+    for (uint32_t i = 0; i < now; i++)
+      path[i] = code_of(walk_ip(&f[i]), generation, look);
+    if (intern_path(&nodes, parent, path, now, look) < now) return 0;
+    parent = path[now - 1];
+    for (uint32_t i = 0; kept && i < now; i++)
+      f[i].node = path[i];
   }
+  return parent;
 }
 
-static uint32_t site_of(get *number, const struct part *p) {
-  struct walk_frame *frames = p->walk->frames;
-  uint32_t i = first_without_node(p), leaf = p->walk->depth - 1;
+/* look: only if it is there. 0: there is no room, or it is not. */
+static uint32_t site_of(const struct part *p, bool look) {
+  struct walk_frame *frames = p->walk->frames, *leaf = &frames[p->walk->depth - 1];
+  uint32_t i = first_without_node(p), new = (uint32_t)(leaf - &frames[i]);
   uint32_t node = i > p->from ? frames[i - 1].node : p->end;
+  if (new) node = node_below(node, &frames[i], new, p->from == 0, look);
+  if (new && !node) return 0;
+  uint32_t code = code_of(walk_ip(leaf), stack_generation(), look);
   uint32_t mark = p->kind == SITE_OF_SAMPLES ? UL_SITE_OF_SAMPLES : 0;
-  struct batch b = {.end = i};
-  bool expected = false;
-  for (;; i++) {
-    if (i == b.end) {
-      take_codes(number, &b, frames, i, leaf + 1);
-      expected = false;
-    }
-    uint32_t code = b.codes[i - b.first];
-    if (!code) return 0;
-    if (i == leaf) return number(&sites, word_below(node, code | mark));
-    uint64_t known = table_count(UL_NODES);
-    node = number(&nodes, word_below(node, code));
-    if (!node) return 0;
-    if (p->from == 0) frames[i].node = node;
-    if (node < known || expected) continue;
-    expect_inside(&b, i, node, leaf, mark);
-    expected = true;
-  }
+  return code ? intern(&sites, intern_below(node, code | mark), look) : 0;
 }
 
 static uint32_t innermost(const struct part *p, uint32_t frames) {
   uint32_t depth = p->walk->depth;
-  if (depth - p->from <= frames) return site_of(intern, p);
+  if (depth - p->from <= frames) return site_of(p, false);
   struct part inner = {p->walk, depth - frames, UL_NODE_CUT, 0, p->kind};
-  return site_of(intern, &inner);
+  return site_of(&inner, false);
 }
 
 /* Before each of these, sites were others, and each is one of two kinds. */
@@ -137,7 +126,7 @@ static uint64_t forks;
  * most as places in the code. */
 static __attribute__((noinline)) uint32_t site_in_crowd(const struct part *p) {
   enum { FEW = 8 };
-  uint32_t site = site_of(intern_find, p);
+  uint32_t site = site_of(p, true);
   if (site) return site;
   fallback(UL_FB_STACKS_MANY);
   bool crammed = table_count(UL_SITES) >= site_stacks_limit + site_stacks_limit / 4;
@@ -149,7 +138,7 @@ static __attribute__((noinline)) uint32_t find_in_tables(struct part part,
   const struct part *p = &part;
   uint64_t known = table_count(UL_SITES);
   uint32_t site =
-      LIKELY(known < site_stacks_limit) ? site_of(intern, p) : site_in_crowd(p);
+      LIKELY(known < site_stacks_limit) ? site_of(p, false) : site_in_crowd(p);
   if (UNLIKELY(!site)) {
     fallback(UL_FB_SITES_FULL);
     return UL_SITE_OVERFLOW;

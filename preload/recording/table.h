@@ -43,7 +43,7 @@ static inline void *table_in(struct table_run *run, enum ul_table table, uint64_
  * lies inside all locks but the meta lock. */
 uint32_t table_append(enum ul_table table, uint32_t n);
 /* The same if there is room already: takes no lock and makes no system call. TABLE_NONE:
- * table_append() makes room. For tables to which always as many are appended. */
+ * table_append() makes room. Side by side only where always as many are appended. */
 uint32_t table_next(enum ul_table table, uint32_t n);
 /* The header, to write what it has behind its segments: most processes never need the
  * room of that page. NULL: there is none. Takes the table lock. */
