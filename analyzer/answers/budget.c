@@ -25,12 +25,18 @@ static uint32_t most(const struct sites *sites, sites_key *key) {
   return site;
 }
 
+/* The ledger is newer than the last snapshot of what was killed. */
+static uint64_t most_bytes(const struct recording *r, const struct sites *sites) {
+  uint64_t peak = timeline_peak_bytes(r);
+  return sites->bytes > peak ? sites->bytes : peak;
+}
+
 struct budget_use budget_use(const struct recording *r, const struct sites *sites,
                              enum budget_measure measure) {
   const struct site_count *all = &sites->total;
   switch (measure) {
   case BUDGET_PEAK:
-    return (struct budget_use){timeline_peak_bytes(r), most(sites, peak_bytes)};
+    return (struct budget_use){most_bytes(r, sites), most(sites, peak_bytes)};
   case BUDGET_LIVE:
     return (struct budget_use){sites->bytes, most(sites, live_bytes)};
   case BUDGET_ALLOCATIONS:

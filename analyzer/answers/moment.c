@@ -196,7 +196,8 @@ static const struct ul_snapshot *find(const struct recording *r, const char *nam
     say_marks(r, name, error, size);
     return NULL;
   }
-  s = timeline_peak(r);
+  s = timeline_pictured(r);
+  if (!s) s = timeline_peak(r);
   if (!s) snprintf(error, size, "it has no snapshot");
   return s;
 }
@@ -206,6 +207,7 @@ struct moment *moment_find(const struct recording *r, const char *name, char *er
   const struct ul_snapshot *s = find(r, name, error, error_bytes);
   struct moment *m = s ? of_snapshot(r, s, name) : NULL;
   if (s && !m) snprintf(error, error_bytes, "not enough memory");
+  if (m) m->is_peak = strcmp(name, "peak") == 0 && !moment_marked(r, name);
   return m;
 }
 

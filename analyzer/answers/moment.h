@@ -11,6 +11,7 @@
 
 struct moment {
   char name[72]; /* as it was asked for */
+  bool is_peak;  /* or as near to it as a snapshot is */
   uint64_t ms;   /* since the process began */
   uint64_t live_bytes, live_blocks, allocations;
   uint64_t rss_bytes;      /* 0: not known */

@@ -6,5 +6,5 @@
 
 /* Live bytes as columns of '#', RSS as a line of '.', the peak marked '^'; nothing if
  * there are fewer than two snapshots. */
-void chart_draw(const struct recording *r, const struct view_options *o);
+void chart_draw(const struct process *p, const struct view_options *o);
 #endif

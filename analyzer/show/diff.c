@@ -60,12 +60,11 @@ static struct totals totals_of(const struct diff_look *look) {
                            .ms = m->ms};
   const struct sites *sites = look->process->sites;
   const struct ul_scan *scan = &recording_header(r)->scan;
-  uint64_t peak = timeline_peak_bytes(r); /* so far: of a running one it may be past */
   return (struct totals){.live = sites->bytes,
                          .blocks = sites->blocks,
                          .lost = scan->totals[UL_DEFINITE].bytes +
                                  scan->totals[UL_INDIRECT].bytes,
-                         .peak = peak > sites->bytes ? peak : sites->bytes,
+                         .peak = process_peak_bytes(look->process),
                          .rss = recording_header(r)->end_rss_bytes,
                          .allocations = sites->total.allocations,
                          .ms = run_ms(r)};
@@ -117,10 +116,7 @@ static void print_look(const char *which, const struct diff_look *look,
   const struct recording *r = look->process->recording;
   fprintf(o->out, "  %-7s %s", which, text_path(recording_path(r), text_room(o, 60)));
   if (look->at)
-    fprintf(o->out, " at %s%s%s", text_time(look->at->ms),
-            moment_time(look->at->name, &(uint64_t){0}) ? "" : ", ",
-            moment_time(look->at->name, &(uint64_t){0}) ? ""
-                                                        : text_escaped(look->at->name));
+    fprintf(o->out, " %s", text_when(o, look->at, process_peak_bytes(look->process)));
   else
     fprintf(o->out, ", %s, %s", text_time(run_ms(r)), text_end(r));
   fprintf(o->out, "\n          %s\n", text_command(r, 80));

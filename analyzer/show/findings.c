@@ -138,7 +138,7 @@ static void tell_findings(struct tale *tale, const struct process *p, size_t col
                        .callers = strdup(
                            causes_callers(all->functions, f->causes, f->cause, columns)),
                        .live = p->sites->bytes,
-                       .peak = timeline_peak_bytes(r),
+                       .peak = process_peak_bytes(p),
                        .allocations = p->sites->total.allocations,
                        .since_ms = known ? since_start(r, f->since_ms) : UINT64_MAX,
                        .from_start = !known || since_start(r, f->since_ms) * 20 <= run});

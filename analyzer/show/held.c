@@ -13,21 +13,13 @@
 #define TOP_SITES 10u
 #define TOP_JSON 100u
 
-/* "at 12.3 s", "at 12.3 s, loaded" */
-static const char *when_in(struct text_long *to, const struct moment *at) {
-  uint64_t ms;
-  bool timed = moment_time(at->name, &ms);
-  snprintf(to->s, sizeof to->s, "at %s%s%s", text_time(at->ms), timed ? "" : ", ",
-           timed ? "" : text_escaped(at->name));
-  return to->s;
-}
-
 static void print_totals(const struct held *h, const struct view_options *o) {
   const struct recording *r = h->process->recording;
   const struct moment *at = h->at;
   uint64_t end = recording_duration_ms(r), start = timeline_start_ms(r);
+  const char *when = text_when(o, at, process_peak_bytes(h->process));
   fprintf(o->out, "%s%s%s %s: %s live in %s\n\n", text_on(o, TEXT_STRONG),
-          text_escaped(process_name(h->process)), text_off(o), when_in(TEXT_LONG, at),
+          text_escaped(process_name(h->process)), text_off(o), when,
           text_size(o, at->live_bytes), text_plural(at->live_blocks, "block", "blocks"));
   fprintf(o->out, "  command      %s\n", text_command(r, 80));
   fprintf(o->out, "  recording    %s, of %s\n",
@@ -76,7 +68,7 @@ static void print_sites(const struct held *h, const struct view_options *o) {
 
 static void print_page(const struct held *h, const struct view_options *o) {
   print_totals(h, o);
-  chart_draw(h->process->recording, o);
+  chart_draw(h->process, o);
   if (o->all)
     print_sites(h, o);
   else

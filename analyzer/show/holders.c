@@ -35,15 +35,25 @@ static bool is_beside(const struct holder *most, const struct holder *other) {
   return other->at_peak.bytes >= most->at_peak.bytes / 2;
 }
 
-static void print_side_by_side(const struct holders *h, uint64_t peak,
-                               const struct view_options *o) {
+/* Who held it is known of a moment that may only be near it. */
+static const char *peak_in(struct text_long *to, const struct process *p,
+                           const struct view_options *o) {
+  uint64_t peak = process_peak_bytes(p), pictured = p->sites->peak_bytes;
+  bool near = text_is_near(pictured, peak);
+  snprintf(to->s, sizeof to->s, "%s%s%s", text_size(o, near ? peak : pictured),
+           near ? "" : ", near the peak of ", near ? "" : text_size(o, peak));
+  return to->s;
+}
+
+static void print_side_by_side(const struct process *p, const struct view_options *o) {
   enum { MOST = 3, INDENT = 11 };
   size_t width = o->columns ? o->columns : TEXT_COLUMNS;
-  int used = fprintf(o->out, "  peak     %s, freed since:", text_size(o, peak));
+  const struct holders *h = p->holders;
+  int used = fprintf(o->out, "  peak     %s, freed since:", peak_in(TEXT_LONG, p, o));
   for (size_t i = 0; i < h->count && i < MOST && is_beside(h->at, &h->at[i]); i++) {
     struct text_long item;
     int n = snprintf(item.s, sizeof item.s, " %s %s",
-                     text_percent(h->at[i].at_peak.bytes, peak),
+                     text_percent(h->at[i].at_peak.bytes, p->sites->peak_bytes),
                      causes_short(h->functions, &h->causes->at[h->at[i].cause]));
     bool fits = used > 0 && n > 0 && (size_t)(used + n + 1) < width;
     if (!fits) {
@@ -64,19 +74,23 @@ void holders_peak(const struct process *p, const struct view_options *o) {
   if (!h || !h->count || peak < LEAST || p->sites->bytes > peak / 2) return;
   const struct holder *most = h->at;
   if (h->count > 1 && is_beside(most, &h->at[1]))
-    print_side_by_side(h, peak, o);
+    print_side_by_side(p, o);
   else
     fprintf(o->out, "  peak     %s of %s, mostly freed since, by %s\n",
-            text_percent(most->at_peak.bytes, peak), text_size(o, peak),
+            text_percent(most->at_peak.bytes, p->sites->peak_bytes),
+            peak_in(TEXT_LONG, p, o),
             causes_function(h->functions, &h->causes->at[most->cause]));
 }
 
-void holders_print(const struct process *p, uint64_t peak, size_t most,
-                   const struct view_options *o) {
+void holders_print(const struct process *p, size_t most, const struct view_options *o) {
   const struct holders *h = p->holders;
+  uint64_t pictured = p->sites->peak_bytes;
+  char near[64] = "", title[160];
   if (o->top) most = o->top;
-  char title[64];
-  snprintf(title, sizeof title, "LIVE %s, AND AT THE PEAK", text_moment(p->recording));
+  if (!text_is_near(pictured, process_peak_bytes(p)))
+    snprintf(near, sizeof near, ", when there were %s", text_size(o, pictured));
+  snprintf(title, sizeof title, "LIVE %s, AND %s THE PEAK%s", text_moment(p->recording),
+           *near ? "NEAR" : "AT", near);
   if (h->count) {
     text_heading(o, title, "  (%zu of %zu functions; stacks: --all)",
                  h->count < most ? h->count : most, h->count);
@@ -84,5 +98,5 @@ void holders_print(const struct process *p, uint64_t peak, size_t most,
             "temp.");
   }
   for (size_t i = 0; i < h->count && i < most; i++)
-    print_holder(h, &h->at[i], peak, o);
+    print_holder(h, &h->at[i], pictured, o);
 }

@@ -556,7 +556,7 @@ static const char *title_of_peak(const struct recording *r, const struct sites *
                                  const struct view_options *o, char *title,
                                  size_t bytes) {
   uint64_t pictured = s->peak_bytes;
-  if (pictured >= timeline_peak_bytes(r) / 100 * 99) return "LIVE AT THE PEAK";
+  if (text_is_near(pictured, timeline_peak_bytes(r))) return "LIVE AT THE PEAK";
   snprintf(title, bytes, "LIVE NEAR THE PEAK, when there were %s",
            text_size(o, pictured));
   return title;
@@ -572,7 +572,7 @@ static void print_rankings(const struct process *p, const struct view_options *o
       {"MOST TEMPORARY ALLOCATIONS  freed within 3 further ones", key_temporary,
        line_temporary}};
   bool at_peak =
-      s->bytes >= process_peak_bytes(p) / 100 * 99; /* the same picture twice */
+      text_is_near(s->bytes, process_peak_bytes(p)); /* the same picture twice */
   const struct ranking at_most = {title_of_peak(r, s, o, near, sizeof near), key_peak,
                                   line_peak};
   if (!at_peak) print_ranking(&at_most, s, o);
@@ -661,12 +661,12 @@ static void print_page(const struct overview *all, unsigned squeeze,
   print_totals(all->context, o);
   misuses_print(all->context, all->lost->folded, o);
   processes_print(all->context, all->lost->tree, o);
-  if (squeeze < NO_CHART) chart_draw(p->recording, o);
+  if (squeeze < NO_CHART) chart_draw(p, o);
   if (squeeze < NO_BALANCE) print_balance(p, o);
   if (o->all)
     print_rankings(p, o);
   else if (squeeze < NO_HOLDERS)
-    holders_print(p, process_peak_bytes(p), HOLDERS_SHOWN - squeeze, o);
+    holders_print(p, HOLDERS_SHOWN - squeeze, o);
   print_fallbacks(p, o);
   print_left_out(squeeze, o);
   processes_hints(all->context, o);

@@ -453,6 +453,23 @@ const char *text_moment(const struct recording *r) {
   }
 }
 
+bool text_is_near(uint64_t bytes, uint64_t peak_bytes) {
+  return bytes >= peak_bytes / 100 * 99;
+}
+
+const char *text_when_in(struct text_long *to, const struct view_options *o,
+                         const struct moment *at, uint64_t peak_bytes) {
+  uint64_t ms;
+  int n = snprintf(to->s, sizeof to->s, "at %s", text_time(at->ms));
+  size_t used = n > 0 ? (size_t)n : 0;
+  if (at->is_peak && !text_is_near(at->live_bytes, peak_bytes))
+    snprintf(to->s + used, sizeof to->s - used, ", nearest to the peak of %s",
+             text_size(o, peak_bytes));
+  else if (!moment_time(at->name, &ms))
+    snprintf(to->s + used, sizeof to->s - used, ", %s", text_escaped(at->name));
+  return to->s;
+}
+
 int text_finish(const struct view_options *o) {
   if (fflush(o->out) == 0 && !ferror(o->out)) return 0;
   fprintf(stderr, "ullage: the answer could not be written: %s\n", strerror(errno));

@@ -103,6 +103,12 @@ const char *text_end_in(struct text_long *to, const struct recording *r);
 #define text_end(r) text_end_in(TEXT_LONG, r)
 /* When what the ledger says was so, for a heading: "NOW", "AT THE END" ... */
 const char *text_moment(const struct recording *r);
+/* When a look back was: "at 12.3 s", "at 12.3 s, loaded". */
+const char *text_when_in(struct text_long *to, const struct view_options *o,
+                         const struct moment *at, uint64_t peak_bytes);
+#define text_when(o, at, peak_bytes) text_when_in(TEXT_LONG, o, at, peak_bytes)
+/* Does what is known of another moment do for the peak? */
+bool text_is_near(uint64_t bytes, uint64_t peak_bytes);
 
 /* Flush; 0, or 1 with a line on stderr. What a verb returns. */
 int text_finish(const struct view_options *o);

@@ -54,7 +54,7 @@ unsigned findings_print(const struct context *, const struct folded *,
 /* The functions that held most at the peak, one line each, at most so many; `peak`: bytes
  * then. */
 #define HOLDERS_SHOWN 6u
-void holders_print(const struct process *p, uint64_t peak, size_t most,
+void holders_print(const struct process *p, size_t most,
                    const struct view_options *o);
 /* The first of them in one line, if they are loaded. */
 void holders_brief(const struct process *p, const struct view_options *o);

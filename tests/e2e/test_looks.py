@@ -219,6 +219,32 @@ def test_a_copy_of_a_live_one_is_of_when_it_was_made(server, tmp_path):
     check_recording(tmp_path / "copy")
 
 
+def says_one_peak(file):
+    """The page's first line, its chart, and what is told of the peak by name."""
+    page = execute([ULLAGE, "report", file], env=dict(os.environ, COLUMNS="100")).text()
+    live, peak = re.search(r": (.*) live, (.*) at the peak$", page, re.M).groups()
+    assert live == peak
+    assert re.search(f"MEMORY OVER TIME .* peak of {peak} at", page), page
+    bottom, = re.findall(r"\|(.*)\n +0 \+", page)
+    top = re.search(r"MEMORY OVER TIME.*\n.*\|(.*)", page).group(1)
+    assert top.rstrip("^").strip(" .") == "" and top.endswith("^"), page
+    assert len(bottom.rstrip()) == len(top), page
+    back = execute([ULLAGE, "report", "--at=peak", file]).text().splitlines()[0]
+    seen = re.search(r": (.*) live in", back).group(1)
+    assert seen == peak or f", nearest to the peak of {peak}: " in back, back
+
+
+def test_what_no_snapshot_has_seen_is_in_the_chart(server):
+    for _ in range(4):
+        server.serve(2000)
+        time.sleep(0.02)
+    server.serve(1000)
+    says_one_peak(server.file)
+    os.kill(server.pid, signal.SIGKILL)
+    server.p.wait(60)
+    says_one_peak(server.file)
+
+
 # ---- moments -------------------------------------------------------------------------
 
 
