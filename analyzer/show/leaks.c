@@ -61,6 +61,10 @@ static const char *why_not_scanned(const struct recording *r) {
   }
   if (scan->state == UL_SCAN_FAILED && scan->error == EINTR)
     return "the scan was cut short: the process was asked to end";
+  if (scan->state == UL_SCAN_FAILED && scan->error == EACCES)
+    return "the process may not read its own /proc/self/maps (Landlock, or the like)";
+  if (scan->state == UL_SCAN_FAILED && scan->error == ENOENT)
+    return "there was no /proc/self/maps to read, where the process was (chroot)";
   if (scan->state == UL_SCAN_FAILED) {
     snprintf(reason, sizeof reason, "the scan failed: %s", strerror(scan->error));
     return reason;

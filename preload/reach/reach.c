@@ -199,7 +199,8 @@ static void copy_state(void) {
   catch_faults();
   os_raise_file_limit(); /* the program may have used up its descriptors */
   scan.result->pagemap = scan.from.trace.pagemaps.copy = mapping_pagemap_open();
-  if (!roots_load(scan.result, job.bytes)) give_up(EIO);
+  int error = roots_load(scan.result, job.bytes);
+  if (error) give_up(error);
   if (!census_take(ledger_moves())) give_up(ENOMEM);
   scan.result->blocks = census.live;
   enter(PHASE_SCANNING);

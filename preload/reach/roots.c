@@ -20,6 +20,8 @@
 #include "reach/stacks.h"
 
 #include <cpuid.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/ioctl.h>
@@ -126,18 +128,26 @@ static size_t count_lines(const char *text, const char *end) {
   return n;
 }
 
+static int why_unread(const char *path) {
+  int fd = os_open(path, O_RDONLY, 0);
+  if (fd < 0) return -fd;
+  os_close(fd);
+  return EIO;
+}
+
 /* The text stays mapped: it is in the map it shows. */
-bool roots_load(const void *result, size_t result_bytes) {
+int roots_load(const void *result, size_t result_bytes) {
   size_t bytes, mapped_bytes;
-  const char *text = mapping_text("/proc/thread-self/maps", &bytes, &mapped_bytes);
-  if (!text || bytes == 0) return false;
+  static const char maps[] = "/proc/thread-self/maps";
+  const char *text = mapping_text(maps, &bytes, &mapped_bytes);
+  if (!text || bytes == 0) return why_unread(maps);
   const char *end = text + bytes;
   size_t need = count_lines(text, end) * sizeof *regions;
   regions = os_map(os_whole_pages(need), OS_PAGE, OS_TOOL);
   uintptr_t start = (uintptr_t)result;
   if (!regions || !mapping_ours(&ours) ||
       !mapping_ours_add(&ours, start, start + result_bytes))
-    return false;
+    return ENOMEM;
   region_count = 0;
   loader_start = loader_end = 0;
   struct mapped m;
@@ -148,7 +158,7 @@ bool roots_load(const void *result, size_t result_bytes) {
       ask = ask || may_be_device(&m);
     }
   if (ask) leave_out_devices();
-  return region_count > 0;
+  return region_count ? 0 : EIO;
 }
 
 const struct region *roots_region(uintptr_t address) {

@@ -17,9 +17,10 @@ struct region {
 };
 
 /* Only in the scan's own process: module state, not for threads. `result`: what it shares
- * with the program, and is no root, though it may be full of addresses. false:
- * /proc/self/maps cannot be read, or no memory: there are no roots and so no verdicts. */
-bool roots_load(const void *result, size_t result_bytes);
+ * with the program, and is no root, though it may be full of addresses. 0, or
+ * an errno: /proc/self/maps cannot be read, or no memory: there are no roots and so no
+ * verdicts. */
+int roots_load(const void *result, size_t result_bytes);
 /* The mapping around an address, or NULL. */
 const struct region *roots_region(uintptr_t address);
 /* The loader's own mappings: blocks allocated by code in there are dynamic TLS and the

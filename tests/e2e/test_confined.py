@@ -33,6 +33,17 @@ def test_filter_without_recording(argv):
     assert (r.status, b"killed" in r.stdout) == (7, False), r.text()
 
 
+@pytest.mark.parametrize("mode,reason", [("landlock", "Landlock"), ("chroot", "chroot")])
+def test_what_may_not_read_its_own_maps_is_told_so(recorder, tmp_path, mode, reason):
+    (tmp_path / "root").mkdir()
+    r = recorder.run(program("confined"), mode, tmp_path / "root", strict=False)
+    if r.status == 77:
+        pytest.skip("not to be had here")
+    leaks = recorder.answer("leaks")["scan"]
+    assert leaks["state"] == "failed" and reason in leaks["reason"], leaks
+    assert f"leaks    not known: {leaks['reason']}" in recorder.text("report")
+
+
 def test_what_is_allocated_under_a_filter_is_recorded(recorder):
     recorder.same(program("confined"), "grow", "1000")
     report = recorder.answer("report", "--all")

@@ -2,6 +2,7 @@
  * for any that malloc, stdio and the mode itself do not need. argv[1]: the mode. */
 #include "common.h"
 #include <linux/filter.h>
+#include <linux/landlock.h>
 #include <linux/seccomp.h>
 #include <pthread.h>
 #include <signal.h>
@@ -182,6 +183,17 @@ static void in_handlers(void) {
     continue;
 }
 
+/* ---- no files ------------------------------------------------------------------- */
+
+/* 77: the kernel has no Landlock. */
+static void forbid_files(void) {
+  struct landlock_ruleset_attr all = {.handled_access_fs = LANDLOCK_ACCESS_FS_READ_FILE |
+                                                           LANDLOCK_ACCESS_FS_READ_DIR};
+  int rules = (int)syscall(SYS_landlock_create_ruleset, &all, sizeof all, 0);
+  CHECK(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
+  if (rules < 0 || syscall(SYS_landlock_restrict_self, rules, 0) != 0) exit(77);
+}
+
 int main(int argc, char **argv) {
   const char *mode = argc > 1 ? argv[1] : "";
   void *had = malloc(10);
@@ -195,6 +207,8 @@ int main(int argc, char **argv) {
     confine((struct sock_fprog)PROGRAM(threads));
     in_threads();
   }
+  if (!strcmp(mode, "landlock")) forbid_files();
+  if (!strcmp(mode, "chroot") && (chroot(argv[2]) != 0 || chdir("/") != 0)) exit(77);
   if (!strcmp(mode, "children")) children();
   if (!strcmp(mode, "fork")) forks_later();
   if (!strcmp(mode, "handlers")) in_handlers();
