@@ -15,6 +15,7 @@
  * that limit, so all measurements below the highest of these limits count as equal:
  * nothing below it is taken for a trend. */
 #include "answers/answers.h"
+#include "answers/last.h"
 #include "answers/sites.h"
 #include "read/estimate.h"
 #include "read/rows.h"
@@ -118,6 +119,7 @@ static bool series_begin(const struct recording *r, uint64_t since_ms, struct se
   s->life.start = (double)(since_ms > start ? since_ms : start) / 1000;
   s->life.end = (double)recording_duration_ms(r) / 1000;
   s->life.seconds = s->life.end - s->life.start;
+  s->life.wanted = last_failed_at(r, timeline_peak_bytes(r));
   s->moments = s->timeline.count;
   s->seconds = calloc(s->moments + 1, sizeof *s->seconds);
   s->work = calloc(s->moments + 1, sizeof *s->work);

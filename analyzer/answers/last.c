@@ -45,9 +45,9 @@ static bool failed(const struct recording *r) {
   }
 }
 
-/* A kill; or a failure in the upper half of what it might have. */
-static bool matters(const struct recording *r, const struct last *l, uint64_t live) {
-  return failed(r) && (recording_was_killed(r) || live >= l->limit / 2);
+bool last_failed_at(const struct recording *r, uint64_t bytes) {
+  const char *of;
+  return failed(r) && bytes >= last_limit(recording_header(r), &of) / 2;
 }
 
 struct last last_of(const struct process *p) {
@@ -55,12 +55,18 @@ struct last last_of(const struct process *p) {
   const struct recording *r = p->recording;
   struct last l = {0};
   uint64_t end = recording_duration_ms(r), live = p->sites->bytes, since;
+  uint64_t peak = process_peak_bytes(p);
+  l.to_peak = live < peak / 2 && last_failed_at(r, peak);
+  if (l.to_peak) {
+    live = p->sites->peak_bytes;
+    end = p->sites->peak_ms;
+  }
   uint64_t before = bytes_before(r, end, &since);
   l.ms = end > since ? end - since : 0;
   l.bytes = (int64_t)(live - before);
   uint64_t size = live > before ? live - before : before - live;
   l.rose = size && size >= live / NOTHING;
   l.limit = last_limit(recording_header(r), &l.limit_of);
-  l.matters = l.ms && matters(r, &l, live);
+  l.matters = l.ms && (recording_was_killed(r) || last_failed_at(r, live));
   return l;
 }

@@ -12,12 +12,15 @@ struct last {
   bool rose;            /* or fell, by more than is nothing */
   uint64_t limit;       /* the lowest that the process had; UINT64_MAX: none */
   const char *limit_of; /* "for its control group" */
+  bool to_peak;         /* all that until the peak: most was freed in the end */
   bool matters;         /* it ended for want of memory, or may have */
 };
 #define LAST_MS 5000
 
 /* Of how much memory it might have, the least; UINT64_MAX: there was no limit. */
 uint64_t last_limit(const struct ul_header *, const char **of);
+/* Did it fail having used the upper half of what it might? */
+bool last_failed_at(const struct recording *, uint64_t bytes);
 /* What the process had sites loaded for. */
 struct last last_of(const struct process *);
 #endif

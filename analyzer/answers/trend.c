@@ -504,7 +504,8 @@ void trend_consider(struct trend *t, const struct trend_point *points, size_t n,
     bool freed = points[n - 1].y < t->low + UNDONE * (t->high - t->low);
     bool rose = t->verdict == TREND_GROWING ||
                 (t->verdict == TREND_STEADY && peaks_once(points, n));
-    if (rose && freed && life->generations < SURVIVING) trend_decide(t, TREND_SHORT);
+    if (rose && freed && !life->wanted && life->generations < SURVIVING)
+      trend_decide(t, TREND_SHORT);
     return;
   }
   if (t->verdict != TREND_UNSURE && t->verdict != TREND_GROWING) return;

@@ -78,6 +78,7 @@ struct trend_life {
   double start, end; /* of the run, by the points' clock */
   double seconds;    /* it took */
   bool ended;
+  bool wanted; /* it failed for want of memory: it did not just do its work */
   bool holds;           /* there are live blocks */
   double newest;        /* when the last of them was allocated */
   unsigned generations; /* in how many 16ths of the run they were */

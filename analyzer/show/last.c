@@ -43,11 +43,12 @@ static void print_rate(const struct last *l, const struct view_options *o) {
   uint64_t size = (uint64_t)(l->bytes < 0 ? -l->bytes : l->bytes);
   fprintf(o->out, "  end      ");
   if (l->rose)
-    fprintf(o->out, "%s %s/s in its last %s", l->bytes > 0 ? "grew" : "shrank by",
-            text_size(o, (uint64_t)((double)size * 1000 / (double)l->ms)),
-            text_time(l->ms));
+    fprintf(o->out, "%s %s/s ", l->bytes > 0 ? "grew" : "shrank by",
+            text_size(o, (uint64_t)((double)size * 1000 / (double)l->ms)));
   else
-    fprintf(o->out, "did not grow in its last %s", text_time(l->ms));
+    fprintf(o->out, "did not grow ");
+  fprintf(o->out, l->to_peak ? "in the %s to its peak" : "in its last %s",
+          text_time(l->ms));
   if (l->limit != UINT64_MAX)
     fprintf(o->out, "; limit: %s %s", text_size(o, l->limit), l->limit_of);
   fputc('\n', o->out);

@@ -204,6 +204,25 @@ def test_a_child_killed_at_its_limit_heads_the_page(recorder):
     assert any(l.split()[:1] == ["end"] and "grew" in l for l in page)
 
 
+def test_what_failed_at_its_limit_was_growing_though_it_freed_all_then(recorder):
+    """An interpreter that takes all apart as it ends, within two seconds."""
+    code = """def grow(kept):
+        while True: kept.append({"n": len(kept), "name": "x" * (len(kept) % 50)})
+grow([])"""
+    limit = 120 << 20
+    r = recorder.run(tool("python3"), "-c", code, preexec_fn=lambda:
+                     resource.setrlimit(resource.RLIMIT_AS, (limit, limit)))
+    report = recorder.answer("report")
+    if r.status != 1 or report["stopped"]:
+        pytest.skip("it did not come to a MemoryError of its own")
+    heap, first = report["heap"], report["findings"][0]
+    assert heap["live_bytes"] < heap["peak_bytes"] / 100
+    assert first["kind"] == "growth" and first["bytes"] > heap["peak_bytes"] / 3, first
+    page = "\n".join(recorder.text("report").splitlines()[:12])
+    assert re.search(r"^  end      grew .*/s in the .* to its peak; limit: ", page, re.M), page
+    assert heap["last_bytes_per_second"] > 1e6
+
+
 @pytest.mark.short
 def test_of_whom_it_is_not_known_what_leaks_is_told_first(recorder):
     r = recorder.run("/bin/sh", "-c", f"{program('ends')} kill; exit 0",
