@@ -24,6 +24,8 @@ static bool process_begin(struct process *p, const struct context *context) {
 }
 
 static void process_end(struct process *p) {
+  for (size_t i = 0; i < LAID_MEASURES; i++)
+    causes_free(p->laid[i]);
   fingerprints_free(p->fingerprints);
   holders_free(p->holders);
   findings_free(p->findings);

@@ -35,6 +35,14 @@ struct context_options {
   bool raw;          /* as it is: samples do not become what they stand for */
 };
 
+/* Measures by which call sites are laid at functions (laid.h). */
+enum laid {
+  LAID_BY_LOSS,
+  LAID_BY_POSSIBLE_LOSS,
+  LAID_BY_GROWTH,
+  LAID_MEASURES
+};
+
 struct process {
   struct recording *recording;
   char label[24]; /* process id; of an earlier program of it "PID.1", "PID.2" ... */
@@ -53,6 +61,7 @@ struct process {
   struct findings *findings;
   struct holders *holders;
   struct fingerprints *fingerprints;
+  struct causes *laid[LAID_MEASURES];
 };
 
 struct context {

@@ -53,6 +53,27 @@ const char *causes_function_in(struct text_long *to, struct functions *f,
   return causes_frame_in(to, frame);
 }
 
+const char *causes_alone_in(struct text_long *to, struct functions *f,
+                            const struct causes *c, size_t cause) {
+  const struct frame *of = causes_frame(f, &c->at[cause]), *callers[CALLERS_MOST];
+  size_t n = causes_common(f, c, cause, callers, CALLERS_MOST), i = 0;
+  const char *function = causes_function(f, &c->at[cause]);
+  while (i < n && i < CALLERS_MOST && !callers[i]->function)
+    i++;
+  bool told = of && !of->function && i < n && i < CALLERS_MOST;
+  snprintf(to->s, sizeof to->s, "%s%s%s", function, told ? ", called by " : "",
+           told ? place_text(TEXT_LONG, callers[i]) : "");
+  return to->s;
+}
+
+const char *causes_laid_in(struct text_long *to, struct process *p, enum laid by,
+                           uint32_t site, const struct view_options *o) {
+  const struct causes *c = o->symbols ? laid_by(p, by) : NULL;
+  size_t cause = c ? laid_at(c, site) : LAID_NOWHERE;
+  return cause == LAID_NOWHERE ? text_guilty_in(to, o, site)
+                               : causes_alone_in(to, p->functions, c, cause);
+}
+
 const char *causes_short_in(struct text_long *to, struct functions *f,
                             const struct cause *c) {
   const struct frame *frame = causes_frame(f, c);

@@ -2,7 +2,7 @@
 #ifndef ULLAGE_SHOW_CAUSES_H
 #define ULLAGE_SHOW_CAUSES_H
 
-#include "answers/cause.h"
+#include "answers/laid.h"
 #include "show/text.h"
 
 /* "function (file.c:12)", "libfoo.so+0x1234 (no name)". */
@@ -24,6 +24,15 @@ const char *causes_callers_in(struct text_long *to, struct functions *f,
                               const struct causes *c, size_t cause, size_t columns);
 #define causes_callers(f, c, cause, columns)                                             \
   causes_callers_in(TEXT_LONG, f, c, cause, columns)
+/* To stand alone: what has no name is told by who calls it. */
+const char *causes_alone_in(struct text_long *to, struct functions *f,
+                            const struct causes *c, size_t cause);
+#define causes_alone(f, c, cause) causes_alone_in(TEXT_LONG, f, c, cause)
+/* The function that a call site is laid at; by names alone if there is none by that
+ * measure. "": there are no names. */
+const char *causes_laid_in(struct text_long *to, struct process *p, enum laid by,
+                           uint32_t site, const struct view_options *o);
+#define causes_laid(p, by, site, o) causes_laid_in(TEXT_LONG, p, by, site, o)
 /* The same of frames: a function; and those that call it, or each other, innermost first
  * (NULL: it is unknown). */
 const char *causes_frame_in(struct text_long *to, const struct frame *frame);

@@ -1,6 +1,7 @@
 /* growth.c - `ullage growth`: which call sites hold more and more, in words. */
 #include "answers/rising.h"
 #include "read/timeline.h"
+#include "show/causes.h"
 #include "show/json.h"
 #include "show/processes.h"
 #include "show/text.h"
@@ -248,7 +249,9 @@ static void print_growing(const struct rising *all, const struct view_options *o
   fprintf(o->out, "; most: ");
   print_most(most->site, o);
   fprintf(o->out, "%s%s%s", options->symbols ? " at " : "",
-          options->symbols ? text_guilty(o, most->site->site) : "",
+          options->symbols
+              ? causes_laid(most->process, LAID_BY_GROWTH, most->site->site, o)
+              : "",
           processes_whose(all->context, most->process));
 }
 

@@ -2,6 +2,7 @@
 #include "answers/answers.h"
 #include "answers/fingerprint.h"
 #include "answers/sites.h"
+#include "show/causes.h"
 #include "show/json.h"
 #include "show/processes.h"
 #include "show/text.h"
@@ -275,7 +276,9 @@ static void print_drags(const struct lost_place *place, const struct view_option
   const struct ul_drag *const *list =
       drags_of(place->process->drags, place->leak->site, &n);
   for (size_t i = 0; i < n && i < most; i++) {
-    const char *whom = list[i]->dragged ? text_guilty(o, list[i]->dragged) : "others";
+    const char *whom =
+        list[i]->dragged ? causes_laid(place->process, LAID_BY_LOSS, list[i]->dragged, o)
+                         : "others";
     fprintf(o->out, "         drags %s in %s%s%s\n", text_size(o, list[i]->bytes),
             text_plural(list[i]->blocks, "block", "blocks"), *whom ? " of " : "", whom);
   }
@@ -340,7 +343,10 @@ static void print_lost(const struct lost *l, enum ul_verdict v,
   if (v == UL_DEFINITE) print_losers(l, o);
   if (first < l->first[v + 1] && o->symbols) {
     struct view_options of = view_of(o, l->places[first].process);
-    fprintf(o->out, "; most: %s", text_guilty(&of, l->places[first].leak->site));
+    fprintf(o->out, "; most: %s",
+            causes_laid(l->places[first].process,
+                        v == UL_DEFINITE ? LAID_BY_LOSS : LAID_BY_POSSIBLE_LOSS,
+                        l->places[first].leak->site, &of));
   }
   if (v == UL_DEFINITE) print_possible(l, o);
 }

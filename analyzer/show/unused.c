@@ -1,5 +1,6 @@
 /* unused.c - `ullage unused`: retained, but not used (the model is in waste.c). */
 #include "read/timeline.h"
+#include "show/causes.h"
 #include "show/json.h"
 #include "show/processes.h"
 #include "show/text.h"
@@ -316,8 +317,14 @@ static void print_unpinned(const struct unused *u, const struct view_options *o)
     fprintf(o->out, ", %s " UNPINNED, text_size(o, u->unpinned_bytes));
 }
 
-static const struct unused_site *worst(const struct unused *u) {
-  return u->count && unused_sum(&u->sites[0]) ? &u->sites[0] : NULL;
+/* Who has most of it. */
+static void print_most(struct process *p, bool size, const struct view_options *o) {
+  size_t most;
+  uint64_t bytes;
+  const struct causes *by = o->symbols ? laid_waste(p, &most, &bytes) : NULL;
+  if (!by) return;
+  fprintf(o->out, "; most: %s%s%s", size ? text_size(o, bytes) : "", size ? " by " : "",
+          causes_alone(p->functions, by, most));
 }
 
 void unused_brief(const struct context *context, const struct view_options *o) {
@@ -335,23 +342,19 @@ void unused_brief(const struct context *context, const struct view_options *o) {
             text_size(o, u->fills.total.never_written),
             text_size(o, u->fills.total.bytes));
   print_unpinned(u, o);
-  const struct unused_site *most = worst(u);
-  if (most && o->symbols)
-    fprintf(o->out, "; most: %s by %s", text_size(o, unused_sum(most)),
-            text_guilty(o, most->site));
+  print_most(&context->processes[0], true, o);
   if (unused_was_worse(u))
     fprintf(o->out, "; at %s there were %s", text_time(since_start(r, &u->most)),
             text_size(o, u->most.waste_bytes));
   fprintf(o->out, "%s\n", processes_whose(context, p));
 }
 
-static void print_process(const struct process *p, const struct view_options *options) {
+static void print_process(struct process *p, const struct view_options *options) {
   struct view_options view = view_of(options, p), *o = &view;
-  const struct unused *u = p->unused;
-  const struct unused_site *most = worst(u);
-  print_row(o, unused_at_end(u), text_escaped(process_name(p)));
-  fprintf(o->out, "                  process %s%s%s\n", p->label, most ? "; most: " : "",
-          most ? text_guilty(o, most->site) : "");
+  print_row(o, unused_at_end(p->unused), text_escaped(process_name(p)));
+  fprintf(o->out, "                  process %s", p->label);
+  print_most(p, false, o);
+  fputc('\n', o->out);
 }
 
 /* Which of them to ask about by itself. */
@@ -379,8 +382,7 @@ int unused_text(void *model, const struct view_options *options) {
   fprintf(o->out, ", and %s requested but never touched%s",
           pages_known(u) ? text_size(o, u->total.untouched) : "not known how much",
           processes_whose(context, p));
-  const struct unused_site *most = worst(u);
-  if (most) fprintf(o->out, "; most: %s", text_guilty(o, most->site));
+  print_most(&context->processes[0], false, o);
   fprintf(o->out, "\n\n");
   print_totals(u, o);
   if (n)

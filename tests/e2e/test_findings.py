@@ -55,6 +55,18 @@ def test_page_names_one_function_for_one_cause(recorder, mode):
 
 
 @pytest.mark.short
+@pytest.mark.parametrize("mode", CAUSES)
+def test_the_first_lines_of_other_verbs_name_the_cause_too(recorder, mode):
+    function = CAUSES[mode][0]
+    assert recorder.run(program("causes"), mode).status == 0
+    for verb in "leaks", "unused":
+        first = recorder.text(verb).splitlines()[0]
+        assert re.search(f"; most: {function} \\(causes.c:", first), first
+    row = " ".join(recorder.text("report").splitlines()[:12]).split("  unused ")[1]
+    assert re.search(f";\\s+most: .* by {function} \\(causes.c:", row), row
+
+
+@pytest.mark.short
 def test_growth_of_many_small_stacks_is_one_finding(recorder):
     assert recorder.run(program("causes"), "growing").status == 0
     first, *others = recorder.answer("report")["findings"]
