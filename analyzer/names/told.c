@@ -1,6 +1,7 @@
 #include "names/told.h"
 
 #include "format.h"
+#include "names/blame.h"
 #include "names/files.h"
 #include "names/module.h"
 
@@ -15,6 +16,7 @@ struct reading {
   const struct symbols_options *options;
   const char *module; /* of the last frame; NULL: none */
   struct symbol_file *file;
+  struct symbol_file **files; /* of each frame */
   uint64_t address;
   size_t room;
   bool failed;
@@ -29,8 +31,13 @@ static void push_place(void *argument, const struct symbol_place *place) {
     r->failed = r->failed || !more;
     if (!more) return;
     t->frames = more;
+    struct symbol_file **files = reallocarray(r->files, room, sizeof *files);
+    r->failed = r->failed || !files;
+    if (!files) return;
+    r->files = files;
     r->room = room;
   }
+  r->files[t->count] = r->file;
   bool own = r->module && strncmp(basename(r->module), "libullage.so", 12) == 0;
   t->frames[t->count++] = (struct frame){
       .function = place->function,
@@ -84,11 +91,35 @@ static bool read_frame(struct reading *r, char *frame) {
     r->file = NULL;
     if (r->module) open_file(r, at + 1);
   }
-  if (r->file)
-    symbol_file_find(r->file, r->address - 1, push_place, r);
-  else
-    push_place(r, &(struct symbol_place){.offset = r->address - 1});
+  size_t first = r->told->count;
+  if (r->file) symbol_file_find(r->file, r->address - 1, push_place, r);
+  if (r->file && r->told->count > first)
+    r->told->frames[first].takes_result = symbol_file_takes_result(r->file, r->address);
+  if (!r->file) push_place(r, &(struct symbol_place){.offset = r->address - 1});
   return true;
+}
+
+/* The next function further out that is none of the inlined parts. */
+static size_t caller_of(const struct told_stack *t, size_t frame) {
+  while (frame < t->count && t->frames[frame].inlined)
+    frame++;
+  return frame + 1;
+}
+
+/* A helper that its whole file calls made it for who takes what it gives back. How much
+ * others keep of that, lines do not tell. */
+static size_t find_guilty(const struct reading *r) {
+  enum { MANY = 8 };
+  const struct told_stack *t = r->told;
+  size_t guilty = t->count ? frame_guilty(t->frames, t->count) : 0;
+  for (size_t next; (next = caller_of(t, guilty)) < t->count; guilty = next) {
+    const struct frame *caller = &t->frames[next], *helper = &t->frames[next - 1];
+    struct symbol_file *file = r->files[next - 1];
+    if (caller->hidden || !caller->takes_result || !blame_is_own(caller) || !file ||
+        !helper->start || symbol_file_callers(file, helper->start) < MANY)
+      break;
+  }
+  return guilty;
 }
 
 bool told_stack_read(struct told_stack *t, const char *text,
@@ -100,6 +131,8 @@ bool told_stack_read(struct told_stack *t, const char *text,
     if (!read_frame(&r, frame)) break;
   if (r.failed) told_stack_free(t);
   if (!r.failed) frame_hide(t->frames, t->count, true);
+  if (!r.failed) t->guilty = find_guilty(&r);
+  free(r.files);
   return !r.failed;
 }
 

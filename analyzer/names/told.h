@@ -12,6 +12,7 @@ struct told_stack {
   char *text; /* that names of modules lie in */
   struct frame *frames;
   size_t count;
+  size_t guilty; /* index of the frame to blame: none that serves all its file */
 };
 
 /* Files of options->files, which must outlive it. false: no memory. */

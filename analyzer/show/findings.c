@@ -151,7 +151,7 @@ static void tell_folded(struct tale *tale, const struct folded *f, size_t column
   const struct folded_place *p = f->places;
   for (; p && p->misuse < 0; p = p->hh.next) {
     const struct frame *callers[MOST], *frames = p->stack.frames;
-    size_t guilty = p->stack.count ? frame_guilty(frames, p->stack.count) : 0, n = 0;
+    size_t guilty = p->stack.guilty, n = 0;
     for (size_t i = guilty + 1; i < p->stack.count && n < MOST; i++)
       if (!frames[i].hidden) callers[n++] = &frames[i];
     tell(tale, (struct told){.finding = {.kind = FINDING_LEAK,

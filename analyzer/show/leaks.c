@@ -373,7 +373,8 @@ static void print_lines(const struct tree_sums *lines, const struct view_options
 static void print_most_of_lines(const struct lost *l, const struct view_options *o) {
   const struct folded_place *p = l->folded->places;
   if (p && p->misuse < 0 && p->stack.count)
-    fprintf(o->out, "; most: %s", text_blamed(p->stack.frames, p->stack.count));
+    fprintf(o->out, "; most: %s",
+            causes_frame_in(TEXT_LONG, &p->stack.frames[p->stack.guilty]));
 }
 
 static void print_none(const struct lost *l, const struct view_options *o) {

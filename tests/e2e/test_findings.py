@@ -287,6 +287,14 @@ def test_children_are_part_of_the_answer(recorder):
     assert "session_new" in first and "in 3 processes of causes" in first
 
 
+@pytest.mark.short
+def test_what_a_helper_made_for_a_child_without_a_recording_is_its_callers(recorder):
+    assert recorder.run(program("causes"), "small").status == 0
+    first = next(l for l in recorder.text("report").splitlines() if l.startswith("  1 "))
+    assert re.search(r"leak +4\.4 KiB: handler_7 \(causes.c:.*in 3 x causes without a recording", first), first
+    assert "; most: handler_7 (causes.c:" in recorder.text("leaks").splitlines()[0]
+
+
 ENTERED = r"""
 #include <stdlib.h>
 #define STEP(name, next)                                                                 \

@@ -8,6 +8,8 @@
  *   counts     what is made of four blocks, by three functions, is lost whole
  *   inlined    the same, but the compiler has put both into their caller
  *   children   three children lose, each by the same function
+ *   small      three children too small for a recording keep 20 KiB, and lose a little of
+ *              what one handler of twenty asks os_alloc for
  *   two        two functions lose, each its own
  *   growing    the insert again, but what it keeps can be reached: growth, of 4,096
  *              stacks
@@ -95,7 +97,8 @@ STEP(7)
 STEP(8)
 STEP(9)
 STEP(10)
-STEP(11) STEP(12) STEP(13) STEP(14) STEP(15) static step *const steps[16] = {
+STEP(11)
+STEP(12) STEP(13) STEP(14) STEP(15) static step *const steps[16] = {
     step_0, step_1, step_2,  step_3,  step_4,  step_5,  step_6,  step_7,
     step_8, step_9, step_10, step_11, step_12, step_13, step_14, step_15};
 
@@ -137,11 +140,15 @@ static void filled(void) {
   X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14) X(15) X(16) X(17) X(18) X(19)
 TWENTY(HANDLER)
 
-static void wrapper(void) {
+static void handle(int times) {
 #define CALL(n) handler_##n();
-  for (int i = 0; i < 500; i++) {
+  for (int i = 0; i < times; i++) {
     TWENTY(CALL)
   }
+}
+
+static void wrapper(void) {
+  handle(500);
 }
 
 /* ---- five hundred callers ------------------------------------------------------ */
@@ -186,6 +193,18 @@ static void children(void) {
     if (fork() == 0) {
       for (int i = 0; i < 2000; i++)
         session_new();
+      exit(0);
+    }
+  while (wait(NULL) > 0)
+    ;
+}
+
+static void small(void) {
+  static void *kept;
+  for (int child = 0; child < 3; child++)
+    if (fork() == 0) {
+      memset(kept = malloc(20 << 10), 1, 20 << 10);
+      handle(5);
       exit(0);
     }
   while (wait(NULL) > 0)
@@ -490,7 +509,7 @@ int main(int argc, char *argv[]) {
                {"counts", counts},     {"two", two},         {"inlined", inlined},
                {"children", children}, {"pointer", pointer}, {"dominated", dominated},
                {"hooks", hooks},       {"tree", tree},       {"burst", burst},
-               {"copies", copies},     {"endless", endless}};
+               {"copies", copies},     {"endless", endless}, {"small", small}};
   for (size_t i = 0; i < sizeof modes / sizeof *modes; i++)
     if (argc == 2 && strcmp(argv[1], modes[i].name) == 0) {
       modes[i].run();
