@@ -89,7 +89,9 @@ static void add_to_program(struct children *children, char *const fields[]) {
   program->allocations += strtoull(fields[CHILDREN_ALLOCATIONS], NULL, 10);
   program->lost += lost;
   program->losers += lost > 0;
-  program->unscanned += strcmp(fields[CHILDREN_LOST], "-") == 0;
+  bool unscanned = strcmp(fields[CHILDREN_LOST], "-") == 0;
+  program->unscanned += unscanned;
+  program->small += unscanned && strcmp(fields[CHILDREN_KIND], "exited") == 0;
   if (peak > program->peak) program->peak = peak;
 }
 

@@ -21,6 +21,7 @@ struct children {
     uint64_t peak;      /* the largest */
     uint64_t losers;    /* that have lost something */
     uint64_t unscanned; /* of which it is not known */
+    uint64_t small;     /* of these: exited, with too little to be scanned */
     uint64_t misuses;   /* blocks freed or resized wrongly, at the places that are told */
     UT_hash_handle hh;
   } * programs; /* of the folded ones, by name; in order: most frequent first */

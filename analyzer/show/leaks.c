@@ -558,6 +558,7 @@ int leaks_text(void *model, const struct view_options *options) {
   print_unknown(l, &o);
   print_scans(l, &o);
   text_sampled(&o, "\nSampled:");
+  processes_hint_small(l->context, &o);
   processes_hints(l->context, &o);
   return text_finish(&o);
 }

@@ -46,6 +46,19 @@ void processes_hints(const struct context *context, const struct view_options *o
   }
 }
 
+void processes_hint_small(const struct context *context, const struct view_options *o) {
+  const struct ul_scan *scan = &recording_header(context->named->recording)->scan;
+  const struct children_program *p = context->children->programs;
+  uint64_t small = 0;
+  for (; p && !context->options.process; p = p->hh.next)
+    small += p->small;
+  if (!small || scan->state == UL_SCAN_NONE) return;
+  text_hint(o,
+            "children that end with less than 16 KiB are not looked through for leaks: "
+            "with ULLAGE_KEEP=lost in the environment, or under ullage check, all are",
+            true);
+}
+
 static const char *lost_in(struct text_short *to, const struct tree_sums *s,
                            const struct view_options *o) {
   bool unknown = s->unscanned == s->recordings + s->lines;

@@ -18,6 +18,8 @@ const char *processes_whose_in(struct text_long *to, const struct context *,
                                const struct process *);
 #define processes_whose(c, p) processes_whose_in(TEXT_LONG, c, p)
 /* What the symbols of all of them want to tell, once each. */
+/* How small children are scanned, too, if some were not. */
+void processes_hint_small(const struct context *, const struct view_options *);
 void processes_hints(const struct context *, const struct view_options *);
 
 /* PROCESS and TREE of docs/json.md. `sums`: with those of call sites, which are loaded.

@@ -669,6 +669,7 @@ static void print_page(const struct overview *all, unsigned squeeze,
     holders_print(p, HOLDERS_SHOWN - squeeze, o);
   print_fallbacks(p, o);
   print_left_out(squeeze, o);
+  processes_hint_small(all->context, o);
   processes_hints(all->context, o);
 }
 

@@ -239,6 +239,14 @@ def test_children_too_small_for_a_scan_are_not_said_to_lose_nothing(recorder):
     assert " 0 B lost, not known of 1\n" in r.said, r.said
     for text in r.said, recorder.text("leaks"):
         assert "not known of 1 process; of the others nothing is lost: all " in text, text
+    for verb in "report", "leaks":
+        hint = " ".join(recorder.text(verb).split("hint: ", 1)[1].split())
+        assert hint.startswith("children that end with less than 16 KiB"), hint
+        assert "ULLAGE_KEEP=lost" in hint
+    recorder.run("/bin/sh", "-c", f"{program('looks')} </dev/null; (:); exit 0",
+                 env={"ULLAGE_KEEP": "lost"})
+    assert recorder.answer("report")["tree"]["unscanned"] == 0
+    assert "ULLAGE_KEEP" not in recorder.text("report")
 
 
 @pytest.mark.short
