@@ -135,9 +135,16 @@ static int by_gain(const void *a, const void *b) {
   return strverscmp(x->label, y->label);
 }
 
+/* A server's worker, say, that has done its work. */
+static bool is_its_fork(const struct process *p, const struct process *of) {
+  return recording_header(of->recording)->forked &&
+         strcmp(process_name(p), process_name(of)) == 0;
+}
+
 static bool is_wrapper(const struct process *p, const struct process *of) {
   unsigned share = is_launcher(p) ? 1 : WRAPPER_SHARE;
   if (p->gain || of->gain) return p->gain < of->gain / share;
+  if (is_its_fork(p, of)) return false;
   return timeline_peak_bytes(p->recording) < timeline_peak_bytes(of->recording) / share;
 }
 

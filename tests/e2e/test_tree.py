@@ -129,6 +129,15 @@ def test_launcher_never_heads_a_page(recorder):
 
 
 @pytest.mark.short
+def test_a_worker_that_has_done_its_work_is_not_what_the_page_is_about(recorder):
+    recorder.run(tool("perl"), "-e", """
+        my $n = fork; if (!$n) { my $x = "x" x (30 << 20); undef $x; exit 3 }
+        waitpid $n, 0; exit 4""")
+    assert len(recorder.children()) == 1
+    assert recorder.text("report").startswith("perl exited with status 4 after ")
+
+
+@pytest.mark.short
 def test_one_process_can_be_chosen(recorder):
     recorder.run("/bin/sh", "-c", f"{program('family')} daemon; exit 0", strict=False)
     processes = recorder.answer("report")["processes"]
