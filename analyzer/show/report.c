@@ -324,12 +324,11 @@ static struct view_options row_of(unsigned told, enum finding_kind kind,
 }
 
 /* `told`: kinds of findings (a bit each) that the page has told. */
-static void print_answers(const struct overview *all, unsigned told,
-                          const struct view_options *o) {
+static void print_rows_of_answers(const struct overview *all, unsigned told,
+                                  const struct view_options *o) {
   struct view_options growth = row_of(told, FINDING_GROWTH, o),
                       leaks = row_of(told, FINDING_LEAK, o),
                       unused = row_of(told, FINDING_UNUSED, o);
-  fputc('\n', o->out);
   text_sampled(o, "  sampled ");
   last_print(all->context, o);
   outside_print(&all->context->processes[0], o);
@@ -338,6 +337,22 @@ static void print_answers(const struct overview *all, unsigned told,
   leaks_brief(all->lost, &leaks);
   unused_brief(all->context, &unused);
   holders_peak(&all->context->processes[0], o);
+}
+
+static void print_answers(const struct overview *all, unsigned told,
+                          const struct view_options *o) {
+  enum { INDENT = 11 };
+  struct view_options page = *o;
+  char *lines = NULL;
+  size_t bytes;
+  fputc('\n', o->out);
+  if (o->all || !(page.out = open_memstream(&lines, &bytes))) {
+    print_rows_of_answers(all, told, o);
+    return;
+  }
+  print_rows_of_answers(all, told, &page);
+  if (fclose(page.out) == 0) text_fold(o, lines, INDENT);
+  free(lines);
 }
 
 static void print_stop(const struct recording *r, const struct view_options *o) {
@@ -718,7 +733,8 @@ int report_summary(const struct overview *all, const struct view_options *option
   struct process *p = &all->context->processes[0];
   struct view_options o = view_of(options, p);
   print_title(all, &o);
-  print_answers(all, 0, &o);
+  fputc('\n', o.out);
+  print_rows_of_answers(all, 0, &o);
   holders_brief(p, &o);
   print_confinement(p->recording, &o);
   print_deepbind(p->recording, &o);

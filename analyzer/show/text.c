@@ -151,6 +151,32 @@ void text_fit(const struct view_options *o, const char *lines) {
   }
 }
 
+/* How much of a line stands in the first of two: up to the last "; " that fits, else to
+ * the last blank. 0: all of it, or there is none. */
+static size_t first_part(const char *line, size_t bytes, size_t width, size_t indent) {
+  size_t used = 0, columns, blank = 0, clause = 0;
+  for (size_t i = 0; i < bytes; i += text_step(line + i, &columns), used += columns) {
+    if (used > width) return clause ? clause : blank;
+    if (line[i] != ' ' || used <= indent) continue;
+    blank = i;
+    if (line[i - 1] == ';') clause = i;
+  }
+  return used > width ? clause ? clause : blank : 0;
+}
+
+void text_fold(const struct view_options *o, const char *lines, size_t indent) {
+  size_t width = o->columns ? o->columns : TEXT_COLUMNS;
+  while (*lines) {
+    size_t bytes = strcspn(lines, "\n"), first = first_part(lines, bytes, width, indent);
+    if (first)
+      fprintf(o->out, "%.*s\n%*s%.*s\n", (int)first, lines, (int)indent, "",
+              (int)(bytes - first - 1), lines + first + 1);
+    else
+      fprintf(o->out, "%.*s\n", (int)bytes, lines);
+    lines += bytes + (lines[bytes] == '\n');
+  }
+}
+
 void text_heading(const struct view_options *o, const char *what, const char *format,
                   ...) {
   va_list list;

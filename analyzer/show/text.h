@@ -51,6 +51,8 @@ const char *text_path_in(struct text_long *to, const char *path, size_t most);
 size_t text_room(const struct view_options *o, size_t used);
 /* Lines, each cut at the width of the page (escape sequences take no room). */
 void text_fit(const struct view_options *o, const char *lines);
+/* Lines, each that is longer than the page in two, the second indented. */
+void text_fold(const struct view_options *o, const char *lines, size_t indent);
 
 /* Of a sampled recording: " (95 %: 1.2 MiB to 3.4 MiB)", between which what a site has,
  * or several, of which that part was estimated, truly lies; "": it is known. */
