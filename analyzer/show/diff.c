@@ -170,22 +170,30 @@ static const char *blocks_in(struct text_short *to, const struct ul_amount at[])
   return to->s;
 }
 
+/* Behind so many columns. */
+static const char *callers_that_fit(struct text_long *to, const struct diff_change *c,
+                                    size_t before, const struct view_options *o) {
+  enum { LEAST = 20 };
+  size_t width = o->columns ? o->columns : TEXT_COLUMNS;
+  return causes_chain_in(to, c->frame, c->callers, c->callers_count,
+                         width > before + LEAST ? width - before : LEAST);
+}
+
 static void print_change(const struct diff_change *c, size_t number,
                          const struct view_options *o) {
-  enum { BEFORE_CALLERS = 50 };
-  size_t width = o->columns ? o->columns : TEXT_COLUMNS;
-  size_t columns = width > 2 * BEFORE_CALLERS ? width - BEFORE_CALLERS : width / 2;
   uint64_t before = c->at[DIFF_BEFORE].bytes, after = c->at[DIFF_AFTER].bytes;
-  bool both = before && after;
+  struct text_long second;
   fprintf(o->out, "  %s%zu %-6s %-6s %s: %s%s\n", text_on(o, TEXT_STRONG), number,
           kinds[c->kind], state_of(c->at), signed_size(o, before, after),
           causes_frame_in(TEXT_LONG, c->frame), text_off(o));
-  fprintf(o->out, "           %s", blocks_in(TEXT_SHORT, c->at));
-  if (both)
-    fprintf(o->out, ", %s -> %s (%s)", text_size(o, before), text_size(o, after),
-            relative(before, after));
-  fprintf(o->out, "%s%s\n", c->callers_count ? " " : "",
-          causes_chain_in(TEXT_LONG, c->frame, c->callers, c->callers_count, columns));
+  int n =
+      snprintf(second.s, sizeof second.s, "           %s", blocks_in(TEXT_SHORT, c->at));
+  size_t used = n > 0 ? (size_t)n : 0;
+  if (before && after)
+    snprintf(second.s + used, sizeof second.s - used, ", %s -> %s (%s)",
+             text_size(o, before), text_size(o, after), relative(before, after));
+  fprintf(o->out, "%s%s%s\n", second.s, c->callers_count ? " " : "",
+          callers_that_fit(TEXT_LONG, c, strlen(second.s) + 1, o));
 }
 
 static uint64_t size_of(const struct ul_amount at[DIFF_LOOKS]) {

@@ -90,7 +90,8 @@ static void print_reason(FILE *f, const struct recording *r, const struct trend 
             when);
     return;
   case TREND_SHORT:
-    fprintf(f, "rose to %s and was freed within %.0f s: work, or growth",
+    fprintf(f,
+            "rose to %s and was freed within %.0f s: work, or growth; a longer run tells",
             text_size(o, whole(t->high)), TREND_SHORTEST);
     return;
   }
@@ -304,6 +305,9 @@ static void print_site(const struct rising *all, const struct rising_site *place
   fprintf(o->out, "%s: from %s to %s%s", text_off(o), text_size(o, g->first_bytes),
           text_size(o, g->last_bytes),
           text_interval(o, last_amount(g), g->last_estimated));
+  if (g->trend.high >= 2 * (double)g->first_bytes &&
+      g->trend.high >= 2 * (double)g->last_bytes)
+    fprintf(o->out, ", %s at most", text_size(o, whole(g->trend.high)));
   if (g->blocks)
     fprintf(o->out, ", %s from %u of %u parts of the run",
             text_plural(g->blocks, "block", "blocks"), g->generations, SITE_GENERATIONS);

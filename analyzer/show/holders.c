@@ -65,14 +65,24 @@ static void print_side_by_side(const struct process *p, const struct view_option
   fputc('\n', o->out);
 }
 
-/* Worth a line if most of it was freed since: then nothing else on the page is about it.
- */
+/* Has a finding told of it, as growth that was freed in the end? */
+static bool is_told(const struct process *p, const struct holder *most) {
+  const struct findings *f = p->findings;
+  for (size_t i = 0; f && i < f->count; i++)
+    if (f->at[i].kind == FINDING_GROWTH && f->at[i].of.bytes >= most->at_peak.bytes / 2)
+      return true;
+  return false;
+}
+
+/* Worth a line if most of it was freed since: then nothing else on the page is about it;
+ * and if somebody had a good part of it. */
 void holders_peak(const struct process *p, const struct view_options *o) {
-  enum { LEAST = 1 << 20 };
+  enum { LEAST = 1 << 20, GOOD_PART = 8 };
   const struct holders *h = p->holders;
   uint64_t peak = process_peak_bytes(p);
   if (!h || !h->count || peak < LEAST || p->sites->bytes > peak / 2) return;
   const struct holder *most = h->at;
+  if (most->at_peak.bytes < p->sites->peak_bytes / GOOD_PART || is_told(p, most)) return;
   if (h->count > 1 && is_beside(most, &h->at[1]))
     print_side_by_side(p, o);
   else

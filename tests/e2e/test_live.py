@@ -2,6 +2,7 @@
 what is live, at any moment."""
 
 import os
+import re
 import resource
 import signal
 import subprocess
