@@ -204,7 +204,7 @@ static bool is_user(struct search *s, const struct cause *c,
 }
 
 /* The innermost function that nearly all others of equal count go through, too, and
- * hardly anything else does. SIZE_MAX: there is none. */
+ * hardly anything else does; not one that only hands work on. SIZE_MAX: there is none. */
 static size_t common_doer(struct search *s, size_t a, struct function_call *calls,
                           size_t n) {
   enum { PER_CENT = 100, NEARLY_ALL = 90 };
@@ -214,6 +214,7 @@ static size_t common_doer(struct search *s, size_t a, struct function_call *call
   for (size_t i = n; i-- > c->depth;) {
     uint32_t function = calls[i].function;
     if (functions_kind(s->functions, function) != FUNCTION_OWN ||
+        flow_hands_on(&s->flow, &calls[i]) ||
         (flow_retention(&s->flow, function) < NEARLY * c->retention &&
          !is_user(s, c, calls, i)))
       continue;
@@ -273,7 +274,8 @@ static size_t leader_of(const struct search *s, size_t b, uint64_t *dragged) {
 }
 
 /* The innermost function, from a's own outwards, that b's stack goes through as well, if
- * it keeps nearly as much: there the two are made. SIZE_MAX: there is none. */
+ * it keeps nearly as much, and does not only hand work on: there the two are made.
+ * SIZE_MAX: there is none. */
 static size_t meeting(struct search *s, const struct cause *a, const struct cause *b) {
   const struct function_call *stack;
   size_t n = functions_stack(s->functions, b->site, &stack), found = SIZE_MAX;
@@ -285,6 +287,7 @@ static size_t meeting(struct search *s, const struct cause *a, const struct caus
   while (i < m && !lay_is_in(other, n, stack[i].function))
     i++;
   if (i < m && functions_kind(s->functions, stack[i].function) == FUNCTION_OWN &&
+      !flow_hands_on(&s->flow, &stack[i]) &&
       flow_retention(&s->flow, stack[i].function) >= NEARLY * a->retention)
     found = i;
   free(other);

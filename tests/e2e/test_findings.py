@@ -22,6 +22,7 @@ CAUSES = {  # mode: (function, blocks, bytes)
     "counts": ("compile", 1200, 300 * (700 + 20 + 21 + 24)),
     "pointer": ("importer", 200, 200 * 900),
     "hooks": ("parser_init", 800, 400 * 2060),
+    "events": ("request_open", 800, 400 * 3008),
 }
 
 

@@ -18,6 +18,8 @@
  *   dominated  nearly all that goes through os_alloc is what one function loses; twenty
  *              others lose a little of what they ask for
  *   hooks      makes one block by a hook and one itself, loses both; called by a table
+ *   events     one handler of an event loop opens a request, the next fills it; the last
+ *              forgets it
  *   tree       a tree is kept, made by helpers that have many callers: growth
  *   burst      a function's jobs are all made at once, done, and freed
  *   copies     a text is read, decoded and changed, each into a block of its own, and
@@ -374,6 +376,36 @@ static void hooks(void) {
     evaluate(i % 2);
 }
 
+/* ---- by an event loop ---------------------------------------------------------- */
+
+static struct request {
+  void *body;
+} *request;
+
+NOINLINE static void request_open(void) {
+  request = malloc(sizeof *request);
+  KEEP_FRAME;
+}
+NOINLINE static void request_fill(void) {
+  request->body = malloc(3000);
+  KEEP_FRAME;
+}
+NOINLINE static void request_end(void) {
+  request = NULL;
+  KEEP_FRAME;
+}
+static void (*volatile handlers[])(void) = {request_open, request_fill, request_end};
+NOINLINE static void handle_events(int events) {
+  for (int i = 0; i < events; i++)
+    handlers[i % 3]();
+  KEEP_FRAME;
+}
+
+static void by_events(void) {
+  work();
+  handle_events(1200);
+}
+
 /* ---- a tree -------------------------------------------------------------------- */
 
 struct node {
@@ -509,7 +541,8 @@ int main(int argc, char *argv[]) {
                {"counts", counts},     {"two", two},         {"inlined", inlined},
                {"children", children}, {"pointer", pointer}, {"dominated", dominated},
                {"hooks", hooks},       {"tree", tree},       {"burst", burst},
-               {"copies", copies},     {"endless", endless}, {"small", small}};
+               {"copies", copies},     {"endless", endless}, {"small", small},
+               {"events", by_events}};
   for (size_t i = 0; i < sizeof modes / sizeof *modes; i++)
     if (argc == 2 && strcmp(argv[1], modes[i].name) == 0) {
       modes[i].run();
