@@ -381,8 +381,35 @@ static struct ul_amount last_estimated(const struct series *s,
   return sum;
 }
 
+static uint64_t all_bytes(const struct series *s, size_t m) {
+  return timeline_live_bytes(s->timeline.at[m]);
+}
+
+/* Few measurements, or many from before it began, tell little of one site. But if nearly
+ * all by which all together grows is its own, it grows as surely as that. */
+static void judge_by_all(const struct series *s, const struct trend *all,
+                         struct trend *t) {
+  enum { PER_CENT = 100, NEARLY_ALL = 80 };
+  size_t from, to;
+  bool tells = t->reason != TREND_FEW && t->reason != TREND_NONE;
+  if (tells || all->verdict != TREND_GROWING) return;
+  moments_of(s, all, &from, &to);
+  if (to >= s->timeline.count) return;
+  double all_gain = (double)all_bytes(s, to) - (double)all_bytes(s, from);
+  double gain = (double)s->held[to].bytes - (double)s->held[from].bytes;
+  if (all_gain < (all->high - all->low) / 2 || gain < all_gain / PER_CENT * NEARLY_ALL)
+    return;
+  double low = t->low, high = t->high;
+  *t = *all;
+  t->low = low;
+  t->high = high;
+  t->slope *= gain / all_gain;
+  if (t->reason == TREND_RISES) t->at = s->seconds[from];
+}
+
 static bool judge_site(struct series *s, const struct sample *samples, size_t n,
-                       const struct site_sum *sum, struct growth_site *g) {
+                       const struct site_sum *sum, const struct trend *all,
+                       struct growth_site *g) {
   uint64_t level = fill(s, samples, n);
   lift(s, level);
   g->site = samples[0].site;
@@ -392,6 +419,7 @@ static bool judge_site(struct series *s, const struct sample *samples, size_t n,
   g->blocks = sum->blocks;
   g->generations = (unsigned)__builtin_popcount(sum->generations);
   g->trend = judge(s, sum->blocks, sum->newest_ms, g->generations);
+  judge_by_all(s, all, &g->trend);
   doubt_events(s, &g->trend, sum->generations);
   g->added = added(s, &g->trend, (struct ul_amount){sum->blocks, sum->bytes},
                    (struct ul_amount){sum->peak_blocks, sum->peak_bytes});
@@ -412,8 +440,8 @@ static void judge_all(struct series *s, const struct sites *sites, struct growth
     for (n = 1; i + n < s->count && s->samples[i + n].site == s->samples[i].site; n++)
       ;
     struct growth_site *site = &g->sites[g->count];
-    if (!judge_site(s, &s->samples[i], n, &sites->sum[s->samples[i].site], site))
-      continue;
+    const struct site_sum *sum = &sites->sum[s->samples[i].site];
+    if (!judge_site(s, &s->samples[i], n, sum, &g->all, site)) continue;
     doubt_doubling(g, site);
     g->count++;
     g->verdicts[site->trend.verdict]++;

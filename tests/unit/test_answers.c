@@ -225,6 +225,53 @@ static void little_growth_of_short_runs_is_nothing(void **state) {
   }
 }
 
+/* A long start with many measurements, then few of what was loaded: 46 MB a second, freed in
+ * the end. All together grows; `part` of 4 of that at one site. */
+static struct build *loads(uint32_t *site, unsigned part) {
+  static const struct {
+    uint32_t ms, allocations, kb;
+  } later[] = {{1908, 225055, 34000},
+               {2436, 227100, 80000},
+               {2824, 229152, 126000},
+               {4252, 236429, 286000},
+               {4652, 238572, 0}};
+  struct build *b = build_new();
+  b->header.end_ms = 4660;
+  uint32_t start = build_site(b, (uint64_t[]){0x401000, 0});
+  *site = build_site(b, (uint64_t[]){0x402000, 0});
+  for (uint32_t i = 0; i < 20; i++) {
+    add_snapshot(b, UL_SNAPSHOT_TIMED, i * 77, i * 640000 + 1000, i * 11500);
+    build_row(b, start, i * 600 + 1, i * 640000 + 1000);
+  }
+  for (size_t i = 0; i < sizeof later / sizeof *later; i++) {
+    uint64_t kb = later[i].kb, base = kb ? 12700000 : 1600000;
+    add_snapshot(b, kb ? UL_SNAPSHOT_TIMED : UL_SNAPSHOT_FINAL, later[i].ms,
+                 base + kb * 1000, later[i].allocations);
+    build_row(b, start, 11000, base + kb * 1000 / 4 * (4 - part));
+    if (kb) build_row(b, *site, kb / 2000, kb * 1000 / 4 * part);
+  }
+  return b;
+}
+
+/* By itself it has too few measurements. */
+static void what_has_all_growth_grows(void **state) {
+  (void)state;
+  for (unsigned part = 2; part <= 4; part += 2) {
+    uint32_t site;
+    struct recording *r = opened(loads(&site, part));
+    struct sites *s = sites_load(r);
+    struct growth *g = growth_load(r, s, 0);
+    const struct growth_site *it = &g->sites[g->sites[0].site == site ? 0 : 1];
+    assert_int_equal(g->all.verdict, TREND_GROWING);
+    assert_int_equal(it->site, site);
+    assert_int_equal(it->trend.verdict == TREND_GROWING, part == 4);
+    if (part == 4) assert_int_equal(it->added.bytes, 286000000);
+    growth_free(g);
+    sites_free(s);
+    recording_close(r);
+  }
+}
+
 static bool growth_says(struct recording *r, const char *what) {
   char *text = NULL;
   size_t n;
@@ -563,6 +610,7 @@ int main(void) {
       cmocka_unit_test(growth_is_ranked),
       cmocka_unit_test(rows_left_out_are_not_zeros),
       cmocka_unit_test(little_growth_of_short_runs_is_nothing),
+      cmocka_unit_test(what_has_all_growth_grows),
       cmocka_unit_test(saturation_is_said_where_it_matters),
       cmocka_unit_test(sizes_are_readable),
       cmocka_unit_test(terminals_are_safe),
