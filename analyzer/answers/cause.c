@@ -193,6 +193,14 @@ static uint64_t bytes_of_equals(struct search *s, size_t a, uint32_t function,
   return bytes;
 }
 
+/* Where in its stack a cause may move to: what runs an interpreter makes nothing. */
+static size_t up_to_machine(const struct cause *c, const struct function_call *calls,
+                            size_t n) {
+  for (size_t i = c->depth + 1; i < n; i++)
+    if (blame_is_machine(calls[i].frame)) return i;
+  return n;
+}
+
 /* Does calls[i] use the library that the cause is in? What that makes for it is its own,
  * however much else the library makes and frees on the way. */
 static bool is_user(struct search *s, const struct cause *c,
@@ -211,7 +219,7 @@ static size_t common_doer(struct search *s, size_t a, struct function_call *call
   const struct cause *c = &s->causes->at[a];
   size_t best = SIZE_MAX, others;
   uint64_t most = 0;
-  for (size_t i = n; i-- > c->depth;) {
+  for (size_t i = up_to_machine(c, calls, n); i-- > c->depth;) {
     uint32_t function = calls[i].function;
     if (functions_kind(s->functions, function) != FUNCTION_OWN ||
         flow_hands_on(&s->flow, &calls[i]) ||
@@ -415,6 +423,7 @@ static bool join_helpers(struct search *s) {
     const struct function_call *stack;
     if (!c->at[a].stacks || !has_many_callers(s, c->at[a].function)) continue;
     size_t n = functions_stack(s->functions, c->at[a].site, &stack), best = SIZE_MAX;
+    n = up_to_machine(&c->at[a], stack, n);
     if (!any_keeps(s, &c->at[a], stack, n)) continue;
     struct function_call *calls = malloc((n + 1) * sizeof *calls);
     if (!calls) return false;

@@ -251,14 +251,15 @@ static size_t nearest(const struct search *s, const struct cause *c,
   return i;
 }
 
-/* Which of `calls` the cause is laid at instead; n: none. */
+/* Which of `calls` the cause is laid at instead; n: none. What runs an interpreter asks
+ * for nothing. */
 static size_t outer_of(const struct search *s, const struct cause *c,
                        const struct function_call *calls, size_t n,
                        const struct passage *passages, bool *served) {
   size_t caller = serves_all(s, c->function) ? nearest(s, c, calls, n) : n;
   *served = caller < n && is_served(s, c, calls + caller, n - caller, passages + caller);
   if (*served) return caller;
-  for (size_t i = 0; i < n; i++)
+  for (size_t i = 0; i < n && !blame_is_machine(calls[i].frame); i++)
     if (is_outer(s, c, &calls[i], &passages[i])) return i;
   return n;
 }
