@@ -102,13 +102,22 @@ static bool is_text(const struct frame *frame) {
   return frame->function && frame->function[0] == '"';
 }
 
-/* Out to the function of an interpreter that calls what it is told to; n: there is none.
- */
-static size_t to_machine(const struct frame *const *frames, size_t n) {
-  size_t i = 0;
+/* From i out to the function of an interpreter that calls what it is told to; n: there is
+ * none. */
+static size_t to_machine(const struct frame *const *frames, size_t i, size_t n) {
   while (i < n && !blame_is_machine(frames[i]))
     i++;
   return i;
+}
+
+/* Where what an interpreter called has no name, what had it called, and has a text: a
+ * method in C that calls another. How many there are out to it; 0: there is none. */
+static size_t to_method(const struct frame *const *frames, size_t i, size_t n) {
+  while (i < n && blame_is_machine(frames[i]))
+    i++;
+  for (n = to_machine(frames, i, n); i < n; i++)
+    if (is_text(frames[i])) return i + 1;
+  return 0;
 }
 
 /* How many there are out to who uses the code that `of` is in: an extension's function
@@ -117,14 +126,14 @@ static size_t to_machine(const struct frame *const *frames, size_t n) {
  * text by itself, or is in no library. */
 static size_t to_user(const struct frame *of, const struct frame *const *frames,
                       size_t n) {
-  size_t i = 0, machine = to_machine(frames, n);
+  size_t i = 0, machine = to_machine(frames, 0, n);
   if (!of || is_text(of)) return 0;
   while (i < machine && !is_text(frames[i]))
     i++;
   if (i < machine) return i + 1;
   while (machine < n && i && !frames[i - 1]->function)
     i--;
-  if (machine < n) return i;
+  if (machine < n) return i ? i : to_method(frames, machine, n);
   if (!n || frame_same_module(of, frames[n - 1])) return 0;
   for (i = 0; i < n && (!frames[i]->module || frame_same_module(of, frames[i]));)
     i++;
