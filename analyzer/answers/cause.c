@@ -180,17 +180,29 @@ static bool are_equal(struct search *s, const struct cause *a, const struct caus
   return lay_is_in(stack, n, function);
 }
 
-static uint64_t bytes_of_equals(struct search *s, size_t a, uint32_t function,
-                                size_t *others) {
+/* Exactly so often, and so often that it is no chance? */
+static bool is_as_often(const struct cause *a, const struct cause *b) {
+  enum { OFTEN = 64, MISSING = 2 };
+  uint64_t x = count_of(a), y = count_of(b);
+  return x >= OFTEN && (x > y ? x - y : y - x) <= MISSING;
+}
+
+struct equals {
+  uint64_t bytes; /* with its own */
+  size_t others, as_often;
+};
+
+/* Of equal count with cause a, in that function. */
+static struct equals equals_of(struct search *s, size_t a, uint32_t function) {
   const struct causes *c = s->causes;
-  uint64_t bytes = c->at[a].of.bytes;
-  *others = 0;
+  struct equals e = {.bytes = c->at[a].of.bytes};
   for (size_t b = 0; b < c->count && b < LOOKED_AT; b++) {
     if (b == a || !are_equal(s, &c->at[a], &c->at[b], function)) continue;
-    bytes += c->at[b].of.bytes;
-    ++*others;
+    e.bytes += c->at[b].of.bytes;
+    e.others++;
+    e.as_often += is_as_often(&c->at[a], &c->at[b]);
   }
-  return bytes;
+  return e;
 }
 
 /* Where in its stack a cause may move to: what runs an interpreter makes nothing. */
@@ -211,27 +223,36 @@ static bool is_user(struct search *s, const struct cause *c,
          functions_module(s->functions, calls[i - 1].function) == of;
 }
 
+/* Does the function keep what they have, or only them to keep? What it makes and frees on
+ * the way says little where several others came as often, to the block. */
+static bool keeps_equals(struct search *s, const struct cause *c,
+                         const struct function_call *calls, size_t i,
+                         const struct equals *e) {
+  enum { SEVERAL = 2 };
+  return flow_retention(&s->flow, calls[i].function) >= NEARLY * c->retention ||
+         is_user(s, c, calls, i) || (s->measure->together && e->as_often >= SEVERAL);
+}
+
 /* The innermost function that nearly all others of equal count go through, too, and
  * hardly anything else does; not one that only hands work on. SIZE_MAX: there is none. */
 static size_t common_doer(struct search *s, size_t a, struct function_call *calls,
                           size_t n) {
   enum { PER_CENT = 100, NEARLY_ALL = 90 };
   const struct cause *c = &s->causes->at[a];
-  size_t best = SIZE_MAX, others;
+  size_t best = SIZE_MAX;
   uint64_t most = 0;
   for (size_t i = up_to_machine(c, calls, n); i-- > c->depth;) {
     uint32_t function = calls[i].function;
     if (functions_kind(s->functions, function) != FUNCTION_OWN ||
-        flow_hands_on(&s->flow, &calls[i]) ||
-        (flow_retention(&s->flow, function) < NEARLY * c->retention &&
-         !is_user(s, c, calls, i)))
+        flow_hands_on(&s->flow, &calls[i]))
       continue;
-    uint64_t bytes = bytes_of_equals(s, a, function, &others);
-    if (!others || bytes < s->flow.at[function].bytes / PER_CENT * NEARLY_ALL ||
-        bytes < most / PER_CENT * NEARLY_ALL)
+    struct equals e = equals_of(s, a, function);
+    if (!e.others || !keeps_equals(s, c, calls, i, &e) ||
+        e.bytes < s->flow.at[function].bytes / PER_CENT * NEARLY_ALL ||
+        e.bytes < most / PER_CENT * NEARLY_ALL)
       continue;
     best = i;
-    if (bytes > most) most = bytes;
+    if (e.bytes > most) most = e.bytes;
   }
   return best;
 }

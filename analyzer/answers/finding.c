@@ -35,7 +35,8 @@ struct causes *findings_by_verdict(const struct recording *r, const struct sites
     amount[leak->site].bytes += leak->bytes;
   }
   if ((verdicts & FINDING_LOST) != FINDING_LOST) count = 0;
-  struct cause_measure of = {amount, sites->count, drags, count};
+  struct cause_measure of = {
+      .amount = amount, .count = sites->count, .drags = drags, .drag_count = count};
   if (amount && drags) causes = causes_load(functions, sites, &of);
   free(amount);
   free(drags);
@@ -158,9 +159,9 @@ static bool find_growing(const struct recording *r, const struct growth *g,
   }
   take_lost(r, amount);
   forget_rests(g, amount);
-  f->growing =
-      causes_load(f->functions, sites,
-                  &(struct cause_measure){.amount = amount, .count = sites->count});
+  f->growing = causes_load(
+      f->functions, sites,
+      &(struct cause_measure){.amount = amount, .count = sites->count, .together = true});
   f->grown = amount;
   return f->growing;
 }

@@ -12,6 +12,7 @@ struct cause_measure {
   size_t count;
   const struct ul_drag *drags; /* what is only held by what was allocated elsewhere */
   size_t drag_count;
+  bool together; /* what all came as often, to the block, came from doing one thing */
 };
 
 /* Who is called by so many functions serves everybody. */

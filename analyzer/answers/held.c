@@ -28,8 +28,9 @@ static bool list_sites(struct held *h, size_t count) {
 }
 
 static bool find_causes(struct held *h, size_t count) {
-  h->causes = causes_load(process_functions(h->process), process_sites(h->process),
-                          &(struct cause_measure){h->at->sites, count, NULL, 0});
+  h->causes =
+      causes_load(process_functions(h->process), process_sites(h->process),
+                  &(struct cause_measure){.amount = h->at->sites, .count = count});
   return h->causes;
 }
 

@@ -79,6 +79,15 @@ def test_growth_of_many_small_stacks_is_one_finding(recorder):
 
 @pytest.mark.short
 @pytest.mark.parametrize("binary", ["causes", "causes_O2"])
+def test_what_grows_as_often_to_the_block_is_one_finding(recorder, binary):
+    assert recorder.run(program(binary), "reload").status == 0
+    found, = (f for f in recorder.answer("report")["findings"] if f["kind"] == "growth")
+    assert found["frame"]["function"] == "read_configuration", found
+    assert (found["times"], found["blocks_each"]) == (600, 4), found
+
+
+@pytest.mark.short
+@pytest.mark.parametrize("binary", ["causes", "causes_O2"])
 def test_most_through_a_wrapper_is_not_the_wrappers(recorder, binary):
     """What one function loses is nearly all that goes through os_alloc."""
     assert recorder.run(program(binary), "dominated").status == 0

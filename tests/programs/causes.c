@@ -20,6 +20,8 @@
  *   hooks      makes one block by a hook and one itself, loses both; called by a table
  *   events     one handler of an event loop opens a request, the next fills it; the last
  *              forgets it
+ *   reload     each reload of a configuration registers three things of it once more, and
+ *              frees most of what it makes on the way: growth
  *   tree       a tree is kept, made by helpers that have many callers: growth
  *   burst      a function's jobs are all made at once, done, and freed
  *   copies     a text is read, decoded and changed, each into a block of its own, and
@@ -406,6 +408,39 @@ static void by_events(void) {
   handle_events(1200);
 }
 
+/* ---- by each reload ------------------------------------------------------------ */
+
+static struct registered { struct registered *next; } * sources, *filters, *outputs;
+
+#define READ(what, bytes)                                                                \
+  NOINLINE static void read_##what(void) {                                               \
+    struct registered *r = malloc(bytes);                                                \
+    if (!r) abort();                                                                     \
+    r->next = what##s;                                                                   \
+    what##s = r;                                                                         \
+    KEEP_FRAME;                                                                          \
+  }
+READ(source, 120)
+READ(filter, 90)
+READ(output, 80)
+NOINLINE static void read_configuration(void) {
+  char *text = malloc(4000);
+  read_source();
+  read_filter();
+  read_filter();
+  read_output();
+  free(text);
+  KEEP_FRAME;
+}
+
+static void reload(void) {
+  for (int i = 0; i < 600; i++) {
+    read_configuration();
+    work();
+    if (i % 10 == 0) usleep(20000);
+  }
+}
+
 /* ---- a tree -------------------------------------------------------------------- */
 
 struct node {
@@ -542,7 +577,7 @@ int main(int argc, char *argv[]) {
                {"children", children}, {"pointer", pointer}, {"dominated", dominated},
                {"hooks", hooks},       {"tree", tree},       {"burst", burst},
                {"copies", copies},     {"endless", endless}, {"small", small},
-               {"events", by_events}};
+               {"events", by_events},  {"reload", reload}};
   for (size_t i = 0; i < sizeof modes / sizeof *modes; i++)
     if (argc == 2 && strcmp(argv[1], modes[i].name) == 0) {
       modes[i].run();
