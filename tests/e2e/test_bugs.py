@@ -31,6 +31,16 @@ BUGS = {  # script: (how often, what the page says)
                                    r" *1,000 blocks, 500 times 2.* < archive_write_open2 < give_up"),
     "python-h5py-fillvalue": (500, r"1 leak .*: 'H5T_vlen_str_mem_write'\+\w+ \(libhdf5_serial.*\n"
                                    r".* < \"H5Pget_fill_value\"\n"),
+    "perl-yaml-xs": (500, r"1 leak .*: yaml_parser_initialize\+\w+ \(libyaml-0\.so\.2\)\n"
+                          r".*, (49\d|500) times 8.* < Load <"),
+    "python-zstandard": (500, r"1 leak .*: \"zstd\.ZstdCompressor\.__init__\"\+\w+ \(backend_c"
+                              r"\.so\)\n.*, (49\d|500) times \d"),
+    "ruby-commonmarker": (2000, r"1 leak .*: houdini_escape_html0\+\w+ \(commonmarker\.so\)\n"
+                                r".* < cmark_render_html_with_mem < \"markdown_to_html\""),
+    "php-dtd": (3000, r"1 leak .*: xmlCreateIntSubset\+\w+ .*\n *6,000 blocks, 3,000 times 2.*"
+                      r" < \"createDocumentType\""),
+    "graphviz-cluster": (300, r"1 leak .*: build_skeleton\+\w+ \(libgvplugin_dot_layout\.so"
+                              r".*\n.* < class2 < "),
     "ijson-error": (200, r"1 leak .*: reading_generator_init\+\w+ \(_yajl2\.so\)\n"),
 }
 
