@@ -180,6 +180,20 @@ static bool are_equal(struct search *s, const struct cause *a, const struct caus
   return lay_is_in(stack, n, function);
 }
 
+/* Does that function, in whose call a cause and `other` are made, only hand both on, from
+ * one place? */
+static bool only_hands_on(struct search *s, const struct function_call *call,
+                          const struct cause *other) {
+  const struct function_call *stack;
+  if (blame_is_machine(call->frame)) return true;
+  if (!flow_hands_on(&s->flow, call)) return false;
+  uint32_t place = call->frame->number;
+  size_t n = functions_stack(s->functions, other->site, &stack), i = 0;
+  while (i < n && stack[i].function != call->function)
+    i++;
+  return i < n && stack[i].frame->number == place;
+}
+
 /* Exactly so often, and so often that it is no chance? */
 static bool is_as_often(const struct cause *a, const struct cause *b) {
   enum { OFTEN = 64, MISSING = 2 };
@@ -189,15 +203,17 @@ static bool is_as_often(const struct cause *a, const struct cause *b) {
 
 struct equals {
   uint64_t bytes; /* with its own */
-  size_t others, as_often;
+  size_t others, as_often, handed_on;
 };
 
 /* Of equal count with cause a, in that function. */
-static struct equals equals_of(struct search *s, size_t a, uint32_t function) {
+static struct equals equals_of(struct search *s, size_t a,
+                               const struct function_call *call) {
   const struct causes *c = s->causes;
   struct equals e = {.bytes = c->at[a].of.bytes};
   for (size_t b = 0; b < c->count && b < LOOKED_AT; b++) {
-    if (b == a || !are_equal(s, &c->at[a], &c->at[b], function)) continue;
+    if (b == a || !are_equal(s, &c->at[a], &c->at[b], call->function)) continue;
+    e.handed_on += only_hands_on(s, call, &c->at[b]);
     e.bytes += c->at[b].of.bytes;
     e.others++;
     e.as_often += is_as_often(&c->at[a], &c->at[b]);
@@ -234,27 +250,27 @@ static bool keeps_equals(struct search *s, const struct cause *c,
 }
 
 /* The innermost function that nearly all others of equal count go through, too, and
- * hardly anything else does; not one that only hands work on. SIZE_MAX: there is none. */
+ * hardly anything else does. SIZE_MAX: there is none, or it only hands work on. */
 static size_t common_doer(struct search *s, size_t a, struct function_call *calls,
                           size_t n) {
   enum { PER_CENT = 100, NEARLY_ALL = 90 };
   const struct cause *c = &s->causes->at[a];
   size_t best = SIZE_MAX;
   uint64_t most = 0;
+  bool does = false;
   for (size_t i = up_to_machine(c, calls, n); i-- > c->depth;) {
     uint32_t function = calls[i].function;
-    if (functions_kind(s->functions, function) != FUNCTION_OWN ||
-        flow_hands_on(&s->flow, &calls[i]))
-      continue;
-    struct equals e = equals_of(s, a, function);
+    if (functions_kind(s->functions, function) != FUNCTION_OWN) continue;
+    struct equals e = equals_of(s, a, &calls[i]);
     if (!e.others || !keeps_equals(s, c, calls, i, &e) ||
         e.bytes < s->flow.at[function].bytes / PER_CENT * NEARLY_ALL ||
         e.bytes < most / PER_CENT * NEARLY_ALL)
       continue;
     best = i;
+    does = e.handed_on < e.others;
     if (e.bytes > most) most = e.bytes;
   }
-  return best;
+  return does ? best : SIZE_MAX;
 }
 
 static bool join_equal(struct search *s) {
@@ -308,16 +324,17 @@ static size_t leader_of(const struct search *s, size_t b, uint64_t *dragged) {
 static size_t meeting(struct search *s, const struct cause *a, const struct cause *b) {
   const struct function_call *stack;
   size_t n = functions_stack(s->functions, b->site, &stack), found = SIZE_MAX;
-  struct function_call *other = malloc((n + 1) * sizeof *other);
+  struct function_call *other = malloc((n + 1) * sizeof *other), met = {0};
   if (!other) return SIZE_MAX;
   memcpy(other, stack, n * sizeof *other);
   size_t m = functions_stack(s->functions, a->site, &stack);
   size_t i = a->depth;
   while (i < m && !lay_is_in(other, n, stack[i].function))
     i++;
-  if (i < m && functions_kind(s->functions, stack[i].function) == FUNCTION_OWN &&
-      !flow_hands_on(&s->flow, &stack[i]) &&
-      flow_retention(&s->flow, stack[i].function) >= NEARLY * a->retention)
+  if (i < m) met = stack[i];
+  if (i < m && functions_kind(s->functions, met.function) == FUNCTION_OWN &&
+      !only_hands_on(s, &met, b) &&
+      flow_retention(&s->flow, met.function) >= NEARLY * a->retention)
     found = i;
   free(other);
   return found;

@@ -56,7 +56,7 @@ def test_page_names_one_function_for_one_cause(recorder, mode):
 
 
 @pytest.mark.short
-@pytest.mark.parametrize("mode", CAUSES)
+@pytest.mark.parametrize("mode", sorted(CAUSES.keys() - {"events"}))  # where another leaves most unused
 def test_the_first_lines_of_other_verbs_name_the_cause_too(recorder, mode):
     function = CAUSES[mode][0]
     assert recorder.run(program("causes"), mode).status == 0
