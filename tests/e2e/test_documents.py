@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import BUILD, ROOT, ULLAGE, tool
+from harness import BUILD, ROOT, ULLAGE, program, tool
 from recording import FORMAT
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -29,6 +29,112 @@ def test_byte_layout_is_documented():
         assert size == total, name
         assert rows == [(at, n * count, field) for field, at, n, count, _, _ in fields
                         if field != "reserved"], name
+
+
+class Stranger:
+    """A reader of recordings by somebody who knows nothing but docs/format.md."""
+
+    def __init__(self, file):
+        self.data = file.read_bytes()
+        self.structs = {name: {field: (at, n) for at, n, field in rows}
+                        for name, _, rows in documented_structs()}
+        self.sizes = {name: size for name, size, _ in documented_structs()}
+        tables = (DOCS / "format.md").read_text().split("## Tables")[1].split("###")[0]
+        self.numbers = {name: int(number)
+                        for number, name in re.findall(r"^\| (\d+) \| ([a-z ]+) \|", tables, re.M)}
+        self.pieces = {number: b"" for number in range(32)}
+        for i in range(self.get("header", "segment_count")):
+            number, at, n = (self.get("segment", field, self.structs["ul_header"]["segments"][0], i)
+                             for field in ("table", "file_offset", "bytes"))
+            self.pieces[number] += self.data[at:at + n]
+
+    def get(self, struct, field, base=0, index=0, data=None):
+        at, n = self.structs[f"ul_{struct}"][field]
+        at += base + index * self.sizes[f"ul_{struct}"]
+        return int.from_bytes((data or self.data)[at:at + n], "little")
+
+    def count(self, table):
+        heads = self.structs["ul_header"]["table"][0]
+        return self.get("table_head", "count", heads, self.numbers[table])
+
+    def element(self, table, struct, index, base=0):
+        """By the names of its fields."""
+        data = self.pieces[self.numbers[table]]
+        return {field: self.get(struct, field, base, index, data) for field
+                in self.structs[f"ul_{struct}"]}
+
+    def word(self, table, index):
+        return int.from_bytes(self.pieces[self.numbers[table]][8 * index:8 * index + 8], "little")
+
+    def counters(self):
+        """{site: [allocations, bytes, frees, bytes freed]}"""
+        names = ("allocations", "allocated_bytes", "frees", "freed_bytes")
+        sums = {}
+        for i in range(self.count("counters")):
+            chunk, counter = (self.element(*of) for of in (("chunks", "chunk", i // 8),
+                                                           ("counters", "counter", i)))
+            site = sums.setdefault(chunk["first_site"] + i % 8, [0] * 4)
+            for k, name in enumerate(names):
+                site[k] += counter[name]
+        for i in range(self.count("carries")):
+            carry = self.element("carries", "carry", i)
+            for k, name in enumerate(names):
+                high = (carry[name] ^ 1 << 31) - (1 << 31)
+                sums.setdefault(carry["site"], [0] * 4)[k] += high << 31
+        return {site: numbers for site, numbers in sums.items() if any(numbers)}
+
+    def live(self):
+        """(address, requested bytes, site) of all blocks."""
+        at, _ = self.structs["ul_header"]["class_bytes"]
+        for i in range(self.count("arenas")):
+            arena = self.element("arenas", "arena", i)
+            for unit in range(64 if arena["base"] else 0):
+                pool = self.element("arenas", "pool", unit,
+                                    i * 1024 + self.structs["ul_arena"]["pools"][0])
+                first, usable = arena["base"] + unit * 16384, int.from_bytes(
+                    self.data[at + 4 * pool["class"]:at + 4 * pool["class"] + 4], "little")
+                blocks = pool["units"] * 16384 // usable if usable else min(pool["units"], 1)
+                for k in range(blocks):
+                    entry = self.word("entries", pool["entry"] + k)
+                    requested = usable - (entry >> 48 & 0x1fff) if usable else self.word(
+                        "entries", pool["entry"] + 1)
+                    if entry >> 61 >= 4:
+                        yield first + k * usable, requested, entry & 0xffffff
+        for i in range(self.count("larges")):
+            large = self.element("larges", "large", i)
+            if large["base"] and large["entry"] >> 61 >= 4:
+                yield large["base"], large["requested_bytes"], large["entry"] & 0xffffff
+
+    def stack(self, site):
+        """Words of codes, innermost first."""
+        leaf = self.element("sites", "site", site)
+        node, code = leaf["parent"], leaf["code"] & 0x7fffffff
+        while code:
+            yield self.word("codes", code)
+            node, code = (self.element("nodes", "node", node)[f] for f in ("parent", "code"))
+
+
+def test_a_stranger_can_write_a_reader(recorder):
+    """What its totals, blocks and stacks are is what `ullage dump` says."""
+    recorder.run(program("leaks"))
+    dump, theirs = recorder.answer("dump"), Stranger(recorder.file)
+    sums = {}
+    for counter in dump["counter"]:
+        site = sums.setdefault(counter["site"], [0] * 4)
+        for k, name in enumerate(("allocations", "allocated_bytes", "frees", "freed_bytes")):
+            site[k] += counter[name]
+    assert sums and theirs.counters() == sums
+    blocks = {(int(b["address"], 16), b["requested"], b["site"]) for b in dump["block"]}
+    assert blocks and set(theirs.live()) == blocks
+    codes = [int(c["offset"], 16) | c["module"] << 48 for c in dump["code"]]
+    for site in sums:
+        node, code = dump["site"][site]["parent"], dump["site"][site]["code"]
+        stack = []
+        while code:
+            stack.append(codes[code])
+            node, code = dump["node"][node]["parent"], dump["node"][node]["code"]
+        assert list(theirs.stack(site)) == stack
+        assert len(stack) == dump["site"][site]["depth"]
 
 
 # ---- what is needed ------------------------------------------------------------------
