@@ -314,18 +314,20 @@ static bool add_live(const struct recording *r, const struct sites *sites,
   return true;
 }
 
-/* Only what grows stays: sites by themselves, or the function with what is too small; and
- * what matters beside the peak: `growth` has the rest. */
+/* Only what grows stays: sites by themselves, or the function with what is too small, if
+ * that is not just some blocks; and what matters beside the peak: `growth` has the rest.
+ */
 static void keep_growing(const struct recording *r, const struct growth *g,
                          const struct sites *sites, struct findings *f, size_t first) {
-  enum { LOOKED_AT = 16 };
+  enum { LOOKED_AT = 16, FEW = 16 };
   size_t kept = first;
   uint64_t peak = timeline_peak_bytes(r);
   for (size_t i = first; i < f->count; i++) {
     struct finding found = f->at[i];
     struct ul_amount by_sites = found.grown;
     bool small = by_sites.bytes < found.of.bytes / 2;
-    if (small && i - first < LOOKED_AT && function_grows(r, sites, f, &found))
+    bool asked = small && found.of.blocks >= FEW && i - first < LOOKED_AT;
+    if (asked && function_grows(r, sites, f, &found))
       by_sites = found.of;
     else
       found.of = by_sites;

@@ -336,6 +336,13 @@ static bool is_of_few_events(const struct series *s, const struct trend *t,
          (unsigned)__builtin_popcount(generations >> first) < parts / 2;
 }
 
+/* All that it ever allocated is so little, and lives: what comes up once for each kind of
+ * request, say. Measurements between them make it no more. */
+static bool is_of_few_blocks(const struct site_sum *sum) {
+  return sum->blocks == sum->count.allocations && sum->blocks < TREND_FEWEST &&
+         !sum->live_estimated.blocks;
+}
+
 static void doubt_events(const struct series *s, struct trend *t, unsigned generations) {
   if (t->verdict == TREND_GROWING && is_of_few_events(s, t, generations))
     trend_decide(t, TREND_STEPS);
@@ -421,6 +428,8 @@ static bool judge_site(struct series *s, const struct sample *samples, size_t n,
   g->trend = judge(s, sum->blocks, sum->newest_ms, g->generations);
   judge_by_all(s, all, &g->trend);
   doubt_events(s, &g->trend, sum->generations);
+  if (g->trend.verdict == TREND_GROWING && is_of_few_blocks(sum))
+    trend_decide(&g->trend, TREND_STEPS);
   g->added = added(s, &g->trend, (struct ul_amount){sum->blocks, sum->bytes},
                    (struct ul_amount){sum->peak_blocks, sum->peak_bytes});
   rate_to_peak(s, g->added, &g->trend);
