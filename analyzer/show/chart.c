@@ -57,6 +57,8 @@ static void add_snapshots(const struct timeline *t, struct course *c) {
 
 /* The ledger is newer than the last snapshot of what runs or was killed. */
 static void add_end(const struct process *p, uint64_t end, struct course *c) {
+  const struct ul_header *h = recording_header(p->recording);
+  if (h->stop != UL_STOP_NONE && h->stop_ms < end) end = h->stop_ms;
   const struct point *last = &c->at[c->count - 1];
   if (p->sites && p->sites->bytes != last->live && end >= last->ms)
     insert(c, (struct point){end, p->sites->bytes, 0});

@@ -306,10 +306,14 @@ static void print_taken_apart(const struct overview *all, const struct view_opti
 static void print_title(const struct overview *all, const struct view_options *o) {
   const struct process *p = &all->context->processes[0];
   const struct recording *r = p->recording;
-  fprintf(o->out, "%s%s%s %s after %s: %s live, %s at the peak\n",
-          text_on(o, TEXT_STRONG), text_escaped(process_name(p)), text_off(o),
-          text_end(r), text_time(run_ms(r)), text_size(o, p->sites->bytes),
-          text_size(o, process_peak_bytes(p)));
+  const struct ul_header *h = recording_header(r);
+  fprintf(o->out, "%s%s%s %s after %s: %s live, %s at the peak", text_on(o, TEXT_STRONG),
+          text_escaped(process_name(p)), text_off(o), text_end(r), text_time(run_ms(r)),
+          text_size(o, p->sites->bytes), text_size(o, process_peak_bytes(p)));
+  if (h->stop != UL_STOP_NONE)
+    fprintf(o->out, ", by %s, when the recording stops",
+            text_time(since_start(r, h->stop_ms)));
+  fputc('\n', o->out);
   print_tree(all, o);
   print_taken_apart(all, o);
 }
@@ -369,8 +373,9 @@ static void print_stop(const struct recording *r, const struct view_options *o) 
   if (h->stop == UL_STOP_NONE) return;
   bool known = h->stop < sizeof reasons / sizeof *reasons;
   fprintf(o->out, "  %sThe recording stops at %s%s: %s%s%s\n", text_on(o, TEXT_BAD),
-          text_time(h->stop_ms), text_off(o), known ? reasons[h->stop] : "unknown reason",
-          h->stop_errno ? ", " : "", h->stop_errno ? strerror(h->stop_errno) : "");
+          text_time(since_start(r, h->stop_ms)), text_off(o),
+          known ? reasons[h->stop] : "unknown reason", h->stop_errno ? ", " : "",
+          h->stop_errno ? strerror(h->stop_errno) : "");
 }
 
 static void print_confinement(const struct recording *r, const struct view_options *o) {

@@ -99,7 +99,10 @@ def test_recording_that_never_began_says_so(recorder):
     for n in (1, 2, 3):
         r = recorder.run(program("leaks"), env={"ULLAGE_FAIL": f"mremap:{n}"}, check=False)
         assert r.status == 0 and "allocator" not in r.said, r.said
-        assert re.search(r"stops at \d+ ms: there was no memory", recorder.text("report"))
+        page = recorder.text("report")
+        assert re.search(r"stops at \d+ ms: there was no memory", page)
+        assert re.search(r" at the peak, by \d+ ms, when the recording stops$",
+                         page.splitlines()[0]), page
         assert "stopped" in recorder.answer("leaks")["scan"]["reason"]
 
 
