@@ -312,18 +312,19 @@ static void print_then(const struct recording *r, const struct unused_moment *m,
 }
 
 /* Worth a word where it is more than what survivors pin. */
-static void print_unpinned(const struct unused *u, const struct view_options *o) {
+static void print_unpinned(const struct unused *u, const char *lead,
+                           const struct view_options *o) {
   if (u->unpinned_bytes > pinned(&u->total))
-    fprintf(o->out, ", %s " UNPINNED, text_size(o, u->unpinned_bytes));
+    fprintf(o->out, ", %s%s" UNPINNED, text_size(o, u->unpinned_bytes), lead);
 }
 
-/* Who has most of it. */
-static void print_most(struct process *p, bool size, const struct view_options *o) {
+/* Who has most of it, and how much. */
+static void print_most(struct process *p, const struct view_options *o) {
   size_t most;
   uint64_t bytes;
   const struct causes *by = o->symbols ? laid_waste(p, &most, &bytes) : NULL;
   if (!by) return;
-  fprintf(o->out, "; most: %s%s%s", size ? text_size(o, bytes) : "", size ? " by " : "",
+  fprintf(o->out, "; most: %s by %s", text_size(o, bytes),
           causes_alone(p->functions, by, most));
 }
 
@@ -341,8 +342,8 @@ void unused_brief(const struct context *context, const struct view_options *o) {
     fprintf(o->out, ", %s of %s never written",
             text_size(o, u->fills.total.never_written),
             text_size(o, u->fills.total.bytes));
-  print_unpinned(u, o);
-  print_most(&context->processes[0], true, o);
+  print_unpinned(u, " ", o);
+  print_most(&context->processes[0], o);
   if (unused_was_worse(u))
     fprintf(o->out, "; at %s there were %s", text_time(since_start(r, &u->most)),
             text_size(o, u->most.waste_bytes));
@@ -353,7 +354,7 @@ static void print_process(struct process *p, const struct view_options *options)
   struct view_options view = view_of(options, p), *o = &view;
   print_row(o, unused_at_end(p->unused), text_escaped(process_name(p)));
   fprintf(o->out, "                  process %s", p->label);
-  print_most(p, false, o);
+  print_most(p, o);
   fputc('\n', o->out);
 }
 
@@ -379,10 +380,11 @@ int unused_text(void *model, const struct view_options *options) {
     n--;
   fprintf(o->out, "%s%s%s retained but not used%s", text_on(o, TEXT_STRONG),
           pages_known(u) ? "" : "at most ", text_size(o, unused_at_end(u)), text_off(o));
+  print_unpinned(u, " of it ", o);
   fprintf(o->out, ", and %s requested but never touched%s",
           pages_known(u) ? text_size(o, u->total.untouched) : "not known how much",
           processes_whose(context, p));
-  print_most(&context->processes[0], false, o);
+  print_most(&context->processes[0], o);
   fprintf(o->out, "\n\n");
   print_totals(u, o);
   if (n)
