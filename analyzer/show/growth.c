@@ -300,8 +300,9 @@ static void print_site(const struct rising *all, const struct rising_site *place
   fprintf(o->out, "%s%s",
           text_on(o, g->trend.verdict == TREND_GROWING ? TEXT_BAD : TEXT_STRONG),
           names[g->trend.verdict]);
-  if (g->trend.verdict != TREND_STEADY && g->trend.slope != 0)
-    fprintf(o->out, " %s", rate(o, g->trend.slope));
+  bool moves =
+      g->trend.verdict == TREND_GROWING || g->trend.verdict == TREND_SHRINKING;
+  if (moves && g->trend.slope != 0) fprintf(o->out, " %s", rate(o, g->trend.slope));
   fprintf(o->out, "%s: from %s to %s%s", text_off(o), text_size(o, g->first_bytes),
           text_size(o, g->last_bytes),
           text_interval(o, last_amount(g), g->last_estimated));
