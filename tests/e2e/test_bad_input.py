@@ -49,13 +49,14 @@ def test_what_never_ends_is_no_recording(verb):
     one_line(r, "/dev/zero", "not a ullage recording", statuses=(1,))
 
 
-def test_newer_version(tmp_path, small):
+@pytest.mark.parametrize("version, told", [(99, "format 99"), (1, "read it with ullage 0.1")])
+def test_another_version(tmp_path, small, version, told):
     data = bytearray(small.read_bytes())
-    data[8:12] = (99).to_bytes(4, "little")
-    file = tmp_path / "newer"
+    data[8:12] = version.to_bytes(4, "little")
+    file = tmp_path / "other"
     file.write_bytes(data)
     for verb in VERBS:
-        one_line(execute([ULLAGE, verb, file]), str(file), "99", statuses=(1,))
+        one_line(execute([ULLAGE, verb, file]), str(file), told, statuses=(1,))
 
 
 def test_unreadable(tmp_path, small):
