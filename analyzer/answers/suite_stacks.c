@@ -3,6 +3,7 @@
 #include "answers/context.h"
 #include "answers/suite.h"
 #include "answers/warmup.h"
+#include "names/files.h"
 #include "pattern.h"
 #include "read/reachable.h"
 
@@ -441,6 +442,7 @@ bool suite_stacks_of(struct suite *s, struct recording *r, size_t process,
   sites_free(j.sites);
   fingerprints_free(j.prints);
   symbols_free(j.symbols);
+  symbol_files_bound(options->files);
   return done;
 }
 

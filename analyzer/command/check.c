@@ -13,6 +13,7 @@
 #include "command/kept.h"
 #include "command/launch.h"
 #include "command/usage.h"
+#include "names/files.h"
 #include "pattern.h"
 #include "show/suite.h"
 
@@ -664,10 +665,12 @@ int check_main(int argc, char *argv[]) {
       .status = EXIT_FOUND,
       .slack = {.blocks = 1, .percent = 10},
   };
-  if (!(c.rules.suppressions = suppressions_new()))
+  c.symbols.files = symbol_files_new();
+  if (!(c.rules.suppressions = suppressions_new()) || !c.symbols.files)
     return say_failed("not enough memory");
   int status = parse(&c, argc, argv);
   if (status == EXIT_FINE) status = c.runs ? check_program(&c) : check_recordings(&c);
+  symbol_files_free(c.symbols.files);
   suppressions_free(c.rules.suppressions);
   baseline_free(c.baseline);
   return status;

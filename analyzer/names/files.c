@@ -9,6 +9,9 @@ struct entry {
   struct symbol_file *file;
   UT_hash_handle hh;
 };
+/* Each has a descriptor, of which a shell gives 1,024. */
+#define FILES_MOST 128
+
 struct symbol_files {
   struct entry *entries;
 };
@@ -17,16 +20,24 @@ struct symbol_files *symbol_files_new(void) {
   return calloc(1, sizeof(struct symbol_files));
 }
 
-void symbol_files_free(struct symbol_files *files) {
+static void forget(struct symbol_files *files) {
   struct entry *e, *next;
-  if (!files) return;
   HASH_ITER(hh, files->entries, e, next) {
     HASH_DEL(files->entries, e);
     symbol_file_close(e->file);
     free(e->key);
     free(e);
   }
+}
+
+void symbol_files_free(struct symbol_files *files) {
+  if (!files) return;
+  forget(files);
   free(files);
+}
+
+void symbol_files_bound(struct symbol_files *files) {
+  if (files && HASH_COUNT(files->entries) > FILES_MOST) forget(files);
 }
 
 /* What tells two files apart: whether one changed since a recording is asked of its build

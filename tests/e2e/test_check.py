@@ -333,6 +333,20 @@ def test_each_of_many_that_cannot_be_recorded_is_told_by_its_name(check, tmp_pat
         os.path.realpath("/bin/sh"))])
 
 
+def test_many_programs_do_not_need_as_many_descriptors(check, suite, tmp_path):
+    """The symbols of all are read, and those of what they have in common once."""
+    for i in range(200):
+        os.link(suite / "t_skips", tmp_path / f"t_{i}")
+
+    def limit():
+        resource.setrlimit(resource.RLIMIT_NOFILE, (160, 160))
+    r = check("--", "/bin/sh", "-c", "for i in ./t_*; do $i; done; exit 0", cwd=tmp_path,
+              preexec_fn=limit)
+    assert r.status == FOUND and len(r.findings) == 1
+    assert "1 finding in 200 processes" in r.said and "not checked" not in r.said
+    assert r.findings[0].startswith("leak  1.2 KiB in 200 blocks")
+
+
 def test_what_valgrind_runs_is_not_checked(check):
     """A suite may run its tests so by itself, if it finds valgrind: none of them is clean."""
     script = f"{tool('valgrind')} -q --error-exitcode=0 ./t_fine; {tool('valgrind')} -q true; :"
