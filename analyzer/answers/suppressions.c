@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define obstack_chunk_alloc malloc
 #define obstack_chunk_free free
@@ -186,9 +187,22 @@ static bool read_kind(const char *kind, const char *colon, enum suppress_kind *a
   return false;
 }
 
+/* What memcheck has besides, however it goes on: "Addr4", "Value8" ... Other tools have
+ * theirs. */
+static bool is_any_kind(const char *kind, const char *colon) {
+  static const char *const kinds[] = {
+      "Addr",    "Align",   "Bad",   "Cond", "CoreMem", "Fishy", "Jump",
+      "Mempool", "Overlap", "Param", "Size", "Value",   "User",  "ReallocZero"};
+  if (!is_of("Memcheck", kind, (size_t)(colon - kind))) return true;
+  for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+    if (strncmp(colon + 1, kinds[i], strlen(kinds[i])) == 0) return true;
+  return false;
+}
+
 /* Of an error that is none of ours. */
-static bool pass_over(struct reader *r) {
+static bool pass_over(struct reader *r, const char *kind, const char *colon) {
   const char *line;
+  if (!is_any_kind(kind, colon)) return refuse(r, "memcheck has no kind '%s'", colon + 1);
   while ((line = next(r)))
     if (strcmp(line, "}") == 0) return true;
   return refuse(r, "the file ends without '}'");
@@ -216,7 +230,7 @@ static bool read_block(struct reader *r) {
       (struct suppression){.name = keep(r->to, name), .file = r->path, .line = r->number};
   const char *kind = next(r), *colon = kind ? strchr(kind, ':') : NULL;
   if (!colon) return refuse(r, "'TOOL:KIND' is expected, such as 'Memcheck:Leak'");
-  if (!read_kind(kind, colon, &rule.kind)) return pass_over(r);
+  if (!read_kind(kind, colon, &rule.kind)) return pass_over(r, kind, colon);
   if (!read_places(r, &rule)) return false;
   add(r, &rule);
   return true;
@@ -242,12 +256,20 @@ static bool read_all(struct reader *r) {
   return done;
 }
 
+static bool is_directory(FILE *in) {
+  struct stat st;
+  if (fstat(fileno(in), &st) != 0 || !S_ISDIR(st.st_mode)) return false;
+  errno = EISDIR;
+  return true;
+}
+
 bool suppressions_read(struct suppressions *s, const char *path, char *error,
                        size_t size) {
   struct reader r = {.to = s, .path = keep(s, path), .error = error, .error_size = size};
   r.in = fopen(path, "re");
-  if (r.in) return read_all(&r);
+  if (r.in && !is_directory(r.in)) return read_all(&r);
   snprintf(error, size, "%s: %s", path, strerror(errno));
+  if (r.in) fclose(r.in);
   return false;
 }
 

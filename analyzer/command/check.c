@@ -20,11 +20,13 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #define EXIT_FOUND 99 /* a hard error for automake and meson */
 #define FORMATS_MOST 16
+#define PERCENT_MOST 100
 
 struct output {
   const struct suite_format *format;
@@ -184,7 +186,8 @@ static bool parse_limit(char *text, struct budget *b) {
   b->measure = (enum budget_measure)m;
   if ((value[end - 1] == '%') != (m == BUDGET_TEMPORARY)) return false;
   if (m == BUDGET_TEMPORARY) value[end - 1] = 0;
-  return parse_size(value + 1, &b->limit);
+  return parse_size(value + 1, &b->limit) &&
+         (m != BUDGET_TEMPORARY || b->limit <= PERCENT_MOST);
 }
 
 /* [PATTERN:]MEASURE=LIMIT,... The pattern may have colons, the rest has none. */
@@ -193,7 +196,7 @@ static int parse_max(struct check *c) {
   char *colon = strrchr(optarg, ':'), *limit;
   const char *programs = colon ? strndup(optarg, (size_t)(colon - optarg)) : "*";
   char *copy = strdup(colon ? colon + 1 : optarg), *rest = copy;
-  bool fine = copy && programs;
+  bool fine = copy && programs && *programs;
   while (fine && (limit = strsep(&rest, ","))) {
     struct budget *b = &all->at[all->count];
     fine = all->count < BUDGETS_MOST && parse_limit(limit, b);
@@ -236,6 +239,7 @@ static int parse_format(struct check *c, const char *option,
 
 static int read_suppressions(struct check *c, const char *path) {
   char error[PATH_MAX + 256];
+  if (!*path) return say_usage("check", "--suppressions: the name of the file is empty");
   if (suppressions_read(c->rules.suppressions, path, error, sizeof error))
     return EXIT_FINE;
   return say_usage("check", "--suppressions: %s", error);
@@ -533,10 +537,12 @@ static int conclude(struct check *c, struct suite *s, bool complete) {
 
 /* Could it be written now? A suite that runs for an hour should not end by this. */
 static int expect_to_write(const char *what, const char *file) {
+  struct stat st;
   char *folder = strndup(file, (size_t)(basename(file) - file));
-  bool there = access(file, F_OK) == 0;
+  bool there = stat(file, &st) == 0, is_folder = there && S_ISDIR(st.st_mode);
   bool can = access(there ? file : folder && *folder ? folder : ".", W_OK) == 0;
-  int error = errno;
+  int error = is_folder ? EISDIR : errno;
+  can = can && !is_folder;
   free(folder);
   return can ? EXIT_FINE
              : say_failed("cannot write %s%s: %s", what, file, strerror(error));
@@ -544,6 +550,7 @@ static int expect_to_write(const char *what, const char *file) {
 
 static int expect_outputs(const struct check *c) {
   int status = c->update ? expect_to_write("the baseline ", c->update) : EXIT_FINE;
+  if (status == EXIT_FINE && c->launch.file) status = expect_to_write("", c->launch.file);
   for (size_t i = 0; i < c->output_count && status == EXIT_FINE; i++)
     if (c->outputs[i].file) status = expect_to_write("", c->outputs[i].file);
   return status;

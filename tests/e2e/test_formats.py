@@ -301,6 +301,10 @@ def test_file_that_cannot_be_written(tmp_path):
         r = execute([ULLAGE, "check", f"{option}{tmp_path}/none/%p", "--", "touch", "ran"],
                     cwd=tmp_path)
         assert r.status == 1 and "cannot write" in r.said and not (tmp_path / "ran").exists()
+    for option in f"-o{tmp_path}/none/x", f"--format=json:{tmp_path}":
+        r = execute([ULLAGE, "check", option, "--", "touch", "ran"], cwd=tmp_path)
+        assert r.status == 1 and not (tmp_path / "ran").exists()
+        assert r.said.startswith("ullage: cannot write ") and r.said.count("\n") == 1
     r = execute(["/bin/sh", "-c", f"exec '{ULLAGE}' check -q --format=json:/dev/fd/3 -- true 3>x"],
                 cwd=tmp_path)
     assert r.status == 0 and json.loads((tmp_path / "x").read_text())["failed"] is False

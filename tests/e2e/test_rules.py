@@ -203,8 +203,8 @@ def test_the_worst_of_a_program_is_told(budget):
 
 
 USAGE = ["--max=peak", "--max=peak=", "--max=peak=1Q", "--max=size=1", "--max=temporary=5",
-         "--max=peak=5%", "--max=peak=1,", "--max=", "--max=b:", "--ours=no/such/path",
-         "--not-ours=", "--warmup=", "--warmup=a/b", "--fail-on=budget"]
+         "--max=peak=5%", "--max=temporary=101%", "--max=:peak=1", "--max=peak=1,",
+         "--max=", "--max=b:", "--ours=no/such/path", "--not-ours=", "--warmup=", "--warmup=a/b", "--fail-on=budget"]
 
 
 @pytest.mark.parametrize("option", USAGE)

@@ -178,6 +178,7 @@ BAD = [("leek:deep\n", 1, "leak:PATTERN"), ("leak:deep\nleak:\n", 2, "leak:PATTE
        ("{\n  a\n  Memcheck:Leak\n  fun:\n}\n", 4, "pattern"),
        ("{\n  a\n  Memcheck:Leak\n  match-leak-kinds: lost\n  fun:f\n}\n", 4, "'lost'"),
        ("{\n  a\n  Memcheck:Cond\n  fun:f\n", 4, "without '}'"),
+       ("{\n  a\n  Memcheck:leak\n  fun:f\n}\n", 3, "no kind 'leak'"),
        ("{\n  a\n  Memcheck:Leak\n  fun:f\n}\nleak:g\n", 6, "'{' expected")]
 
 
@@ -190,6 +191,8 @@ def test_malformed_suppressions(tmp_path, text, line, reason):
     assert f"{file}:{line}: " in r.said and reason in r.said
     r = execute([ULLAGE, "check", f"--suppressions={tmp_path}/none", "--", "true"])
     assert r.status == 2 and "No such file" in r.said
+    r = execute([ULLAGE, "check", f"--suppressions={tmp_path}", "--", "true"])
+    assert r.status == 2 and f"{tmp_path}: Is a directory" in r.said
 
 
 def test_what_is_known_is_suppressed(tmp_path):
