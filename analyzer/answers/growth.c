@@ -274,6 +274,7 @@ static struct trend judge(const struct series *s, uint64_t blocks, uint64_t newe
   life.newest = (double)newest_ms / 1000;
   life.generations = generations;
   struct trend seconds = judge_by(s, s->seconds, points, &life);
+  seconds.by_seconds = true;
   life.start = timeline_work_at(&s->timeline, (uint64_t)(life.start * 1000));
   life.end = s->moments ? s->work[s->moments - 1] : 0;
   life.newest = timeline_work_at(&s->timeline, newest_ms);

@@ -57,7 +57,8 @@ struct trend {
   double level;     /* of what saturates: where it goes to */
   double low, high; /* of all measurements */
   struct trend_kendall kendall;
-  size_t points; /* the measurements were reduced to */
+  size_t points;   /* the measurements were reduced to */
+  bool by_seconds; /* the clock was the time, not the program's work */
 };
 /* The points are in order of t. They are reduced to the lowest (for growth; the
  * highest for shrinking) in each of TREND_BINS equal parts of the time, so that the

@@ -133,6 +133,7 @@ static json_t *trend_object(const struct recording *r, const struct trend *t,
   json_put(object, "bytes_per_second", json_real(t->slope));
   json_put(object, "tau", json_real(t->kendall.tau));
   json_put(object, "p", json_real(t->kendall.p));
+  json_put(object, "clock", json_text(t->by_seconds ? "seconds" : "work"));
   json_put(object, "low_bytes", json_bytes(whole(t->low)));
   json_put(object, "high_bytes", json_bytes(whole(t->high)));
   json_put(object, "level_bytes",
@@ -292,6 +293,12 @@ static void print_first_line(const struct rising *all, const struct view_options
   print_saturating(all, o);
 }
 
+/* Where a trend could be judged; `usual`: work goes without saying. */
+static const char *clock_of(const struct trend *t, bool usual) {
+  if (t->points < TREND_FEWEST) return "";
+  return t->by_seconds ? " (by seconds)" : usual ? "" : " (by work)";
+}
+
 static void print_site(const struct rising *all, const struct rising_site *place,
                        size_t rank, const struct view_options *options) {
   const struct growth_site *g = place->site;
@@ -300,8 +307,7 @@ static void print_site(const struct rising *all, const struct rising_site *place
   fprintf(o->out, "%s%s",
           text_on(o, g->trend.verdict == TREND_GROWING ? TEXT_BAD : TEXT_STRONG),
           names[g->trend.verdict]);
-  bool moves =
-      g->trend.verdict == TREND_GROWING || g->trend.verdict == TREND_SHRINKING;
+  bool moves = g->trend.verdict == TREND_GROWING || g->trend.verdict == TREND_SHRINKING;
   if (moves && g->trend.slope != 0) fprintf(o->out, " %s", rate(o, g->trend.slope));
   fprintf(o->out, "%s: from %s to %s%s", text_off(o), text_size(o, g->first_bytes),
           text_size(o, g->last_bytes),
@@ -314,7 +320,7 @@ static void print_site(const struct rising *all, const struct rising_site *place
             text_plural(g->blocks, "block", "blocks"), g->generations, SITE_GENERATIONS);
   fprintf(o->out, "%s\n       ", processes_whose(all->context, place->process));
   print_reason(o->out, place->process->recording, &g->trend, o);
-  fputc('\n', o->out);
+  fprintf(o->out, "%s\n", clock_of(&g->trend, true));
   text_stack(o, g->site);
 }
 
@@ -333,7 +339,7 @@ static void print_together(const struct rising *all, const struct view_options *
     fprintf(o->out, "All live bytes together%s: %s; ", processes_whose(context, p),
             names[t->verdict]);
     print_reason(o->out, p->recording, t, o);
-    fprintf(o->out, ".\n");
+    fprintf(o->out, "%s.\n", clock_of(t, false));
   }
 }
 
