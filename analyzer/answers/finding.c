@@ -367,13 +367,16 @@ bool findings_taken_apart(const struct recording *r) {
   return false;
 }
 
-/* It grows, or has gone on and on, up to the end, and is not next to nothing. */
+/* It grows, or has gone on and on, up to the end, by the same stacks, and is not next to
+ * nothing. */
 static bool goes_on(const struct sites *sites, const struct finding *leak) {
   enum { FEWEST = 6, LAST = 3 << 14, PER_CENT = 100 }; /* of 16ths of the run */
+  enum { AGAIN = 4 };
   unsigned generations = generations_of(sites, leak);
+  size_t stacks = leak->causes->at[leak->cause].stacks;
   return leak->rate > 0 ||
          ((generations & LAST) && leak->of.bytes >= sites->bytes / PER_CENT &&
-          __builtin_popcount(generations) >= FEWEST);
+          leak->of.blocks >= AGAIN * stacks && __builtin_popcount(generations) >= FEWEST);
 }
 
 /* Did the runtime allocate it, for itself or for an extension? */
