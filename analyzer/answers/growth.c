@@ -340,8 +340,8 @@ static bool is_of_few_events(const struct series *s, const struct trend *t,
 /* All that it ever allocated is so little, and lives: what comes up once for each kind of
  * request, say. Measurements between them make it no more. */
 static bool is_of_few_blocks(const struct site_sum *sum) {
-  return sum->blocks == sum->count.allocations && sum->blocks < TREND_FEWEST &&
-         !sum->live_estimated.blocks;
+  return sum->blocks && sum->blocks == sum->count.allocations &&
+         sum->blocks < TREND_FEWEST && !sum->live_estimated.blocks;
 }
 
 static void doubt_events(const struct series *s, struct trend *t, unsigned generations) {
