@@ -389,29 +389,47 @@ static struct ul_amount last_estimated(const struct series *s,
   return sum;
 }
 
-static uint64_t all_bytes(const struct series *s, size_t m) {
-  return timeline_live_bytes(s->timeline.at[m]);
+static double all_gain(const struct series *s, size_t from, size_t to) {
+  return (double)timeline_live_bytes(s->timeline.at[to]) -
+         (double)timeline_live_bytes(s->timeline.at[from]);
+}
+
+/* Has the site nearly all that all together has gained between these moments? */
+static bool has_gain(const struct series *s, size_t from, size_t to) {
+  enum { PER_CENT = 100, NEARLY_ALL = 80 };
+  double all = all_gain(s, from, to);
+  double gain = (double)s->held[to].bytes - (double)s->held[from].bytes;
+  return all > 0 && gain >= all / PER_CENT * NEARLY_ALL;
+}
+
+/* The last one in the first half of the time between these moments. */
+static size_t middle(const struct series *s, size_t from, size_t to) {
+  double half = (s->seconds[from] + s->seconds[to]) / 2;
+  size_t m = from;
+  while (m + 1 < to && s->seconds[m + 1] <= half)
+    m++;
+  return m;
 }
 
 /* Few measurements, or many from before it began, tell little of one site. But if nearly
- * all by which all together grows is its own, it grows as surely as that. */
+ * all by which all together grows is its own, and so is what came late, it grows as
+ * surely as that. */
 static void judge_by_all(const struct series *s, const struct trend *all,
                          struct trend *t) {
-  enum { PER_CENT = 100, NEARLY_ALL = 80 };
   size_t from, to;
   bool tells = t->reason != TREND_FEW && t->reason != TREND_NONE;
   if (tells || all->verdict != TREND_GROWING) return;
   moments_of(s, all, &from, &to);
-  if (to >= s->timeline.count) return;
-  double all_gain = (double)all_bytes(s, to) - (double)all_bytes(s, from);
-  double gain = (double)s->held[to].bytes - (double)s->held[from].bytes;
-  if (all_gain < (all->high - all->low) / 2 || gain < all_gain / PER_CENT * NEARLY_ALL)
+  if (to >= s->timeline.count || to <= from) return;
+  if (all_gain(s, from, to) < (all->high - all->low) / 2 || !has_gain(s, from, to) ||
+      !has_gain(s, middle(s, from, to), to))
     return;
   double low = t->low, high = t->high;
+  double part = (double)(s->held[to].bytes - s->held[from].bytes);
   *t = *all;
   t->low = low;
   t->high = high;
-  t->slope *= gain / all_gain;
+  t->slope *= part / all_gain(s, from, to);
   if (t->reason == TREND_RISES) t->at = s->seconds[from];
 }
 

@@ -239,6 +239,8 @@ static struct build *loads(uint32_t *site, unsigned part) {
   b->header.end_ms = 4660;
   uint32_t start = build_site(b, (uint64_t[]){0x401000, 0});
   *site = build_site(b, (uint64_t[]){0x402000, 0});
+  struct ul_counter *counter = build_counter(b, *site);
+  counter->allocations = counter->frees = 3150;
   for (uint32_t i = 0; i < 20; i++) {
     add_snapshot(b, UL_SNAPSHOT_TIMED, i * 77, i * 640000 + 1000, i * 11500);
     build_row(b, start, i * 600 + 1, i * 640000 + 1000);
@@ -270,6 +272,31 @@ static void what_has_all_growth_grows(void **state) {
     sites_free(s);
     recording_close(r);
   }
+}
+
+/* 20 MB are there at once, and 4 MB come, evenly: they grow, not what was loaded. */
+static void what_was_loaded_does_not_grow_by_what_does(void **state) {
+  (void)state;
+  struct build *b = build_new();
+  uint32_t loaded = build_site(b, (uint64_t[]){0x401000, 0});
+  uint32_t grows = build_site(b, (uint64_t[]){0x402000, 0});
+  build_counter(b, grows)->allocations = 40000;
+  for (uint32_t i = 0; i < 40; i++) {
+    uint64_t base = i ? 20000000 : 0, more = i * 100000;
+    add_snapshot(b, i < 39 ? UL_SNAPSHOT_TIMED : UL_SNAPSHOT_FINAL, i * 250, base + more,
+                 i ? 20000 + i * 2700 : 0);
+    if (base) build_row(b, loaded, base / 1000, base);
+    if (more) build_row(b, grows, more / 100, more);
+  }
+  struct recording *r = opened(b);
+  struct sites *s = sites_load(r);
+  struct growth *g = growth_load(r, s, 0);
+  assert_int_equal(g->all.verdict, TREND_GROWING);
+  assert_int_equal(g->verdicts[TREND_GROWING], 1);
+  assert_int_equal(g->sites[0].site, grows);
+  growth_free(g);
+  sites_free(s);
+  recording_close(r);
 }
 
 static bool growth_says(struct recording *r, const char *what) {
@@ -611,6 +638,7 @@ int main(void) {
       cmocka_unit_test(rows_left_out_are_not_zeros),
       cmocka_unit_test(little_growth_of_short_runs_is_nothing),
       cmocka_unit_test(what_has_all_growth_grows),
+      cmocka_unit_test(what_was_loaded_does_not_grow_by_what_does),
       cmocka_unit_test(saturation_is_said_where_it_matters),
       cmocka_unit_test(sizes_are_readable),
       cmocka_unit_test(terminals_are_safe),
