@@ -50,11 +50,13 @@ static inline uint64_t next_random(uint64_t *state) {
   return *state = x;
 }
 
-/* A pointer kept where a scan cannot recognise it. */
+/* A pointer kept where a scan cannot recognise it: not inverted, as ullage itself has
+ * those in its hands that are not the program's yet (hidden.h). */
+#define HIDDEN UINT64_C(0x5a5a5a5a5a5a5a5a)
 static inline uintptr_t hide(void *p) {
-  return ~(uintptr_t)p;
+  return (uintptr_t)p ^ HIDDEN;
 }
 static inline void *unhide(uintptr_t h) {
-  return (void *)~h;
+  return (void *)(h ^ HIDDEN);
 }
 #endif
