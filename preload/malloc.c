@@ -25,6 +25,7 @@ __attribute__((noinline)) void entry_record(struct heap *h, struct spot s, hidde
                                             uint32_t site) {
   uint64_t ms = recording_ms();
   ledger_enter(h, s, block, size, site, family, ms);
+  if (UNLIKELY(size >= PROCESS_WORTH_A_FILE)) process_hurry(ms);
   process_tick(h, ms);
 }
 

@@ -3,7 +3,7 @@
  * fork: our handlers take all locks, copy the recording's used parts and close a gate
  * (lock.h); the child puts the copy in place of the file. What is live then was its
  * parent's; its own history begins here. It gets a file of its own when it lives for
- * FORK_SETTLE_MS, starts a thread, or has something to tell at its end (process_settle,
+ * FORK_SETTLE_MS, allocates much at once, starts a thread, or has something to tell at its end (process_settle,
  * end.c): most children exec at once. What may be lost in it: the heaps of the threads
  * that are not there (quarantined), and what they had on their stacks.
  *

@@ -154,6 +154,10 @@ void process_settle(void) {
   if (process_unsettled()) process_settle_now(process_has_one_thread(), false);
 }
 
+void process_hurry(uint64_t ms) {
+  if (process_unsettled()) snapshot_set_due(ms);
+}
+
 void process_give_up(void) {
   process_settle();
   if (recording && recording_in_file() && os_pid() == process_pid)

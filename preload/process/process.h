@@ -34,6 +34,11 @@ void process_begin(void);
 /* A forked child whose recording is still private memory gets its file now, if it is
  * to have one. Only while the process has one thread. */
 void process_settle(void);
+/* At `ms` the thread has allocated so many bytes at once: if it is a forked child that has
+ * no file yet, the next look gives it one, for it may be killed before it allocates again.
+ */
+#define PROCESS_WORTH_A_FILE ((size_t)16 << 20)
+void process_hurry(uint64_t ms);
 /* The process is about to give up a right, or a view of the files; to become that user.
  */
 void process_give_up(void);

@@ -238,6 +238,16 @@ def test_forked_children_have_recordings_of_their_own(recorder):
         assert max(told) >= 5000
 
 
+@pytest.mark.short
+def test_child_that_is_killed_with_one_large_block_has_a_recording(recorder):
+    r = recorder.run(program("ends"), "fork_large")
+    assert r.status == 3
+    child, = recorder.children()
+    report = recorder.answer("report", file=child)
+    assert report["program"]["exit"] == {"kind": "killed", "status": 0}
+    assert report["heap"]["live_bytes"] == 32 << 20
+
+
 def test_child_whose_exec_finds_nothing_keeps_its_recording(recorder):
     r = recorder.run("/bin/sh", "-c", f"{program('ends')} exec_missing; exit 4", strict=False)
     assert r.status == 4

@@ -177,6 +177,15 @@ static void do_fork(void) {
   }
   puts("forked");
 }
+static void do_fork_large(void) { /* a child that allocates once, and is killed */
+  pid_t child = fork();
+  CHECK(child >= 0);
+  if (child == 0) {
+    memset(keep(malloc(32 << 20)), 1, 32 << 20);
+    raise(SIGKILL);
+  }
+  CHECK(waitpid(child, NULL, 0) == child);
+}
 static void do_daemon(void) { /* a child that outlives its parent */
   pid_t pid = fork();
   if (pid == 0) {
@@ -219,6 +228,7 @@ int main(int argc, char **argv) {
   if (!strcmp(mode, "system")) do_system();
   if (!strcmp(mode, "raw_fork")) do_raw_fork();
   if (!strcmp(mode, "fork")) do_fork();
+  if (!strcmp(mode, "fork_large")) do_fork_large();
   if (!strcmp(mode, "daemon")) do_daemon();
   if (!strcmp(mode, "thread")) {
     pthread_t t;
