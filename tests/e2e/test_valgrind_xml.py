@@ -50,6 +50,12 @@ def shape(element):
     return names
 
 
+def parts(document):
+    """Without errors, and the sums that valgrind has added since 3.21."""
+    sums = ("heap_summary", "all_heap_blocks_freed", "leak_summary", "error_summary")
+    return [c for c in shape(document) if c != "error" and c not in sums]
+
+
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
     directory = tmp_path_factory.mktemp("xml")
@@ -86,7 +92,7 @@ def test_errors_are_memchecks(built, name, tmp_path):
     assert a.find("protocoltool").text == b.find("protocoltool").text == "memcheck"
     arguments = [[x.text for x in root.find("args/argv")] for root in (a, b)]
     assert arguments == 2 * [[f"./{name}", "a<b", "&"]]
-    assert [c for c in shape(a) if c != "error"] == [c for c in shape(b) if c != "error"]
+    assert parts(a) == parts(b)
     for mine, other in zip(a.findall("error"), b.findall("error")):
         assert shape(mine)[:5] == shape(other)[:5]
         assert shape(mine.find("stack/frame")) == ["ip", "obj", "fn", "dir", "file", "line"]
