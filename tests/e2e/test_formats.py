@@ -186,6 +186,16 @@ def test_junit_is_read(verdict, tmp_path):
     assert "render core.c:" in forgets.result[0].text
 
 
+def test_junit_counts_who_was_not_judged(tmp_path):
+    build_suite(tmp_path, ["t_crashes", "t_fine"])
+    r = execute([ULLAGE, "check", "-q", "--format=junit", "--", "/bin/sh", "-c",
+                 "./t_crashes; ./t_fine"], cwd=tmp_path)
+    suite, = ET.fromstring(r.stdout).findall("testsuite")
+    assert [suite.get(n) for n in ("tests", "failures", "errors", "skipped")] == list("2001")
+    case, = suite.findall("testcase[skipped]")
+    assert case.get("name") == "./t_crashes"
+
+
 def test_junit_names_are_those_of_the_next_run(verdict, tmp_path):
     """No process id; what a process lost is told of it, not the sum of all."""
     subprocess.run([tool("gcc", "cc"), "-O0", "-g", "-o", tmp_path / "t", SUITE / "t_forgets.c",

@@ -90,6 +90,7 @@ def test_errors_are_memchecks(built, name, tmp_path):
     assert summary(read(ours)) == summary(read(theirs))
     a, b = ET.parse(ours).getroot(), ET.parse(theirs).getroot()
     assert a.find("protocoltool").text == b.find("protocoltool").text == "memcheck"
+    assert a.find("protocolversion").text == b.find("protocolversion").text == "4"
     arguments = [[x.text for x in root.find("args/argv")] for root in (a, b)]
     assert arguments == 2 * [[f"./{name}", "a<b", "&"]]
     assert parts(a) == parts(b)
