@@ -280,6 +280,7 @@ static void what_was_loaded_does_not_grow_by_what_does(void **state) {
   struct build *b = build_new();
   uint32_t loaded = build_site(b, (uint64_t[]){0x401000, 0});
   uint32_t grows = build_site(b, (uint64_t[]){0x402000, 0});
+  build_counter(b, loaded)->allocations = 20000;
   build_counter(b, grows)->allocations = 40000;
   for (uint32_t i = 0; i < 40; i++) {
     uint64_t base = i ? 20000000 : 0, more = i * 100000;
