@@ -38,4 +38,6 @@ const char *causes_laid_in(struct text_long *to, struct process *p, enum laid by
 const char *causes_frame_in(struct text_long *to, const struct frame *frame);
 const char *causes_chain_in(struct text_long *to, const struct frame *of,
                             const struct frame *const *frames, size_t n, size_t columns);
+#define causes_chain(of, frames, n, columns)                                             \
+  causes_chain_in(TEXT_LONG, of, frames, n, columns)
 #endif

@@ -2,6 +2,8 @@
 #include "answers/holder.h"
 #include "show/causes.h"
 
+#include <string.h>
+
 static void print_holder(const struct holders *h, const struct holder *it, uint64_t peak,
                          const struct view_options *o) {
   const struct cause *c = &h->causes->at[it->cause];
@@ -39,7 +41,8 @@ static bool is_beside(const struct holder *most, const struct holder *other) {
 static const char *peak_in(struct text_long *to, const struct process *p,
                            const struct view_options *o) {
   uint64_t peak = process_peak_bytes(p), pictured = p->sites->peak_bytes;
-  bool near = text_is_near(pictured, peak);
+  bool near = text_is_near(pictured, peak) ||
+              !strcmp(text_size(o, pictured), text_size(o, peak)); /* reads as the same */
   snprintf(to->s, sizeof to->s, "%s%s%s", text_size(o, near ? peak : pictured),
            near ? "" : ", near the peak of ", near ? "" : text_size(o, peak));
   return to->s;

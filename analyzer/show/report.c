@@ -661,6 +661,7 @@ static int no_memory(void) {
 #define PAGE_LINES 60u
 enum squeeze {
   NO_HOLDERS = HOLDERS_SHOWN,
+  NO_BRANCHES,
   NO_CHART,
   NO_BALANCE,
   SQUEEZE_MOST = NO_BALANCE
@@ -668,7 +669,8 @@ enum squeeze {
 
 static void print_left_out(unsigned squeeze, const struct view_options *o) {
   if (squeeze >= NO_HOLDERS)
-    fprintf(o->out, "\n  Left out: who held most%s%s (--all)\n",
+    fprintf(o->out, "\n  Left out: who held most%s%s%s (--all)\n",
+            squeeze >= NO_BRANCHES ? ", who calls it" : "",
             squeeze >= NO_CHART ? ", memory over time" : "",
             squeeze >= NO_BALANCE ? ", where the resident memory is" : "");
 }
@@ -678,6 +680,7 @@ static void print_page(const struct overview *all, unsigned squeeze,
   const struct process *p = &all->context->processes[0];
   print_title(all, o);
   print_answers(all, findings_print(all->context, all->lost->folded, o), o);
+  if (squeeze < NO_BRANCHES) branches_print(all->context, o);
   print_totals(all->context, o);
   misuses_print(all->context, all->lost->folded, o);
   processes_print(all->context, all->lost->tree, o);

@@ -42,6 +42,32 @@ def test_cause_is_named_first(recorder, mode, binary):
     assert re.search(r" < \.\.\. < main \(| < \w+ \(.*\) < \w+ \(", page[at + 1]), page
 
 
+def tree_of_callers(recorder):
+    """Bytes and callers of each line of the section, without files and lines."""
+    page = recorder.text("report", "--bytes")
+    if "WHO CALLS IT" not in page:
+        return None
+    section = page.split("WHO CALLS IT", 1)[1].split("\n\n", 1)[0].splitlines()[1:]
+    lines = [re.sub(r" \(\S+:\d+\)", "", line.strip()) for line in section]
+    return [re.sub(" +", " ", re.sub(r"^([\d,]+) +\S+ %", r"\1", line)) for line in lines]
+
+
+@pytest.mark.short
+def test_callers_of_the_first_finding_are_a_tree(recorder):
+    """Recursion is in it once, and what comes along one way is one line."""
+    assert recorder.run(program("causes"), "routes").status == 0
+    first = recorder.answer("report")["findings"][0]
+    assert (first["frame"]["function"], first["bytes"]) == ("letter_lose", 100000)
+    assert tree_of_callers(recorder) == [
+        "70,000 < post", "50,000 < post_abroad < routes < main",
+        "20,000 < post_at_home < routes < main",
+        "29,000 < answer < routes < main", "< 1 caller with less than 5 %"]
+    assert recorder.run(program("causes"), "callers").status == 0
+    assert tree_of_callers(recorder) == ["< 500 callers with less than 5 % each"]
+    assert recorder.run(program("causes"), "wrapper").status == 0
+    assert tree_of_callers(recorder) is None
+
+
 @pytest.mark.short
 @pytest.mark.parametrize("mode", ["wrapper", "callers", "tree"])
 def test_page_names_one_function_for_one_cause(recorder, mode):

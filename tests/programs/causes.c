@@ -550,6 +550,42 @@ static void copies(void) {
   work();
 }
 
+/* ---- by several ways ------------------------------------------------------------ */
+
+NOINLINE static void letter_lose(void) {
+  lose(malloc(100));
+  KEEP_FRAME;
+}
+NOINLINE static void post(int letters) {
+  for (int i = 0; i < letters; i++)
+    letter_lose();
+  KEEP_FRAME;
+}
+NOINLINE static void post_abroad(int letters) {
+  post(letters);
+  work();
+}
+NOINLINE static void post_at_home(int letters) {
+  post(letters);
+  work();
+}
+NOINLINE static void answer(int letters) {
+  if (letters > 1) answer(letters - 1);
+  letter_lose();
+  KEEP_FRAME;
+}
+NOINLINE static void rarely(void) {
+  letter_lose();
+  work();
+}
+static void routes(void) {
+  post_abroad(500);
+  post_at_home(200);
+  answer(290);
+  for (int i = 0; i < 10; i++)
+    rarely();
+}
+
 /* ---- to the limit -------------------------------------------------------------- */
 
 NOINLINE static void remember(void) {
@@ -577,7 +613,7 @@ int main(int argc, char *argv[]) {
                {"children", children}, {"pointer", pointer}, {"dominated", dominated},
                {"hooks", hooks},       {"tree", tree},       {"burst", burst},
                {"copies", copies},     {"endless", endless}, {"small", small},
-               {"events", by_events},  {"reload", reload}};
+               {"events", by_events},  {"reload", reload},   {"routes", routes}};
   for (size_t i = 0; i < sizeof modes / sizeof *modes; i++)
     if (argc == 2 && strcmp(argv[1], modes[i].name) == 0) {
       modes[i].run();

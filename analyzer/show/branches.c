@@ -1,0 +1,57 @@
+/* branches.c - who calls the function of the first finding, as a tree. */
+#include "answers/branches.h"
+#include "show/causes.h"
+#include "show/verbs.h"
+
+#include <string.h>
+
+static const struct finding *first_finding(const struct context *context,
+                                           const struct process **process) {
+  const struct finding *first = NULL;
+  for (size_t i = 0; i < context->count; i++) {
+    const struct findings *all = context->processes[i].findings;
+    for (size_t k = 0; all && k < all->count; k++) {
+      if (first && finding_order(first, &all->at[k]) <= 0) continue;
+      first = &all->at[k];
+      *process = &context->processes[i];
+    }
+  }
+  return first;
+}
+
+static void print_others(size_t others, unsigned depth, const struct view_options *o) {
+  if (others)
+    fprintf(o->out, "  %10s %6s  %*s< %s with less than %u %%%s\n", "", "",
+            (int)(2 * depth), "", text_plural(others, "caller", "callers"),
+            100 / BRANCH_SMALL, others > 1 ? " each" : "");
+}
+
+static void print_branch(const struct branch *b, uint64_t total,
+                         const struct view_options *o) {
+  size_t width = o->columns ? o->columns : TEXT_COLUMNS;
+  struct text_long head;
+  int used = snprintf(head.s, sizeof head.s, "  %10s %6s  %*s", text_size(o, b->of.bytes),
+                      text_percent(b->of.bytes, total), (int)(2 * b->depth), "");
+  size_t columns = used > 0 && (size_t)used < width ? width - (size_t)used : 0;
+  fprintf(o->out, "%s%s\n", head.s,
+          causes_chain(NULL, b->frames, b->frame_count, columns));
+  print_others(b->others, b->depth + 1, o);
+}
+
+/* Nothing where all stacks are one chain, which the finding tells. */
+void branches_print(const struct context *context, const struct view_options *o) {
+  const struct process *p = NULL;
+  const struct finding *f = first_finding(context, &p);
+  if (!f || !f->of.bytes) return;
+  const struct cause *c = &f->causes->at[f->cause];
+  struct functions *functions = p->findings->functions;
+  struct branches *t = branches_load(functions, f->causes, f->cause, BRANCHES_SHOWN);
+  if (t && t->count + t->others > 1) {
+    text_heading(o, "WHO CALLS IT", "  %s, of %s", causes_short(functions, c),
+                 text_size(o, c->of.bytes));
+    for (size_t i = 0; i < t->count; i++)
+      print_branch(&t->at[i], c->of.bytes, o);
+    print_others(t->others, 0, o);
+  }
+  branches_free(t);
+}
