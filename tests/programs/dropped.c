@@ -12,7 +12,7 @@ enum { BLOCKS = 13, SMEAR = 32 * 1024 / sizeof(uintptr_t) };
 static NOINLINE void smear(const uintptr_t *hidden) {
   volatile uintptr_t dead[SMEAR] __attribute__((unused));
   for (size_t i = 0; i < SMEAR; i++)
-    dead[i] = ~hidden[i % BLOCKS];
+    dead[i] = (uintptr_t)unhide(hidden[i % BLOCKS]);
   __asm__ volatile("xorl %%eax, %%eax\n\txorl %%ecx, %%ecx\n\txorl %%edx, %%edx\n\t"
                    "xorl %%esi, %%esi\n\txorl %%edi, %%edi" ::
                        : "rax", "rcx", "rdx", "rsi", "rdi", "rbx", "r8", "r9", "r10", "r11",

@@ -100,12 +100,12 @@ static void *hold_in_register(void *unused) {
   scrub_stack();
   pthread_barrier_wait(&barrier);
   /* pause() is system call 34; rbx survives it. */
-  __asm__ volatile("notq %%rbx\n"
+  __asm__ volatile("xorq %1, %%rbx\n"
                    "1: movl $34, %%eax\n"
                    "syscall\n"
                    "jmp 1b"
                    :
-                   : "b"(hidden)
+                   : "b"(hidden), "r"(HIDDEN)
                    : "rax", "rcx", "r11", "memory");
   return unused;
 }
