@@ -285,6 +285,20 @@ size_t suite_judged(const struct suite *s) {
   return judged;
 }
 
+static bool has_finding(const struct suite *s, size_t process) {
+  for (size_t i = 0; i < s->count; i++)
+    for (const struct suite_sighting *seen = s->findings[i].seen; seen; seen = seen->before)
+      if (seen->process == process) return true;
+  return false;
+}
+
+size_t suite_looked_at(const struct suite *s) {
+  size_t n = suite_judged(s);
+  for (size_t i = 0; i < s->process_count; i++)
+    n += s->processes[i].standing != SUITE_JUDGED && has_finding(s, i);
+  return n;
+}
+
 /* ---- life ------------------------------------------------------------------------- */
 
 struct suite *suite_new(const struct suite_rules *rules) {

@@ -104,6 +104,8 @@ bool suite_has_ours(const struct suite *);
 bool suite_is_judged(const struct suite_process *);
 /* Processes of which everything is known. */
 size_t suite_judged(const struct suite *);
+/* Those, and others of which something is known, as of who ended by its own bad free. */
+size_t suite_looked_at(const struct suite *);
 /* A copy that lives as long as the suite; NULL of NULL. */
 const char *suite_keep(struct suite *, const char *text);
 #endif

@@ -308,7 +308,7 @@ static void put_gaps(const struct suite *s, enum suite_standing standing,
 static void put_head(const struct suite *s, const struct suite_page *page) {
   size_t found = suite_in_state(s, SUITE_NEW) + suite_in_state(s, SUITE_GREW);
   size_t judged = suite_judged(s);
-  const char *in = text_plural(judged, "process", "processes");
+  const char *in = text_plural(suite_looked_at(s), "process", "processes");
   if (suite_fails(s))
     fprintf(page->out, "check failed: %s in %s\n",
             text_plural(found, "finding", "findings"), in);

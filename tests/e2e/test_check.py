@@ -101,6 +101,7 @@ def test_double_free_is_found(check, options, status):
     """A test that fails natively must not turn green."""
     r = check(*options, "--", "./t_double_free")
     assert r.status == status
+    assert "check failed: 1 finding in 1 process\n" in r.said
     found, = r.findings
     assert found.startswith(f"double free  1 time  main t_double_free.c:"
                             f"{line_of('t_double_free.c', 'freed again')}")
