@@ -3,9 +3,13 @@
 #include "read/recording.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #define NEARLY_ALL 100 /* but one part in so many */
 #define DEEPEST 256u   /* functions on a path */
+/* Places that are gone out from. Where a million stacks differ only far out, the tree is
+ * cut after a step or two. */
+#define STEPS_MOST (UINT32_C(1) << 20)
 
 /* Stacks that go on alike: where in the trie their function is. */
 struct place {
@@ -18,7 +22,7 @@ struct walk {
   struct functions *functions;
   const struct recording *recording;
   uint64_t total;
-  size_t most;
+  size_t most, steps;
   struct branches *tree;
   uint32_t path[DEEPEST]; /* the cause's function, and those that lead to it */
   size_t length;
@@ -75,25 +79,26 @@ static int by_place(const void *a, const void *b) {
   return (x->call > y->call) - (x->call < y->call);
 }
 
+static void add(struct ul_amount *sum, const struct ul_amount *a) {
+  sum->blocks += a->blocks;
+  sum->bytes += a->bytes;
+}
+
 /* Sorted, those at one place as one; how many are left. */
 static size_t merge(struct place *places, size_t n) {
   size_t kept = 0;
   if (n) qsort(places, n, sizeof *places, by_place);
-  for (size_t i = 0; i < n; i++) {
-    struct place *last = kept ? &places[kept - 1] : NULL;
-    if (last && by_place(last, &places[i]) == 0) {
-      last->of.blocks += places[i].of.blocks;
-      last->of.bytes += places[i].of.bytes;
-    } else {
+  for (size_t i = 0; i < n; i++)
+    if (kept && by_place(&places[kept - 1], &places[i]) == 0)
+      add(&places[kept - 1].of, &places[i].of);
+    else
       places[kept++] = places[i];
-    }
-  }
   return kept;
 }
 
 /* Places of one function, beside each other. */
 struct group {
-  const struct place *places;
+  struct place *places;
   size_t count;
   uint32_t function;
   const struct frame *frame;
@@ -106,77 +111,110 @@ static int by_bytes(const void *a, const void *b) {
   return (x->function > y->function) - (x->function < y->function);
 }
 
-static struct group group_at(const struct walk *w, const struct place *places, size_t n) {
+static struct group group_at(const struct walk *w, struct place *places, size_t n) {
   struct group g = {.places = places, .function = places->function};
   const struct place *most = places;
   for (; g.count < n && places[g.count].function == g.function; g.count++) {
     const struct place *p = &places[g.count];
-    g.of.blocks += p->of.blocks;
-    g.of.bytes += p->of.bytes;
+    add(&g.of, &p->of);
     if (p->of.bytes > most->of.bytes) most = p;
   }
   g.frame = call_at(w, most)->frame;
   return g;
 }
 
-/* The callers of what is at these places, most bytes first. `*callers`: their places.
- * Both are to be freed. */
-static size_t group_callers(struct walk *w, const struct place *places, size_t n,
-                            struct place **callers, struct group **groups) {
-  size_t count = 0, group_count = 0;
-  *callers = malloc((n + 1) * sizeof **callers);
-  *groups = malloc((n + 1) * sizeof **groups);
-  w->failed = w->failed || !*callers || !*groups;
-  for (size_t i = 0; !w->failed && w->length < DEEPEST && i < n; i++) {
-    (*callers)[count] = places[i];
-    if (to_caller(w, &(*callers)[count])) count++;
-  }
-  count = merge(*callers, count);
-  for (size_t i = 0; i < count; i += (*groups)[group_count++].count)
-    (*groups)[group_count] = group_at(w, *callers + i, count - i);
-  if (group_count) qsort(*groups, group_count, sizeof **groups, by_bytes);
-  return group_count;
+/* Most bytes first; to be freed. NULL: there are none. */
+static struct group *group_all(struct walk *w, struct place *places, size_t n,
+                               size_t *count) {
+  size_t functions = 0;
+  for (size_t i = 0; i < n; i++)
+    functions += !i || places[i].function != places[i - 1].function;
+  struct group *groups = functions ? malloc(functions * sizeof *groups) : NULL;
+  w->failed = w->failed || (functions && !groups);
+  *count = groups ? functions : 0;
+  for (size_t i = 0, at = 0; at < *count; i += groups[at++].count)
+    groups[at] = group_at(w, places + i, n - i);
+  if (groups) qsort(groups, functions, sizeof *groups, by_bytes);
+  return groups;
 }
 
-/* What leads to these places, of `bytes`, in the branch `in` (NULL: the cause itself). */
-static void grow(struct walk *w, const struct place *places, size_t n, uint64_t bytes,
+/* From the places to those that call them; how many there are. */
+static size_t to_callers(struct walk *w, struct place *places, size_t n) {
+  size_t kept = 0;
+  w->steps += n;
+  for (size_t i = 0; i < n; i++)
+    if (to_caller(w, &places[i])) places[kept++] = places[i];
+  return merge(places, kept);
+}
+
+static void grow(struct walk *w, struct place *places, size_t n, uint64_t bytes,
                  unsigned depth, struct branch *in);
 
-static void grow_caller(struct walk *w, const struct group *g, unsigned depth,
-                        struct branch *in) {
-  if (in->frame_count < BRANCH_FRAMES) in->frames[in->frame_count++] = g->frame;
+static void enter(struct walk *w, struct branch *b, const struct group *g) {
+  if (b->frame_count < BRANCH_FRAMES) b->frames[b->frame_count++] = g->frame;
   w->path[w->length++] = g->function;
-  grow(w, g->places, g->count, g->of.bytes, depth, in);
-  w->length--;
 }
 
-static void fork_off(struct walk *w, const struct group *groups, size_t n, unsigned depth,
-                     size_t *others) {
+/* A branch for each group that is large enough. Their places, which they are part of, are
+ * freed before they are gone out from. */
+static void fork_off(struct walk *w, struct place *places, struct group *groups, size_t n,
+                     unsigned depth, size_t *others) {
   struct branches *t = w->tree;
   size_t told = 0;
   while (told < n && groups[told].of.bytes >= w->total / BRANCH_SMALL)
     told++;
   *others = n - told;
-  for (size_t i = 0; i < told && t->count < w->most; i++) {
+  for (size_t i = 0; i < told; i++) {
+    size_t size = groups[i].count * sizeof *places;
+    struct place *own = malloc(size);
+    if (own) memcpy(own, groups[i].places, size);
+    w->failed = w->failed || !own;
+    groups[i].places = own;
+  }
+  free(places);
+  for (size_t i = 0; i < told; i++) {
+    struct group *g = &groups[i];
+    if (w->failed || t->count == w->most) {
+      free(g->places);
+      continue;
+    }
     struct branch *b = &t->at[t->count++];
     b->depth = depth;
-    b->of = groups[i].of;
-    grow_caller(w, &groups[i], depth + 1, b);
+    b->of = g->of;
+    enter(w, b, g);
+    grow(w, g->places, g->count, g->of.bytes, depth + 1, b);
+    w->length--;
   }
 }
 
-static void grow(struct walk *w, const struct place *places, size_t n, uint64_t bytes,
+/* What leads to these places, of `bytes`, in the branch `in` (NULL: the cause itself). The
+ * places are freed. */
+static void grow(struct walk *w, struct place *places, size_t n, uint64_t bytes,
                  unsigned depth, struct branch *in) {
-  struct place *callers;
-  struct group *groups;
-  size_t count = group_callers(w, places, n, &callers, &groups);
-  if (w->failed) count = 0;
-  if (in && count && groups[0].of.bytes >= bytes - bytes / NEARLY_ALL)
-    grow_caller(w, &groups[0], depth, in);
-  else
-    fork_off(w, groups, count, depth, in ? &in->others : &w->tree->others);
-  free(callers);
+  size_t before = w->length, count = 0;
+  struct group *groups = NULL;
+  for (;;) {
+    bool cut = n && (w->length == DEEPEST || w->steps + n > STEPS_MOST);
+    if (in) in->cut = cut;
+    n = cut ? 0 : to_callers(w, places, n);
+    groups = group_all(w, places, n, &count);
+    if (!in || !count || groups->of.bytes < bytes - bytes / NEARLY_ALL) break;
+    enter(w, in, groups);
+    n = groups->count;
+    bytes = groups->of.bytes;
+    memmove(places, groups->places, n * sizeof *places);
+    free(groups);
+  }
+  fork_off(w, places, groups, count, depth, in ? &in->others : &w->tree->others);
   free(groups);
+  w->length = before;
+}
+
+static size_t sites_of(const struct causes *c, size_t cause) {
+  size_t count = 0;
+  for (size_t i = 0; i < c->sites; i++)
+    count += c->of_site[i] == cause;
+  return count;
 }
 
 /* Where the stacks of a cause's sites have its function. */
@@ -187,10 +225,13 @@ static size_t places_of(const struct walk *w, const struct causes *c, size_t cau
   for (uint32_t i = UL_SITE_RESERVED; i < c->sites; i++) {
     const struct ul_site *s = recording_site(w->recording, i);
     if (c->of_site[i] != cause || !ul_site_code(s)) continue;
-    struct place *p = &places[count];
-    *p = (struct place){.node = s->parent, .code = ul_site_code(s), .of = c->amount[i]};
-    if (find(w, p, function)) count++;
-    p->function = function;
+    struct place p = {.node = s->parent, .code = ul_site_code(s), .of = c->amount[i]};
+    if (!find(w, &p, function)) continue;
+    p.function = function;
+    if (count && by_place(&places[count - 1], &p) == 0)
+      add(&places[count - 1].of, &p.of);
+    else
+      places[count++] = p;
   }
   return merge(places, count);
 }
@@ -202,15 +243,14 @@ struct branches *branches_load(struct functions *f, const struct causes *c, size
                    .total = c->at[cause].of.bytes,
                    .most = most};
   struct branches *t = w.tree = calloc(1, sizeof *t);
-  struct place *places = malloc((c->sites + 1) * sizeof *places);
+  struct place *places = malloc((sites_of(c, cause) + 1) * sizeof *places);
   if (t) t->at = calloc(most + 1, sizeof *t->at);
   w.failed = !t || !places || !t->at;
   w.path[w.length++] = c->at[cause].function;
-  if (!w.failed) {
-    size_t n = places_of(&w, c, cause, places);
-    grow(&w, places, n, w.total, 0, NULL);
-  }
-  free(places);
+  if (w.failed)
+    free(places);
+  else
+    grow(&w, places, places_of(&w, c, cause, places), w.total, 0, NULL);
   if (!w.failed) return t;
   branches_free(t);
   return NULL;

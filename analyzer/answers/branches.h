@@ -18,6 +18,7 @@ struct branch {
   unsigned depth;      /* how often the tree has forked before it */
   struct ul_amount of; /* the finding's that goes through it */
   size_t others;       /* its callers that are too small to be told */
+  bool cut;            /* there are more callers, not looked for */
 };
 /* Callers with less than one part in so many of the finding are too small. */
 #define BRANCH_SMALL 20u

@@ -32,9 +32,11 @@ static void print_branch(const struct branch *b, uint64_t total,
   struct text_long head;
   int used = snprintf(head.s, sizeof head.s, "  %10s %6s  %*s", text_size(o, b->of.bytes),
                       text_percent(b->of.bytes, total), (int)(2 * b->depth), "");
-  size_t columns = used > 0 && (size_t)used < width ? width - (size_t)used : 0;
-  fprintf(o->out, "%s%s\n", head.s,
-          causes_chain(NULL, b->frames, b->frame_count, columns));
+  const char *end = b->cut ? " < ..." : "";
+  size_t taken = (size_t)used + strlen(end);
+  size_t columns = used > 0 && taken < width ? width - taken : 0;
+  fprintf(o->out, "%s%s%s\n", head.s,
+          causes_chain(NULL, b->frames, b->frame_count, columns), end);
   print_others(b->others, b->depth + 1, o);
 }
 
