@@ -54,11 +54,9 @@ unsigned findings_print(const struct context *, const struct folded *,
 /* Who calls the function of the first one, as a tree; nothing if that is one chain. */
 #define BRANCHES_SHOWN 8u
 void branches_print(const struct context *, const struct view_options *o);
-/* The functions that held most at the peak, one line each, at most so many; `peak`: bytes
- * then. */
+/* The functions that held most at the peak, one line each, at most so many. */
 #define HOLDERS_SHOWN 6u
-void holders_print(const struct process *p, size_t most,
-                   const struct view_options *o);
+void holders_print(const struct process *p, size_t most, const struct view_options *o);
 /* The first of them in one line, if they are loaded. */
 void holders_brief(const struct process *p, const struct view_options *o);
 /* Who held most at a peak of which most was freed since; nothing of any other. */

@@ -86,9 +86,8 @@ struct cases {
 
 /* Below the root of the sources a word is told by its path from there. */
 static void cut_roots(char *text, const struct suite_page *page) {
-  for (char *at = text, *word = text; *at; at++) {
-    if (at != text && at[-1] != ' ' && at[-1] != '=') continue;
-    word = at;
+  for (char *word = text; *word; word++) {
+    if (word != text && word[-1] != ' ' && word[-1] != '=') continue;
     const char *rest = suite_path(word, page);
     if (rest != word) memmove(word, rest, strlen(rest) + 1);
   }
