@@ -417,6 +417,10 @@ enum ul_heuristic { /* interior pointers that keep a block reachable */
 struct ul_amount {
   uint64_t blocks, bytes;
 };
+static inline void ul_amount_add(struct ul_amount *to, struct ul_amount more) {
+  to->blocks += more.blocks;
+  to->bytes += more.bytes;
+}
 
 /* All blocks of one site with one verdict. */
 struct ul_leak {

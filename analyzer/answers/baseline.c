@@ -191,7 +191,8 @@ static bool read_lines(struct baseline *b, FILE *in, const char *path, char *err
   }
   if (fine && (ferror(in) || !number)) {
     snprintf(error, size, "%s%s%s", path, ferror(in) ? ": cannot be read: " : " is empty",
-             ferror(in) ? strerror(errno) : ", and no baseline: --update-baseline makes one");
+             ferror(in) ? strerror(errno)
+                        : ", and no baseline: --update-baseline makes one");
     fine = false;
   }
   free(text);
@@ -264,11 +265,6 @@ static bool make_piles(struct baseline *b, const struct suite *s) {
   return w->piles;
 }
 
-static void add_amount(struct ul_amount *to, struct ul_amount more) {
-  to->blocks += more.blocks;
-  to->bytes += more.bytes;
-}
-
 /* What programs that did not run have counts only where nothing else is known. */
 static struct ul_amount was_of(const struct pile *p) {
   return p->was.blocks ? p->was : p->absent;
@@ -277,9 +273,9 @@ static struct ul_amount was_of(const struct pile *p) {
 static struct pile *unite_piles(const struct baseline *b, struct pile *to,
                                 struct pile *from) {
   if (to == from) return to;
-  add_amount(&to->was, from->was);
-  add_amount(&to->now, from->now);
-  add_amount(&to->absent, from->absent);
+  ul_amount_add(&to->was, from->was);
+  ul_amount_add(&to->now, from->now);
+  ul_amount_add(&to->absent, from->absent);
   to->renewed |= from->renewed;
   from->parent = (size_t)(to - ((const struct work *)b)->piles);
   return to;
@@ -382,7 +378,7 @@ static bool was_judged(const struct suite *s, const char *program) {
 static void weigh(struct baseline *b, const struct suite *s, struct baseline_line *line) {
   struct pile *p = pile_of_line(b, s, line);
   line->judged = was_judged(s, line->program);
-  add_amount(line->judged || line->found ? &p->was : &p->absent, line->of);
+  ul_amount_add(line->judged || line->found ? &p->was : &p->absent, line->of);
   p->renewed |= line->moved || baseline_is_fixed(line);
 }
 
@@ -501,7 +497,7 @@ static bool add_finding(struct baseline *b, struct pile *p, const struct suite *
   for (size_t i = 0; i < n; i++) {
     struct baseline_line *line = line_for(b, s, &stacks[i]);
     if (!line) return false;
-    add_amount(&line->of, figure_of(p, &stacks[i], f->state == SUITE_KNOWN));
+    ul_amount_add(&line->of, figure_of(p, &stacks[i], f->state == SUITE_KNOWN));
     char *text = line->where ? NULL : where(&stacks[i]);
     if (text) line->where = keep(b, text, strlen(text));
     free(text);

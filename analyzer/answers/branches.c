@@ -79,18 +79,13 @@ static int by_place(const void *a, const void *b) {
   return (x->call > y->call) - (x->call < y->call);
 }
 
-static void add(struct ul_amount *sum, const struct ul_amount *a) {
-  sum->blocks += a->blocks;
-  sum->bytes += a->bytes;
-}
-
 /* Sorted, those at one place as one; how many are left. */
 static size_t merge(struct place *places, size_t n) {
   size_t kept = 0;
   if (n) qsort(places, n, sizeof *places, by_place);
   for (size_t i = 0; i < n; i++)
     if (kept && by_place(&places[kept - 1], &places[i]) == 0)
-      add(&places[kept - 1].of, &places[i].of);
+      ul_amount_add(&places[kept - 1].of, places[i].of);
     else
       places[kept++] = places[i];
   return kept;
@@ -116,7 +111,7 @@ static struct group group_at(const struct walk *w, struct place *places, size_t 
   const struct place *most = places;
   for (; g.count < n && places[g.count].function == g.function; g.count++) {
     const struct place *p = &places[g.count];
-    add(&g.of, &p->of);
+    ul_amount_add(&g.of, p->of);
     if (p->of.bytes > most->of.bytes) most = p;
   }
   g.frame = call_at(w, most)->frame;
@@ -187,8 +182,8 @@ static void fork_off(struct walk *w, struct place *places, struct group *groups,
   }
 }
 
-/* What leads to these places, of `bytes`, in the branch `in` (NULL: the cause itself). The
- * places are freed. */
+/* What leads to these places, of `bytes`, in the branch `in` (NULL: the cause itself).
+ * The places are freed. */
 static void grow(struct walk *w, struct place *places, size_t n, uint64_t bytes,
                  unsigned depth, struct branch *in) {
   size_t before = w->length, count = 0;
@@ -229,7 +224,7 @@ static size_t places_of(const struct walk *w, const struct causes *c, size_t cau
     if (!find(w, &p, function)) continue;
     p.function = function;
     if (count && by_place(&places[count - 1], &p) == 0)
-      add(&places[count - 1].of, &p.of);
+      ul_amount_add(&places[count - 1].of, p.of);
     else
       places[count++] = p;
   }

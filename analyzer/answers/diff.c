@@ -3,8 +3,8 @@
  * Two ends are compared stack by stack: groups of stacks that match (match.h) either hold
  * the same or are a change. A function's sums are those over the groups it is in, so that
  * what another optimization hides in one of them is no difference; of a function that
- * only one look has, only what its group differs by counts, and nothing if the other one's
- * file is not there any more to name it.
+ * only one look has, only what its group differs by counts, and nothing if the other
+ * one's file is not there any more to name it.
  *
  * At a moment only sites above a share of the total have rows, and the smaller ones are
  * seen by the return addresses that many of them have in common (format.h): there the
@@ -209,11 +209,6 @@ static struct match_function *function_of(const struct laying *l, const struct c
   return match_function(l->search->match, l->side, c->function);
 }
 
-static void add(struct ul_amount *to, const struct ul_amount *more) {
-  to->blocks += more->blocks;
-  to->bytes += more->bytes;
-}
-
 /* Of a group that has changed: its site that has changed most says whose it is. */
 static void lay_group(struct laying *l, struct match_group *g) {
   struct diff_measure *m = l->search->measure;
@@ -230,10 +225,10 @@ static void lay_group(struct laying *l, struct match_group *g) {
   struct ul_amount difference = {more(g->at[l->side].blocks, g->at[1 - l->side].blocks),
                                  more(g->at[l->side].bytes, g->at[1 - l->side].bytes)};
   if (alone) {
-    add(&change->at[l->side], &difference);
+    ul_amount_add(&change->at[l->side], difference);
   } else {
-    add(&change->at[0], &g->at[0]);
-    add(&change->at[1], &g->at[1]);
+    ul_amount_add(&change->at[0], g->at[0]);
+    ul_amount_add(&change->at[1], g->at[1]);
   }
   if (cause == UINT32_MAX && most) {
     const struct frame *frames;
@@ -261,8 +256,8 @@ static bool add_unchanged(struct laying *l) {
     for (size_t i = 0; i < g->length && !match_sign(g->at); i++) {
       size_t change = of_function[g->chain[i]->index];
       if (change == NO_CHANGE) continue;
-      add(&s->measure->changes[change].at[0], &g->at[0]);
-      add(&s->measure->changes[change].at[1], &g->at[1]);
+      ul_amount_add(&s->measure->changes[change].at[0], g->at[0]);
+      ul_amount_add(&s->measure->changes[change].at[1], g->at[1]);
     }
   free(of_function);
   return true;
@@ -354,7 +349,7 @@ static void add_lone(struct search *s, struct sums *sums, const struct match_gro
                                least(p->amount.bytes, to->here.bytes)};
       to->here.blocks -= part.blocks;
       to->here.bytes -= part.bytes;
-      add(&to->at[side], &part);
+      ul_amount_add(&to->at[side], part);
       if (i < to->depth) to->depth = i;
     }
   }
@@ -366,8 +361,8 @@ static void add_groups(struct search *s, struct sums *sums) {
     bool changed = is_changed(s, g);
     for (size_t i = 0; i < g->length; i++) {
       struct sums *to = &sums[g->chain[i]->index];
-      add(&to->at[0], &g->at[0]);
-      add(&to->at[1], &g->at[1]);
+      ul_amount_add(&to->at[0], g->at[0]);
+      ul_amount_add(&to->at[1], g->at[1]);
       if (changed && i < to->depth) to->depth = i;
     }
     if (changed) add_lone(s, sums, g, ++number);
@@ -444,7 +439,7 @@ static void add_stack(const struct recording *r, uint32_t site, struct ul_amount
   const struct ul_site *s = recording_site(r, site);
   uint32_t node = s->parent, code = ul_site_code(s);
   while (code) {
-    if (stamp[code] != site + 1) add(&codes[code], &amount);
+    if (stamp[code] != site + 1) ul_amount_add(&codes[code], amount);
     stamp[code] = site + 1;
     const struct ul_node *n = node < UL_NODE_RESERVED ? NULL : recording_node(r, node);
     code = n ? n->code : 0;
@@ -498,7 +493,7 @@ static bool add_codes(struct search *s, unsigned side, struct sums *sums) {
       if (!f || !times[calls[k].function]) continue;
       struct ul_amount *to = &sums[f->index].at[side];
       if (times[calls[k].function] == 1)
-        add(to, &codes[i]);
+        ul_amount_add(to, codes[i]);
       else if (codes[i].bytes > to->bytes)
         *to = codes[i];
     }

@@ -50,11 +50,6 @@ static bool find_lost(const struct recording *r, const struct sites *sites,
   return f->lost;
 }
 
-static void add(struct ul_amount *to, struct ul_amount more) {
-  to->blocks += more.blocks;
-  to->bytes += more.bytes;
-}
-
 static void add_births(const struct recording *r, struct findings *f) {
   const struct ul_leak *leak;
   for (uint64_t i = 0; (leak = recording_leak(r, i)); i++) {
@@ -62,7 +57,7 @@ static void add_births(const struct recording *r, struct findings *f) {
     struct finding *found = &f->at[f->lost->of_site[leak->site]];
     uint64_t born = ul_birth_ms(leak->oldest_birth);
     if (born < found->since_ms) found->since_ms = born;
-    add(&found->estimated, estimate_in_leak(r, leak));
+    ul_amount_add(&found->estimated, estimate_in_leak(r, leak));
   }
 }
 
@@ -307,8 +302,8 @@ static bool add_live(const struct recording *r, const struct sites *sites,
   for (size_t i = 0; i < sites->count; i++) {
     if (f->growing->of_site[i] == UINT32_MAX) continue;
     struct finding *found = &growing[f->growing->of_site[i]];
-    add(&found->live, amount[i]);
-    add(&found->estimated, sites->sum[i].live_estimated);
+    ul_amount_add(&found->live, amount[i]);
+    ul_amount_add(&found->estimated, sites->sum[i].live_estimated);
   }
   free(amount);
   return true;

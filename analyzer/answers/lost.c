@@ -82,11 +82,6 @@ static struct key *sort_stacks(const struct lost *l, size_t count) {
 
 /* ---- groups -------------------------------------------------------------------- */
 
-static void add_amount(struct ul_amount *to, struct ul_amount more) {
-  to->blocks += more.blocks;
-  to->bytes += more.bytes;
-}
-
 static void add_to_group(struct lost_group *g, struct lost_place *place,
                          const struct lost_place *before) {
   const struct ul_leak *leak = place->leak;
@@ -94,7 +89,7 @@ static void add_to_group(struct lost_group *g, struct lost_place *place,
   uint64_t newest = leaks_age_ms(place->process->recording, leak->newest_birth);
   place->group = g;
   struct ul_amount estimated = estimate_in_leak(place->process->recording, leak);
-  add_amount(&g->estimated, estimated);
+  ul_amount_add(&g->estimated, estimated);
   if (!before || place->process != before->process) g->processes++;
   if (!before) {
     g->sum = *leak;
@@ -159,13 +154,13 @@ static bool is_known(const struct recording *r, enum ul_verdict verdict) {
 static void add_totals(struct lost *l, const struct recording *r) {
   const struct ul_scan *scan = &recording_header(r)->scan;
   for (int v = UL_NO_VERDICT; v < UL_VERDICTS; v++)
-    if (is_known(r, v)) add_amount(&l->totals[v], scan->totals[v]);
+    if (is_known(r, v)) ul_amount_add(&l->totals[v], scan->totals[v]);
   l->scanned += leaks_known(r);
   if (!is_known(r, UL_REACHABLE)) return;
   for (int h = 0; h < UL_HEURISTICS; h++)
-    add_amount(&l->rescued[h], leaks_rescued(r, h));
-  add_amount(&l->of_main, leaks_of_main(r));
-  add_amount(&l->inherited, leaks_inherited(r));
+    ul_amount_add(&l->rescued[h], leaks_rescued(r, h));
+  ul_amount_add(&l->of_main, leaks_of_main(r));
+  ul_amount_add(&l->inherited, leaks_inherited(r));
 }
 
 static size_t count_places(const struct context *context) {

@@ -119,11 +119,6 @@ static struct match_group *group_of(struct match *m, uint64_t hash,
   return g;
 }
 
-static void add(struct ul_amount *to, struct ul_amount more) {
-  to->blocks += more.blocks;
-  to->bytes += more.bytes;
-}
-
 bool match_add(struct match *m, unsigned side, uint32_t site, struct ul_amount amount) {
   struct match_function *const *chain;
   size_t n = match_stack(m, side, site, &chain);
@@ -138,8 +133,8 @@ bool match_add(struct match *m, unsigned side, uint32_t site, struct ul_amount a
   if (!part) return false;
   *part = (struct match_part){side, site, amount, w, g->parts};
   g->parts = part;
-  add(&g->at[side], amount);
-  add(&w->at[side], amount);
+  ul_amount_add(&g->at[side], amount);
+  ul_amount_add(&w->at[side], amount);
   return true;
 }
 
@@ -174,7 +169,7 @@ static void join(struct match *m, struct match_group *to, struct match_group *fr
     last = &(*last)->next;
   *last = from->parts;
   for (unsigned side = 0; side < MATCH_SIDES; side++)
-    add(&to->at[side], from->at[side]);
+    ul_amount_add(&to->at[side], from->at[side]);
   if (from->length > to->length) {
     struct match_function **chain = to->chain;
     to->chain = from->chain;

@@ -78,18 +78,14 @@ static bool make_room(const struct recording *r, struct moment *m) {
   return m->sites && m->codes;
 }
 
-static void add(struct ul_amount *to, const struct ul_amount *more) {
-  to->blocks += more->blocks;
-  to->bytes += more->bytes;
-}
-
 static void add_rows(const struct recording *r, const struct ul_snapshot *s,
                      struct moment *m) {
   struct rows rows = rows_of(r, s);
   struct row row;
   while (rows_next(&rows, &row)) {
     struct ul_amount amount = {row.blocks, row.bytes};
-    if (row.kind == UL_ROW_SITE) add(&m->sites[estimate_stack(r, row.number)], &amount);
+    if (row.kind == UL_ROW_SITE)
+      ul_amount_add(&m->sites[estimate_stack(r, row.number)], amount);
     if (row.kind == UL_ROW_CODE) m->codes[row.number] = amount;
   }
 }

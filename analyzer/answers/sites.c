@@ -150,11 +150,6 @@ static void add_temporary(struct temporary *to, double found, double weight) {
   }
 }
 
-static void add_amount(struct ul_amount *to, const struct ul_amount *more) {
-  to->blocks += more->blocks;
-  to->bytes += more->bytes;
-}
-
 static void join(struct site_sum *to, struct site_sum *more) {
   bool first = more->blocks && (!to->blocks || more->oldest_ms < to->oldest_ms);
   bool last = more->blocks && (!to->blocks || more->newest_ms > to->newest_ms);
@@ -165,8 +160,8 @@ static void join(struct site_sum *to, struct site_sum *more) {
   to->bytes += more->bytes;
   to->slack += more->slack;
   add(&to->count, &more->count);
-  add_amount(&to->live_estimated, &more->live_estimated);
-  add_amount(&to->allocated_estimated, &more->allocated_estimated);
+  ul_amount_add(&to->live_estimated, more->live_estimated);
+  ul_amount_add(&to->allocated_estimated, more->allocated_estimated);
   *more = (struct site_sum){.site = more->site, .of_others = more->of_others};
 }
 
@@ -212,7 +207,7 @@ static void add_peak(const struct recording *r, struct sites *s) {
     struct ul_amount held = {row.blocks, row.bytes};
     sum->peak_blocks += held.blocks;
     sum->peak_bytes += held.bytes;
-    if (estimate_is_of_samples(r, row.number)) add_amount(&sum->peak_estimated, &held);
+    if (estimate_is_of_samples(r, row.number)) ul_amount_add(&sum->peak_estimated, held);
   }
 }
 

@@ -225,11 +225,6 @@ static int by_cause(const struct entry *a, const struct entry *b) {
   return strcmp(x->key, y->key);
 }
 
-static void add_amount(struct ul_amount *to, struct ul_amount more) {
-  to->blocks += more.blocks;
-  to->bytes += more.bytes;
-}
-
 /* Its stacks' sightings become those of the finding, one a process. `at` is NULL for each
  * process. */
 static void see_stacks(struct suite *s, struct suite_finding *f,
@@ -246,8 +241,8 @@ static void see_stacks(struct suite *s, struct suite_finding *f,
         f->seen = *sum;
         f->processes++;
       }
-      add_amount(&(*sum)->of, seen->of);
-      add_amount(&(*sum)->dragged, seen->dragged);
+      ul_amount_add(&(*sum)->of, seen->of);
+      ul_amount_add(&(*sum)->dragged, seen->dragged);
       (*sum)->times += seen->times;
       (*sum)->value = seen->value;
     }
@@ -270,8 +265,8 @@ static const struct entry *unite(struct suite *s, const struct entry *first,
   f->stack_count = n;
   if (f->cause.key) f->exact = f->cause.print;
   for (size_t i = 1; i < n; i++) {
-    add_amount(&f->of, stacks[i].of);
-    add_amount(&f->dragged, stacks[i].dragged);
+    ul_amount_add(&f->of, stacks[i].of);
+    ul_amount_add(&f->dragged, stacks[i].dragged);
     f->times += stacks[i].times;
   }
   see_stacks(s, f, at);

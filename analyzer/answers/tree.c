@@ -3,11 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void add_amount(struct ul_amount *to, struct ul_amount more) {
-  to->blocks += more.blocks;
-  to->bytes += more.bytes;
-}
-
 static void add(struct tree_sums *to, const struct tree_sums *more) {
   to->recordings += more->recordings;
   to->lines += more->lines;
@@ -15,11 +10,11 @@ static void add(struct tree_sums *to, const struct tree_sums *more) {
   to->allocated_bytes += more->allocated_bytes;
   to->frees += more->frees;
   if (more->peak_bytes > to->peak_bytes) to->peak_bytes = more->peak_bytes;
-  add_amount(&to->live, more->live);
-  add_amount(&to->leak, more->leak);
-  add_amount(&to->growth, more->growth);
-  add_amount(&to->lost, more->lost);
-  add_amount(&to->possible, more->possible);
+  ul_amount_add(&to->live, more->live);
+  ul_amount_add(&to->leak, more->leak);
+  ul_amount_add(&to->growth, more->growth);
+  ul_amount_add(&to->lost, more->lost);
+  ul_amount_add(&to->possible, more->possible);
   to->losers += more->losers;
   to->unscanned += more->unscanned;
   to->misuses += more->misuses;
@@ -31,16 +26,16 @@ static void add_scan(struct tree_sums *sums, const struct recording *r) {
     sums->unscanned++;
     return;
   }
-  add_amount(&sums->lost, scan->totals[UL_DEFINITE]);
+  ul_amount_add(&sums->lost, scan->totals[UL_DEFINITE]);
   sums->losers = sums->lost.blocks > 0;
-  add_amount(&sums->lost, scan->totals[UL_INDIRECT]);
-  add_amount(&sums->possible, scan->totals[UL_POSSIBLE]);
+  ul_amount_add(&sums->lost, scan->totals[UL_INDIRECT]);
+  ul_amount_add(&sums->possible, scan->totals[UL_POSSIBLE]);
 }
 
 static void add_findings(struct tree_sums *sums, const struct findings *f) {
   for (size_t i = 0; f && i < f->count; i++) {
-    if (f->at[i].kind == FINDING_LEAK) add_amount(&sums->leak, f->at[i].live);
-    if (f->at[i].kind == FINDING_GROWTH) add_amount(&sums->growth, f->at[i].live);
+    if (f->at[i].kind == FINDING_LEAK) ul_amount_add(&sums->leak, f->at[i].live);
+    if (f->at[i].kind == FINDING_GROWTH) ul_amount_add(&sums->growth, f->at[i].live);
   }
 }
 
