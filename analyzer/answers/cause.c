@@ -561,8 +561,10 @@ struct causes *causes_load(struct functions *f, const struct sites *sites,
   struct search s = {.functions = f, .sites = sites, .measure = measure, .causes = c};
   bool good = c && (c->of_site = malloc((measure->count + 1) * sizeof *c->of_site));
   if (good) memset(c->of_site, 0xff, measure->count * sizeof *c->of_site);
-  good = good && (c->amount = malloc((measure->count + 1) * sizeof *c->amount));
-  if (good) memcpy(c->amount, measure->amount, measure->count * sizeof *c->amount);
+  good = good && (c->amount = calloc(measure->count + 1, sizeof *c->amount));
+  for (size_t i = 0; good && i < measure->count; i++) /* most are of nothing */
+    if (measure->amount[i].blocks || measure->amount[i].bytes)
+      c->amount[i] = measure->amount[i];
   if (good) c->sites = measure->count;
   good = good && find(&s);
   flow_free(&s.flow);

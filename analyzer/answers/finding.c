@@ -178,23 +178,28 @@ static uint64_t much_unused(const struct recording *r, const struct unused *u) {
   return part > UNUSED_LEAST ? part : UNUSED_LEAST;
 }
 
-/* By site; how many bytes in all. */
-static uint64_t add_pinned(const struct sites *sites, const struct unused *u,
-                           struct ul_amount *amount) {
+static uint64_t all_pinned(const struct sites *sites, const struct unused *u) {
   uint64_t all = 0;
+  bool then = unused_was_worse(u);
+  for (size_t i = 0; then && i < u->most.count; i++)
+    if (u->most.sites[i].site < sites->count) all += u->most.sites[i].pinned;
+  for (size_t i = 0; !then && i < u->count; i++)
+    all += u->sites[i].pinned_pool + u->sites[i].pinned_arena;
+  return all;
+}
+
+/* By site. */
+static void add_pinned(const struct sites *sites, const struct unused *u,
+                       struct ul_amount *amount) {
   bool then = unused_was_worse(u);
   for (size_t i = 0; then && i < u->most.count; i++) {
     const struct unused_then *s = &u->most.sites[i];
-    if (s->site >= sites->count) continue;
-    amount[s->site].bytes = s->pinned;
-    all += s->pinned;
+    if (s->site < sites->count) amount[s->site].bytes = s->pinned;
   }
   for (size_t i = 0; !then && i < u->count; i++) {
     const struct unused_site *s = &u->sites[i];
     amount[s->site] = (struct ul_amount){s->blocks, s->pinned_pool + s->pinned_arena};
-    all += amount[s->site].bytes;
   }
-  return all;
 }
 
 /* Stacks are only looked at if all together are enough for one. */
@@ -202,8 +207,7 @@ static bool find_pinning(const struct recording *r, const struct sites *sites,
                          const struct unused *u, struct findings *f) {
   struct ul_amount *amount = calloc(sites->count + 1, sizeof *amount);
   if (!amount) return false;
-  if (add_pinned(sites, u, amount) < much_unused(r, u))
-    memset(amount, 0, sites->count * sizeof *amount);
+  if (all_pinned(sites, u) >= much_unused(r, u)) add_pinned(sites, u, amount);
   f->pinning =
       causes_load(f->functions, sites,
                   &(struct cause_measure){.amount = amount, .count = sites->count});
@@ -296,14 +300,14 @@ static bool add_live(const struct recording *r, const struct sites *sites,
   struct ul_amount *amount = calloc(sites->count + 1, sizeof *amount);
   if (!amount) return false;
   for (size_t i = 0; i < sites->count; i++)
-    if (!sites->sum[i].of_others)
+    if (!sites->sum[i].of_others && sites->sum[i].blocks)
       amount[i] = (struct ul_amount){sites->sum[i].blocks, sites->sum[i].bytes};
   take_lost(r, amount);
   for (size_t i = 0; i < sites->count; i++) {
     if (f->growing->of_site[i] == UINT32_MAX) continue;
     struct finding *found = &growing[f->growing->of_site[i]];
     ul_amount_add(&found->live, amount[i]);
-    ul_amount_add(&found->estimated, sites->sum[i].live_estimated);
+    ul_amount_add(&found->estimated, site_estimated(&sites->sum[i]).live);
   }
   free(amount);
   return true;

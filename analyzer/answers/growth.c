@@ -63,7 +63,7 @@ static void add_ledger(const struct sites *sites, struct series *s, uint32_t m) 
     if (sites->sum[i].blocks && !sites->sum[i].of_others)
       s->samples[s->count++] =
           (struct sample){(uint32_t)i, m, sites->sum[i].blocks, sites->sum[i].bytes,
-                          sites->sum[i].live_estimated};
+                          site_estimated(&sites->sum[i]).live};
 }
 
 static void add_rows(const struct recording *r, struct series *s) {
@@ -341,7 +341,7 @@ static bool is_of_few_events(const struct series *s, const struct trend *t,
  * request, say. Measurements between them make it no more. */
 static bool is_of_few_blocks(const struct site_sum *sum) {
   return sum->blocks && sum->blocks == sum->count.allocations &&
-         sum->blocks < TREND_FEWEST && !sum->live_estimated.blocks;
+         sum->blocks < TREND_FEWEST && !site_estimated(sum).live.blocks;
 }
 
 static void doubt_events(const struct series *s, struct trend *t, unsigned generations) {

@@ -10,8 +10,10 @@ static struct ul_amount most_held(const struct site_sum *s) {
 static bool find_causes(const struct sites *sites, struct holders *h) {
   struct ul_amount *amount = calloc(sites->count + 1, sizeof *amount);
   if (!amount) return false;
-  for (size_t i = 0; i < sites->count; i++)
-    if (!sites->sum[i].of_others) amount[i] = most_held(&sites->sum[i]);
+  for (size_t i = 0; i < sites->count; i++) {
+    const struct site_sum *s = &sites->sum[i];
+    if (!s->of_others && (s->blocks || s->peak_blocks)) amount[i] = most_held(s);
+  }
   h->causes =
       causes_load(h->functions, sites,
                   &(struct cause_measure){.amount = amount, .count = sites->count});

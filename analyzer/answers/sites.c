@@ -115,8 +115,8 @@ static double estimate_site(const struct recording *r, const struct estimate *li
   if (s->blocks) scale(&s->slack, live->blocks / (double)s->blocks);
   s->blocks = (uint64_t)llround(live->blocks);
   s->bytes = (uint64_t)llround(live->bytes);
-  s->live_estimated = (struct ul_amount){s->blocks, s->bytes};
-  s->allocated_estimated = (struct ul_amount){c->allocations, c->allocated_bytes};
+  s->estimated->live = (struct ul_amount){s->blocks, s->bytes};
+  s->estimated->allocated = (struct ul_amount){c->allocations, c->allocated_bytes};
   return weight;
 }
 
@@ -150,6 +150,12 @@ static void add_temporary(struct temporary *to, double found, double weight) {
   }
 }
 
+static void clear(struct site_sum *s) {
+  *s = (struct site_sum){
+      .site = s->site, .of_others = s->of_others, .estimated = s->estimated};
+  *s->estimated = (struct site_estimate){.live = {0, 0}};
+}
+
 static void join(struct site_sum *to, struct site_sum *more) {
   bool first = more->blocks && (!to->blocks || more->oldest_ms < to->oldest_ms);
   bool last = more->blocks && (!to->blocks || more->newest_ms > to->newest_ms);
@@ -160,9 +166,9 @@ static void join(struct site_sum *to, struct site_sum *more) {
   to->bytes += more->bytes;
   to->slack += more->slack;
   add(&to->count, &more->count);
-  ul_amount_add(&to->live_estimated, more->live_estimated);
-  ul_amount_add(&to->allocated_estimated, more->allocated_estimated);
-  *more = (struct site_sum){.site = more->site, .of_others = more->of_others};
+  ul_amount_add(&to->estimated->live, more->estimated->live);
+  ul_amount_add(&to->estimated->allocated, more->estimated->allocated);
+  clear(more);
 }
 
 /* Samples become what they stand for, and the blocks without a stack are no site. What
@@ -172,7 +178,7 @@ static void estimate(const struct recording *r, const struct estimate *live,
   struct temporary temporary = {0};
   for (uint32_t i = 0; i < s->count; i++) {
     struct site_sum *sum = &s->sum[i];
-    if (estimate_is_rest(r, i)) *sum = (struct site_sum){.site = i};
+    if (estimate_is_rest(r, i)) clear(sum);
     double found = (double)sum->count.temporary, weight = 1;
     if (estimate_is_of_samples(r, i)) weight = estimate_site(r, &live[i], sum);
     if (!sum->of_others) add_temporary(&temporary, found, weight);
@@ -194,7 +200,7 @@ static void add_peak(const struct recording *r, struct sites *s) {
     for (size_t i = 0; i < s->count; i++) {
       s->sum[i].peak_blocks = s->sum[i].blocks;
       s->sum[i].peak_bytes = s->sum[i].bytes;
-      s->sum[i].peak_estimated = s->sum[i].live_estimated;
+      if (s->estimated) s->estimated[i].peak = s->estimated[i].live;
     }
     return;
   }
@@ -207,7 +213,7 @@ static void add_peak(const struct recording *r, struct sites *s) {
     struct ul_amount held = {row.blocks, row.bytes};
     sum->peak_blocks += held.blocks;
     sum->peak_bytes += held.bytes;
-    if (estimate_is_of_samples(r, row.number)) ul_amount_add(&sum->peak_estimated, held);
+    if (estimate_is_of_samples(r, row.number)) ul_amount_add(&sum->estimated->peak, held);
   }
 }
 
@@ -216,19 +222,21 @@ struct sites *sites_load(const struct recording *r) {
   if (!s) return NULL;
   s->count = recording_count(r, UL_SITES);
   s->sum = calloc(s->count + 1, sizeof *s->sum);
-  if (!s->sum) {
-    free(s);
+  struct loading l = {.recording = r, .sites = s, .start = timeline_start_ms(r)};
+  bool sampled = estimate_sampling(r).bytes;
+  if (sampled) {
+    s->estimated = calloc(s->count + 1, sizeof *s->estimated);
+    l.estimates = calloc(s->count + 1, sizeof *l.estimates);
+  }
+  if (!s->sum || (sampled && (!s->estimated || !l.estimates))) {
+    free(l.estimates);
+    sites_free(s);
     return NULL;
   }
   for (size_t i = 0; i < s->count; i++) {
     s->sum[i].site = (uint32_t)i;
     s->sum[i].of_others = recording_site_is_others(r, (uint32_t)i);
-  }
-  struct loading l = {.recording = r, .sites = s, .start = timeline_start_ms(r)};
-  bool sampled = estimate_sampling(r).bytes;
-  if (sampled && !(l.estimates = calloc(s->count + 1, sizeof *l.estimates))) {
-    sites_free(s);
-    return NULL;
+    if (sampled) s->sum[i].estimated = &s->estimated[i];
   }
   uint64_t end = recording_duration_ms(r);
   l.part = (end > l.start ? end - l.start : 0) / SITE_GENERATIONS + 1;
@@ -244,6 +252,7 @@ struct sites *sites_load(const struct recording *r) {
 void sites_free(struct sites *s) {
   if (!s) return;
   free(s->sum);
+  free(s->estimated);
   free(s);
 }
 

@@ -13,6 +13,12 @@ struct site_count {
   uint64_t temporary, lifetime_ms;
 };
 
+/* Of what samples stand for (estimate.h). */
+struct site_estimate {
+  struct ul_amount live, peak, allocated;
+};
+
+/* There may be millions of them. */
 struct site_sum {
   uint32_t site;
   bool of_others;                /* ullage's own, or inherited */
@@ -22,12 +28,12 @@ struct site_sum {
   uint64_t oldest_ms, newest_ms; /* births of the live blocks */
   uint64_t peak_blocks, peak_bytes; /* in the picture of the peak */
   struct site_count count;          /* summed over all heaps */
-  /* The parts of these that are estimates (estimate.h). */
-  struct ul_amount live_estimated, peak_estimated, allocated_estimated;
+  struct site_estimate *estimated;  /* the parts of these that are; NULL: all is exact */
 };
 
 struct sites {
-  struct site_sum *sum; /* indexed by site, that by which a stack is known */
+  struct site_sum *sum;            /* indexed by site, that by which a stack is known */
+  struct site_estimate *estimated; /* likewise; NULL: the recording is not sampled */
   size_t count;
   /* This process's, without what is of others. Of a sampled recording what is temporary
    * is an estimate; else both bounds are what it is. */
@@ -39,6 +45,10 @@ struct sites {
   /* Sites whose counters and ledger disagree: none when the program was at rest. */
   uint64_t disagreeing;
 };
+
+static inline struct site_estimate site_estimated(const struct site_sum *s) {
+  return s->estimated ? *s->estimated : (struct site_estimate){.live = {0, 0}};
+}
 
 /* NULL: no memory. */
 struct sites *sites_load(const struct recording *r);

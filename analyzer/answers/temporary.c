@@ -16,12 +16,15 @@ bool temporary_matters(const struct recording *r, const struct sites *sites,
          allocations >= sites->total.allocations / SHARE;
 }
 
-/* Of a site's bytes that part which its temporary blocks are of all of its blocks; only
- * those sites count that mostly allocate for a moment. */
+/* Only those sites count that do. */
+static bool mostly_for_a_moment(const struct site_sum *s) {
+  const struct site_count *c = &s->count;
+  return !s->of_others && c->temporary && c->temporary >= c->allocations / 2;
+}
+
+/* Of a site's bytes that part which its temporary blocks are of all of its blocks. */
 static struct ul_amount temporary_of(const struct site_sum *s) {
   const struct site_count *c = &s->count;
-  if (s->of_others || !c->temporary || c->temporary < c->allocations / 2)
-    return (struct ul_amount){0, 0};
   double part = (double)c->temporary / (double)c->allocations;
   return (struct ul_amount){c->temporary, (uint64_t)((double)c->allocated_bytes * part)};
 }
@@ -32,7 +35,7 @@ bool temporary_load(const struct recording *r, const struct sites *sites,
   if (!temporary_matters(r, sites, sites->total.temporary)) return true;
   struct ul_amount *amount = calloc(sites->count + 1, sizeof *amount);
   for (size_t i = 0; amount && i < sites->count; i++)
-    amount[i] = temporary_of(&sites->sum[i]);
+    if (mostly_for_a_moment(&sites->sum[i])) amount[i] = temporary_of(&sites->sum[i]);
   if (amount)
     *causes =
         causes_load(functions, sites,

@@ -249,6 +249,7 @@ static void estimate_all(const struct recording *r, struct unused_site *by_site,
 static void finish(const struct recording *r, struct unused *u, size_t sites) {
   for (uint32_t i = 0; i < sites; i++) {
     struct unused_site *s = &u->sites[i];
+    if (!s->blocks) continue; /* memory that is not written to costs nothing */
     s->site = i;
     if (recording_site_is_inherited(r, i))
       u->inherited_requested += s->live_bytes - s->untouched;

@@ -220,9 +220,19 @@ static void find_places(struct symbols *symbols, uint64_t code, struct stack *pl
     find_made(symbols, code, &visit);
 }
 
+/* There may be millions, of one frame each. */
+static void stack_fit(struct stack *stack) {
+  struct frame *fitting = reallocarray(stack->frames, stack->count, sizeof *fitting);
+  if (!fitting) return;
+  stack->frames = fitting;
+  stack->room = stack->count;
+}
+
 static const struct stack *places_of(struct symbols *symbols, uint64_t code) {
   struct stack *places = memory_at(&symbols->places, code);
-  if (places && !places->count) find_places(symbols, code, places);
+  if (!places || places->count) return places;
+  find_places(symbols, code, places);
+  if (places->count) stack_fit(places);
   return places;
 }
 

@@ -23,12 +23,13 @@ enum { BY_NAME, BY_START, BY_ADDRESS };
 /* What is at a return address, innermost first; and of that, what stacks show, which
  * end with main. */
 struct place {
+  UT_hash_handle hh;
   uint64_t code;
-  struct function_call *calls, *shown;
+  struct function_call *shown;
   size_t count, shown_count;
   size_t own; /* of the shown ones those up to the outermost that is not the runtime's */
   bool ends;
-  UT_hash_handle hh;
+  struct function_call calls[]; /* behind them the shown ones */
 };
 
 struct functions {
@@ -136,12 +137,8 @@ static void show(struct functions *f, struct place *p, const struct function_cal
   p->ends = kind == FUNCTION_START;
 }
 
-static bool fill_place(struct functions *f, struct place *p) {
-  const struct frame *frames;
-  size_t n = frame_places(f->symbols, p->code, &frames);
-  p->calls = calloc(n, sizeof *p->calls);
-  p->shown = calloc(n, sizeof *p->shown);
-  if (!p->calls || !p->shown) return false;
+static bool fill_place(struct functions *f, struct place *p, const struct frame *frames,
+                       size_t n) {
   for (size_t i = 0; i < n; i++) {
     struct function *function = function_of(f, p->code, &frames[i]);
     if (!function) return false;
@@ -153,21 +150,22 @@ static bool fill_place(struct functions *f, struct place *p) {
   return true;
 }
 
-static void free_place(struct place *p) {
-  free(p->calls);
-  free(p->shown);
+static struct place *make_place(struct functions *f, uint64_t code) {
+  const struct frame *frames;
+  size_t n = frame_places(f->symbols, code, &frames);
+  struct place *p = calloc(1, sizeof *p + 2 * n * sizeof *p->calls);
+  if (!p) return NULL;
+  p->code = code;
+  p->shown = p->calls + n;
+  if (fill_place(f, p, frames, n)) return p;
   free(p);
+  return NULL;
 }
 
 static struct place *place_at(struct functions *f, uint64_t code) {
   struct place *p;
   HASH_FIND(hh, f->places, &code, sizeof code, p);
-  if (p || !(p = calloc(1, sizeof *p))) return p;
-  p->code = code;
-  if (!fill_place(f, p)) {
-    free_place(p);
-    return NULL;
-  }
+  if (p || !(p = make_place(f, code))) return p;
   HASH_ADD(hh, f->places, code, sizeof code, p);
   return p;
 }
@@ -307,7 +305,7 @@ void functions_free(struct functions *f) {
   if (!f) return;
   HASH_ITER(hh, f->places, place, after) {
     HASH_DEL(f->places, place);
-    free_place(place);
+    free(place);
   }
   HASH_ITER(hh, f->by_key, function, next) {
     HASH_DEL(f->by_key, function);

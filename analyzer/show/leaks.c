@@ -178,7 +178,7 @@ static void write_live(struct json_stream *j, const struct lost *l,
       json_t *object = amount(list[i]->bytes, list[i]->blocks);
       json_put(object, "process", json_text(process->label));
       json_put(object, "interval",
-               json_interval(&o, of_live(list[i]), list[i]->live_estimated));
+               json_interval(&o, of_live(list[i]), site_estimated(list[i]).live));
       json_site(j, &o, object, list[i]->site);
     }
     free(list);
@@ -513,7 +513,8 @@ static void print_live(const struct process *p, bool several,
     text_entry(o, i + 1);
     fprintf(o->out, "%s%s in %s%s%s\n", text_on(o, TEXT_STRONG),
             text_size(o, list[i]->bytes), text_plural(list[i]->blocks, "block", "blocks"),
-            text_interval(o, of_live(list[i]), list[i]->live_estimated), text_off(o));
+            text_interval(o, of_live(list[i]), site_estimated(list[i]).live),
+            text_off(o));
     text_stack(o, list[i]->site);
   }
   free(list);

@@ -182,10 +182,10 @@ static json_t *site_object(const struct site_sum *s, const struct view_options *
   json_put(object, "site", json_bytes(s->site));
   json_put(object, "live_bytes", json_bytes(s->bytes));
   json_put(object, "live_blocks", json_bytes(s->blocks));
-  json_put(object, "live_interval", json_interval(o, live_of(s), s->live_estimated));
-  json_put(object, "peak_interval", json_interval(o, peak_of(s), s->peak_estimated));
+  json_put(object, "live_interval", json_interval(o, live_of(s), site_estimated(s).live));
+  json_put(object, "peak_interval", json_interval(o, peak_of(s), site_estimated(s).peak));
   json_put(object, "allocated_interval",
-           json_interval(o, allocated_of(s), s->allocated_estimated));
+           json_interval(o, allocated_of(s), site_estimated(s).allocated));
   json_put(object, "peak_bytes", json_bytes(s->peak_bytes));
   json_put(object, "peak_blocks", json_bytes(s->peak_blocks));
   json_put(object, "allocations", json_bytes(s->count.allocations));
@@ -528,7 +528,7 @@ static void line_live(const struct site_sum *s, const struct sites *all,
                       const struct view_options *o) {
   fprintf(o->out, "%s in %s (%s)%s", text_size(o, s->bytes),
           text_plural(s->blocks, "block", "blocks"), text_percent(s->bytes, all->bytes),
-          text_interval(o, live_of(s), s->live_estimated));
+          text_interval(o, live_of(s), site_estimated(s).live));
 }
 
 static void line_peak(const struct site_sum *s, const struct sites *all,
@@ -536,7 +536,7 @@ static void line_peak(const struct site_sum *s, const struct sites *all,
   (void)all;
   fprintf(o->out, "%s in %s%s", text_size(o, s->peak_bytes),
           text_plural(s->peak_blocks, "block", "blocks"),
-          text_interval(o, peak_of(s), s->peak_estimated));
+          text_interval(o, peak_of(s), site_estimated(s).peak));
 }
 
 static void line_count(const struct site_sum *s, const struct sites *all,
