@@ -31,6 +31,12 @@ def library(name):
     return found[0] if found else None
 
 
+def costs(file):
+    """What tests/programs/measure.c has written there."""
+    wall, user, system, rss = (float(x) for x in file.read_text().split())
+    return {"wall_s": wall, "cpu_s": user + system, "rss_bytes": int(rss)}
+
+
 class Bench:
     """The tools under test, copied to where every user may read them and nobody builds."""
 
@@ -83,6 +89,13 @@ class Bench:
         home = workload.cwd if workload.user else self.directory
         return home, sorted(home.glob("recording*"))
 
+    def report(self, file):
+        """What `ullage report --json` prints, and what it costs."""
+        measure, cost = self.tools / "tests" / "programs" / "measure", self.directory / "cost"
+        r = subprocess.run([measure, cost, self.ullage, "report", "--json", file],
+                           capture_output=True, check=True)
+        return r.stdout, costs(cost)
+
     def run(self, variant, workload):
         home, old = self.recordings(workload)
         for f in old:
@@ -105,8 +118,7 @@ class Bench:
             if p.wait():
                 raise Failed(f"{workload.name} under {variant} ended with {p.returncode}:\n"
                              + (d / "stderr").read_bytes()[-2000:].decode("utf-8", "replace"))
-        wall, user, system, rss = (float(x) for x in cost.read_text().split())
-        return {"wall_s": client_wall or wall, "cpu_s": user + system, "rss_bytes": int(rss),
+        return {**costs(cost), **({"wall_s": client_wall} if client_wall else {}),
                 "recording_bytes": sum(f.stat().st_blocks * 512
                                        for f in self.recordings(workload)[1]),
                 "output": hashlib.sha256((d / "stdout").read_bytes()).hexdigest()}

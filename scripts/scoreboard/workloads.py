@@ -1,5 +1,5 @@
-"""What scripts/bench runs: real programs, servers under their load, and the cases of
-tests/programs/micro.c."""
+"""What scripts/bench runs: real programs, servers under their load, the cases of
+tests/programs/micro.c, and those of scale.c there, of whose one thing there is much."""
 
 import os
 import pwd
@@ -297,6 +297,12 @@ class Makers:
     def micro(self, name, size):
         return Workload(name, [self.programs / "micro", name, self.n(size)], real=False)
 
+    def grown(self, name, most, *arguments):
+        """Much of one thing; heaptrack would take hours for some."""
+        n = self.n(most)
+        return Workload(name, [self.programs / "scale", name, n, *arguments], peers=False,
+                        real=False, units=n if name == "forks" else 0)
+
     def start_up(self):
         n = self.n(1000)
         return Workload("start_up", ["/bin/sh", "-c", f"i=0; while [ $i -lt {n} ]; do "
@@ -308,10 +314,16 @@ REAL = ("sqlite3", "perl", "python3", "python3_own", "pandas", "pandas_own", "cc
         "git", "node", "jq", "nginx", "postgres")
 MICRO = {"cfrac": 1500, "espresso": 2500, "barnes": 600, "larson": 1000, "xmalloc": 1000,
          "mstress": 800, "coroutines": 800, "producer": 500}
-NAMES = (*REAL, *MICRO, "start_up")
+GROWN = {"crowd": 5000, "plugins": 64_000, "addresses": 2_000_000, "variety": 1_000_000,
+         "graph": 16_000_000, "forks": 2000}
+NAMES = (*REAL, *MICRO, "start_up", *GROWN)
 
 
 def make(name, directory, programs, scale):
     """The workload `name`, or None where what it runs is not installed."""
     makers = Makers(directory, programs, scale)
-    return makers.micro(name, MICRO[name]) if name in MICRO else getattr(makers, name)()
+    if name in MICRO:
+        return makers.micro(name, MICRO[name])
+    if name in GROWN:
+        return makers.grown(name, GROWN[name], programs / "plugin.so")
+    return getattr(makers, name)()
