@@ -345,8 +345,8 @@ void unused_brief(const struct context *context, const struct view_options *o) {
   print_unpinned(u, " ", o);
   print_most(&context->processes[0], o);
   if (unused_was_worse(u))
-    fprintf(o->out, "; at %s there were %s", text_time(since_start(r, &u->most)),
-            text_size(o, u->most.waste_bytes));
+    fprintf(o->out, "; %s wasted at %s", text_size(o, u->most.waste_bytes),
+            text_time(since_start(r, &u->most)));
   fprintf(o->out, "%s\n", processes_whose(context, p));
 }
 
