@@ -2,7 +2,7 @@
  *
  * Two rounds over the stacks: what goes through each function (flow.h); then each stack
  * of the finding chooses its function (lay.h). What was made together is joined. */
-#include "answers/lay.h"
+#include "answers/spread.h"
 
 #include "names/blame.h"
 #include "names/through.h"
@@ -146,20 +146,6 @@ static uint64_t count_of(const struct cause *c) {
   return c->times ? c->times : c->of.blocks;
 }
 
-/* Where all that `from` has goes to. */
-static void merge(struct search *s, size_t to, size_t from) {
-  struct causes *c = s->causes;
-  c->at[to].of.blocks += c->at[from].of.blocks;
-  c->at[to].of.bytes += c->at[from].of.bytes;
-  c->at[to].stacks += c->at[from].stacks;
-  if (c->at[to].helper != c->at[from].helper) c->at[to].helper = 0;
-  uint64_t times = c->at[to].times;
-  if (times) c->at[to].each = (c->at[to].of.blocks + times / 2) / times;
-  c->at[from] = (struct cause){.site = UINT32_MAX};
-  for (size_t i = 0; i < s->measure->count; i++)
-    if (c->of_site[i] == from) c->of_site[i] = (uint32_t)to;
-}
-
 static void move_out(struct search *s, struct cause *c, size_t depth, uint32_t function) {
   c->function = function;
   c->helper = 0;
@@ -290,7 +276,7 @@ static bool join_equal(struct search *s) {
     for (size_t b = 0; b < c->count && b < LOOKED_AT; b++)
       if (b != a && are_equal(s, &c->at[a], &c->at[b], function)) {
         if (count_of(&c->at[b]) < count) count = count_of(&c->at[b]);
-        merge(s, a, b);
+        lay_merge(s, a, b);
       }
     move_out(s, &c->at[a], doer, function);
     c->at[a].times = count;
@@ -346,7 +332,7 @@ static void join(struct search *s, size_t a, size_t b) {
   const struct cause *to = &s->causes->at[a], *from = &s->causes->at[b];
   bool matters = from->of.bytes >= to->of.bytes / NOTHING;
   size_t depth = matters ? meeting(s, to, from) : SIZE_MAX;
-  merge(s, a, b);
+  lay_merge(s, a, b);
   if (depth == SIZE_MAX) return;
   functions_stack(s->functions, s->causes->at[a].site, &stack);
   move_out(s, &s->causes->at[a], depth, stack[depth].function);
@@ -371,7 +357,7 @@ static void join_same(struct search *s) {
     for (size_t b = a + 1; b < c->count && b < LOOKED_AT; b++)
       if (c->at[a].stacks && c->at[b].stacks && c->at[a].function == c->at[b].function) {
         bool larger = c->at[b].of.bytes > c->at[a].of.bytes;
-        merge(s, larger ? b : a, larger ? a : b);
+        lay_merge(s, larger ? b : a, larger ? a : b);
       }
 }
 
@@ -476,7 +462,7 @@ static bool join_helpers(struct search *s) {
         if (bytes > most) most = bytes;
       }
     for (size_t b = 0; best != SIZE_MAX && b < c->count && b < LOOKED_AT; b++)
-      if (b != a && is_helper(s, b, &shares[best])) merge(s, a, b);
+      if (b != a && is_helper(s, b, &shares[best])) lay_merge(s, a, b);
     if (best != SIZE_MAX) move_out(s, &c->at[a], best, calls[best].function);
     if (best != SIZE_MAX) c->at[a].times = 0;
     bool good = shares;
@@ -552,6 +538,7 @@ static bool find(struct search *s) {
     count_calls(s, i);
   if (!join_equal(s) || !join_helpers(s)) return false;
   join_same(s);
+  if (!sort(s) || !spread_join(s)) return false;
   return sort(s) && name_all(s);
 }
 

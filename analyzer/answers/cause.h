@@ -28,6 +28,7 @@ struct cause {
                        where that is not; 0: none */
   uint64_t times;   /* 0, or so often `each` blocks of its stacks were made */
   uint64_t each;
+  bool spread; /* nobody is to blame: the function is what all stacks go through */
 };
 struct causes {
   struct cause *at; /* most bytes first */

@@ -353,3 +353,16 @@ bool lay_all(struct search *s) {
   }
   return true;
 }
+
+void lay_merge(struct search *s, size_t to, size_t from) {
+  struct causes *c = s->causes;
+  c->at[to].of.blocks += c->at[from].of.blocks;
+  c->at[to].of.bytes += c->at[from].of.bytes;
+  c->at[to].stacks += c->at[from].stacks;
+  if (c->at[to].helper != c->at[from].helper) c->at[to].helper = 0;
+  uint64_t times = c->at[to].times;
+  if (times) c->at[to].each = (c->at[to].of.blocks + times / 2) / times;
+  c->at[from] = (struct cause){.site = UINT32_MAX};
+  for (size_t i = 0; i < s->measure->count; i++)
+    if (c->of_site[i] == from) c->of_site[i] = (uint32_t)to;
+}

@@ -38,5 +38,7 @@ struct search {
 /* Fills the causes, in no order. false: no memory. */
 bool lay_all(struct search *);
 
+/* One cause takes all that another has, which then has no stacks. */
+void lay_merge(struct search *, size_t to, size_t from);
 bool lay_is_in(const struct function_call *stack, size_t n, uint32_t function);
 #endif

@@ -1,5 +1,7 @@
-/* branches.c - who calls the function of the first finding, as a tree. */
+/* branches.c - who calls the function of the first finding, as a tree; or what it calls,
+ * if it is a loop that all goes through. */
 #include "answers/branches.h"
+#include "answers/spread.h"
 #include "show/causes.h"
 #include "show/verbs.h"
 
@@ -40,13 +42,9 @@ static void print_branch(const struct branch *b, uint64_t total,
   print_others(b->others, b->depth + 1, o);
 }
 
-/* Nothing where all stacks are one chain, which the finding tells. */
-void branches_print(const struct context *context, const struct view_options *o) {
-  const struct process *p = NULL;
-  const struct finding *f = first_finding(context, &p);
-  if (!f || !f->of.bytes) return;
+static void print_callers(struct functions *functions, const struct finding *f,
+                          const struct view_options *o) {
   const struct cause *c = &f->causes->at[f->cause];
-  struct functions *functions = p->findings->functions;
   struct branches *t = branches_load(functions, f->causes, f->cause, BRANCHES_SHOWN);
   if (t && t->count + t->others > 1) {
     text_heading(o, "WHO CALLS IT", "  %s, of %s", causes_short(functions, c),
@@ -56,4 +54,34 @@ void branches_print(const struct context *context, const struct view_options *o)
     print_others(t->others, 0, o);
   }
   branches_free(t);
+}
+
+static void print_called(struct functions *functions, const struct finding *f,
+                         const struct view_options *o) {
+  const struct cause *c = &f->causes->at[f->cause];
+  struct spread_part parts[BRANCHES_SHOWN];
+  size_t count = spread_parts(functions, f->causes, f->cause, parts, BRANCHES_SHOWN);
+  uint64_t rest = c->of.bytes;
+  text_heading(o, "WHAT IT CALLS", "  %s, of %s", causes_short(functions, c),
+               text_size(o, rest));
+  for (size_t i = 0; i < count && i < BRANCHES_SHOWN; i++) {
+    const char *name = causes_frame_short(parts[i].frame);
+    fprintf(o->out, "  %10s %6s  %s\n", text_size(o, parts[i].of.bytes),
+            text_percent(parts[i].of.bytes, c->of.bytes), name);
+    rest -= parts[i].of.bytes;
+  }
+  if (count > BRANCHES_SHOWN)
+    fprintf(o->out, "  %10s %6s  %s others\n", text_size(o, rest),
+            text_percent(rest, c->of.bytes), text_count(count - BRANCHES_SHOWN));
+}
+
+/* Nothing where all stacks are one chain, which the finding tells. */
+void branches_print(const struct context *context, const struct view_options *o) {
+  const struct process *p = NULL;
+  const struct finding *f = first_finding(context, &p);
+  if (!f || !f->of.bytes) return;
+  if (f->causes->at[f->cause].spread)
+    print_called(p->findings->functions, f, o);
+  else
+    print_callers(p->findings->functions, f, o);
 }

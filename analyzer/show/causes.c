@@ -25,8 +25,7 @@ static const char *place_text(struct text_long *to, const struct frame *frame) {
   return text_escaped_in(to, line);
 }
 
-/* Without what tells where in the function, unless it is a line. */
-static const char *short_text(struct text_long *to, const struct frame *frame) {
+const char *causes_frame_short_in(struct text_long *to, const struct frame *frame) {
   struct frame brief = *frame;
   brief.note = frame->function && !frame->file;
   return place_text(to, &brief);
@@ -36,7 +35,7 @@ static const char *short_text(struct text_long *to, const struct frame *frame) {
 static const char *name_text(struct text_long *to, const struct frame *frame) {
   struct frame brief = *frame;
   brief.file = NULL;
-  return short_text(to, &brief);
+  return causes_frame_short_in(to, &brief);
 }
 
 const char *causes_frame_in(struct text_long *to, const struct frame *frame) {
@@ -70,15 +69,23 @@ const char *causes_laid_in(struct text_long *to, struct process *p, enum laid by
                            uint32_t site, const struct view_options *o) {
   const struct causes *c = o->symbols ? laid_by(p, by) : NULL;
   size_t cause = c ? laid_at(c, site) : LAID_NOWHERE;
-  return cause == LAID_NOWHERE ? text_guilty_in(to, o, site)
-                               : causes_alone_in(to, p->functions, c, cause);
+  return cause == LAID_NOWHERE || c->at[cause].spread
+             ? text_guilty_in(to, o, site)
+             : causes_alone_in(to, p->functions, c, cause);
 }
 
 const char *causes_short_in(struct text_long *to, struct functions *f,
                             const struct cause *c) {
   const struct frame *frame = causes_frame(f, c);
   if (frame) symbols_note_shown(functions_symbols(f), frame, 1);
-  return frame ? short_text(to, frame) : "(no call stack)";
+  return frame ? causes_frame_short_in(to, frame) : "(no call stack)";
+}
+
+const char *causes_loop_in(struct text_long *to, struct functions *f,
+                           const struct cause *c) {
+  const struct frame *frame = causes_frame(f, c);
+  if (frame) symbols_note_shown(functions_symbols(f), frame, 1);
+  return frame ? name_text(to, frame) : "(no call stack)";
 }
 
 const char *causes_helper_in(struct text_long *to, struct functions *f,
@@ -151,7 +158,8 @@ static size_t put_chain(struct text_long *to, const struct frame *const *frames,
   size_t used = 0, i;
   to->s[0] = 0;
   for (i = 0; i < n; i++) {
-    const char *next = i && i + 1 == n && last ? last : short_text(TEXT_LONG, frames[i]);
+    const char *next =
+        i && i + 1 == n && last ? last : causes_frame_short_in(TEXT_LONG, frames[i]);
     size_t behind = i + 1 < n && last ? strlen(gap) + strlen(last) : 0;
     bool fits = used + strlen(i ? " < " : "< ") + strlen(next) + behind <= columns;
     bool cut = i && i + 1 < n && !fits;
@@ -175,12 +183,12 @@ static bool put_entered(struct text_long *to, const struct frame *of,
   if (user < 3 || frame_same_module(of, frames[user - 1]) ||
       !frames[user - 2]->function || !frame_same_module(of, frames[user - 2]))
     return false;
-  const char *entered = short_text(TEXT_LONG, frames[user - 2]),
-             *by = short_text(TEXT_LONG, frames[user - 1]);
+  const char *entered = causes_frame_short_in(TEXT_LONG, frames[user - 2]),
+             *by = causes_frame_short_in(TEXT_LONG, frames[user - 1]);
   if (strlen(gap) + strlen(entered) + strlen(" < ") + strlen(by) > columns)
     by = name_text(TEXT_LONG, frames[user - 1]);
   int bytes = snprintf(last.s, sizeof last.s, "%s < %s", entered, by);
-  size_t first = strlen("<  ") + strlen(short_text(TEXT_LONG, frames[0]));
+  size_t first = strlen("<  ") + strlen(causes_frame_short_in(TEXT_LONG, frames[0]));
   if (bytes < 0 || strlen(gap) + (size_t)bytes > columns) return false;
   if (first + strlen(gap) + (size_t)bytes <= columns)
     put_chain(to, frames, user - 1, last.s, columns);
@@ -201,7 +209,7 @@ const char *causes_chain_in(struct text_long *to, const struct frame *of,
   size_t user = to_user(of, frames, n);
   n = user > INNERMOST ? user : to_named(frames, n);
   if (user == n && put_entered(to, of, frames, user, columns)) return to->s;
-  const char *last = n > 1 ? short_text(&end, frames[n - 1]) : "";
+  const char *last = n > 1 ? causes_frame_short_in(&end, frames[n - 1]) : "";
   if (put_chain(to, frames, n, last, columns) < INNERMOST && user <= INNERMOST &&
       put_chain(to, frames, n, NULL, columns) < INNERMOST)
     put_chain(to, frames, n, last, columns);

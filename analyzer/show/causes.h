@@ -13,6 +13,10 @@ const char *causes_function_in(struct text_long *to, struct functions *f,
 const char *causes_short_in(struct text_long *to, struct functions *f,
                             const struct cause *c);
 #define causes_short(f, c) causes_short_in(TEXT_LONG, f, c)
+/* Of a cause that is spread: what all goes through, without its line. */
+const char *causes_loop_in(struct text_long *to, struct functions *f,
+                           const struct cause *c);
+#define causes_loop(f, c) causes_loop_in(TEXT_LONG, f, c)
 /* Who made it for that function, ", by NAME"; or "". */
 const char *causes_helper_in(struct text_long *to, struct functions *f,
                              const struct cause *c);
@@ -36,6 +40,9 @@ const char *causes_laid_in(struct text_long *to, struct process *p, enum laid by
 /* The same of frames: a function; and those that call it, or each other, innermost first
  * (NULL: it is unknown). */
 const char *causes_frame_in(struct text_long *to, const struct frame *frame);
+/* Without what tells where in the function, unless it is a line. */
+const char *causes_frame_short_in(struct text_long *to, const struct frame *frame);
+#define causes_frame_short(frame) causes_frame_short_in(TEXT_LONG, frame)
 const char *causes_chain_in(struct text_long *to, const struct frame *of,
                             const struct frame *const *frames, size_t n, size_t columns);
 #define causes_chain(of, frames, n, columns)                                             \

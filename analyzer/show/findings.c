@@ -134,7 +134,8 @@ static void tell_findings(struct tale *tale, const struct process *p, size_t col
                        .processes = 1,
                        .first = p,
                        .program = process_name(p),
-                       .function = strdup(causes_function(all->functions, c)),
+                       .function = strdup(c->spread ? causes_loop(all->functions, c)
+                                                    : causes_function(all->functions, c)),
                        .callers = strdup(
                            causes_callers(all->functions, f->causes, f->cause, columns)),
                        .live = p->sites->bytes,
@@ -216,7 +217,7 @@ static void add_blocks(struct line *l, const struct told *t) {
     add(l, "blocks that are made larger,");
   if (c->times && c->each > 1)
     add(l, ", %s times %s", text_count(c->times), text_count(c->each));
-  else if (c->stacks > 1)
+  else if (c->stacks > 1 && !c->spread)
     add(l, " of %s stacks", text_count(c->stacks));
   if (!t->from_start) add(l, ", since %s", text_time(t->since_ms));
   if (t->finding.chance > DOUBTFUL)
@@ -264,7 +265,11 @@ static void print_told(const struct told *t, size_t number, bool several,
     add_temporary(&first, t);
   else
     add_amount(&first, t, o);
-  add(&first, ": %s", t->function);
+  add(&first, ": ");
+  if (t->cause.spread)
+    add(&first, "spread over %s, always through ",
+        text_plural(t->cause.stacks, "stack", "stacks"));
+  add(&first, "%s", t->function);
   if (t->first)
     add(&first, "%s", causes_helper_text(t->first->findings->functions, &t->cause));
   add_process(&first, t, several);
@@ -382,6 +387,7 @@ static json_t *finding_object(const struct process *p, const struct finding *f) 
   json_put(object, "callers", callers_array(all, f));
   json_put(object, "helper", helper ? json_frame(helper) : json_null());
   json_put(object, "stacks", json_bytes(c->stacks));
+  json_put(object, "spread", json_boolean(c->spread));
   json_put(object, "site", json_bytes(c->site));
   json_put(object, "retention", json_real(c->retention));
   json_put(object, "times", json_bytes(c->times));

@@ -51,7 +51,8 @@ static inline bool view_shows(const struct view_options *o, enum ul_verdict verd
  * Returned: of which kinds some have a line (a bit each, 1 << enum finding_kind). */
 unsigned findings_print(const struct context *, const struct folded *,
                         const struct view_options *o);
-/* Who calls the function of the first one, as a tree; nothing if that is one chain. */
+/* Who calls the function of the first one, as a tree, nothing if that is one chain; or what
+ * it calls, if all is spread over that. */
 #define BRANCHES_SHOWN 8u
 void branches_print(const struct context *, const struct view_options *o);
 /* The functions that held most at the peak, one line each, at most so many. */

@@ -104,6 +104,42 @@ def test_growth_of_many_small_stacks_is_one_finding(recorder):
     assert not others
 
 
+SPREAD = 1000 * 3 // 10  # of each of ten operators
+
+
+@pytest.mark.short
+@pytest.mark.parametrize("binary", ["spread", "spread_O2"])
+def test_what_nobody_stands_out_of_is_laid_at_the_loop(recorder, binary):
+    assert recorder.run(program(binary), "spread").status == 0
+    first, *others = recorder.answer("report")["findings"]
+    assert first["spread"] and first["kind"] == "growth", first
+    assert first["frame"]["function"] == "interpret", first
+    assert (first["blocks"], first["stacks"]) == (10 * SPREAD, 10), first
+    assert not others
+    page = recorder.text("report")
+    assert re.search(r"growth .*: spread over 10 stacks, always through interpret\n"
+                     r" +3,000 blocks.* < main", page), page
+    assert "WHO CALLS IT" not in page, page
+    called = page.split("WHAT IT CALLS  interpret (spread.c:", 1)[1].split("\n\n", 1)[0]
+    assert len(re.findall(r"^ +\d.* %  op_\w+ \(spread\.c:\d+\)$", called, re.M)) == 8, called
+    assert re.search(r" %  2 others$", called, re.M), called
+    assert "interpret" not in recorder.text("growth").splitlines()[0]
+
+
+@pytest.mark.short
+@pytest.mark.parametrize("binary", ["spread", "spread_O2"])
+@pytest.mark.parametrize("mode, functions", [
+    ("much", ["op_file"]), ("apart", ["op_sub", "op_join", "op_list", "op_call", "op_copy"]),
+    ("all", [f"op_{name}" for name in "add sub mul join split list hash call sort copy".split()])])
+def test_who_stands_out_is_not_spread(recorder, binary, mode, functions):
+    """By what it keeps of what it makes, or by how much of all that is."""
+    assert recorder.run(program(binary), mode).status == 0
+    found = recorder.answer("report")["findings"]
+    told = [f["frame"]["function"] for f in found if not f["spread"]]
+    assert sorted(told) == sorted(functions), found
+    assert [f["frame"]["function"] for f in found if f["spread"]] == ["interpret"] * (mode == "much")
+
+
 @pytest.mark.short
 @pytest.mark.parametrize("binary", ["causes", "causes_O2"])
 def test_what_grows_as_often_to_the_block_is_one_finding(recorder, binary):
