@@ -3,23 +3,13 @@
 #include "answers/branches.h"
 #include "answers/spread.h"
 #include "show/causes.h"
-#include "show/verbs.h"
+#include "show/json.h"
+
+/* Nobody draws more, and the schema says so. */
+#define BRANCHES_JSON 1000u
+#define CALLED_JSON 100u
 
 #include <string.h>
-
-static const struct finding *first_finding(const struct context *context,
-                                           const struct process **process) {
-  const struct finding *first = NULL;
-  for (size_t i = 0; i < context->count; i++) {
-    const struct findings *all = context->processes[i].findings;
-    for (size_t k = 0; all && k < all->count; k++) {
-      if (first && finding_order(first, &all->at[k]) <= 0) continue;
-      first = &all->at[k];
-      *process = &context->processes[i];
-    }
-  }
-  return first;
-}
 
 static void print_others(size_t others, unsigned depth, const struct view_options *o) {
   if (others)
@@ -76,12 +66,61 @@ static void print_called(struct functions *functions, const struct finding *f,
 }
 
 /* Nothing where all stacks are one chain, which the finding tells. */
-void branches_print(const struct context *context, const struct view_options *o) {
-  const struct process *p = NULL;
-  const struct finding *f = first_finding(context, &p);
-  if (!f || !f->of.bytes) return;
+void branches_print(const struct process *p, const struct finding *f,
+                    const struct view_options *o) {
+  if (!f->of.bytes) return;
   if (f->causes->at[f->cause].spread)
     print_called(p->findings->functions, f, o);
   else
     print_callers(p->findings->functions, f, o);
+}
+
+/* ---- JSON ---------------------------------------------------------------------- */
+
+static json_t *branch_array(const struct branches *t, size_t *next, unsigned depth) {
+  json_t *array = json_array();
+  while (*next < t->count && t->at[*next].depth == depth) {
+    const struct branch *b = &t->at[(*next)++];
+    json_t *object = json_object(), *frames = json_array();
+    for (size_t i = 0; i < b->frame_count; i++)
+      json_array_append_new(frames, json_frame(b->frames[i]));
+    json_put(object, "bytes", json_bytes(b->of.bytes));
+    json_put(object, "blocks", json_bytes(b->of.blocks));
+    json_put(object, "frames", frames);
+    json_put(object, "branches", branch_array(t, next, depth + 1));
+    json_put(object, "others", json_bytes(b->others));
+    json_put(object, "cut", json_boolean(b->cut));
+    json_array_append_new(array, object);
+  }
+  return array;
+}
+
+static void put_callers(json_t *object, struct functions *functions,
+                        const struct finding *f) {
+  size_t next = 0;
+  struct branches *t = branches_load(functions, f->causes, f->cause, BRANCHES_JSON);
+  if (!t) return;
+  json_put(object, "branches", branch_array(t, &next, 0));
+  json_put(object, "others", json_bytes(t->others));
+  branches_free(t);
+}
+
+static void put_called(json_t *object, struct functions *functions,
+                       const struct finding *f) {
+  struct spread_part parts[CALLED_JSON];
+  json_t *array = json_array();
+  size_t count = spread_parts(functions, f->causes, f->cause, parts, CALLED_JSON);
+  for (size_t i = 0; i < count && i < CALLED_JSON; i++) {
+    json_t *part = json_object();
+    json_put(part, "bytes", json_bytes(parts[i].of.bytes));
+    json_put(part, "blocks", json_bytes(parts[i].of.blocks));
+    json_put(part, "frame", json_frame(parts[i].frame));
+    json_array_append_new(array, part);
+  }
+  json_put(object, "called", array);
+}
+
+void branches_put(json_t *object, const struct process *p, const struct finding *f) {
+  if (f->causes->at[f->cause].spread) put_called(object, p->findings->functions, f);
+  put_callers(object, p->findings->functions, f);
 }

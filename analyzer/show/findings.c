@@ -50,6 +50,7 @@ __attribute__((format(printf, 2, 3))) static void add(struct line *l, const char
 /* A finding in words, or the same one of several processes. */
 struct told {
   struct finding finding; /* sums over the processes; its causes are the first one's */
+  const struct finding *origin; /* that of the first one */
   struct cause cause;
   size_t processes;
   const struct process *first; /* NULL: they left only lines */
@@ -130,6 +131,7 @@ static void tell_findings(struct tale *tale, const struct process *p, size_t col
     bool known = f->since_ms != UINT64_MAX;
     tell(tale,
          (struct told){.finding = *f,
+                       .origin = f,
                        .cause = *c,
                        .processes = 1,
                        .first = p,
@@ -171,11 +173,15 @@ static void tell_folded(struct tale *tale, const struct folded *f, size_t column
   }
 }
 
+static int in_order(const struct process *p, const struct finding *x,
+                    const struct process *q, const struct finding *y) {
+  return p != q ? (p > q) - (p < q) : (x > y) - (x < y);
+}
+
 static int by_gain(const void *a, const void *b) {
   const struct told *x = a, *y = b;
   int order = finding_order(&x->finding, &y->finding);
-  if (order) return order;
-  return (x->first > y->first) - (x->first < y->first);
+  return order ? order : in_order(x->first, x->origin, y->first, y->origin);
 }
 
 /* ---- text ---------------------------------------------------------------------- */
@@ -334,8 +340,9 @@ static unsigned print_tale(const struct tale *tale, uint64_t peak, bool several,
   return kinds_shown;
 }
 
-unsigned findings_print(const struct context *context, const struct folded *folded,
-                        const struct view_options *o) {
+struct findings_told findings_print(const struct context *context,
+                                    const struct folded *folded,
+                                    const struct view_options *o) {
   enum { BEFORE_CALLERS = 50 };
   struct tale tale = {0};
   size_t width = o->columns ? o->columns : TEXT_COLUMNS;
@@ -348,11 +355,13 @@ unsigned findings_print(const struct context *context, const struct folded *fold
   for (size_t i = 0; i < tale.count; i++)
     several = several || tale.at[i].first != context->processes;
   uint64_t peak = process_peak_bytes(context->processes);
-  unsigned kinds_shown = print_tale(&tale, peak, several, o);
+  struct findings_told told = {.kinds = print_tale(&tale, peak, several, o)};
+  if (tale.count) told.process = tale.at[0].first;
+  if (tale.count) told.first = tale.at[0].origin;
   for (size_t i = 0; i < tale.count; i++)
     told_free(&tale.at[i]);
   free(tale.at);
-  return kinds_shown;
+  return told;
 }
 
 /* ---- JSON ---------------------------------------------------------------------- */
@@ -411,9 +420,7 @@ struct found {
 static int by_found(const void *a, const void *b) {
   const struct found *x = a, *y = b;
   int order = finding_order(x->finding, y->finding);
-  if (order) return order;
-  if (x->process != y->process) return x->process < y->process ? -1 : 1;
-  return (x->finding > y->finding) - (x->finding < y->finding);
+  return order ? order : in_order(x->process, x->finding, y->process, y->finding);
 }
 
 json_t *findings_array(const struct context *context, const struct view_options *o) {
@@ -430,8 +437,11 @@ json_t *findings_array(const struct context *context, const struct view_options 
   }
   count = all ? (size_t)(next - all) : 0;
   if (count) qsort(all, count, sizeof *all, by_found);
-  for (size_t i = 0; i < count && i < most; i++)
-    json_array_append_new(array, finding_object(all[i].process, all[i].finding));
+  for (size_t i = 0; i < count && i < most; i++) {
+    json_t *object = finding_object(all[i].process, all[i].finding);
+    if (!i) branches_put(object, all[i].process, all[i].finding);
+    json_array_append_new(array, object);
+  }
   free(all);
   return array;
 }

@@ -31,6 +31,8 @@ json_t *outside_object(const struct recording *);
 json_t *misuses_array(const struct context *, const struct view_options *o);
 /* What to change (docs/json.md). */
 json_t *findings_array(const struct context *, const struct view_options *o);
+/* Members of a finding: who calls its function, as a tree, and what a loop calls. */
+void branches_put(json_t *object, const struct process *, const struct finding *);
 /* object[key] = value; takes the value, tolerates NULL (out of memory) */
 void json_put(json_t *object, const char *key, json_t *value);
 /* Print and free; as text_finish(). */

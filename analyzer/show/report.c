@@ -679,8 +679,9 @@ static void print_page(const struct overview *all, unsigned squeeze,
                        const struct view_options *o) {
   const struct process *p = &all->context->processes[0];
   print_title(all, o);
-  print_answers(all, findings_print(all->context, all->lost->folded, o), o);
-  if (squeeze < NO_BRANCHES) branches_print(all->context, o);
+  struct findings_told told = findings_print(all->context, all->lost->folded, o);
+  print_answers(all, told.kinds, o);
+  if (told.first && squeeze < NO_BRANCHES) branches_print(told.process, told.first, o);
   print_totals(all->context, o);
   misuses_print(all->context, all->lost->folded, o);
   processes_print(all->context, all->lost->tree, o);

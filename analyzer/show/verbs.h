@@ -48,13 +48,21 @@ static inline bool view_shows(const struct view_options *o, enum ul_verdict verd
 /* Parts of a report, of what is loaded.
  *
  * What to change, two lines for each of the largest findings; nothing if there are none.
- * Returned: of which kinds some have a line (a bit each, 1 << enum finding_kind). */
-unsigned findings_print(const struct context *, const struct folded *,
-                        const struct view_options *o);
-/* Who calls the function of the first one, as a tree, nothing if that is one chain; or what
- * it calls, if all is spread over that. */
+ */
+struct findings_told {
+  unsigned
+      kinds; /* of which kinds some have a line: a bit each, 1 << enum finding_kind */
+  const struct process
+      *process; /* of the first one; NULL: none, or without a recording */
+  const struct finding *first;
+};
+struct findings_told findings_print(const struct context *, const struct folded *,
+                                    const struct view_options *o);
+/* Who calls the function of the first one, as a tree, nothing if that is one chain; or
+ * what it calls, if all is spread over that. */
 #define BRANCHES_SHOWN 8u
-void branches_print(const struct context *, const struct view_options *o);
+void branches_print(const struct process *, const struct finding *,
+                    const struct view_options *o);
 /* The functions that held most at the peak, one line each, at most so many. */
 #define HOLDERS_SHOWN 6u
 void holders_print(const struct process *p, size_t most, const struct view_options *o);

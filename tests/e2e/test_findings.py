@@ -52,6 +52,12 @@ def tree_of_callers(recorder):
     return [re.sub(" +", " ", re.sub(r"^([\d,]+) +\S+ %", r"\1", line)) for line in lines]
 
 
+def branches_of(branches):
+    """As tree_of_callers(), of JSON."""
+    return [(b["bytes"], [f["function"] for f in b["frames"]], branches_of(b["branches"]), b["others"])
+            for b in branches]
+
+
 @pytest.mark.short
 def test_callers_of_the_first_finding_are_a_tree(recorder):
     """Recursion is in it once, and what comes along one way is one line."""
@@ -62,10 +68,19 @@ def test_callers_of_the_first_finding_are_a_tree(recorder):
         "70,000 < post", "50,000 < post_abroad < routes < main",
         "20,000 < post_at_home < routes < main",
         "29,000 < answer < routes < main", "< 1 caller with less than 5 %"]
+    assert branches_of(first["branches"]) == [
+        (70000, ["post"], [(50000, ["post_abroad", "routes", "main"], [], 0),
+                           (20000, ["post_at_home", "routes", "main"], [], 0)], 0),
+        (29000, ["answer", "routes", "main"], [], 0)]
+    assert first["others"] == 1 and "called" not in first
     assert recorder.run(program("causes"), "callers").status == 0
     assert tree_of_callers(recorder) == ["< 500 callers with less than 5 % each"]
     assert recorder.run(program("causes"), "wrapper").status == 0
     assert tree_of_callers(recorder) is None
+    first, *others = recorder.answer("report", "--all")["findings"]
+    branch, = branches_of(first["branches"])
+    assert branch == (150000, ["handle", "wrapper", "main"], [], 0)
+    assert not [f for f in others if "branches" in f]
 
 
 @pytest.mark.short
@@ -105,6 +120,7 @@ def test_growth_of_many_small_stacks_is_one_finding(recorder):
 
 
 SPREAD = 1000 * 3 // 10  # of each of ten operators
+OPERATORS = "add sub mul join split list hash call sort copy".split()
 
 
 @pytest.mark.short
@@ -123,6 +139,8 @@ def test_what_nobody_stands_out_of_is_laid_at_the_loop(recorder, binary):
     called = page.split("WHAT IT CALLS  interpret (spread.c:", 1)[1].split("\n\n", 1)[0]
     assert len(re.findall(r"^ +\d.* %  op_\w+ \(spread\.c:\d+\)$", called, re.M)) == 8, called
     assert re.search(r" %  2 others$", called, re.M), called
+    assert sum(c["bytes"] for c in first["called"]) == first["bytes"]
+    assert {c["frame"]["function"] for c in first["called"]} == {f"op_{name}" for name in OPERATORS}
     assert "interpret" not in recorder.text("growth").splitlines()[0]
 
 
@@ -130,7 +148,7 @@ def test_what_nobody_stands_out_of_is_laid_at_the_loop(recorder, binary):
 @pytest.mark.parametrize("binary", ["spread", "spread_O2"])
 @pytest.mark.parametrize("mode, functions", [
     ("much", ["op_file"]), ("apart", ["op_sub", "op_join", "op_list", "op_call", "op_copy"]),
-    ("all", [f"op_{name}" for name in "add sub mul join split list hash call sort copy".split()])])
+    ("all", [f"op_{name}" for name in OPERATORS])])
 def test_who_stands_out_is_not_spread(recorder, binary, mode, functions):
     """By what it keeps of what it makes, or by how much of all that is."""
     assert recorder.run(program(binary), mode).status == 0

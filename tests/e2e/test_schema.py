@@ -50,7 +50,7 @@ def test_what_is_not_described_is_found():
 
 
 @pytest.mark.short
-@pytest.mark.parametrize("argv", ["leaks", "misuse", "waste", "causes growing", "family suite",
+@pytest.mark.parametrize("argv", ["leaks", "misuse", "waste", "causes growing", "causes routes", "spread spread", "family suite",
                                   "family daemon", "family exec", "heirs work 1", "family idle"])
 def test_answers_are_as_described(recorder, argv):
     name, *arguments = argv.split()
