@@ -20,6 +20,7 @@ static void place_free(struct folded_place *p) {
   told_stack_free(&p->stack);
   free(p->program);
   free(p->key);
+  free(p->pids);
   free(p);
 }
 
@@ -54,6 +55,20 @@ static struct folded_place *place_at(struct loading *l, char *const fields[]) {
   return p;
 }
 
+/* The lines of a process follow each other. false: no memory. */
+static bool add_pid(struct folded_place *p, uint64_t pid) {
+  if (p->processes && p->pids[p->processes - 1] == pid) return true;
+  if (p->processes == p->room) {
+    size_t room = p->room ? p->room * 2 : 4;
+    uint64_t *more = realloc(p->pids, room * sizeof *more);
+    if (!more) return false;
+    p->pids = more;
+    p->room = room;
+  }
+  p->pids[p->processes++] = pid;
+  return true;
+}
+
 static void add_line(void *to, char *const fields[]) {
   struct loading *l = to;
   if (!children_is_place(fields)) return;
@@ -63,8 +78,7 @@ static void add_line(void *to, char *const fields[]) {
   if (!p) return;
   p->blocks += strtoull(fields[CHILDREN_ALLOCATIONS], NULL, 10);
   p->bytes += strtoull(fields[CHILDREN_LOST], NULL, 10);
-  p->processes += !p->processes || pid != p->last_pid;
-  p->last_pid = pid;
+  if (!add_pid(p, pid)) l->failed = true;
 }
 
 static int by_gain(const struct folded_place *x, const struct folded_place *y) {

@@ -11,8 +11,8 @@ struct folded_place {
   char *program;
   int misuse; /* enum ul_misuse_kind; -1: it was lost */
   uint64_t blocks, bytes;
-  size_t processes;
-  uint64_t last_pid;       /* that added to it */
+  uint64_t *pids; /* of the processes, as lines come */
+  size_t processes, room;
   struct told_stack stack; /* empty without names */
   UT_hash_handle hh;
 };

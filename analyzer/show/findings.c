@@ -4,7 +4,7 @@
 #include "show/causes.h"
 #include "show/json.h"
 #include "show/processes.h"
-#include "show/text.h"
+#include "show/tale.h"
 
 #include <stdarg.h>
 #include <stdlib.h>
@@ -44,147 +44,6 @@ __attribute__((format(printf, 2, 3))) static void add(struct line *l, const char
   va_end(list);
   if (n > 0) l->n += (size_t)n < sizeof l->s - l->n ? (size_t)n : sizeof l->s - l->n - 1;
 }
-
-/* ---- of all processes ---------------------------------------------------------- */
-
-/* A finding in words, or the same one of several processes. */
-struct told {
-  struct finding finding; /* sums over the processes; its causes are the first one's */
-  const struct finding *origin; /* that of the first one */
-  struct cause cause;
-  size_t processes;
-  const struct process *first; /* NULL: they left only lines */
-  const char *program;
-  char *function, *callers;
-  uint64_t live, peak, allocations;
-  uint64_t since_ms; /* of the first one; since its start, UINT64_MAX: unknown */
-  bool from_start;
-};
-struct tale {
-  struct told *at;
-  size_t count, room;
-};
-
-static void told_free(struct told *t) {
-  free(t->function);
-  free(t->callers);
-}
-
-static struct told *same(const struct tale *tale, const struct told *wanted) {
-  for (size_t i = 0; i < tale->count; i++) {
-    struct told *t = &tale->at[i];
-    if (t->finding.kind == wanted->finding.kind && !t->first == !wanted->first &&
-        !strcmp(t->program, wanted->program) && !strcmp(t->function, wanted->function) &&
-        !strcmp(t->callers, wanted->callers))
-      return t;
-  }
-  return NULL;
-}
-
-/* Takes what it points to. */
-static void tell(struct tale *tale, struct told t) {
-  struct told *known = t.function && t.callers ? same(tale, &t) : NULL;
-  if (known) {
-    /* Places that lines tell are often of the same ones. */
-    if (t.first)
-      known->processes++;
-    else if (t.processes > known->processes)
-      known->processes = t.processes;
-    known->finding.of.blocks += t.finding.of.blocks;
-    known->finding.of.bytes += t.finding.of.bytes;
-    known->finding.estimated.blocks += t.finding.estimated.blocks;
-    known->finding.estimated.bytes += t.finding.estimated.bytes;
-    known->finding.live.blocks += t.finding.live.blocks;
-    known->finding.live.bytes += t.finding.live.bytes;
-    known->finding.rss_bytes += t.finding.rss_bytes;
-    known->finding.rate += t.finding.rate;
-    known->finding.temporary += t.finding.temporary;
-    known->finding.gain += t.finding.gain;
-    known->allocations += t.allocations;
-    if (t.finding.chance < known->finding.chance)
-      known->finding.chance = t.finding.chance;
-    if (known->finding.kind == FINDING_UNUSED) known->since_ms = UINT64_MAX; /* of each */
-    known->cause.times = 0;
-    known->live += t.live;
-    known->peak += t.peak;
-  } else if (t.function && t.callers) {
-    if (tale->count == tale->room) {
-      size_t room = tale->room ? tale->room * 2 : 64;
-      struct told *more = realloc(tale->at, room * sizeof *more);
-      if (!more) return told_free(&t);
-      tale->at = more;
-      tale->room = room;
-    }
-    tale->at[tale->count++] = t;
-    return;
-  }
-  told_free(&t);
-}
-
-static void tell_findings(struct tale *tale, const struct process *p, size_t columns) {
-  const struct recording *r = p->recording;
-  const struct findings *all = p->findings;
-  uint64_t run = since_start(r, recording_duration_ms(r));
-  for (size_t i = 0; all && i < all->count; i++) {
-    const struct finding *f = &all->at[i];
-    const struct cause *c = cause_of(f);
-    bool known = f->since_ms != UINT64_MAX;
-    tell(tale,
-         (struct told){.finding = *f,
-                       .origin = f,
-                       .cause = *c,
-                       .processes = 1,
-                       .first = p,
-                       .program = process_name(p),
-                       .function = strdup(c->spread ? causes_loop(all->functions, c)
-                                                    : causes_function(all->functions, c)),
-                       .callers = strdup(
-                           causes_callers(all->functions, f->causes, f->cause, columns)),
-                       .live = p->sites->bytes,
-                       .peak = process_peak_bytes(p),
-                       .allocations = p->sites->total.allocations,
-                       .since_ms = known ? since_start(r, f->since_ms) : UINT64_MAX,
-                       .from_start = !known || since_start(r, f->since_ms) * 20 <= run});
-  }
-}
-
-/* What lines tell of those that have no recording. */
-static void tell_folded(struct tale *tale, const struct folded *f, size_t columns) {
-  enum { MOST = 64 };
-  const struct folded_place *p = f->places;
-  for (; p && p->misuse < 0; p = p->hh.next) {
-    const struct frame *callers[MOST], *frames = p->stack.frames;
-    size_t guilty = p->stack.guilty, n = 0;
-    for (size_t i = guilty + 1; i < p->stack.count && n < MOST; i++)
-      if (!frames[i].hidden) callers[n++] = &frames[i];
-    tell(tale, (struct told){.finding = {.kind = FINDING_LEAK,
-                                         .of = {p->blocks, p->bytes},
-                                         .gain = p->bytes},
-                             .cause = {.stacks = 1},
-                             .processes = p->processes,
-                             .program = p->program,
-                             .function = strdup(causes_frame_in(
-                                 TEXT_LONG, p->stack.count ? &frames[guilty] : NULL)),
-                             .callers = strdup(causes_chain_in(
-                                 TEXT_LONG, p->stack.count ? &frames[guilty] : NULL,
-                                 callers, n, columns)),
-                             .since_ms = UINT64_MAX,
-                             .from_start = true});
-  }
-}
-
-static int in_order(const struct process *p, const struct finding *x,
-                    const struct process *q, const struct finding *y) {
-  return p != q ? (p > q) - (p < q) : (x > y) - (x < y);
-}
-
-static int by_gain(const void *a, const void *b) {
-  const struct told *x = a, *y = b;
-  int order = finding_order(&x->finding, &y->finding);
-  return order ? order : in_order(x->first, x->origin, y->first, y->origin);
-}
-
-/* ---- text ---------------------------------------------------------------------- */
 
 static void add_rss(struct line *l, const struct told *t) {
   if (!t->finding.rss_bytes) return;
@@ -244,7 +103,10 @@ static void add_survivors(struct line *l, const struct told *t,
 static void add_process(struct line *l, const struct told *t, bool several) {
   const char *program = text_escaped(t->program);
   if (!t->first)
-    add(l, " in %zu x %s without a recording", t->processes, program);
+    add(l, " in %zu x %s without a recording", t->lines, program);
+  else if (t->lines)
+    add(l, " in %zu processes of %s, %zu without a recording", t->processes + t->lines,
+        program, t->lines);
   else if (t->processes > 1)
     add(l, " in %zu processes of %s", t->processes, program);
   else if (several)
@@ -258,6 +120,7 @@ static const char *callers_that_fit(struct text_long *to, const struct told *t,
   const struct finding *f = &t->finding;
   size_t width = o->columns ? o->columns : TEXT_COLUMNS;
   size_t left = width > before + LEAST ? width - before : LEAST;
+  if (t->lines) return causes_chain_in(to, t->of, t->common, t->common_count, left);
   if (!t->first || !f->causes) return t->callers;
   return causes_callers_in(to, t->first->findings->functions, f->causes, f->cause, left);
 }
@@ -344,13 +207,9 @@ struct findings_told findings_print(const struct context *context,
                                     const struct folded *folded,
                                     const struct view_options *o) {
   enum { BEFORE_CALLERS = 50 };
-  struct tale tale = {0};
   size_t width = o->columns ? o->columns : TEXT_COLUMNS;
   size_t columns = width > 2 * BEFORE_CALLERS ? width - BEFORE_CALLERS : width / 2;
-  for (size_t i = 0; i < context->count; i++)
-    tell_findings(&tale, &context->processes[i], columns);
-  tell_folded(&tale, folded, columns);
-  if (tale.count) qsort(tale.at, tale.count, sizeof *tale.at, by_gain);
+  struct tale tale = tale_load(context, folded, columns);
   bool several = context->named != context->processes;
   for (size_t i = 0; i < tale.count; i++)
     several = several || tale.at[i].first != context->processes;
@@ -358,9 +217,7 @@ struct findings_told findings_print(const struct context *context,
   struct findings_told told = {.kinds = print_tale(&tale, peak, several, o)};
   if (tale.count) told.process = tale.at[0].first;
   if (tale.count) told.first = tale.at[0].origin;
-  for (size_t i = 0; i < tale.count; i++)
-    told_free(&tale.at[i]);
-  free(tale.at);
+  tale_free(&tale);
   return told;
 }
 
@@ -419,8 +276,8 @@ struct found {
 
 static int by_found(const void *a, const void *b) {
   const struct found *x = a, *y = b;
-  int order = finding_order(x->finding, y->finding);
-  return order ? order : in_order(x->process, x->finding, y->process, y->finding);
+  int order = tale_order(x->process, x->finding, y->process, y->finding);
+  return order ? order : (x->finding > y->finding) - (x->finding < y->finding);
 }
 
 json_t *findings_array(const struct context *context, const struct view_options *o) {

@@ -386,6 +386,21 @@ def test_what_a_helper_made_for_a_child_without_a_recording_is_its_callers(recor
     assert "; most: handler_7 (causes.c:" in recorder.text("leaks").splitlines()[0]
 
 
+@pytest.mark.short
+@pytest.mark.parametrize("kept, said", [
+    ("0", "3 x causes without a recording"), ("2", "3 processes of causes, 1 without a recording"),
+    ("3", "3 processes of causes")])
+def test_a_function_is_one_finding_in_children_with_and_without_a_recording(recorder, kept, said):
+    assert recorder.run(program("causes"), "ways", env={"ULLAGE_KEEP": "lost",
+                                                        "ULLAGE_CHILDREN_MAX": kept}).status == 0
+    assert len(recorder.children()) == int(kept)
+    page = recorder.text("report")
+    first = page.split("\n\n")[1].splitlines()
+    assert len(first) == 2, page
+    assert re.match(r"  1 leak   26\.4 KiB.*: letter_lose \(causes\.c:\d+\) in " + said + "$", first[0]), page
+    assert re.match(r" +270 blocks of 2 stacks < post \(causes\.c:\d+\) < ways (.*)?< main ", first[1]), page
+
+
 ENTERED = r"""
 #include <stdlib.h>
 #define STEP(name, next)                                                                 \

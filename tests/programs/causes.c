@@ -10,6 +10,7 @@
  *   children   three children lose, each by the same function
  *   small      three children too small for a recording keep 20 KiB, and lose a little of
  *              what one handler of twenty asks os_alloc for
+ *   ways       three children lose by one function, each by two ways of its callers
  *   two        two functions lose, each its own
  *   growing    the insert again, but what it keeps can be reached: growth, of 4,096
  *              stacks
@@ -586,6 +587,17 @@ static void routes(void) {
     rarely();
 }
 
+static void ways(void) {
+  for (int child = 0; child < 3; child++)
+    if (fork() == 0) {
+      post_abroad(60);
+      post_at_home(30);
+      exit(0);
+    }
+  while (wait(NULL) > 0)
+    ;
+}
+
 /* ---- to the limit -------------------------------------------------------------- */
 
 NOINLINE static void remember(void) {
@@ -613,7 +625,7 @@ int main(int argc, char *argv[]) {
                {"children", children}, {"pointer", pointer}, {"dominated", dominated},
                {"hooks", hooks},       {"tree", tree},       {"burst", burst},
                {"copies", copies},     {"endless", endless}, {"small", small},
-               {"events", by_events},  {"reload", reload},   {"routes", routes}};
+               {"events", by_events},  {"reload", reload},   {"routes", routes},     {"ways", ways}};
   for (size_t i = 0; i < sizeof modes / sizeof *modes; i++)
     if (argc == 2 && strcmp(argv[1], modes[i].name) == 0) {
       modes[i].run();
