@@ -41,6 +41,25 @@ static inline void sleep_ms(long ms) {
     continue;
 }
 
+/* X of 0 to 15: as many functions that differ in nothing but where they are, say. */
+#define SIXTEEN(X)                                                                       \
+  X(0)                                                                                   \
+  X(1)                                                                                   \
+  X(2)                                                                                   \
+  X(3)                                                                                   \
+  X(4)                                                                                   \
+  X(5)                                                                                   \
+  X(6)                                                                                   \
+  X(7)                                                                                   \
+  X(8)                                                                                   \
+  X(9)                                                                                   \
+  X(10)                                                                                  \
+  X(11)                                                                                  \
+  X(12)                                                                                  \
+  X(13)                                                                                  \
+  X(14)                                                                                  \
+  X(15)
+
 /* xorshift: the same numbers on every machine. */
 static inline uint64_t next_random(uint64_t *state) {
   uint64_t x = *state;

@@ -96,25 +96,9 @@ static NOINLINE void *further(unsigned long path, int depth) {
   static NOINLINE void *step##i(unsigned long path, int depth) {                         \
     return keep(further(path, depth));                                                   \
   }
-STEP(0)
-STEP(1)
-STEP(2)
-STEP(3)
-STEP(4)
-STEP(5)
-STEP(6)
-STEP(7)
-STEP(8)
-STEP(9)
-STEP(10)
-STEP(11)
-STEP(12)
-STEP(13)
-STEP(14)
-STEP(15)
-static step *const steps[16] = {step0,  step1,  step2,  step3, step4,  step5,
-                                step6,  step7,  step8,  step9, step10, step11,
-                                step12, step13, step14, step15};
+SIXTEEN(STEP)
+#define PLACE(i) step##i,
+static step *const steps[16] = {SIXTEEN(PLACE)};
 
 static void variety(long n) {
   void **blocks = map((size_t)n * sizeof *blocks, PROT_READ | PROT_WRITE);

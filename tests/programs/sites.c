@@ -2,8 +2,8 @@
  *
  * BLOCKS blocks stay live at the end, allocated in turn on STACKS stacks of six to eight
  * frames. With a NAME they are marked, and the program goes on for some TICKS of the
- * clock, in the first of which is a peak, until it is killed. With fewer than none it marks
- * "next" and NAME again, and ends. */
+ * clock, in the first of which is a peak, until it is killed. With fewer than none it
+ * marks "next" and NAME again, and ends. */
 #include "common.h"
 
 #include <signal.h>
@@ -20,25 +20,9 @@ static void *volatile *kept;
     CHECK(p);                                                                            \
     return p;                                                                            \
   }
-STEP(0)
-STEP(1)
-STEP(2)
-STEP(3)
-STEP(4)
-STEP(5)
-STEP(6)
-STEP(7)
-STEP(8)
-STEP(9)
-STEP(10)
-STEP(11)
-STEP(12)
-STEP(13)
-STEP(14)
-STEP(15)
-static step *const steps[16] = {step0,  step1,  step2,  step3, step4,  step5,
-                                step6,  step7,  step8,  step9, step10, step11,
-                                step12, step13, step14, step15};
+SIXTEEN(STEP)
+#define PLACE(i) step##i,
+static step *const steps[16] = {SIXTEEN(PLACE)};
 
 static void go_on(int ticks, size_t peak) {
   for (int i = 0; i < ticks; i++) {
