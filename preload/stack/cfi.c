@@ -204,41 +204,68 @@ bool cfi_function(uint64_t code, uint64_t *start, uint64_t *end) {
 /* ---- the machine --------------------------------------------------------------- */
 
 /* Where a register of the caller is to be had, or the CFA. */
+enum how {
+  SAME,
+  UNDEFINED,
+  AT_OFFSET, /* in memory, at CFA + offset */
+  IS_OFFSET, /* CFA + offset itself */
+  REGISTER,  /* that register + offset */
+  AT_EXPRESSION,
+  IS_EXPRESSION
+};
 struct place {
-  enum how {
-    SAME,
-    UNDEFINED,
-    AT_OFFSET, /* in memory, at CFA + offset */
-    IS_OFFSET, /* CFA + offset itself */
-    REGISTER,  /* that register + offset */
-    AT_EXPRESSION,
-    IS_EXPRESSION
-  } how;
+  uint8_t how;
+  uint8_t number;  /* of the register */
   uint32_t length; /* of the expression */
   union {
     int64_t offset;
     const uint8_t *expression;
   };
-  uint64_t number; /* of the register */
-};
-struct row {
-  struct place cfa, of[CFI_REGISTERS];
 };
 
-enum { REMEMBERED = 8 };
-static struct {
-  struct row now, initial;
-  struct row remembered[REMEMBERED];
-  unsigned depth;
-} machine;
+/* A row has a column for the CFA, and one for each register that is asked for. */
+enum { CFA, FOR_RULE = 3, FOR_STEP = 1 + CFI_REGISTERS };
+static const uint8_t columns[CFI_REGISTERS] = {
+    [CFI_RIP] = 1, [CFI_RBP] = 2, [CFI_RBX] = 3,  [CFI_R12] = 4, [CFI_R13] = 5,
+    [CFI_R14] = 6, [CFI_R15] = 7, [0] = 8,        [1] = 9,       [2] = 10,
+    [4] = 11,      [5] = 12,      [CFI_RSP] = 13, [8] = 14,      [9] = 15,
+    [10] = 16,     [11] = 17};
 
-static struct place *column(uint64_t number) {
-  static struct place other; /* vector registers and such */
-  return number < CFI_REGISTERS ? &machine.now.of[number] : &other;
+enum { NOW, INITIAL, REMEMBERED, ROWS = REMEMBERED + 8 };
+struct machine {
+  struct place *places; /* ROWS rows of `width` */
+  unsigned width, depth;
+  struct place other; /* vector registers and such */
+};
+
+static struct place *row(struct machine *m, unsigned i) {
+  return m->places + i * m->width;
+}
+
+static void copy_row(struct machine *m, unsigned to, unsigned from) {
+  memcpy(row(m, to), row(m, from), m->width * sizeof(struct place));
+}
+
+/* 0: it has none. */
+static unsigned column_of(const struct machine *m, uint64_t number) {
+  unsigned column = number < CFI_REGISTERS ? columns[number] : 0;
+  return column < m->width ? column : 0;
+}
+
+static struct place *column(struct machine *m, uint64_t number) {
+  unsigned i = column_of(m, number);
+  return i ? &row(m, NOW)[i] : &m->other;
 }
 
 static struct place of_offset(enum how how, int64_t offset) {
   return (struct place){.how = how, .offset = offset};
+}
+
+static struct place of_register(uint64_t number, int64_t offset) {
+  return (struct place){.how = REGISTER,
+                        .number =
+                            number < CFI_REGISTERS ? (uint8_t)number : CFI_REGISTERS,
+                        .offset = offset};
 }
 
 static struct place of_expression(struct bytes *b, enum how how) {
@@ -248,88 +275,88 @@ static struct place of_expression(struct bytes *b, enum how how) {
   return p;
 }
 
-static void restore(uint64_t number) {
-  if (number < CFI_REGISTERS) machine.now.of[number] = machine.initial.of[number];
+static void restore(struct machine *m, uint64_t number) {
+  unsigned i = column_of(m, number);
+  if (i) row(m, NOW)[i] = row(m, INITIAL)[i];
 }
 
 static int64_t scaled(const struct common *c, uint64_t units) {
   return (int64_t)(units * (uint64_t)c->data_unit);
 }
 
-static void set_cfa(uint64_t number, int64_t offset) {
-  machine.now.cfa = (struct place){.how = REGISTER, .offset = offset, .number = number};
-}
-
 /* One instruction, the addresses aside; false: none that is known. */
-static bool execute(uint8_t op, struct bytes *b, const struct common *c) {
-  struct place *p;
+static bool execute(struct machine *m, uint8_t op, struct bytes *b,
+                    const struct common *c) {
+  struct place *p, *cfa = &row(m, NOW)[CFA];
   uint64_t number;
   switch (op) {
   case DW_CFA_nop:
     return true;
   case DW_CFA_offset_extended:
-    p = column(take_uleb(b));
+    p = column(m, take_uleb(b));
     *p = of_offset(AT_OFFSET, scaled(c, take_uleb(b)));
     return true;
   case DW_CFA_restore_extended:
-    restore(take_uleb(b));
+    restore(m, take_uleb(b));
     return true;
   case DW_CFA_undefined:
-    *column(take_uleb(b)) = of_offset(UNDEFINED, 0);
+    *column(m, take_uleb(b)) = of_offset(UNDEFINED, 0);
     return true;
   case DW_CFA_same_value:
-    *column(take_uleb(b)) = of_offset(SAME, 0);
+    *column(m, take_uleb(b)) = of_offset(SAME, 0);
     return true;
   case DW_CFA_register:
-    p = column(take_uleb(b));
-    *p = (struct place){.how = REGISTER, .number = take_uleb(b)};
+    p = column(m, take_uleb(b));
+    *p = of_register(take_uleb(b), 0);
     return true;
   case DW_CFA_remember_state:
-    if (machine.depth == REMEMBERED) return false;
-    machine.remembered[machine.depth++] = machine.now;
+    if (m->depth == ROWS - REMEMBERED) return false;
+    copy_row(m, REMEMBERED + m->depth++, NOW);
     return true;
   case DW_CFA_restore_state:
-    if (machine.depth == 0) return false;
-    machine.now = machine.remembered[--machine.depth];
+    if (m->depth == 0) return false;
+    copy_row(m, NOW, REMEMBERED + --m->depth);
     return true;
   case DW_CFA_def_cfa:
     number = take_uleb(b);
-    set_cfa(number, (int64_t)take_uleb(b));
+    *cfa = of_register(number, (int64_t)take_uleb(b));
     return true;
   case DW_CFA_def_cfa_register:
-    machine.now.cfa.number = take_uleb(b);
-    return machine.now.cfa.how == REGISTER;
+    number = take_uleb(b);
+    if (cfa->how != REGISTER) return false;
+    *cfa = of_register(number, cfa->offset);
+    return true;
   case DW_CFA_def_cfa_offset:
-    machine.now.cfa.offset = (int64_t)take_uleb(b);
-    return machine.now.cfa.how == REGISTER;
+    cfa->offset = (int64_t)take_uleb(b);
+    return cfa->how == REGISTER;
   case DW_CFA_def_cfa_expression:
-    machine.now.cfa = of_expression(b, IS_EXPRESSION);
+    *cfa = of_expression(b, IS_EXPRESSION);
     return true;
   case DW_CFA_expression:
-    p = column(take_uleb(b));
+    p = column(m, take_uleb(b));
     *p = of_expression(b, AT_EXPRESSION);
     return true;
   case DW_CFA_offset_extended_sf:
-    p = column(take_uleb(b));
+    p = column(m, take_uleb(b));
     *p = of_offset(AT_OFFSET, scaled(c, (uint64_t)take_sleb(b)));
     return true;
   case DW_CFA_def_cfa_sf:
     number = take_uleb(b);
-    set_cfa(number, scaled(c, (uint64_t)take_sleb(b)));
+    *cfa = of_register(number, scaled(c, (uint64_t)take_sleb(b)));
     return true;
   case DW_CFA_def_cfa_offset_sf:
-    machine.now.cfa.offset = scaled(c, (uint64_t)take_sleb(b));
-    return machine.now.cfa.how == REGISTER;
+    cfa->offset = scaled(c, (uint64_t)take_sleb(b));
+    return cfa->how == REGISTER;
   case DW_CFA_val_offset:
-    p = column(take_uleb(b));
+    p = column(m, take_uleb(b));
     *p = of_offset(IS_OFFSET, scaled(c, take_uleb(b)));
     return true;
   case DW_CFA_val_offset_sf:
-    p = column(take_uleb(b));
+    p = column(m, take_uleb(b));
     *p = of_offset(IS_OFFSET, scaled(c, (uint64_t)take_sleb(b)));
     return true;
   case DW_CFA_val_expression:
-    p = column(take_uleb(b));
+    p = column(m, take_uleb(b));
     *p = of_expression(b, IS_EXPRESSION);
     return true;
   case DW_CFA_GNU_args_size:
@@ -361,28 +388,29 @@ static bool advances(uint8_t op, struct bytes *b, const struct function *f,
 }
 
 /* Up to the row of `code`. */
-static bool run(struct bytes b, const struct function *f, uint64_t code) {
+static bool run(struct machine *m, struct bytes b, const struct function *f,
+                uint64_t code) {
   uint64_t location = f->start;
   while (left(&b) && location <= code) {
     uint8_t op = (uint8_t)take(&b, 1);
     if (advances(op, &b, f, &location)) continue;
     if ((op & PRIMARY) == DW_CFA_offset) {
-      *column(op & OPERAND) = of_offset(AT_OFFSET, scaled(&f->common, take_uleb(&b)));
+      struct place *p = column(m, op & OPERAND);
+      *p = of_offset(AT_OFFSET, scaled(&f->common, take_uleb(&b)));
     } else if ((op & PRIMARY) == DW_CFA_restore) {
-      restore(op & OPERAND);
-    } else if (!execute(op, &b, &f->common)) {
+      restore(m, op & OPERAND);
+    } else if (!execute(m, op, &b, &f->common)) {
       return false;
     }
   }
   return !b.bad;
 }
 
-static bool find_row(const struct function *f, uint64_t code) {
-  memset(&machine.now, 0, sizeof machine.now);
-  machine.depth = 0;
-  if (!run(f->common.program, f, UINT64_MAX)) return false;
-  machine.initial = machine.now;
-  return run(f->program, f, code);
+static bool find_row(struct machine *m, const struct function *f, uint64_t code) {
+  memset(row(m, NOW), 0, m->width * sizeof(struct place));
+  if (!run(m, f->common.program, f, UINT64_MAX)) return false;
+  copy_row(m, INITIAL, NOW);
+  return run(m, f->program, f, code);
 }
 
 /* ---- a step -------------------------------------------------------------------- */
@@ -434,24 +462,42 @@ static void tell_rbp(const struct place *p, uint64_t at, struct cfi_frame *frame
   frame->rbp_at = at;
 }
 
-enum cfi_outcome cfi_step(struct cfi_registers *registers, uint64_t code, cfi_word *word,
-                          void *of_word, struct cfi_frame *frame) {
+static enum cfi_outcome step(struct machine *m, struct cfi_registers *registers,
+                             uint64_t code, cfi_word *word, void *of_word,
+                             struct cfi_frame *frame) {
   struct function f;
-  struct expression_of m = {registers, word, of_word};
-  struct cfi_registers caller;
+  struct expression_of e = {registers, word, of_word};
+  struct cfi_registers caller = *registers;
   uint64_t cfa, at;
   enum cfi_outcome found = find(code, &f);
   if (found != CFI_STEPPED) return found;
-  if (!find_row(&f, code)) return CFI_BAD;
-  const struct row *row = &machine.now;
-  if (row->of[CFI_RIP].how == UNDEFINED) return CFI_OUTERMOST;
-  if (!find_cfa(&row->cfa, &m, &cfa)) return CFI_BAD;
+  if (!find_row(m, &f, code)) return CFI_BAD;
+  const struct place *of = row(m, NOW);
+  if (of[column_of(m, CFI_RIP)].how == UNDEFINED) return CFI_OUTERMOST;
+  if (!find_cfa(&of[CFA], &e, &cfa)) return CFI_BAD;
   for (unsigned i = 0; i < CFI_REGISTERS; i++) {
-    if (!find_value(&row->of[i], i, &m, cfa, &caller.of[i], &at)) return CFI_BAD;
-    if (i == CFI_RBP) tell_rbp(&row->of[i], at, frame);
+    const struct place *p = &of[column_of(m, i)];
+    if (p == of) continue;
+    if (!find_value(p, i, &e, cfa, &caller.of[i], &at)) return CFI_BAD;
+    if (i == CFI_RBP) tell_rbp(p, at, frame);
   }
   caller.of[CFI_RSP] = cfa;
   frame->signal = f.common.signal;
   *registers = caller;
   return CFI_STEPPED;
+}
+
+enum cfi_outcome cfi_step(struct cfi_registers *registers, uint64_t code, cfi_word *word,
+                          void *of_word, struct cfi_frame *frame) {
+  static struct place places[ROWS * FOR_STEP];
+  struct machine m = {.places = places, .width = FOR_STEP};
+  return step(&m, registers, code, word, of_word, frame);
+}
+
+enum cfi_outcome cfi_step_for_rule(struct cfi_registers *registers, uint64_t code,
+                                   cfi_word *word, void *of_word,
+                                   struct cfi_frame *frame) {
+  struct place places[ROWS * FOR_RULE];
+  struct machine m = {.places = places, .width = FOR_RULE};
+  return step(&m, registers, code, word, of_word, frame);
 }

@@ -3,10 +3,7 @@
  * A reader of .eh_frame as compilers, assemblers and linkers make it (DWARF 4, 6.4 and
  * 7.23, with the LSB's augmentations), found through the sorted table of .eh_frame_hdr.
  * Every byte is checked to lie in its record, and every record in what is mapped, so what
- * is damaged is CFI_BAD and no more.
- *
- * One at a time (under the rule lock): the machine is static, for the stack may be a
- * coroutine's, of 4 KiB. */
+ * is damaged is CFI_BAD and no more. */
 #ifndef ULLAGE_CFI_H
 #define ULLAGE_CFI_H
 
@@ -49,9 +46,17 @@ struct cfi_frame {
 };
 
 /* From the registers of a frame to those of its caller: RSP becomes the CFA. `code` is an
- * address in the instruction that the frame executes. */
+ * address in the instruction that the frame executes. One at a time (under the rule
+ * lock): what the tables say of all registers is static, for the stack may be a
+ * coroutine's, of 4 KiB. */
 enum cfi_outcome cfi_step(struct cfi_registers *, uint64_t code, cfi_word *, void *memory,
                           struct cfi_frame *);
+
+/* The same, of RSP, RBP and RIP alone; the others stay as they are. In any number of
+ * threads at once, and in a handler that has interrupted it: what they say of these is on
+ * the stack. */
+enum cfi_outcome cfi_step_for_rule(struct cfi_registers *, uint64_t code, cfi_word *,
+                                   void *memory, struct cfi_frame *);
 
 /* The function, as its table entry has it, that `code` lies in. */
 bool cfi_function(uint64_t code, uint64_t *start, uint64_t *end);

@@ -6,32 +6,38 @@
 #include "stack/unwind.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <string.h>
 
 #define SLOTS_LOG_MIN 12u
 #define SLOTS_LOG_MAX 28u
 #define RETIRED_MS 1000u
-/* Slots of the table before that are moved each time that a rule is learned: enough to be
- * done with it long before the table is full. */
-#define MOVED_AT_ONCE 16u
+/* Slots of the table before that are moved each time that a rule is learned: some 10 us.
+ */
+#define MOVED_AT_ONCE 256u
 
 static struct rule_slot first_slots[1u << SLOTS_LOG_MIN] __attribute__((aligned(64)));
 
-/* One table of each size, and for each size one in waiting. */
+/* For each size one table, and one in waiting. */
 struct sized {
-  struct rule_table table[2];
-  uint64_t retired_ms[2];
+  struct rule_table table;
+  _Atomic uint64_t used; /* keys in it, or about to be */
+  uint64_t retired_ms;
 };
-static struct sized sizes[SLOTS_LOG_MAX + 1] = {
-    [SLOTS_LOG_MIN] = {.table[0] = {first_slots, (1u << SLOTS_LOG_MIN) - 1}}};
-struct rule_table *_Atomic rule_table = &sizes[SLOTS_LOG_MIN].table[0];
+static struct sized sizes[SLOTS_LOG_MAX + 1][2] = {
+    [SLOTS_LOG_MIN] = {{.table = {first_slots, (1u << SLOTS_LOG_MIN) - 1}}}};
+struct rule_table *_Atomic rule_table = &sizes[SLOTS_LOG_MIN][0].table;
+
+static _Atomic uint64_t known;            /* rules, in the table or in the one before */
+static struct rule_table *_Atomic before; /* of which not all is moved yet, or NULL ... */
 
 /* Under the lock. */
 static struct lock guard;
-static uint64_t used;             /* keys in the table */
-static uint64_t known;            /* rules, in it or in the one before */
-static struct rule_table *before; /* of which not all is moved yet, or NULL ... */
-static uint64_t moved;            /* ... so many slots are */
+static uint64_t moved; /* ... so many slots are */
+
+static struct sized *sized(struct rule_table *t) {
+  return (struct sized *)((char *)t - offsetof(struct sized, table));
+}
 
 static unsigned log_slots(const struct rule_table *t) {
   return (unsigned)__builtin_popcountll(t->mask);
@@ -73,8 +79,15 @@ static rule encode(const struct unwind_frame *f) {
   }
 }
 
-/* ---- the table ----------------------------------------------------------------- */
+/* ---- a slot -------------------------------------------------------------------- */
 
+/* Who leaves it by longjmp has counted one too many, and never one too few. */
+static void set(struct rule_slot *slot, rule r) {
+  if (r) atomic_fetch_add(&known, 1);
+  if (atomic_exchange(&slot->rule, r)) atomic_fetch_sub(&known, 1);
+}
+
+/* That of an address, or the free one in which it would be. */
 static struct rule_slot *slot_of(const struct rule_table *t, uint64_t ip) {
   for (uint64_t i = rule_home(t, ip);; i = (i + 1) & t->mask) {
     uint64_t key = atomic_load_explicit(&t->slots[i].ip, memory_order_relaxed);
@@ -82,8 +95,41 @@ static struct rule_slot *slot_of(const struct rule_table *t, uint64_t ip) {
   }
 }
 
+/* The slot is its own from now on, in which nothing is known yet. */
+static struct rule_slot *claim(const struct rule_table *t, uint64_t ip, bool *fresh) {
+  for (;;) {
+    struct rule_slot *slot = slot_of(t, ip);
+    uint64_t key = 0;
+    *fresh = atomic_compare_exchange_strong(&slot->ip, &key, ip);
+    if (*fresh || key == ip) return slot;
+  }
+}
+
+/* Who leaves it by longjmp leaves the table one key fuller than it is. false: it has as
+ * many as it may. */
+static bool put(struct rule_table *t, uint64_t ip, rule r, uint64_t limit) {
+  bool fresh;
+  _Atomic uint64_t *used = &sized(t)->used;
+  if (atomic_fetch_add(used, 1) >= limit) {
+    atomic_fetch_sub(used, 1);
+    return false;
+  }
+  set(claim(t, ip, &fresh), r);
+  if (!fresh) atomic_fetch_sub(used, 1);
+  return true;
+}
+
+/* At most half full, so that a probe seldom needs a second slot; where there is no memory
+ * for another table, three quarters. */
+static uint64_t half(const struct rule_table *t) {
+  return (t->mask + 1) / 2;
+}
+
+/* ---- tables, under the lock ---------------------------------------------------- */
+
 /* All slots read as free at once, also to whoever still reads it. */
 static bool empty(struct rule_table *t, size_t bytes) {
+  sized(t)->used = 0;
   if (t->slots != first_slots) return os_discard(t->slots, bytes) == 0;
   memset(t->slots, 0, bytes);
   return true;
@@ -91,47 +137,33 @@ static bool empty(struct rule_table *t, size_t bytes) {
 
 /* An empty table that no walk reads; NULL: none can be had now. */
 static struct rule_table *fresh_table(unsigned log) {
-  struct rule_table *now = atomic_load(&rule_table);
   size_t bytes = sizeof(struct rule_slot) << log;
   for (unsigned which = 0; which < 2; which++) {
-    struct rule_table *t = &sizes[log].table[which];
-    if (t == now || t == before) continue;
+    struct rule_table *t = &sizes[log][which].table;
+    if (t == atomic_load(&rule_table) || t == before) continue;
     if (!t->slots) {
       t->slots = os_map(bytes, OS_PAGE, OS_TOOL);
       t->mask = ((uint64_t)1 << log) - 1;
       return t->slots ? t : NULL;
     }
-    if (os_ms() - sizes[log].retired_ms[which] > RETIRED_MS && empty(t, bytes)) return t;
+    if (os_ms() - sizes[log][which].retired_ms > RETIRED_MS && empty(t, bytes)) return t;
   }
   return NULL;
 }
 
-static void retire(struct rule_table *t) {
-  struct sized *s = &sizes[log_slots(t)];
-  s->retired_ms[t - s->table] = os_ms();
-}
-
-static void put(uint64_t ip, rule r) {
-  struct rule_slot *slot = slot_of(atomic_load(&rule_table), ip);
-  bool here = atomic_load(&slot->ip) == ip;
-  atomic_store_explicit(&slot->rule, r, memory_order_relaxed);
-  if (here) return;
-  atomic_store_explicit(&slot->ip, ip, memory_order_release);
-  used++;
-}
-
-/* Some of the table before. What is there is found there as long (rule_learn). */
+/* What is there is found there until it is moved (recall). */
 static void move(uint64_t slots) {
-  if (!before) return;
-  for (; slots > 0 && moved <= before->mask; slots--, moved++) {
-    struct rule_slot *old = &before->slots[moved];
-    rule r = atomic_load_explicit(&old->rule, memory_order_relaxed);
+  struct rule_table *from = before;
+  if (!from) return;
+  for (; slots > 0 && moved <= from->mask; slots--, moved++) {
+    struct rule_slot *old = &from->slots[moved];
+    rule r = atomic_load(&old->rule);
     if (!r) continue;
-    put(atomic_load_explicit(&old->ip, memory_order_relaxed), r);
-    atomic_store_explicit(&old->rule, 0, memory_order_relaxed);
+    put(atomic_load(&rule_table), atomic_load(&old->ip), r, UINT64_MAX);
+    set(old, 0);
   }
-  if (moved <= before->mask) return;
-  retire(before);
+  if (moved <= from->mask) return;
+  sized(from)->retired_ms = os_ms();
   before = NULL;
 }
 
@@ -143,40 +175,57 @@ static bool begin_table(void) {
   if (!t && log < SLOTS_LOG_MAX) t = fresh_table(log + 1);
   if (!t) return false;
   before = old;
-  moved = used = 0;
-  atomic_store_explicit(&rule_table, t, memory_order_release);
+  moved = 0;
+  atomic_store(&rule_table, t);
   return true;
 }
 
-/* At most half full, so that a probe seldom needs a second slot. */
-static bool room_for_one(void) {
-  const struct rule_table *t = atomic_load(&rule_table);
-  uint64_t limit = (t->mask + 1) / 2;
-  if (used < limit) return true;
+static bool put_in_more(uint64_t ip, rule r) {
+  struct rule_table *t = atomic_load(&rule_table);
+  if (put(t, ip, r, half(t))) return true;
   move(UINT64_MAX);
-  return begin_table() || used < limit + limit / 2;
+  if (begin_table()) t = atomic_load(&rule_table);
+  return put(t, ip, r, half(t) + half(t) / 2);
 }
 
+/* It has come to the table by itself. */
+static void forget_before(uint64_t ip) {
+  struct rule_slot *old = before ? slot_of(before, ip) : NULL;
+  if (old && atomic_load(&old->ip) == ip) set(old, 0);
+}
+
+/* ---- learning ------------------------------------------------------------------ */
+
 static void keep(uint64_t ip, rule r) {
+  struct rule_table *t = atomic_load(&rule_table);
+  uint64_t signals;
+  if (!before && put(t, ip, r, half(t))) return;
+  lock_take_masked(&guard, &signals);
   move(MOVED_AT_ONCE);
-  if (!room_for_one()) {
+  if (put_in_more(ip, r))
+    forget_before(ip);
+  else
     fallback(UL_FB_RULES_FULL);
-    return;
-  }
-  put(ip, r);
-  known++;
+  lock_give_masked(&guard, signals);
 }
 
 /* 0: not known. */
 static rule recall(uint64_t ip) {
+  struct rule_table *old = before;
   rule r = rule_find(atomic_load(&rule_table), ip);
-  if (r || !before) return r;
-  struct rule_slot *old = slot_of(before, ip);
-  r = atomic_load(&old->rule);
-  if (!r || !room_for_one()) return r;
-  put(ip, r);
-  atomic_store(&old->rule, 0);
-  return r;
+  return r || !old ? r : rule_find(old, ip);
+}
+
+static rule learn(uint64_t ip, uint64_t code) {
+  struct unwind_frame f = {.kind = UNWIND_END};
+  if (ip != unwind_coroutine_end) f = unwind_learn(code);
+  return encode(&f);
+}
+
+static bool is_there(uint64_t code, const struct module_unwind *m) {
+  struct module_unwind now;
+  return module_find(code, &now) && now.start == m->start && now.end == m->end &&
+         now.eh_frame_hdr == m->eh_frame_hdr;
 }
 
 rule rule_learn(uint64_t ip) {
@@ -186,16 +235,12 @@ rule rule_learn(uint64_t ip) {
   rule r = RULE_BARE;
   /* Code of no module comes and goes unnoticed: nothing is kept about it. */
   if (module_find(code, &at)) {
-    uint64_t signals;
-    rule_lock(&signals);
     r = recall(ip);
-    if (!r) {
-      struct unwind_frame f = {.kind = UNWIND_END};
-      if (ip != unwind_coroutine_end) f = unwind_learn(code);
-      r = encode(&f);
-      keep(ip, r);
-    }
-    rule_unlock(signals);
+    if (!r) r = learn(ip, code);
+    keep(ip, r);
+    /* A guess has led to a module that goes: who has forgotten it may not have met this.
+     */
+    if (!is_there(code, &at)) rule_forget(rule_address(ip), rule_address(ip) + 1);
   }
   errno = saved_errno;
   return r;
@@ -208,9 +253,7 @@ static void forget_in(struct rule_table *t, uint64_t start, uint64_t end) {
     struct rule_slot *slot = &t->slots[(rule_home(t, start) + n) & t->mask];
     uint64_t key = atomic_load_explicit(&slot->ip, memory_order_relaxed);
     if (key == 0 && n >= end - start) return;
-    if (rule_address(key) - start >= end - start || !atomic_load(&slot->rule)) continue;
-    atomic_store_explicit(&slot->rule, 0, memory_order_relaxed);
-    known--;
+    if (rule_address(key) - start < end - start) set(slot, 0);
   }
 }
 
@@ -223,11 +266,7 @@ void rule_forget(uint64_t start, uint64_t end) {
 }
 
 uint64_t rule_count(void) {
-  uint64_t signals;
-  lock_take_masked(&guard, &signals);
-  uint64_t n = known;
-  lock_give_masked(&guard, signals);
-  return n;
+  return known;
 }
 
 void rule_lock(uint64_t *signals) {

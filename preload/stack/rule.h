@@ -2,19 +2,23 @@
  *
  * One hash table for all threads, 16 bytes a slot, read without locks:
  *
- *     ip     the key; 0: free. Stored last, with release, and never changed.
- *     rule   one word, replaced as a whole; 0: nothing known (any more)
+ *     ip     the key; 0: free. Claimed by compare-and-swap, and never changed.
+ *     rule   one word, replaced as a whole; 0: nothing known, yet or any more
  *
- * Rules are learned from the unwind tables (unwind.h) one at a time, under the rule lock
- * (order of locks: rule, module, table).
- * When a module goes, the rules in its range become 0; their keys wait for the
- * same addresses to come back or for the next table. A table that is half full is followed
- * by an empty one, to which the rules move some at a time, and each when it is asked for
- * (for a walk that misses it, it is as if it were not known yet): nobody waits for all
- * of them. A table that was replaced may still be read by a walk under way: its memory is
- * never given back, but becomes a table again after RETIRED_MS, when no walk can be
- * that late; and should one be, it reads a wrong rule, not wrong memory,
- * since every load of a walk is checked against the stack's bounds. */
+ * Rules are learned from the unwind tables (unwind.h), and kept, by any number of threads
+ * at once, without a lock and without a system call: a backend of a server learns
+ * hundreds for a few milliseconds' work. Two of the same address store the same rule; a
+ * handler that interrupts this finds what is there, and one that leaves by longjmp leaves
+ * a key of which nothing is known. Only a table that grows needs the rule lock (order of
+ * locks: rule, module, table). When a module goes, the rules in its range become 0; their
+ * keys wait for the same addresses to come back or for the next table. A table that is
+ * half full is followed by an empty one, to which the rules move some at a time, and each
+ * when it is asked for (for a walk that misses it, it is as if it were not known yet):
+ * nobody waits for all of them. A table that was replaced may still be read by a walk
+ * under way: its memory is never given back, but becomes a table again after RETIRED_MS,
+ * when no walk, and nobody who keeps a rule, can be that late; and should one be, a wrong
+ * rule is read, not wrong memory, since every load of a walk is checked against the
+ * stack's bounds. */
 #ifndef ULLAGE_RULE_H
 #define ULLAGE_RULE_H
 
@@ -91,7 +95,7 @@ static inline rule rule_find(const struct rule_table *t, uint64_t ip) {
   }
 }
 
-/* Learn and keep; never 0. Takes the rule lock. */
+/* Learn and keep; never 0. May take the rule lock. */
 rule rule_learn(uint64_t ip);
 /* Forget what is known about [start, end). Takes the rule lock. */
 void rule_forget(uint64_t start, uint64_t end);

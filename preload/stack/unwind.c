@@ -135,7 +135,7 @@ struct unwind_frame unwind_learn(uint64_t ip) {
     frame.kind = UNWIND_SIGNAL;
     return frame;
   }
-  switch (cfi_step(&registers, ip, read_made_up, &m, &did)) {
+  switch (cfi_step_for_rule(&registers, ip, read_made_up, &m, &did)) {
   case CFI_STEPPED:
     return what_it_did(&registers, &did);
   case CFI_OUTERMOST:

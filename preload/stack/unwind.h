@@ -55,12 +55,12 @@ extern uint64_t unwind_coroutine_end;
 bool unwind_start(bool oracle);
 
 /* Learn about code address `ip`: the return address minus one, or the exact
- * address where a signal came in. Not at the same time in two threads. */
+ * address where a signal came in. In a handler that has interrupted it, too. */
 struct unwind_frame unwind_learn(uint64_t ip);
 
 /* The return addresses above the frame whose CFA is `cfa`, from the registers of
  * a function below it, as stack_capture() gives them. Not at the same time in
- * two threads, nor together with unwind_learn(). */
+ * two threads. */
 uint32_t unwind_walk(const struct unwind_registers *from, uint64_t cfa, uint64_t *ips,
                      uint32_t limit, uint32_t *end);
 

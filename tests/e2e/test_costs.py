@@ -166,6 +166,18 @@ def test_system_calls_of_a_small_process(tmp_path):
     assert child - native < 175 and main - native < 340
 
 
+@pytest.mark.short
+def test_system_calls_to_learn_a_rule(tmp_path):
+    """None: a server's backend learns hundreds, and lives for milliseconds."""
+    def of(*more):
+        (tmp_path / "r.ull").unlink(missing_ok=True)
+        return system_calls(tmp_path, program("places_linked"), *more, preload="")[0]
+
+    few, many = of(), of("more")
+    print(f"{(many - few) / 64:.2f} system calls for a rule")
+    assert many - few < 64 / 4
+
+
 def of_a_child(directory, count):
     """What a forked child takes, by `count` of a command that forks; who is kept from a
     processor for 20 ms has a file, too, so the least of five."""

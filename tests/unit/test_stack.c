@@ -241,6 +241,72 @@ static void test_a_million_rules(void **state) {
   dlclose(bare);
 }
 
+/* By many at once, each from a place of its own on, into tables that are replaced
+ * meanwhile, and with a handler that jumps out of it. */
+enum { LEARNERS = 4, LEARNED = 200000, JUMPS = 200 };
+static uint64_t bare_start;
+static _Thread_local sigjmp_buf out_of_it;
+
+static void jump_out(int sig) {
+  (void)sig;
+  siglongjmp(out_of_it, 1);
+}
+
+static void *learn_all(void *data) {
+  static const uint64_t step = LEARNED / LEARNERS;
+  uint64_t wrong = 0;
+  for (uint64_t i = 0; i < LEARNED; i++)
+    wrong += rule_learn(bare_start + ((uint64_t)data * step + i) % LEARNED) != RULE_BARE;
+  return (void *)wrong;
+}
+
+static void learn_with_jumps(void) {
+  const struct itimerval soon = {.it_value.tv_usec = 50}, never = {0};
+  volatile int jumps = 0;
+  struct sigaction action = {.sa_handler = jump_out}, before;
+  sigaction(SIGPROF, &action, &before);
+  if (sigsetjmp(out_of_it, 1)) jumps++;
+  if (jumps < JUMPS) setitimer(ITIMER_PROF, &soon, NULL);
+  for (uint64_t i = 0; jumps < JUMPS; i++)
+    (void)rule_learn(bare_start + LEARNED + i % LEARNED);
+  setitimer(ITIMER_PROF, &never, NULL);
+  sigaction(SIGPROF, &before, NULL);
+}
+
+static void test_rules_at_once(void **state) {
+  (void)state;
+  void *bare = dlopen(BARE, RTLD_NOW | RTLD_LOCAL), *wrong;
+  pthread_t t[LEARNERS];
+  assert_non_null(bare);
+  bare_start = (uint64_t)dlsym(bare, "bare_code") + 1;
+  uint64_t before = rule_count(), kept = 0;
+  sigset_t profile, mask;
+  sigemptyset(&profile);
+  sigaddset(&profile, SIGPROF);
+  pthread_sigmask(SIG_BLOCK, &profile, &mask);
+  for (uint64_t i = 0; i < LEARNERS; i++)
+    assert_int_equal(pthread_create(&t[i], NULL, learn_all, (void *)i), 0);
+  pthread_sigmask(SIG_SETMASK, &mask, NULL);
+  learn_with_jumps();
+  for (int i = 0; i < LEARNERS; i++) {
+    pthread_join(t[i], &wrong);
+    assert_null(wrong);
+  }
+  for (uint64_t i = 0; i < 2 * LEARNED; i++) {
+    assert_int_equal(rule_learn(bare_start + i), RULE_BARE);
+    kept += rule_find(rule_current(), bare_start + i) == RULE_BARE;
+  }
+  assert_int_equal(kept, 2 * LEARNED);
+  /* Of what went into a table that was just being replaced some may be counted twice. */
+  assert_in_range(rule_count(), before + 2 * LEARNED, before + 2 * LEARNED + 1000);
+  recurse(3, entry);
+  assert_whole();
+  rule_forget(bare_start, bare_start + 2 * LEARNED);
+  assert_int_equal(rule_find(rule_current(), bare_start + 7), 0);
+  assert_int_equal(stub_fallbacks(UL_FB_RULES_FULL), 0);
+  dlclose(bare);
+}
+
 /* ---- signals ------------------------------------------------------------------- */
 
 static void on_signal(int number) {
@@ -753,6 +819,7 @@ int main(int argc, char **argv) {
       cmocka_unit_test(test_loader_lock),
       cmocka_unit_test(test_fork),
       cmocka_unit_test(test_lost),
+      cmocka_unit_test(test_rules_at_once),
       cmocka_unit_test(test_a_million_rules), /* last: it leaves a large table */
   };
   descriptors_at_start = descriptors();
