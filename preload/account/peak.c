@@ -119,10 +119,27 @@ static void rose_to(int64_t total) {
   if (total > get(&highest)) set(&highest, total);
 }
 
+/* A child that is over within a second, and never held much, leaves a line with numbers:
+ * nobody would look at a picture. */
+static bool may_leave_a_line, is_child;
+enum { BRIEF_MS = 1000, LITTLE = 4 << 20 }; /* as in child.c */
+
+void peak_begin(bool children_leave_lines, bool child) {
+  may_leave_a_line = children_leave_lines;
+  is_child = child;
+}
+
+static bool is_brief(int64_t top) {
+  return is_child && may_leave_a_line &&
+         recording_ms() < recording->forked_ms + BRIEF_MS &&
+         top < (int64_t)recording->inherited.bytes + LITTLE;
+}
+
 static void look(struct heap *h, int64_t total, int64_t after) {
   rose_to(total);
   if (total <= mark()) return;
-  if (!snapshot_marks_now() && is_worth_it(get(&highest), after))
+  if (!snapshot_marks_now() && !is_brief(get(&highest)) &&
+      is_worth_it(get(&highest), after))
     snapshot_take(h, UL_SNAPSHOT_PEAK);
   else
     note_missed(get(&highest));
@@ -156,6 +173,7 @@ void peak_falling(struct heap *h, size_t bytes) {
 
 void peak_reset(void) {
   int64_t n = 0, total = 0;
+  is_child = true;
   for (struct heap *h = heap_first(); h; h = h->next, n++) {
     struct book *b = book_of(h);
     int64_t live = book_live(b);

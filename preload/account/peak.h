@@ -6,6 +6,10 @@
 
 #include "ledger/book.h"
 
+/* Of which process: `child` is not the main one, and children may leave no more than a
+ * line. */
+void peak_begin(bool children_leave_lines, bool child);
+
 /* h's thread has allocated, and its live bytes are above the ceiling; is about to free
  * `bytes`, and they will be below the floor. */
 void peak_rising(struct heap *h);

@@ -241,7 +241,8 @@ static enum budget payer(enum ul_snapshot_kind kind) {
 
 /* Where more is live than there is room for, a second look may be luckier. */
 static void begin(enum ul_snapshot_kind kind, uint32_t mark, int64_t *steps) {
-  uint64_t now = recording_ms();
+  bool ended = kind == UL_SNAPSHOT_FINAL && recording->end_ms;
+  uint64_t now = ended ? recording->end_ms : recording_ms();
   bool fits = false;
   rows_done();
   work.made = ROWS_NOT_YET;

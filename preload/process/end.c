@@ -119,9 +119,9 @@ static void tell_all(bool scans) {
 
 /* A child that is not the main process: is a recording of it worth its file? Decided as
  * cheaply as can be, for a build has thousands of them. Nor is what it lost unknown when
- * there are recordings enough. `idle`: it has no last snapshot, unless somebody will look
- * at it after all. */
-static void finish_child(bool scans, bool idle) {
+ * there are recordings enough. `bare`: it has no last snapshot yet, and needs one only if
+ * somebody will look at it. */
+static void finish_child(bool scans, bool bare) {
   bool tell = child_has_something_to_tell(), keep = tell && child_may_keep();
   bool scanned = scans && !keep && child_might_have_leaks_to_tell();
   if (scanned) scan(true);
@@ -130,18 +130,21 @@ static void finish_child(bool scans, bool idle) {
     /* For the scan the others are stopped. */
     process_settle_now(scans || process_has_one_thread(), true);
     limits_note();
-    if (idle) snapshot_take(heap_mine(), UL_SNAPSHOT_FINAL);
+    if (bare) snapshot_take(heap_mine(), UL_SNAPSHOT_FINAL);
     if (!recording_stopped()) tell_all(scans && !scanned);
   } else if (child_fold()) {
     recording_discard();
-  } else if (idle) {
+  } else if (bare) {
     snapshot_take(heap_mine(), UL_SNAPSHOT_FINAL);
   }
 }
 
+static bool is_main(void) {
+  return recording_in_file() && file_is_main();
+}
+
 static bool is_idle_child(enum ul_state state) {
-  bool is_main = recording_in_file() && file_is_main();
-  return !is_main && state != UL_STATE_ABORTED && child_has_nothing_to_tell() &&
+  return !is_main() && state != UL_STATE_ABORTED && child_has_nothing_to_tell() &&
          process_has_one_thread();
 }
 
@@ -170,7 +173,9 @@ static void finish(void *argument) {
     if (!find_caller(end)) fallback(UL_FB_CALLER_UNKNOWN);
     stop_others(end->by_exit);
   }
-  if (!idle || snapshot_marks_now()) snapshot_take(heap_mine(), UL_SNAPSHOT_FINAL);
+  /* As long as nobody else runs, it may be taken after the scan as well. */
+  bool bare = idle || (scans && !is_main() && !others.unstopped);
+  if (!bare || snapshot_marks_now()) snapshot_take(heap_mine(), UL_SNAPSHOT_FINAL);
   process_answer_if_made();
   struct busy_before before = busy_enter(BUSY_LAST_WORDS);
   recording->status = end->state == UL_STATE_EXITED ? end->status & 0xff : end->status;
@@ -180,7 +185,7 @@ static void finish(void *argument) {
   if (has_file && file_is_main())
     tell_all(scans);
   else if ((has_file || process_unsettled()) && !passes_on)
-    finish_child(scans, idle);
+    finish_child(scans, bare);
   stop_recording(end->state);
   if (recording_in_file()) recording_close();
   file_say_bound();

@@ -14,6 +14,7 @@
 #include "process/process.h"
 
 #include "account/limits.h"
+#include "account/peak.h"
 #include "account/share.h"
 #include "account/snapshot.h"
 #include "base/lock.h"
@@ -346,6 +347,7 @@ static void start_recording(void) {
       .check = settings.check,
       .writes = settings.writes,
   });
+  peak_begin(settings.keep == KEEP_TELLING, !file_is_main());
   struct busy_before before = busy_enter(BUSY_LOADING);
   stack_start();
   start_sampling();

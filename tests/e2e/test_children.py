@@ -5,7 +5,7 @@ import resource
 import pytest
 
 from harness import find, marked_line, program
-from recording import Recording
+from recording import FORMAT, Recording
 
 LIST = 64 * 100000  # bytes that heirs.c has before it forks
 
@@ -65,6 +65,26 @@ def test_child_loses_what_it_allocated_itself(recorder):
     parent = Recording(recorder.file).header["pid"]
     assert recorder.answer("leaks", f"--process={parent}")["inherited"]["blocks"] == 0
     assert recorder.answer("leaks")["inherited"] == leaks["inherited"]
+
+
+@pytest.mark.short
+@pytest.mark.parametrize("mib,keep,pictured", [(2, "telling", False), (2, "all", True),
+                                               (5, "telling", True)])
+def test_peak_of_a_child(recorder, mib, keep, pictured):
+    """How high it was is always known; who held it, of a child that is soon over and never
+    held much, nobody asks. What is kept has its last snapshot, of its end."""
+    recorder.run(program("family"), "high", str(mib), env={"ULLAGE_KEEP": keep})
+    child, = recorder.children()
+    r = Recording(child)
+    kinds = FORMAT.constants
+    snapshots = list(r.snapshots())
+    final, = (s for s in snapshots if s["kind"] == kinds["UL_SNAPSHOT_FINAL"])
+    assert 20 << 10 <= final["live_bytes"] - final["other_bytes"] < 1 << 20
+    assert final["ms"] <= r.header["end_ms"]
+    peaks = [s for s in snapshots if s["kind"] == kinds["UL_SNAPSHOT_PEAK"]]
+    most = max([r.header["missed_bytes"], *(s["live_bytes"] for s in peaks)])
+    assert mib << 20 <= most < (mib + 1) << 20
+    assert [s["live_bytes"] >= mib << 20 for s in peaks] == [True] * pictured
 
 
 @pytest.mark.short

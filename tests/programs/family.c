@@ -1,13 +1,13 @@
 /* family.c - what processes of a tree have to answer for.
  *
  *   family daemon         a master keeps 32 MiB; its worker loses 10 MiB
- *   family suite          three children lose, each 20 blocks of 1 KiB; the parent nothing
- *   family chain N        a child keeps 32 KiB and loses the head of N blocks of 64 B
- *   family many N         N children lose 20 KiB each, by the same function
- *   family exec           loses 1 MiB, then executes itself as `family idle`
- *   family wrong N        N children free a block twice
- *   family grows          a child grows for 200 snapshots of 10 ms; the parent waits
- *   family idle           does next to nothing */
+ *   family suite          three children lose, each 20 blocks of 1 KiB; the parent
+ * nothing family chain N        a child keeps 32 KiB and loses the head of N blocks of 64
+ * B family many N         N children lose 20 KiB each, by the same function family exec
+ * loses 1 MiB, then executes itself as `family idle` family wrong N        N children
+ * free a block twice family grows          a child grows for 200 snapshots of 10 ms; the
+ * parent waits family high MIB       a child holds as much for a moment, and loses 20
+ * blocks of 1 KiB family idle           does next to nothing */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -69,6 +69,17 @@ NOINLINE static void chain(int n) {
   sink += (uintptr_t)head >> 60;
 }
 
+/* In blocks of 16 KiB, then none of it. */
+static size_t highest;
+static void rise_and_fall(void) {
+  for (size_t i = 0; i < highest; i += 16 << 10)
+    memset(grown[i >> 14] = malloc(16 << 10), 1, 16 << 10);
+  for (size_t i = 0; i < highest; i += 16 << 10)
+    free(grown[i >> 14]);
+  memset(grown, 0, sizeof grown);
+  suite();
+}
+
 static void grow(void) {
   for (size_t i = 0; i < 20000; i++) {
     remember(i);
@@ -116,6 +127,9 @@ int main(int argc, char **argv) {
     have_children(n, free_twice);
   } else if (strcmp(mode, "grows") == 0) {
     have_children(1, grow);
+  } else if (strcmp(mode, "high") == 0) {
+    highest = (size_t)n << 20;
+    have_children(1, rise_and_fall);
   } else if (strcmp(mode, "idle") == 0) {
     free(malloc(10));
   } else {
