@@ -199,6 +199,19 @@ static int32_t reduce(uint32_t *allocated, uint32_t freed) {
   return borrowed;
 }
 
+static void forget_history_of(uint64_t n) {
+  const struct ul_chunk *chunk = table_at(UL_CHUNKS, n);
+  struct ul_counter *c = table_at(UL_COUNTERS, n * UL_CHUNK_SITES);
+  for (uint32_t i = 0; i < UL_CHUNK_SITES; i++, c++) {
+    struct ul_carry more = {.allocations = reduce(&c->allocations, c->frees),
+                            .allocated_bytes =
+                                reduce(&c->allocated_bytes, c->freed_bytes)};
+    c->frees = c->freed_bytes = c->temporary = c->lifetime_ms = 0;
+    if (more.allocations || more.allocated_bytes)
+      carry(chunk->heap, chunk->first_site + i, &more);
+  }
+}
+
 void ledger_forget_history(void) {
   for (uint64_t i = 0; i < table_count(UL_CARRIES); i++) {
     struct ul_carry *c = table_at(UL_CARRIES, i);
@@ -206,16 +219,8 @@ void ledger_forget_history(void) {
     c->allocated_bytes -= c->freed_bytes;
     c->frees = c->freed_bytes = c->temporary = c->lifetime_ms = 0;
   }
-  for (uint64_t i = 0; i < table_count(UL_COUNTERS); i++) {
-    struct ul_counter *c = table_at(UL_COUNTERS, i);
-    struct ul_carry more = {.allocations = reduce(&c->allocations, c->frees),
-                            .allocated_bytes =
-                                reduce(&c->allocated_bytes, c->freed_bytes)};
-    c->frees = c->freed_bytes = c->temporary = c->lifetime_ms = 0;
-    if (!more.allocations && !more.allocated_bytes) continue;
-    const struct ul_chunk *chunk = table_at(UL_CHUNKS, i / UL_CHUNK_SITES);
-    carry(chunk->heap, chunk->first_site + i % UL_CHUNK_SITES, &more);
-  }
+  for (uint64_t n = 0; n < table_count(UL_COUNTERS) / UL_CHUNK_SITES; n++)
+    forget_history_of(n);
 }
 
 struct flow {

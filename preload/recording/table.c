@@ -59,7 +59,9 @@ static const struct shape {
 struct ul_header *recording;
 
 static struct lock lock;
-static struct piece pieces[UL_TABLES][PIECES];
+/* The first of all tables together, and so on: a small process has no other, and then
+ * they are in one page. */
+static struct piece pieces[PIECES][UL_TABLES];
 static unsigned piece_count[UL_TABLES]; /* published with release: readers take no lock */
 static _Atomic uint64_t room[UL_TABLES]; /* elements that the pieces hold, likewise */
 
@@ -67,7 +69,7 @@ static _Atomic uint64_t room[UL_TABLES]; /* elements that the pieces hold, likew
 
 static uint64_t capacity_of(enum ul_table table) {
   unsigned n = piece_count[table];
-  return n ? pieces[table][n - 1].first + pieces[table][n - 1].bytes : 0;
+  return n ? pieces[n - 1][table].first + pieces[n - 1][table].bytes : 0;
 }
 
 static void stop(enum window_answer why) {
@@ -87,7 +89,7 @@ static void stop(enum window_answer why) {
 static struct piece *continued(enum ul_table table, const char *at, uint64_t offset) {
   uint32_t n = piece_count[table];
   if (!n) return NULL;
-  struct piece *p = &pieces[table][n - 1];
+  struct piece *p = &pieces[n - 1][table];
   if (at != p->at + p->bytes) return NULL;
   const struct ul_segment *s = &recording->segments[p->segment];
   return offset == s->file_offset + s->bytes ? p : NULL;
@@ -107,7 +109,7 @@ static bool segment_enter(enum ul_table table, uint64_t bytes, char *at,
     stop(answer);
     return false;
   }
-  pieces[table][n] = (struct piece){capacity_of(table), bytes, at, i};
+  pieces[n][table] = (struct piece){capacity_of(table), bytes, at, i};
   __atomic_store_n(&piece_count[table], n + 1, __ATOMIC_RELEASE);
   recording->segments[i] = (struct ul_segment){offset, bytes, table, 0};
   __atomic_store_n(&recording->segment_count, i + 1, __ATOMIC_RELEASE);
@@ -181,9 +183,9 @@ void table_abandon(void) {
 
 static const struct piece *piece_of(enum ul_table table, uint64_t byte) {
   unsigned n = __atomic_load_n(&piece_count[table], __ATOMIC_ACQUIRE) - 1;
-  while (n > 0 && byte < pieces[table][n].first)
+  while (n > 0 && byte < pieces[n][table].first)
     n--; /* most of a table is in its last pieces */
-  return &pieces[table][n];
+  return &pieces[n][table];
 }
 
 void *table_at(enum ul_table table, uint64_t i) {

@@ -15,9 +15,11 @@ struct window {
   size_t used;   /* given out */
   size_t backed; /* whole pages: have room in the file, or would have */
 };
-/* A common one is a quarter of all before, at least WINDOW_LEAST, and one of somebody's
- * own a half of what is in the others of it (table.c): this many reach any length. */
-enum { HEADER, RESERVE, WINDOWS = 256, WINDOW_LEAST = 16 << 10, END_GRAIN = 64 << 10 };
+/* A common one is a quarter of all before, at least COMMON_LEAST but for the first, for a
+ * forked child moves them one by one; and one of somebody's own a half of what is in the
+ * others of it (table.c): this many reach any length. */
+enum { HEADER, RESERVE, WINDOWS = 256 };
+enum { WINDOW_LEAST = 16 << 10, COMMON_LEAST = 64 << 10, END_GRAIN = 64 << 10 };
 
 static struct window windows[WINDOWS];
 static unsigned count;
@@ -56,8 +58,8 @@ static enum window_answer map_private(struct window *w) {
 }
 
 static size_t size_for(size_t bytes, unsigned whose, size_t ahead) {
-  if (whose == WINDOW_COMMON)
-    ahead = (size_t)(end_of(last()) - end_of(&windows[RESERVE])) / 4;
+  size_t before = whose == WINDOW_COMMON ? end_of(last()) - end_of(&windows[RESERVE]) : 0;
+  if (before) ahead = before / 4 > COMMON_LEAST ? before / 4 : COMMON_LEAST;
   return ((bytes > ahead ? bytes : ahead) + WINDOW_LEAST - 1) &
          ~(size_t)(WINDOW_LEAST - 1);
 }
