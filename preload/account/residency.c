@@ -23,7 +23,11 @@ enum { BATCH = 512 };
 uint64_t residency_rss(void) {
   char text[128];
   uint64_t size, resident;
-  ssize_t n = os_slurp("/proc/thread-self/statm", text, sizeof text);
+  /* The way to a thread is longer, but of a leader that has ended there is nothing else.
+   */
+  const char *path =
+      os_tid() == os_pid() ? "/proc/self/statm" : "/proc/thread-self/statm";
+  ssize_t n = os_slurp(path, text, sizeof text);
   const char *p = text;
   if (n > 0 && mapping_number(&p, text + n, &size) &&
       mapping_number(&p, text + n, &resident))

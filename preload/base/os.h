@@ -125,11 +125,11 @@ int os_link(int fd, const char *path);
  * descriptor. */
 int os_set_length(int fd, uint64_t bytes);
 int os_set_length_of(const char *path, uint64_t bytes);
-/* What its file system has free for us, whether it leaves out what was never written, and
- * how long a file of ours may be. */
+/* What its file system has free for us, how long a file of ours may be, whether it leaves
+ * out what was never written, and whether it writes elsewhere what is written again. */
 struct os_room {
   uint64_t free, longest;
-  bool sparse;
+  bool sparse, copied;
 };
 int os_room(int fd, struct os_room *room);
 /* Which file it is, whatever it is called. */
@@ -179,6 +179,9 @@ int os_map_over(void *at, size_t bytes);
 int os_map_zeros(void *at, size_t bytes);
 /* Zeroed memory that a child shares, address space more than memory. os_unmap_file it. */
 int os_map_shared(void **at, size_t bytes);
+/* The program's arguments, a NUL behind each, and how many bytes they are; 0: they are
+ * not where the kernel has put them. */
+size_t os_arguments(const char **first);
 /* Can the word at that multiple of 8 be read? When confined, only the main thread's stack
  * can for certain. */
 bool os_readable(uintptr_t address);

@@ -75,13 +75,21 @@ int os_append(int fd, const void *line, size_t bytes) {
   return (size_t)n == bytes ? 0 : -EIO;
 }
 
-/* String functions load whole vectors, and what was behind the text before would stay in
+static ssize_t read_once(int fd, char *buffer, size_t size) {
+  if (os_injected(OS_OP_READ)) return -EIO;
+  return os_call(SYS_pread64, fd, buffer, size, 0);
+}
+
+/* What fits into a page the kernel gives at once.
+ *
+ * String functions load whole vectors, and what was behind the text before would stay in
  * a register of the program's thread, joined to it. */
 ssize_t os_slurp(const char *path, char *buffer, size_t size) {
   enum { VECTOR_BYTES = 64 };
   int fd = os_open(path, O_RDONLY, 0);
   if (fd < 0) return fd;
-  ssize_t n = os_read_all(fd, buffer, size - 1, 0);
+  ssize_t n = size <= OS_PAGE ? read_once(fd, buffer, size - 1)
+                              : os_read_all(fd, buffer, size - 1, 0);
   os_close(fd);
   if (n < 0) return n;
   size_t rest = size - (size_t)n;
@@ -116,7 +124,8 @@ int os_room(int fd, struct os_room *room) {
   int error = (int)os_call(SYS_fstatfs, fd, &status);
   if (!error)
     *room = (struct os_room){(uint64_t)status.f_bavail * (uint64_t)status.f_bsize,
-                             os_limit(RLIMIT_FSIZE), !fills_holes(status.f_type)};
+                             os_limit(RLIMIT_FSIZE), !fills_holes(status.f_type),
+                             status.f_type == BTRFS_SUPER_MAGIC};
   return error;
 }
 
@@ -156,7 +165,6 @@ int os_link(int fd, const char *path) {
   return (int)os_call(SYS_linkat, AT_FDCWD, self, AT_FDCWD, path, AT_SYMLINK_FOLLOW);
 }
 
-/* Others do not know the flag, or have nothing to change. */
 void os_write_in_place(int fd) {
   int flags;
   if (os_confined() || os_call(SYS_ioctl, fd, FS_IOC_GETFLAGS, &flags)) return;

@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <string.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 
 #ifndef MADV_POPULATE_WRITE
@@ -37,11 +39,24 @@ static void *trim_to_alignment(char *p, size_t bytes, size_t align) {
   return start;
 }
 
-/* The kernel places mappings downwards: just below the last one an aligned hole
- * is likely, and a hint that is taken saves the two unmaps of the excess. */
+static _Atomic uintptr_t last_aligned,
+    lowest; /* `lowest` while there is no aligned one */
+
+static void *map_somewhere(size_t bytes, int protection) {
+  char *p = map_raw(NULL, bytes, protection, 0);
+  uintptr_t low = atomic_load_explicit(&lowest, memory_order_relaxed);
+  bool first = !atomic_load_explicit(&last_aligned, memory_order_relaxed);
+  if (first && p && (!low || (uintptr_t)p < low))
+    atomic_store_explicit(&lowest, (uintptr_t)p, memory_order_relaxed);
+  return p;
+}
+
+/* The kernel places mappings downwards: just below the last one, or the
+ * lowest of others, an aligned hole is likely, and a hint that is taken saves the two
+ * unmaps of the excess. */
 static void *map_aligned(size_t bytes, size_t align, int protection) {
-  static _Atomic uintptr_t last;
-  uintptr_t hint = atomic_load_explicit(&last, memory_order_relaxed);
+  uintptr_t hint = atomic_load_explicit(&last_aligned, memory_order_relaxed);
+  if (!hint) hint = atomic_load_explicit(&lowest, memory_order_relaxed);
   hint = hint > bytes + align ? (hint - bytes) & ~(uintptr_t)(align - 1) : 0;
   char *p = map_raw((void *)hint, bytes, protection, 0);
   if (!p) return NULL;
@@ -52,15 +67,15 @@ static void *map_aligned(size_t bytes, size_t align, int protection) {
     if (!p) return NULL;
     p = trim_to_alignment(p, bytes, align);
   }
-  atomic_store_explicit(&last, (uintptr_t)p, memory_order_relaxed);
+  atomic_store_explicit(&last_aligned, (uintptr_t)p, memory_order_relaxed);
   return p;
 }
 
 void *os_map(size_t bytes, size_t align, enum os_use use) {
   if (os_injected(OS_OP_MMAP)) return NULL;
   const int access = PROT_READ | PROT_WRITE;
-  void *p = align > OS_PAGE ? map_aligned(bytes, align, access)
-                            : map_raw(NULL, bytes, access, 0);
+  void *p =
+      align > OS_PAGE ? map_aligned(bytes, align, access) : map_somewhere(bytes, access);
   if (p) count(use, bytes);
   return p;
 }
@@ -126,6 +141,23 @@ static bool on_main_stack(uintptr_t address) {
   uintptr_t end = (uintptr_t)__libc_stack_end;
   uintptr_t here = (uintptr_t)__builtin_frame_address(0);
   return here <= address && address < end && end - here < GAP;
+}
+
+/* As the kernel has laid them out above the end of the stack: one after the other. Where
+ * the loader was itself asked to run the program they have been moved, and a program may
+ * have put others in their place. */
+size_t os_arguments(const char **first) {
+  extern void *__libc_stack_end;
+  const uintptr_t *stack = __libc_stack_end;
+  char *const *arguments = (char *const *)(stack + 1);
+  if (getauxval(AT_BASE) == 0 || (intptr_t)stack[0] <= 0) return 0;
+  const char *end = arguments[0];
+  for (uintptr_t i = 0; i < stack[0]; i++) {
+    if (arguments[i] != end || (uintptr_t)end < (uintptr_t)stack) return 0;
+    end += strlen(end) + 1;
+  }
+  *first = arguments[0];
+  return (size_t)(end - *first);
 }
 
 /* An impossible `how` is only refused after the set has been read. */

@@ -419,6 +419,7 @@ static void stop_all(struct thread_set *set) {
 
 void freeze(struct thread_set *set) {
   *set = (struct thread_set){.complete = true};
+  if (os_threads() == 1) return;
   if (!list_threads(count_thread, set)) set->complete = false;
   if (set->complete && set->capacity == 1) return;
   if (!take_slots(set)) {

@@ -72,15 +72,29 @@ static uint32_t text_of_link(const char *link) {
   return n > 0 ? table_text(target, (size_t)n) : 0;
 }
 
+/* A deleted one, or one outside of the root, has a name that only this tells. */
+static uint32_t text_of_directory(void) {
+  char directory[PATH_MAX];
+  if (os_directory(directory, sizeof directory)) return text_of_link("/proc/self/cwd");
+  return table_text(directory, strlen(directory));
+}
+
 static void identify_command(void) {
-  static char arguments[65536];
-  ssize_t n = os_slurp("/proc/self/cmdline", arguments, sizeof arguments);
-  if (n <= 0) return;
+  static char buffer[65536];
+  const char *arguments = NULL;
+  size_t n = os_arguments(&arguments);
+  if (n > sizeof buffer - 1) n = sizeof buffer - 1;
+  if (!n) {
+    ssize_t read = os_slurp("/proc/self/cmdline", buffer, sizeof buffer);
+    if (read <= 0) return;
+    arguments = buffer;
+    n = (size_t)read;
+  }
   uint32_t count = 0;
-  for (ssize_t i = 0; i < n; i++)
+  for (size_t i = 0; i < n; i++)
     count += arguments[i] == 0;
   if (arguments[n - 1] != 0) count++; /* longer than the buffer: cut */
-  recording->command = table_text(arguments, (size_t)n);
+  recording->command = table_text(arguments, n);
   recording->command_count = count;
 }
 
@@ -113,7 +127,7 @@ void recording_identify(void) {
   recording_forked();
   recording_identify_process();
   recording->program = text_of_link("/proc/self/exe");
-  recording->directory = text_of_link("/proc/self/cwd");
+  recording->directory = text_of_directory();
   recording->ullage = table_text(ULLAGE_VERSION, strlen(ULLAGE_VERSION));
   identify_command();
 }
@@ -135,6 +149,7 @@ static uint64_t lesser(uint64_t a, uint64_t b) {
 static void choose_length(int fd) {
   struct os_room room = {.longest = UINT64_MAX};
   bool known = os_room(fd, &room) == 0;
+  if (room.copied) os_write_in_place(fd);
   longest = lesser(known ? 2 * tree_most(&room) : FIRST_LENGTH, room.longest);
   longest = os_page_of(longest);
   length = lesser(longest, room.sparse ? FIRST_LENGTH : FIRST_WITHOUT_HOLES);
@@ -156,7 +171,6 @@ static int make_named(const char *file, unsigned mode) {
 }
 
 static int fill(int fd) {
-  os_write_in_place(fd);
   choose_length(fd);
   int error = os_set_length(fd, length);
   if (!error) error = os_identify(fd, &identity);

@@ -190,8 +190,11 @@ static void read_mapped_name(const char *maps, uint64_t address, char *name) {
 }
 
 static void read_program_name(const struct record *r, char *name) {
-  ssize_t n = os_link_target("/proc/self/exe", name, NAME_BYTES - 1);
-  name[n > 0 ? n : 0] = '\0';
+  const char *known = recording ? table_at(UL_TEXT, recording->program) : "";
+  size_t bytes = strnlen(known, NAME_BYTES - 1);
+  ssize_t n = bytes ? 0 : os_link_target("/proc/self/exe", name, NAME_BYTES - 1);
+  memcpy(name, known, bytes);
+  name[n > 0 ? (size_t)n : bytes] = '\0';
   /* The kernel knows of no loader: it was itself asked to run the program. */
   if (getauxval(AT_BASE) != 0) return;
   char *maps = os_map(MAPS_BYTES, OS_PAGE, OS_TOOL);

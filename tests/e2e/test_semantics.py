@@ -215,6 +215,35 @@ def test_status_is_what_the_parent_sees(recorder):
     assert recorder.answer("report")["program"]["exit"] == {"kind": "exited", "status": 44}
 
 
+@pytest.mark.short
+@pytest.mark.parametrize("loader", ["", "/lib64/ld-linux-x86-64.so.2"])
+def test_command_line(recorder, loader):
+    """As the system tells it, which counts a loader that runs a program as the program."""
+    command = [*filter(None, [loader]), tool("true"), "", "a b", "c\td"]
+    if loader and not os.path.exists(loader):
+        pytest.skip(f"no {loader}")
+    assert recorder.run(*command).status == 0
+    assert recorder.answer("report")["program"]["command"] == [str(c) for c in command]
+
+
+def test_command_line_of_any_length(recorder):
+    """It is cut where it is told, and nowhere else."""
+    arguments = ["x" * 10_000] * 10
+    assert recorder.run(tool("true"), *arguments).status == 0
+    told = recorder.answer("report")["program"]["command"]
+    assert told[1:6] == arguments[:5] and 1 < len(told[-1]) < 10_000
+    assert sum(len(a) + 1 for a in told) == 65_536
+
+
+@pytest.mark.short
+def test_directory_that_is_gone(recorder, tmp_path):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    script = 'rmdir "$0"; exec "$1"'
+    recorder.run(tool("sh"), "-c", script, gone, tool("true"), cwd=gone)
+    assert recorder.answer("report")["program"]["directory"] == f"{gone} (deleted)"
+
+
 def test_exec_keeps_both_recordings(recorder):
     r = recorder.same(program("ends"), "exec")
     assert (r.status, r.text()) == (3, "executed\n")
