@@ -136,9 +136,9 @@ static void print_told(const struct told *t, size_t number, bool several,
     add_amount(&first, t, o);
   add(&first, ": ");
   if (t->cause.spread)
-    add(&first, "spread over %s, always through ",
-        text_plural(t->cause.stacks, "stack", "stacks"));
-  add(&first, "%s", t->function);
+    add(&first, "spread over %s", text_plural(t->cause.stacks, "stack", "stacks"));
+  else
+    add(&first, "%s", t->function);
   if (t->first)
     add(&first, "%s", causes_helper_text(t->first->findings->functions, &t->cause));
   add_process(&first, t, several);
@@ -147,6 +147,7 @@ static void print_told(const struct told *t, size_t number, bool several,
     add_survivors(&second, t, o);
   else
     add_blocks(&second, t);
+  if (t->cause.spread) add(&second, ", always through %s", t->function);
   const char *callers = callers_that_fit(TEXT_LONG, t, second.n + 1, o);
   fprintf(o->out, "%s%s%s\n%s%s%s\n", text_on(o, TEXT_STRONG), first.s, text_off(o),
           second.s, *callers ? " " : "", callers);

@@ -133,8 +133,8 @@ def test_what_nobody_stands_out_of_is_laid_at_the_loop(recorder, binary):
     assert (first["blocks"], first["stacks"]) == (10 * SPREAD, 10), first
     assert not others
     page = recorder.text("report")
-    assert re.search(r"growth .*: spread over 10 stacks, always through interpret\n"
-                     r" +3,000 blocks.* < main", page), page
+    assert re.search(r"growth .*: spread over 10 stacks\n"
+                     r" +3,000 blocks.*, always through interpret < main", page), page
     assert "WHO CALLS IT" not in page, page
     called = page.split("WHAT IT CALLS  interpret (spread.c:", 1)[1].split("\n\n", 1)[0]
     assert len(re.findall(r"^ +\d.* %  op_\w+ \(spread\.c:\d+\)$", called, re.M)) == 8, called
