@@ -200,19 +200,60 @@ static bool put_entered(struct text_long *to, const struct frame *of,
   return true;
 }
 
+/* The chain to its last one, without the line of that if there is no room for it. */
+static size_t put_to_last(struct text_long *to, const struct frame *const *frames,
+                          size_t n, size_t columns) {
+  struct text_long last;
+  if (n < 2) return put_chain(to, frames, n, "", columns);
+  size_t put =
+      put_chain(to, frames, n, causes_frame_short_in(&last, frames[n - 1]), columns);
+  if (strlen(to->s) <= columns) return put;
+  return put_chain(to, frames, n, name_text(&last, frames[n - 1]), columns);
+}
+
 /* The outermost says where it all began, and the user of a library what to change; but
- * the two innermost say more. */
-const char *causes_chain_in(struct text_long *to, const struct frame *of,
-                            const struct frame *const *frames, size_t n, size_t columns) {
+ * the two innermost say more. Where they do not fit, the second is told if it is the
+ * user. */
+static void put_callers(struct text_long *to, const struct frame *of,
+                        const struct frame *const *frames, size_t n, size_t columns) {
   enum { INNERMOST = 2 };
-  struct text_long end;
   size_t user = to_user(of, frames, n);
   n = user > INNERMOST ? user : to_named(frames, n);
-  if (user == n && put_entered(to, of, frames, user, columns)) return to->s;
-  const char *last = n > 1 ? causes_frame_short_in(&end, frames[n - 1]) : "";
-  if (put_chain(to, frames, n, last, columns) < INNERMOST && user <= INNERMOST &&
-      put_chain(to, frames, n, NULL, columns) < INNERMOST)
-    put_chain(to, frames, n, last, columns);
+  if (user == n && put_entered(to, of, frames, user, columns)) return;
+  if (put_to_last(to, frames, n, columns) >= INNERMOST || user > INNERMOST ||
+      put_chain(to, frames, n, NULL, columns) >= INNERMOST)
+    return;
+  if (user == INNERMOST)
+    snprintf(to->s, sizeof to->s, "< ... < %s",
+             name_text(TEXT_LONG, frames[INNERMOST - 1]));
+  else
+    put_to_last(to, frames, n, columns);
+}
+
+static bool tells(const char *line, const struct frame *frame) {
+  const char *name = name_text(TEXT_LONG, frame);
+  size_t n = strlen(name);
+  for (const char *at = line; (at = strstr(at, "< ")) && *(at += 2);)
+    if (!strncmp(at, name, n) && (!at[n] || at[n] == ' ')) return true;
+  return false;
+}
+
+/* Neither the cause nor its caller: the caller of that says where it is. */
+static bool is_nameless(const struct frame *of, const struct frame *const *frames,
+                        size_t n) {
+  return of && !of->function && n > 2 && !frames[0]->function && frames[1]->function;
+}
+
+const char *causes_chain_in(struct text_long *to, const struct frame *of,
+                            const struct frame *const *frames, size_t n, size_t columns) {
+  static const char before[] = "< ... ";
+  struct text_long rest;
+  put_callers(to, of, frames, n, columns);
+  if (!is_nameless(of, frames, n) || columns < sizeof before || tells(to->s, frames[1]))
+    return to->s;
+  put_callers(&rest, of, frames + 1, n - 1, columns - strlen(before));
+  snprintf(to->s, sizeof to->s, "%s%.*s", before, (int)(sizeof to->s - sizeof before),
+           rest.s);
   return to->s;
 }
 

@@ -39,7 +39,7 @@ def test_cause_is_named_first(recorder, mode, binary):
     assert any(f["function"] == "main" for f in first["callers"]), first
     page = recorder.text("report").splitlines()[:12]
     at = next(i for i, line in enumerate(page) if "leak" in line and function in line)
-    assert re.search(r" < \.\.\. < main \(| < \w+ \(.*\) < \w+ \(", page[at + 1]), page
+    assert re.search(r" < \.\.\. < main( \(|$)| < \w+ \(.*\) < \w+ \(", page[at + 1]), page
 
 
 def tree_of_callers(recorder):
@@ -441,6 +441,48 @@ def test_by_which_function_a_stripped_library_was_entered_is_said(tmp_path, reco
     at = next(i for i, line in enumerate(page) if line.startswith("  1 leak "))
     assert re.search(r": libtree\.so\+0x[0-9a-f]+ \(no name\)", page[at]), page[at]
     assert re.search(r" < \.\.\. < tree_parse < main \(use\.c:3\)$", page[at + 1]), page[at + 1]
+
+
+NEAREST = r"""
+#include <stdlib.h>
+__attribute__((noinline)) static void *make_node(int n) {
+  void *p = malloc(100 + n);
+  __asm__ volatile("");
+  return p;
+}
+__attribute__((noinline)) static void *count_node(int n) {
+  void *p = make_node(n + 1);
+  __asm__ volatile("");
+  return p;
+}
+__attribute__((noinline)) int tree_object_of_what_others_have_sent(int n) {
+  int volatile made = count_node(n) != NULL;
+  return made;
+}
+int tree_parse_what_has_come_in_from_outside(int n) {
+  int volatile read = tree_object_of_what_others_have_sent(n);
+  return read;
+}
+"""
+
+
+@pytest.mark.short
+def test_nearest_name_of_a_stripped_library_is_said(tmp_path, recorder):
+    """... before the function by which it was entered, if there is no room for both."""
+    parse = "tree_parse_what_has_come_in_from_outside"
+    (tmp_path / "tree.c").write_text(NEAREST)
+    (tmp_path / "use.c").write_text(f"int {parse}(int);\nint main(void) {{\n"
+                                    f"  for (int i = 0; i < 3000; i++) {parse}(0);\n}}\n")
+    subprocess.run([tool("gcc"), "-O1", "-shared", "-fPIC", "-Wl,-s", "-o", "libtree.so", "tree.c"],
+                   check=True, cwd=tmp_path)
+    subprocess.run([tool("gcc"), "-O1", "-g", "-o", "use", "use.c", "-L.", "-ltree",
+                    "-Wl,-rpath,$ORIGIN"], check=True, cwd=tmp_path)
+    recorder.same(tmp_path / "use")
+    page = recorder.text("report").splitlines()
+    at = next(i for i, line in enumerate(page) if line.startswith("  1 leak "))
+    assert re.search(r": libtree\.so\+0x[0-9a-f]+ \(no name\)", page[at]), page[at]
+    assert re.search(r"3,000 blocks.* < \.\.\. < tree_object_of_what_others_have_sent"
+                     r" < \.\.\. < main", page[at + 1]), page[at + 1]
 
 
 FREED_IN_THE_END = r"""

@@ -1,6 +1,7 @@
 """Who is to blame where one works for the other: an interpreter for its extension, a library
 for its user. Sources are in tests/hosted."""
 
+import re
 import subprocess
 
 import pytest
@@ -42,6 +43,16 @@ def test_user_of_the_library_is_on_the_page(recorder, hosted):
     assert first["kind"] == "leak" and first["frame"]["function"] == "record_new", first
     assert ": record_new" in line, line
     assert "< record_read < " in callers and "session" in callers, callers
+
+
+@pytest.mark.short
+def test_user_of_the_library_has_the_room_that_there_is(recorder, hosted):
+    """It says more than what it has called, and than what is outside of it."""
+    long = "a_record_that_is_read_again_from_beginning_to_its_very_last_en"
+    first, line, callers = first_of(recorder, hosted, long)
+    assert first["kind"] == "leak" and ": record_new" in line, line
+    user = long if '"' in line + callers else "read_whole"
+    assert re.search(rf"< (\.\.\.|record_read) < \"?{user[:40]}", callers), callers
 
 
 @pytest.mark.short
