@@ -313,6 +313,29 @@ static bool add_live(const struct recording *r, const struct sites *sites,
   return true;
 }
 
+/* Of what it has, from stacks with blocks of at least so many 16ths of the run. */
+static uint64_t that_came_in(const struct findings *f, const struct sites *sites,
+                             const struct finding *found, int parts) {
+  uint64_t bytes = 0;
+  for (size_t i = 0; i < sites->count; i++)
+    if (found->causes->of_site[i] == found->cause &&
+        __builtin_popcount(sites->sum[i].generations) >= parts)
+      bytes += f->grown[i].bytes;
+  return bytes;
+}
+
+/* What a program loads as it starts comes from each stack in one go, or in a few if it is
+ * not much; what grows comes from the same ones again and again. */
+static bool is_start(const struct recording *r, const struct findings *f,
+                     const struct sites *sites, const struct finding *found) {
+  enum { MANY = 4, AGAIN = 4, MUCH = 8 };
+  if (!growth_is_short(r) || found->causes->at[found->cause].stacks < MANY) return false;
+  uint64_t all = that_came_in(f, sites, found, 0);
+  if (that_came_in(f, sites, found, AGAIN) < all - all / 4) return true;
+  return that_came_in(f, sites, found, AGAIN + 1) < all / 2 &&
+         found->of.bytes < timeline_peak_bytes(r) / MUCH;
+}
+
 /* Only what grows stays: sites by themselves, or the function with what is too small, if
  * that is not just some blocks; and what matters beside the peak: `growth` has the rest.
  */
@@ -333,7 +356,8 @@ static void keep_growing(const struct recording *r, const struct growth *g,
     found.live.bytes = lower(found.live.bytes, found.of.bytes);
     found.live.blocks = lower(found.live.blocks, found.of.blocks);
     if (found.estimated.bytes > found.of.bytes) found.estimated = found.of;
-    if (growth_matters(r, &g->all, by_sites.bytes, found.live.bytes, peak))
+    if (growth_matters(r, &g->all, by_sites.bytes, found.live.bytes, peak) &&
+        !is_start(r, f, sites, &found))
       f->at[kept++] = found;
   }
   f->count = kept;

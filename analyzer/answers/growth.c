@@ -495,6 +495,12 @@ static void judge_total(struct series *s, const struct sites *sites, struct grow
   g->measurements = s->moments;
 }
 
+/* What was freed in the end may have been most between two measurements. */
+static void add_peak(const struct recording *r, struct trend *all) {
+  double peak = (double)timeline_peak_bytes(r);
+  if (all->reason == TREND_SHORT && all->high < peak) all->high = peak;
+}
+
 /* Rose, and was freed: it is not by what is left that it may matter. */
 static bool was_freed(const struct growth_site *s) {
   return s->trend.reason == TREND_SHORT || s->trend.reason == TREND_FELL ||
@@ -531,13 +537,16 @@ static bool rises_in_doubt(const struct trend *all) {
          all->reason == TREND_PAUSED || all->reason == TREND_LATE;
 }
 
+bool growth_is_short(const struct recording *r) {
+  uint64_t start = timeline_start_ms(r), end = recording_duration_ms(r);
+  return end < start + (uint64_t)(TREND_SHORTEST * 1000);
+}
+
 bool growth_matters(const struct recording *r, const struct trend *all, uint64_t added,
                     uint64_t live, uint64_t peak) {
   enum { SHARE = 200, SHARE_IN_DOUBT = 16 };
-  uint64_t start = timeline_start_ms(r), end = recording_duration_ms(r);
-  bool is_short = end < start + (uint64_t)(TREND_SHORTEST * 1000);
   bool freed = live < added / 2;
-  bool doubt = is_short || freed || rises_in_doubt(all);
+  bool doubt = growth_is_short(r) || freed || rises_in_doubt(all);
   return added > peak / (doubt ? SHARE_IN_DOUBT : SHARE);
 }
 
@@ -562,6 +571,7 @@ struct growth *growth_load(const struct recording *r, const struct sites *sites,
               (g->sites = calloc(sites->count + 1, sizeof *g->sites));
   if (good) {
     judge_total(&s, sites, g);
+    add_peak(r, &g->all);
     judge_all(&s, sites, g);
     g->unsure_matter = unsure_matter(g, sites);
     qsort(g->sites, g->count, sizeof *g->sites, by_importance);

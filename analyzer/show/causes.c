@@ -223,7 +223,7 @@ static void put_callers(struct text_long *to, const struct frame *of,
   if (put_to_last(to, frames, n, columns) >= INNERMOST || user > INNERMOST ||
       put_chain(to, frames, n, NULL, columns) >= INNERMOST)
     return;
-  if (user == INNERMOST)
+  if (user == INNERMOST && !frame_same_module(of, frames[INNERMOST - 1]))
     snprintf(to->s, sizeof to->s, "< ... < %s",
              name_text(TEXT_LONG, frames[INNERMOST - 1]));
   else

@@ -154,11 +154,13 @@ static void print_told(const struct told *t, size_t number, bool several,
 }
 
 /* A few blocks that are nothing beside what the program held, and that it did not lose
- * again and again. */
-static bool is_little(const struct finding *f, uint64_t peak) {
-  enum { FEW = 16, SMALL = 1024, SHARE = 100 };
-  return f->kind == FINDING_LEAK && f->of.blocks < FEW && f->gain < SMALL &&
-         f->gain < peak / SHARE;
+ * again and again; nor did it what comes from each stack once or twice. */
+static bool is_little(const struct told *t, uint64_t peak) {
+  enum { FEW = 16, SMALL = 1024, ONCE = 1 << 16, TWICE = 2, SHARE = 100 };
+  const struct finding *f = &t->finding;
+  bool once = f->of.blocks <= TWICE * t->cause.stacks && f->gain < ONCE;
+  return f->kind == FINDING_LEAK && f->gain < peak / SHARE &&
+         (once || (f->of.blocks < FEW && f->gain < SMALL));
 }
 
 /* What is worth a line: not what is nothing beside the first. */
@@ -166,7 +168,7 @@ static bool is_worth(const struct tale *tale, size_t i, uint64_t peak,
                      const struct view_options *o) {
   const struct finding *f = &tale->at[i].finding, *first = &tale->at[0].finding;
   return o->all || o->top || f->kind == FINDING_TEMPORARY ||
-         (f->gain >= first->gain / 100 && !is_little(f, peak));
+         (f->gain >= first->gain / 100 && !is_little(&tale->at[i], peak));
 }
 
 static void print_rest(size_t count, struct ul_amount rest, bool all,

@@ -485,6 +485,86 @@ def test_nearest_name_of_a_stripped_library_is_said(tmp_path, recorder):
                      r" < \.\.\. < main", page[at + 1]), page[at + 1]
 
 
+MANY_STACKS = r"""
+#include <stdlib.h>
+#include <time.h>
+enum { MODULES = 2048, DEPTH = 11 };
+static char *held[MODULES * 8];
+static unsigned count;
+__attribute__((noinline)) static void hold(void) {
+  char *p = malloc(300);
+  p[0] = 1;
+  held[count++] = p;
+}
+/* Each module has a stack of its own. */
+static void load(unsigned module, int depth) {
+  if (!depth)
+    hold();
+  else if (module & 1)
+    load(module >> 1, depth - 1);
+  else
+    load(module >> 1, depth - 1);
+  __asm__ volatile("");
+}
+int main(int argc, char **argv) {
+  const struct timespec step = {0, 1000000};
+  int rounds = atoi(argv[1]), each = atoi(argv[2]);
+  for (int round = 0; round < rounds; round++)
+    for (unsigned module = 0; module < MODULES; module++) {
+      for (int i = 0; i < each; i++) load(module, DEPTH);
+      if (module % 16 == 0) nanosleep(&step, NULL);
+    }
+  return argc < 0;
+}
+"""
+
+
+@pytest.mark.parametrize("rounds, each, kinds", [("1", "2", []), ("4", "1", ["growth"])])
+def test_start_of_a_program_is_no_growth(tmp_path, recorder, rounds, each, kinds):
+    """What is loaded comes by ever new stacks, what grows comes again by the same."""
+    (tmp_path / "load.c").write_text(MANY_STACKS)
+    subprocess.run([tool("gcc"), "-O0", "-g", "-o", "load", "load.c"], check=True, cwd=tmp_path)
+    recorder.same(tmp_path / "load", rounds, each)
+    report = recorder.answer("report")
+    if report["program"]["seconds"] < 2:
+        assert [f["kind"] for f in report["findings"]] == kinds, report["findings"]
+
+
+ONCE_EACH = r"""
+#include <stdlib.h>
+#define ONE(n)                                                                          \
+  __attribute__((noinline)) static void lose_##n(void) {                                 \
+    char *volatile lost = malloc(900);                                                   \
+    lost[0] = 1;                                                                         \
+  }
+ONE(1) ONE(2) ONE(3) ONE(4)
+int main(int argc, char **argv) {
+  static char *volatile held;
+  held = malloc(1 << 20);
+  held[0] = 1;
+  for (int i = 0; i < atoi(argv[1]); i++) {
+    lose_1();
+    lose_2();
+    lose_3();
+    lose_4();
+  }
+  return argc < 0 || !held;
+}
+"""
+
+
+@pytest.mark.parametrize("times, told", [("2", 0), ("5", 4)])
+def test_what_is_lost_once_beside_much_is_little(tmp_path, recorder, times, told):
+    """The page has room for what is lost again and again; --all has all."""
+    (tmp_path / "once.c").write_text(ONCE_EACH)
+    subprocess.run([tool("gcc"), "-O1", "-g", "-o", "once", "once.c"], check=True, cwd=tmp_path)
+    recorder.same(tmp_path / "once", times)
+    page = recorder.text("report")
+    assert len(re.findall(r"^  \d leak ", page, re.M)) == told, page
+    assert ("4 little findings" in page) == (told == 0), page
+    assert len(re.findall(r"^  \d leak ", recorder.text("report", "--all"), re.M)) == 4
+
+
 FREED_IN_THE_END = r"""
 #include <stdlib.h>
 #include <time.h>
