@@ -254,7 +254,7 @@ static size_t common_doer(struct search *s, size_t a, struct function_call *call
       continue;
     best = i;
     does = e.handed_on < e.others;
-    if (e.bytes > most) most = e.bytes;
+    if (does && e.bytes > most) most = e.bytes;
   }
   return does ? best : SIZE_MAX;
 }

@@ -565,6 +565,61 @@ def test_what_is_lost_once_beside_much_is_little(tmp_path, recorder, times, told
     assert len(re.findall(r"^  \d leak ", recorder.text("report", "--all"), re.M)) == 4
 
 
+CLOSURES = r"""
+#include <pthread.h>
+#include <stdlib.h>
+enum { CALLS = 500 };
+typedef void closure(void);
+#define LOSE(n)                                                                         \
+  do {                                                                                   \
+    char *volatile p = malloc(n);                                                        \
+    p[0] = 1;                                                                            \
+  } while (0)
+__attribute__((noinline)) static void dial(void) {
+  LOSE(1000);
+  __asm__ volatile("");
+}
+__attribute__((noinline)) static void connect_all(void) {
+  LOSE(300);
+  dial();
+  LOSE(301);
+  __asm__ volatile("");
+}
+__attribute__((noinline)) static void resolve(void) {
+  LOSE(250);
+  __asm__ volatile("");
+}
+/* Does what it is told to, for all threads. */
+__attribute__((noinline)) static void run_closure(closure *volatile f) {
+  f();
+  __asm__ volatile("");
+}
+static void *poll_all(void *unused) {
+  for (int i = 0; i < CALLS; i++) run_closure(resolve);
+  return unused;
+}
+int main(void) {
+  pthread_t thread;
+  pthread_create(&thread, NULL, poll_all, NULL);
+  for (int i = 0; i < CALLS; i++) run_closure(connect_all);
+  pthread_join(thread, NULL);
+  return 0;
+}
+"""
+
+
+@pytest.mark.short
+def test_who_hands_on_for_several_is_in_nobodys_way(tmp_path, recorder):
+    """... though as often, by another thread, somebody else loses something there."""
+    (tmp_path / "closures.c").write_text(CLOSURES)
+    subprocess.run([tool("gcc"), "-O1", "-g", "-pthread", "-o", "closures", "closures.c"],
+                   check=True, cwd=tmp_path)
+    recorder.same(tmp_path / "closures")
+    leaks = [f for f in recorder.answer("report")["findings"] if f["kind"] == "leak"]
+    assert [(f["frame"]["function"], f["blocks"], f["times"]) for f in leaks] == [
+        ("connect_all", 1500, 500), ("resolve", 500, 0)], leaks
+
+
 FREED_IN_THE_END = r"""
 #include <stdlib.h>
 #include <time.h>
