@@ -230,12 +230,13 @@ static void put_callers(struct text_long *to, const struct frame *of,
     put_to_last(to, frames, n, columns);
 }
 
-static bool tells(const char *line, const struct frame *frame) {
+/* Behind its name in a line of callers; NULL: it is not told there. */
+static char *behind_name(char *line, const struct frame *frame) {
   const char *name = name_text(TEXT_LONG, frame);
   size_t n = strlen(name);
-  for (const char *at = line; (at = strstr(at, "< ")) && *(at += 2);)
-    if (!strncmp(at, name, n) && (!at[n] || at[n] == ' ')) return true;
-  return false;
+  for (char *at = line; (at = strstr(at, "< ")) && *(at += 2);)
+    if (!strncmp(at, name, n) && (!at[n] || at[n] == ' ')) return at + n;
+  return NULL;
 }
 
 /* Neither the cause nor its caller: the caller of that says where it is. */
@@ -244,16 +245,47 @@ static bool is_nameless(const struct frame *of, const struct frame *const *frame
   return of && !of->function && n > 2 && !frames[0]->function && frames[1]->function;
 }
 
-const char *causes_chain_in(struct text_long *to, const struct frame *of,
-                            const struct frame *const *frames, size_t n, size_t columns) {
+static void put_nearest(struct text_long *to, const struct frame *of,
+                        const struct frame *const *frames, size_t n, size_t columns) {
   static const char before[] = "< ... ";
   struct text_long rest;
   put_callers(to, of, frames, n, columns);
-  if (!is_nameless(of, frames, n) || columns < sizeof before || tells(to->s, frames[1]))
-    return to->s;
+  if (!is_nameless(of, frames, n) || columns < sizeof before ||
+      behind_name(to->s, frames[1]))
+    return;
   put_callers(&rest, of, frames + 1, n - 1, columns - strlen(before));
   snprintf(to->s, sizeof to->s, "%s%.*s", before, (int)(sizeof to->s - sizeof before),
            rest.s);
+}
+
+/* Who uses the library that `of` is in, if that is in a file of its own; NULL: not so. */
+static const struct frame *plugin_of(const struct frame *of,
+                                     const struct frame *const *frames, size_t n) {
+  size_t user = to_user(of, frames, n);
+  const struct frame *frame = user ? frames[user - 1] : NULL;
+  bool other = frame && frame->function && !frame->file && frame->module &&
+               !frame_same_module(of, frame);
+  return other && strstr(frame->module, ".so") ? frame : NULL;
+}
+
+/* The user is told with that file, if there is room beside: what calls plugins and
+ * extensions calls many by the same name. */
+const char *causes_chain_in(struct text_long *to, const struct frame *of,
+                            const struct frame *const *frames, size_t n, size_t columns) {
+  const struct frame *plugin = plugin_of(of, frames, n);
+  put_nearest(to, of, frames, n, columns);
+  if (!plugin) return to->s;
+  struct text_long shorter;
+  struct frame with_file = *plugin;
+  with_file.note = false;
+  with_file.inlined = true; /* without an offset */
+  const char *file =
+      place_text(TEXT_LONG, &with_file) + strlen(name_text(TEXT_LONG, plugin));
+  size_t more = strlen(file);
+  put_nearest(&shorter, of, frames, n, columns > more ? columns - more : 0);
+  char *at = behind_name(shorter.s, plugin);
+  if (!at || strlen(shorter.s) + more > columns) return to->s;
+  snprintf(to->s, sizeof to->s, "%.*s%s%s", (int)(at - shorter.s), shorter.s, file, at);
   return to->s;
 }
 

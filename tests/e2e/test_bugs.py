@@ -32,7 +32,7 @@ BUGS = {  # script: (how often, what the page says)
     "python-h5py-fillvalue": (500, r"1 leak .*: 'H5T_vlen_str_mem_write'\+\w+ \(libhdf5_serial.*\n"
                                    r".* < \"H5Pget_fill_value\"\n"),
     "perl-yaml-xs": (500, r"1 leak .*: yaml_parser_initialize\+\w+ \(libyaml-0\.so\.2\)\n"
-                          r".*, (49\d|500) times 8.* < Load <"),
+                          r".*, (49\d|500) times 8.* < Load \(LibYAML\.so\) <"),
     "python-zstandard": (500, r"1 leak .*: \"zstd\.ZstdCompressor\.__init__\"\+\w+ \(backend_c"
                               r"\.so\)\n.*, (49\d|500) times \d"),
     "ruby-commonmarker": (2000, r"1 leak .*: houdini_escape_html0\+\w+ \(commonmarker\.so\)\n"
