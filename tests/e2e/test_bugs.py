@@ -43,6 +43,13 @@ BUGS = {  # script: (how often, what the page says)
                               r".*\n.* < class2 < "),
     "perl-xsloader": (6000, r"1 growth .*: spread over \d+ stacks\n"
                             r".*, always through Perl_runops_standard < perl_run < main\n"),
+    "xerces-dtd": (1000, r"1 leak .*: xercesc_3_2::IGXMLScanner::scanDocTypeDecl\+.*"
+                         r"\n *3,000 blocks, 1,000 times 3"),
+    "r-xml-bad": (1000, r"1 leak .*: xmlReadMemory\+.*\n.* < RS_XML_ParseTree \(XML\.so\)"),
+    "pam-setquota": (1000, r"1 leak .*: pam_modutil_search_key\+.*\n *1,000 blocks.*"
+                           r" < pam_sm_open_session \(pam_setquota\.so\)"),
+    "python-icu-pattern": (1000, r"1 leak .*: \"icu\.MessageFormat\.__init__\"\+\w+ \(_icu_\.so\)"
+                                 r"\n.*, 1,000 times 2"),
     "ijson-error": (200, r"1 leak .*: reading_generator_init\+\w+ \(_yajl2\.so\)\n"),
 }
 
