@@ -313,27 +313,39 @@ static bool add_live(const struct recording *r, const struct sites *sites,
   return true;
 }
 
-/* Of what it has, from stacks with blocks of at least so many 16ths of the run. */
-static uint64_t that_came_in(const struct findings *f, const struct sites *sites,
-                             const struct finding *found, int parts) {
-  uint64_t bytes = 0;
-  for (size_t i = 0; i < sites->count; i++)
-    if (found->causes->of_site[i] == found->cause &&
-        __builtin_popcount(sites->sum[i].generations) >= parts)
-      bytes += f->grown[i].bytes;
-  return bytes;
+/* Of what a cause of growth has: all, what is from stacks with blocks of at least so many
+ * 16ths of the run, and from those with blocks of its last quarter. */
+struct births {
+  uint64_t all, again, often, late;
+};
+
+static struct births births_of(const struct findings *f, const struct sites *sites,
+                               const struct finding *found) {
+  enum { AGAIN = 4, LATE = 0xf000 };
+  struct births b = {0};
+  for (size_t i = 0; i < sites->count; i++) {
+    if (found->causes->of_site[i] != found->cause) continue;
+    uint64_t bytes = f->grown[i].bytes;
+    int parts = __builtin_popcount(sites->sum[i].generations);
+    b.all += bytes;
+    if (parts >= AGAIN) b.again += bytes;
+    if (parts > AGAIN) b.often += bytes;
+    if (sites->sum[i].generations & LATE) b.late += bytes;
+  }
+  return b;
 }
 
 /* What a program loads as it starts comes from each stack in one go, or in a few if it is
- * not much; what grows comes from the same ones again and again. */
+ * not much; what grows comes from the same ones again and again. A run that is not short
+ * may be mostly start-up, too, but for its end. */
 static bool is_start(const struct recording *r, const struct findings *f,
                      const struct sites *sites, const struct finding *found) {
-  enum { MANY = 4, AGAIN = 4, MUCH = 8 };
-  if (!growth_is_short(r) || found->causes->at[found->cause].stacks < MANY) return false;
-  uint64_t all = that_came_in(f, sites, found, 0);
-  if (that_came_in(f, sites, found, AGAIN) < all - all / 4) return true;
-  return that_came_in(f, sites, found, AGAIN + 1) < all / 2 &&
-         found->of.bytes < timeline_peak_bytes(r) / MUCH;
+  enum { MANY = 4, MUCH = 8 };
+  if (found->causes->at[found->cause].stacks < MANY) return false;
+  struct births b = births_of(f, sites, found);
+  bool brief = growth_is_short(r);
+  if (b.again < b.all - b.all / 4) return brief || b.late < b.all / 4;
+  return brief && b.often < b.all / 2 && found->of.bytes < timeline_peak_bytes(r) / MUCH;
 }
 
 /* Only what grows stays: sites by themselves, or the function with what is too small, if

@@ -158,7 +158,8 @@ static void print_told(const struct told *t, size_t number, bool several,
 static bool is_little(const struct told *t, uint64_t peak) {
   enum { FEW = 16, SMALL = 1024, ONCE = 1 << 16, TWICE = 2, SHARE = 100 };
   const struct finding *f = &t->finding;
-  bool once = f->of.blocks <= TWICE * t->cause.stacks && f->gain < ONCE;
+  size_t stacks = t->cause.stacks;
+  bool once = f->of.blocks <= TWICE * stacks && f->gain < ONCE * stacks;
   return f->kind == FINDING_LEAK && f->gain < peak / SHARE &&
          (once || (f->of.blocks < FEW && f->gain < SMALL));
 }
