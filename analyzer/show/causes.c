@@ -127,6 +127,15 @@ static size_t to_method(const struct frame *const *frames, size_t i, size_t n) {
   return 0;
 }
 
+/* Is it the interpreter's own, called by an extension and not by the script? */
+static bool serves_guest(const struct frame *of, const struct frame *const *frames,
+                         size_t machine, size_t n) {
+  if (machine == n || !frame_same_module(of, frames[machine])) return false;
+  for (size_t i = 0; i < machine; i++)
+    if (frames[i]->module && !frame_same_module(of, frames[i])) return true;
+  return false;
+}
+
 /* How many there are out to who uses the code that `of` is in: an extension's function
  * that scripts know by a text, or where the interpreter enters it; of a library the first
  * one outside, or the first of those in its module that has a name. 0: `of` has such a
@@ -134,7 +143,7 @@ static size_t to_method(const struct frame *const *frames, size_t i, size_t n) {
 static size_t to_user(const struct frame *of, const struct frame *const *frames,
                       size_t n) {
   size_t i = 0, machine = to_machine(frames, 0, n);
-  if (!of || is_text(of)) return 0;
+  if (!of || (is_text(of) && !serves_guest(of, frames, machine, n))) return 0;
   while (i < machine && !is_text(frames[i]))
     i++;
   if (i < machine) return i + 1;
@@ -211,21 +220,26 @@ static size_t put_to_last(struct text_long *to, const struct frame *const *frame
   return put_chain(to, frames, n, name_text(&last, frames[n - 1]), columns);
 }
 
+static void put_only(struct text_long *to, const struct frame *user) {
+  snprintf(to->s, sizeof to->s, "< ... < %s", name_text(TEXT_LONG, user));
+}
+
 /* The outermost says where it all began, and the user of a library what to change; but
- * the two innermost say more. Where they do not fit, the second is told if it is the
- * user. */
+ * the two innermost say more. Where there is no room for them, the second is told if it
+ * is the user, and an address gives way to who is. */
 static void put_callers(struct text_long *to, const struct frame *of,
                         const struct frame *const *frames, size_t n, size_t columns) {
   enum { INNERMOST = 2 };
   size_t user = to_user(of, frames, n);
   n = user > INNERMOST ? user : to_named(frames, n);
   if (user == n && put_entered(to, of, frames, user, columns)) return;
-  if (put_to_last(to, frames, n, columns) >= INNERMOST || user > INNERMOST ||
-      put_chain(to, frames, n, NULL, columns) >= INNERMOST)
+  bool two = put_to_last(to, frames, n, columns) >= INNERMOST;
+  if (user > INNERMOST && strlen(to->s) > columns && !frames[0]->function)
+    return put_only(to, frames[user - 1]);
+  if (two || user > INNERMOST || put_chain(to, frames, n, NULL, columns) >= INNERMOST)
     return;
   if (user == INNERMOST && !frame_same_module(of, frames[INNERMOST - 1]))
-    snprintf(to->s, sizeof to->s, "< ... < %s",
-             name_text(TEXT_LONG, frames[INNERMOST - 1]));
+    put_only(to, frames[INNERMOST - 1]);
   else
     put_to_last(to, frames, n, columns);
 }

@@ -50,6 +50,8 @@ BUGS = {  # script: (how often, what the page says)
                            r" < pam_sm_open_session \(pam_setquota\.so\)"),
     "python-icu-pattern": (1000, r"1 leak .*: \"icu\.MessageFormat\.__init__\"\+\w+ \(_icu_\.so\)"
                                  r"\n.*, 1,000 times 2"),
+    "python-pandas-rows": (500, r"1 leak .*: \"encode\"\+\w+ \(python3\.11\)\n *500 blocks.*"
+                                r" < \"pandas\._libs\.parsers\.TextReader\.__new__\""),
     "ijson-error": (200, r"1 leak .*: reading_generator_init\+\w+ \(_yajl2\.so\)\n"),
 }
 

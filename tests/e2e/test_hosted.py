@@ -66,6 +66,14 @@ def test_interpreter_works_for_its_extension(recorder, hosted):
 
 
 @pytest.mark.short
+def test_builtin_works_for_the_extension_that_calls_it(recorder, hosted):
+    first, line, callers = first_of(recorder, hosted, "name_of")
+    assert first["kind"] == "leak" and first["blocks"] == 300, first
+    assert first["frame"]["function"] in ("encode", '"encode"'), first
+    assert re.search(r"\"?name_of\"? \(guest\.so\)", callers), callers
+
+
+@pytest.mark.short
 def test_what_the_script_makes_is_not_the_extensions(recorder, hosted):
     """... though that has called it; nor is it that of who only calls what he is told to."""
     first, line, callers = first_of(recorder, hosted, "each")

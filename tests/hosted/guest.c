@@ -21,6 +21,15 @@ static int read_whole(script_function *f) {
   return r == NULL;
 }
 
+/* Has its name encoded by the interpreter, and forgets that; much else it frees. */
+static int name_of(script_function *f) {
+  (void)f;
+  void *volatile text = malloc(4000);
+  free(text);
+  void *volatile name = call_builtin("encode", 40);
+  return name == NULL;
+}
+
 /* Keeps a value from being freed: what is lost is of the host's making. */
 static int keep(script_function *f) {
   (void)f;
@@ -37,6 +46,7 @@ static int each(script_function *f) {
 const struct guest_entry guest_table[] = {
     {"session", session},
     {"keep", keep},
+    {"name_of", name_of},
     {"each", each},
     {"a_record_that_is_read_again_from_beginning_to_its_very_last_en", read_whole},
     {NULL, NULL}};

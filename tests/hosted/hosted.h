@@ -10,6 +10,7 @@ struct guest_entry {
 extern const struct guest_entry guest_table[];
 void *value_new(size_t bytes);
 void lua_call(script_function *);
+void *call_builtin(const char *name, size_t bytes);
 
 struct record;
 struct record *record_read(int depth);
