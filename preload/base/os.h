@@ -89,6 +89,9 @@ static inline size_t os_whole_pages(size_t bytes) {
  * page). NULL if there is no memory. */
 void *os_map(size_t bytes, size_t align, enum os_use use);
 void os_unmap(void *p, size_t bytes, enum os_use use);
+/* From now on os_map takes memory out of that, which is zeroed, and os_unmap gives none
+ * of it back; NULL: no more. For one thread, while there is no other. */
+void os_map_from(void *start, size_t bytes);
 /* Grow or shrink a mapping where it is. 0 or -errno, then nothing has changed. */
 int os_resize(void *p, size_t old_bytes, size_t new_bytes, enum os_use use);
 /* Give the pages' memory back; they read as zeros. 0 or -errno (they are locked). */
@@ -171,6 +174,8 @@ int os_back(void *at, size_t bytes);
  * pages. */
 void os_populate(void *p, size_t bytes);
 void os_prefer_huge(void *p, size_t bytes);
+/* Not those: little of it will be. */
+void os_prefer_small(void *p, size_t bytes);
 /* os_map'ed memory became something else (a file's): it counts no longer. */
 void os_uncount(size_t bytes, enum os_use use);
 /* Zeroed private memory in place of what is there. */

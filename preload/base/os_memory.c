@@ -71,8 +71,26 @@ static void *map_aligned(size_t bytes, size_t align, int protection) {
   return p;
 }
 
+static struct { char *start, *at, *end; } given;
+
+void os_map_from(void *start, size_t bytes) {
+  given.start = given.at = start;
+  given.end = given.start ? given.start + bytes : NULL;
+}
+
+static bool is_given(const char *p) {
+  return given.start && p >= given.start && p < given.end;
+}
+
+static void *take_given(size_t bytes, size_t align) {
+  if (align > OS_PAGE || bytes > (size_t)(given.end - given.at)) return NULL;
+  given.at += os_whole_pages(bytes);
+  return given.at - os_whole_pages(bytes);
+}
+
 void *os_map(size_t bytes, size_t align, enum os_use use) {
   if (os_injected(OS_OP_MMAP)) return NULL;
+  if (given.start) return take_given(bytes, align);
   const int access = PROT_READ | PROT_WRITE;
   void *p =
       align > OS_PAGE ? map_aligned(bytes, align, access) : map_somewhere(bytes, access);
@@ -81,6 +99,7 @@ void *os_map(size_t bytes, size_t align, enum os_use use) {
 }
 
 void os_unmap(void *p, size_t bytes, enum os_use use) {
+  if (is_given(p)) return;
   unmap_raw(p, bytes);
   count(use, -bytes);
 }
@@ -236,6 +255,10 @@ void os_populate(void *p, size_t bytes) {
 
 void os_prefer_huge(void *p, size_t bytes) {
   os_call(SYS_madvise, p, bytes, MADV_HUGEPAGE);
+}
+
+void os_prefer_small(void *p, size_t bytes) {
+  os_call(SYS_madvise, p, bytes, MADV_NOHUGEPAGE);
 }
 
 void os_unmap_file(void *p, size_t bytes) {

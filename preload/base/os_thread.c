@@ -131,6 +131,30 @@ int os_copy_process(void) {
   return (int)os_call(SYS_clone, CLONE_FILES, 0, 0, 0, 0);
 }
 
+/* To the child's stack, which begins where the parent's may not be. */
+__attribute__((naked)) static long share(__attribute__((unused)) unsigned long flags,
+                                         __attribute__((unused)) void *top,
+                                         __attribute__((unused)) void (*work)(void)) {
+  __asm__ volatile("movq %rdx, %r9\n\t"
+                   "andq $-16, %rsi\n\t"
+                   "xorl %edx, %edx\n\t"
+                   "xorl %r10d, %r10d\n\t"
+                   "xorl %r8d, %r8d\n\t"
+                   "movl $56, %eax\n\t" /* clone */
+                   "syscall\n\t"
+                   "testl %eax, %eax\n\t"
+                   "jz 1f\n\t"
+                   "ret\n"
+                   "1:\txorl %ebp, %ebp\n\t"
+                   "callq *%r9\n\t"
+                   "hlt");
+}
+
+int os_share_process(void *top, void (*work)(void)) {
+  if (os_injected(OS_OP_FORK)) return -EAGAIN;
+  return (int)share(CLONE_FILES | CLONE_VM, top, work);
+}
+
 void os_die_with_parent(void) {
   os_call(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL);
 }

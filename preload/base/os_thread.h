@@ -78,6 +78,10 @@ void os_on_stack(void *top, void (*work)(void *), void *argument);
 /* A raw clone with our descriptors and without an exit signal: no handler runs, wait()
  * does not see it. Its pid, 0 in the copy, or -errno. */
 int os_copy_process(void);
+/* The same, but in the same memory: work(), which does not return, on a stack that ends
+ * at `top`. The thread is as it was meanwhile, with what is its own, for two: one of them
+ * should wait. */
+int os_share_process(void *top, void (*work)(void));
 /* In a copy: end with the process that it is of, and have all descriptors there may be.
  */
 void os_die_with_parent(void);

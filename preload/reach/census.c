@@ -8,16 +8,16 @@
 
 #include <string.h>
 
-struct census census;
+SCAN_STATE struct census census;
 
 /* An arena, or a large block that is in use: by address. */
 struct piece {
   uintptr_t start;
   uint32_t slot;
 };
-static struct piece *pieces;
-static size_t piece_count;
-static bool moves; /* the ledger, while we look */
+SCAN_STATE static struct piece *pieces;
+SCAN_STATE static size_t piece_count;
+SCAN_STATE static bool moves; /* the ledger, while we look */
 
 /* ---- blocks -------------------------------------------------------------------- */
 
@@ -89,7 +89,7 @@ void census_unrecorded(census_piece *pool, census_piece *large) {
 /* Memory for copies of entries, in runs that serve many pools. */
 static void *carve(size_t bytes) {
   enum { RUN = 4 << 20 };
-  static char *next, *end;
+  SCAN_STATE static char *next, *end;
   if ((size_t)(end - next) < bytes) {
     size_t run = bytes > RUN ? bytes : RUN;
     next = scratch(run);

@@ -38,9 +38,9 @@ struct place {
   } met[OFFSETS];
 };
 
-static struct place *places; /* by site */
-static uint32_t place_count;
-static bool chosen;
+SCAN_STATE static struct place *places; /* by site */
+SCAN_STATE static uint32_t place_count;
+SCAN_STATE static bool chosen;
 
 bool handle_prepare(uint32_t sites) {
   places = scratch(sites * sizeof *places);
@@ -84,7 +84,7 @@ void handle_met(const struct found *f, uintptr_t offset, bool strong) {
 
 /* ---- places -------------------------------------------------------------------- */
 
-static bool (*was_reached)(const struct found *f);
+SCAN_STATE static bool (*was_reached)(const struct found *f);
 
 static void count_reached(const struct found *f) {
   if (was_reached(f)) place_of(f)->reached++;
@@ -141,8 +141,8 @@ struct wide {
   uint64_t hash; /* 0: not in use */
   struct place place;
 };
-static struct wide *wides;
-static uint64_t wide_mask;
+SCAN_STATE static struct wide *wides;
+SCAN_STATE static uint64_t wide_mask;
 
 static struct wide *wide_of(uint32_t site, unsigned frames) {
   uint64_t hash = inner_hash(site, frames), i = hash >> 20;

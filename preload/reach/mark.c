@@ -77,7 +77,7 @@ enum state {
 };
 
 /* The marking under way. */
-static struct {
+SCAN_STATE static struct {
   struct mark_from from;
   bool *holds; /* by site: blocks are roots (dynamic TLS) */
   uint64_t root_bytes;
@@ -322,7 +322,7 @@ struct ul_amount mark_of_main(void) {
 /* ---- step 3: leaders ----------------------------------------------------------- */
 
 /* The unreached blocks, by site: a counting sort, two walks over all blocks. */
-static struct {
+SCAN_STATE static struct {
   uintptr_t *blocks;
   uint64_t count;
   uint64_t *next; /* by bucket of sites */

@@ -10,7 +10,16 @@
  *
  * Memory that cannot be read (PROT_NONE pages inside a block, a file that was cut)
  * faults; our handler puts zero pages in its place, in the copy, and the load is tried
- * again. */
+ * again.
+ *
+ * The lodger. To copy what a small process has mapped takes longer than to scan it. Where
+ * there is no other thread, who could change anything meanwhile, the scan runs in the
+ * program's own memory: a process as the copy is, with signals, descriptors and an end of
+ * its own, of which the program sees as little. It has a room (a stack, all memory that
+ * it asks for, and what it finds there of its variables), and stores nowhere else but in
+ * the result; so when it has ended, all is as it was. Whatever it cannot do, a copy does
+ * after it: when a load faults, for zero pages it must not put there, or the room is too
+ * small. */
 #include "reach/reach.h"
 
 #include "account/mapping.h"
@@ -59,12 +68,16 @@ static struct {
   struct result *result;
   size_t bytes;
   uint64_t begun_ns;
+  char *room; /* of the lodger, NULL: it is a copy */
+  bool ended; /* the scan's process, and has been waited for */
 } job;
 
-bool reach_scan_slack, reach_own;
+bool reach_scan_slack, reach_own, reach_lodges = true;
 bool (*reach_enough)(void);
 unsigned reach_heuristics = ~0u;
 unsigned reach_limit_s = UINT_MAX;
+
+enum { ROOM_BYTES = 8 << 20, ROOM_STACK = 256 << 10 };
 
 /* In the copy: the scan. What it has from the program is filled in before. */
 static struct {
@@ -163,6 +176,7 @@ static void tell(const struct found *f) {
 static void unreadable(int sig, siginfo_t *info, void *context) {
   enum { PAGE_FAULT = 14, STORE = 1 << 1, FETCH = 1 << 4 };
   const greg_t *state = ((const ucontext_t *)context)->uc_mcontext.gregs;
+  if (job.room) give_up(EFAULT);
   if (state[REG_TRAPNO] != PAGE_FAULT || state[REG_ERR] & (STORE | FETCH))
     give_up(EFAULT);
   uintptr_t page = os_page_of((uintptr_t)info->si_addr);
@@ -199,7 +213,11 @@ static void copy_state(void) {
   catch_faults();
   os_raise_file_limit(); /* the program may have used up its descriptors */
   scan.result->pagemap = scan.from.trace.pagemaps.copy = mapping_pagemap_open();
-  int error = roots_load(scan.result, job.bytes);
+  uintptr_t result = (uintptr_t)scan.result, room = (uintptr_t)job.room;
+  const struct range also[] = {{result, result + job.bytes, RANGE_TOOL},
+                               {room, room + ROOM_BYTES, RANGE_TOOL},
+                               {0}};
+  int error = roots_load(also);
   if (error) give_up(error);
   if (!census_take(ledger_moves())) give_up(ENOMEM);
   scan.result->blocks = census.live;
@@ -325,8 +343,8 @@ static int wait_for_copy(int child, uint32_t phase) {
 }
 
 static void end_copy(int child, int error) {
-  os_kill(child, SIGKILL);
-  os_wait(child);
+  if (!job.ended) os_kill(child, SIGKILL);
+  if (!job.ended) os_wait(child);
   if (error == ETIMEDOUT) say_that_it_hangs();
   fail(error);
   let_go();
@@ -346,9 +364,85 @@ static int clone_and_scan(const struct thread_set *threads, const struct caller 
       .trace.pagemaps = {.copy = -1, .original = mapping_pagemap_open()},
       .sites = sites,
   };
+  if (job.room) return os_share_process(job.room + ROOM_STACK, run_scan);
   int child = os_copy_process();
   if (child == 0) run_scan();
   return child;
+}
+
+/* ---- the lodger ---------------------------------------------------------------- */
+
+/* Laid out by the linker: what is SCAN_STATE. */
+extern char __start_scan_state[] __attribute__((visibility("hidden")));
+extern char __stop_scan_state[] __attribute__((visibility("hidden")));
+
+/* Of a large heap the census alone needs more than the room, and to copy it is little
+ * beside the scan. */
+static bool may_share(const struct thread_set *threads) {
+  enum { ENTRIES_MOST = 128 << 10, MAPPED_MOST = 64 << 20 };
+  return reach_lodges && threads->count == 0 && threads->complete &&
+         table_count(UL_ENTRIES) <= ENTRIES_MOST &&
+         os_mapped(OS_ARENA) + os_mapped(OS_LARGE) <= MAPPED_MOST;
+}
+
+static size_t state_bytes(void) {
+  return (size_t)(__stop_scan_state - __start_scan_state);
+}
+
+static bool take_room(void) {
+  size_t used = os_whole_pages(ROOM_STACK + state_bytes());
+  char *room = os_map(ROOM_BYTES, OS_PAGE, OS_TOOL);
+  if (!room) return false;
+  os_prefer_small(room, ROOM_BYTES); /* of which little is used */
+  memcpy(room + ROOM_STACK, __start_scan_state, state_bytes());
+  os_map_from(room + used, ROOM_BYTES - used);
+  job.room = room;
+  return true;
+}
+
+static void leave_room(void) {
+  char *room = job.room;
+  memcpy(__start_scan_state, room + ROOM_STACK, state_bytes());
+  os_map_from(NULL, 0);
+  job.room = NULL;
+  os_unmap(room, ROOM_BYTES, OS_TOOL);
+}
+
+/* All of the scan. ENOTSUP: a copy has to do it. */
+static int lodge(const struct thread_set *threads, const struct caller *ending,
+                 const struct main_frame *own, uint32_t sites, int *child) {
+  if (!take_room()) return ENOTSUP;
+  *child = clone_and_scan(threads, ending, own, sites);
+  int error = 0;
+  if (*child > 0) {
+    error = wait_for_copy(*child, PHASE_COPYING);
+    if (!error) error = wait_for_copy(*child, PHASE_SCANNING);
+    if (error) os_kill(*child, SIGKILL);
+    os_wait(*child);
+  }
+  leave_room();
+  job.ended = true;
+  if (*child == -EINVAL || (*child > 0 && !error && job.result->phase != PHASE_DONE))
+    return ENOTSUP;
+  return error;
+}
+
+static int refused(int error) {
+  fail(error);
+  let_go();
+  return 0;
+}
+
+static int copy(const struct thread_set *threads, const struct caller *ending,
+                const struct main_frame *own, uint32_t sites) {
+  /* A process that is told of its forks by a userfaultfd waits for the thread that is. */
+  freeze_limit(IDLE_MS);
+  int child = clone_and_scan(threads, ending, own, sites);
+  freeze_limit(0);
+  if (child < 0) return refused(-child);
+  int error = freeze_holds(threads) ? wait_for_copy(child, PHASE_COPYING) : ETIMEDOUT;
+  if (error) end_copy(child, error);
+  return error ? 0 : child;
 }
 
 static int begin(const struct thread_set *threads, const struct caller *ending,
@@ -356,30 +450,25 @@ static int begin(const struct thread_set *threads, const struct caller *ending,
   uint32_t sites = (uint32_t)table_count(UL_SITES);
   if (sites < UL_SITE_RESERVED) sites = UL_SITE_RESERVED;
   job.begun_ns = os_monotonic_ns();
+  job.ended = false;
   reach_forget();
   recording->scan = (struct ul_scan){
       .state = UL_SCAN_RUNNING,
       .at_ms = recording_ms(),
       .limit_seconds = reach_limit_s == UINT_MAX ? 0 : reach_limit_s,
   };
-  int error = map_result(sites);
-  if (error) {
-    fail(-error);
-    return 0;
-  }
-  /* A process that is told of its forks by a userfaultfd waits for the thread that is. */
-  freeze_limit(IDLE_MS);
-  int child = clone_and_scan(threads, ending, own, sites);
-  freeze_limit(0);
-  if (child < 0) {
-    fail(-child);
+  int child, error = map_result(sites);
+  if (!error && may_share(threads)) {
+    int shared = lodge(threads, ending, own, sites, &child);
+    if (!shared) return child < 0 ? refused(-child) : child;
+    if (shared != ENOTSUP) return end_copy(child, shared), 0;
     let_go();
-  } else {
-    error = freeze_holds(threads) ? wait_for_copy(child, PHASE_COPYING) : ETIMEDOUT;
-    if (error) end_copy(child, error);
-    if (error) child = 0;
+    job.ended = false;
+    error = map_result(sites);
   }
-  return child < 0 ? 0 : child;
+  if (!error) return copy(threads, ending, own, sites);
+  fail(-error);
+  return 0;
 }
 
 /* No signal handler of the program may run in the copy. */
@@ -462,9 +551,9 @@ static void store_results(void) {
 
 void reach_end(int child) {
   if (!child) return;
-  int error = wait_for_copy(child, PHASE_SCANNING);
+  int error = job.ended ? 0 : wait_for_copy(child, PHASE_SCANNING);
   if (error) return end_copy(child, error);
-  os_wait(child);
+  if (!job.ended) os_wait(child);
   if (atomic_load(&job.result->phase) == PHASE_DONE)
     store_results();
   else

@@ -1,7 +1,8 @@
 /* reach.h - the leak scan: which live blocks can the program still reach?
  *
  * The scan works on a frozen copy of the process, a child made by a raw clone,
- * so it may take its time and may even crash without hurting the program. What
+ * so it may take its time and may even crash without hurting the program; or, of a small
+ * process with one thread, on the process itself, while that waits. What
  * it finds goes to UL_LEAKS and to header.scan. */
 #ifndef ULLAGE_REACH_H
 #define ULLAGE_REACH_H
@@ -18,6 +19,8 @@ extern unsigned reach_heuristics;
 /* Of what a forked child has inherited nothing is asked: when all else can be reached,
  * that has no verdict. */
 extern bool reach_own;
+/* false: a copy is made of whomever. */
+extern bool reach_lodges;
 /* After so long it keeps what it knows by then, and ends; UINT_MAX: no limit. */
 extern unsigned reach_limit_s;
 /* Asked now and then: has the process waited enough for a scan? NULL: never. */

@@ -33,10 +33,10 @@ enum { BATCH = 512 };
 
 typedef void scan_function(uintptr_t start, uintptr_t end);
 
-static struct region *regions; /* by address */
-static size_t region_count;
-static struct range_list ours, holes; /* and the dead parts of stacks */
-static uintptr_t loader_start, loader_end;
+SCAN_STATE static struct region *regions; /* by address */
+SCAN_STATE static size_t region_count;
+SCAN_STATE static struct range_list ours, holes; /* and the dead parts of stacks */
+SCAN_STATE static uintptr_t loader_start, loader_end;
 
 /* ---- the map ------------------------------------------------------------------- */
 
@@ -62,7 +62,7 @@ static bool is_loader(const struct mapped *m) {
 }
 
 static void note_loader(const struct mapped *m) {
-  static uint64_t device, inode;
+  SCAN_STATE static uint64_t device, inode;
   if (!loader_start && is_loader(m)) {
     device = m->device;
     inode = m->inode;
@@ -136,7 +136,7 @@ static int why_unread(const char *path) {
 }
 
 /* The text stays mapped: it is in the map it shows. */
-int roots_load(const void *result, size_t result_bytes) {
+int roots_load(const struct range *also) {
   size_t bytes, mapped_bytes;
   static const char maps[] = "/proc/thread-self/maps";
   const char *text = mapping_text(maps, &bytes, &mapped_bytes);
@@ -144,10 +144,9 @@ int roots_load(const void *result, size_t result_bytes) {
   const char *end = text + bytes;
   size_t need = count_lines(text, end) * sizeof *regions;
   regions = os_map(os_whole_pages(need), OS_PAGE, OS_TOOL);
-  uintptr_t start = (uintptr_t)result;
-  if (!regions || !mapping_ours(&ours) ||
-      !mapping_ours_add(&ours, start, start + result_bytes))
-    return ENOMEM;
+  if (!regions || !mapping_ours(&ours)) return ENOMEM;
+  for (; also->start; also++)
+    if (!mapping_ours_add(&ours, also->start, also->end)) return ENOMEM;
   region_count = 0;
   loader_start = loader_end = 0;
   struct mapped m;
@@ -235,7 +234,7 @@ struct page_scan {
 enum { IS_FILE = 1 << 2, IS_PRESENT = 1 << 3, IS_SWAPPED = 1 << 4, RUNS = 128 };
 #define PAGEMAP_SCAN_REQUEST _IOWR('f', 16, struct page_scan)
 
-static bool refused; /* the kernel does not know the request */
+SCAN_STATE static bool refused; /* the kernel does not know the request */
 
 /* How far it got. */
 static uintptr_t scan_sparse(const struct region *r, uintptr_t start, uintptr_t end,

@@ -16,11 +16,11 @@ struct region {
   bool read, write, execute, shared, file, stack;
 };
 
-/* Only in the scan's own process: module state, not for threads. `result`: what it shares
- * with the program, and is no root, though it may be full of addresses. 0, or
- * an errno: /proc/self/maps cannot be read, or no memory: there are no roots and so no
+/* Only in the scan's own process: module state, not for threads. `also`: what else of the
+ * scan's is no root, though it may be full of addresses, up to one that starts at 0. 0,
+ * or an errno: /proc/self/maps cannot be read, or no memory: there are no roots and so no
  * verdicts. */
-int roots_load(const void *result, size_t result_bytes);
+int roots_load(const struct range *also);
 /* The mapping around an address, or NULL. */
 const struct region *roots_region(uintptr_t address);
 /* The loader's own mappings: blocks allocated by code in there are dynamic TLS and the

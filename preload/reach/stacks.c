@@ -34,7 +34,7 @@ enum { LIST_AT = 0x2c0, TID_AT = 0x2d0, BLOCK_MAX = 0x1000 };
 enum { HEAD_BYTES = 16, MOST_NODES = 1 << 22, RED_ZONE = 128 };
 enum { ABOVE_MAX = 64 * 1024 }; /* from a control block to the end of its stack */
 
-static struct {
+SCAN_STATE static struct {
   const struct roots_self *self;
   struct range_list *dead;
 } here;
@@ -181,7 +181,7 @@ static bool add_signal_stacks(const struct thread_set *threads) {
 
 /* ---- all of them --------------------------------------------------------------- */
 
-static size_t count;
+SCAN_STATE static size_t count;
 static bool count_block(uintptr_t tcb) {
   (void)tcb;
   count++;

@@ -34,10 +34,11 @@ struct lost_site {
   struct tally words[WORDS];
 };
 
-static struct lost_site *learned;
-static uint32_t *index_of; /* by site: blocks lost, then its place in `learned`, or 0 */
-static uint32_t site_count;
-bool stale_any;
+SCAN_STATE static struct lost_site *learned;
+SCAN_STATE static uint32_t
+    *index_of; /* by site: blocks lost, then its place in `learned`, or 0 */
+SCAN_STATE static uint32_t site_count;
+SCAN_STATE bool stale_any;
 
 static uint32_t *site_of(const struct found *f) {
   uint32_t site = ul_entry_site(found_entry(f));

@@ -18,11 +18,12 @@
 #include "base/os.h"
 #include "reach/handle.h"
 #include "reach/heuristic.h"
+#include "reach/scratch.h"
 
-static struct trace_from from;
-static struct trace_step step;
-static uint64_t looked; /* into blocks */
-static bool cut, over;
+SCAN_STATE static struct trace_from from;
+SCAN_STATE static struct trace_step step;
+SCAN_STATE static uint64_t looked; /* into blocks */
+SCAN_STATE static bool cut, over;
 
 /* ---- the work lists ------------------------------------------------------------ */
 
@@ -35,8 +36,9 @@ struct chunk {
 struct list {
   struct chunk *top, *spare;
 };
-static struct list blocks, rests; /* by start; of long ones, whose beginning was read */
-static bool dropped;              /* a block did not fit */
+SCAN_STATE static struct list blocks,
+    rests;                      /* by start; of long ones, whose beginning was read */
+SCAN_STATE static bool dropped; /* a block did not fit */
 
 static bool grow(struct list *l) {
   struct chunk *c = l->spare ? l->spare : os_map(sizeof *c, OS_PAGE, OS_TOOL);
@@ -86,7 +88,7 @@ bool trace_ends(void) {
 
 /* What is read is so short, and so little waits, that what its words lead to is probably
  * next: it is asked for before anybody knows. */
-static bool hasty;
+SCAN_STATE static bool hasty;
 
 static bool may_be_handle(uintptr_t offset) {
   return offset - 1 < HANDLE_OFFSET_MAX;
@@ -157,7 +159,7 @@ void trace_words(uintptr_t start, uintptr_t end) {
 enum { SHORT = 128, LONG = 2048, BEGINNING = 256, BLOCKS_AHEAD = 16, FEW = 2 };
 
 /* Those that have left the work list. */
-static struct {
+SCAN_STATE static struct {
   unsigned in, out;
   struct found items[BLOCKS_AHEAD];
 } next;

@@ -95,6 +95,19 @@ def test_under_our_locks_nothing_runs_that_others_replace():
     assert foreign == {("base_next.c.o", "dlvsym")}
 
 
+def test_what_a_scan_changes_can_be_put_back():
+    """All variables of the scan's own are SCAN_STATE (reach/scratch.h); what is of the threads
+    that are stopped, and of whom it is asked for, stays."""
+    objects = [path for path in (BUILD / "preload" / OBJECTS["preload"]).glob("reach_*.o")
+               if path.name not in ("reach_freeze.c.o", "reach_reach.c.o")]
+    lines = subprocess.run(["nm", "-A", "-f", "sysv", *objects], text=True, check=True,
+                           stdout=subprocess.PIPE).stdout.splitlines()
+    kept = [line for line in lines if line.rstrip().endswith("|scan_state")]
+    other = [line for line in lines
+             if re.search(r"\|\.(bss|data|tbss|tdata)(?!\.rel\.ro)[\w.]*\s*$", line) or "*COM*" in line]
+    assert len(kept) > 20 and not other, other
+
+
 def test_searches_are_given_no_braces():
     """Since glibc 2.43 they are macros, to which a comma in braces parts two arguments."""
     within = r"[^()]*"
