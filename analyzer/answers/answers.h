@@ -103,7 +103,7 @@ struct unused_site {
   uint64_t sole;         /* of both, what this site alone keeps from going back */
   uint64_t slack;        /* usable but not requested */
   uint64_t untouched;    /* requested, on pages never made resident */
-  uint64_t tail;         /* of it, behind the last resident page of a large block */
+  uint64_t tail;         /* of it, behind the last resident page of blocks larger than one */
   uint64_t unwritten;    /* resident, older than writes_ms, not written since */
 };
 /* The same when most of the heap was resident but not live, as far as snapshots go. Which

@@ -63,6 +63,16 @@ static uint64_t resident(const struct load *l, const struct ul_arena *a, uint64_
   return on_pages(l, a, start, end, false);
 }
 
+/* What of [start, end) lies behind the last resident page. */
+static uint64_t behind_pages(const struct load *l, const struct ul_arena *a,
+                             uint64_t start, uint64_t end) {
+  uint64_t from = end;
+  if (l->h->residency == UL_EVIDENCE_NONE) return 0;
+  while (from > start && !bit(a->resident, (from - 1) / UL_PAGE_BYTES))
+    from = (from - 1) / UL_PAGE_BYTES * UL_PAGE_BYTES;
+  return from > start ? end - from : end - start;
+}
+
 /* ---- a block by itself --------------------------------------------------------- */
 
 static bool old_enough(const struct load *l, uint64_t entry) {
@@ -79,6 +89,8 @@ static uint64_t small_pages(const struct load *l, const struct live_block *b) {
   s->blocks++;
   s->live_bytes += b->requested;
   s->untouched += b->requested - used;
+  if (b->requested > UL_PAGE_BYTES && used < b->requested)
+    s->tail += behind_pages(l, b->arena, start, end);
   s->slack += slack;
   if (old_enough(l, b->entry)) s->unwritten += on_pages(l, b->arena, start, end, true);
   return used + slack;

@@ -246,6 +246,21 @@ bool known_is_library(const char *function) {
   return words_begin(function, names);
 }
 
+bool known_is_container(const char *function) {
+  static const char *const names[] = {"std::vector<",
+                                      "std::basic_string<",
+                                      "std::__cxx11::basic_string<",
+                                      "std::__1::vector<",
+                                      "std::__1::basic_string<",
+                                      "alloc::raw_vec::",
+                                      "alloc::vec::",
+                                      "alloc::string::",
+                                      "<alloc::vec::",
+                                      "<alloc::string::",
+                                      NULL};
+  return words_begin(function, names);
+}
+
 bool known_is_library_source(const char *file) {
   static const char *const places[] = {"/include/c++/", "/rustlib/src/", "/rustc/", NULL};
   if (strncmp(file, "node:", 5) == 0) return true; /* node's own */

@@ -10,6 +10,8 @@ bool known_is_wrapper(const char *function);
 /* Of an interpreter, and runs what it is told: a script, or a function that it or an
  * extension calls? */
 bool known_is_machine(const char *function);
+/* Of a container of theirs that keeps its elements in one block, with room for more? */
+bool known_is_container(const char *function);
 /* Of the standard library of C++ or Rust: a function, and a file of source (of node as
  * well)? */
 bool known_is_library(const char *function);

@@ -1,4 +1,5 @@
 /* unused.c - `ullage unused`: retained, but not used (the model is in waste.c). */
+#include "answers/tails.h"
 #include "read/timeline.h"
 #include "show/causes.h"
 #include "show/json.h"
@@ -146,6 +147,22 @@ static json_t *fills_object(const struct fills *f, const struct view_options *o)
   return object;
 }
 
+static json_t *tail_object(const struct tails_sum *t) {
+  json_t *object = json_object();
+  json_put(object, "bytes", json_bytes(t->bytes));
+  json_put(object, "sites", json_bytes(t->sites));
+  return object;
+}
+
+static json_t *tails_object(struct process *p) {
+  struct tails t;
+  json_t *object = json_object();
+  if (!tails_load(p, &t)) return object;
+  json_put(object, "containers", tail_object(&t.of[TAILS_OF_CONTAINERS]));
+  json_put(object, "resized", tail_object(&t.of[TAILS_OF_RESIZED]));
+  return object;
+}
+
 static void add_sites(json_t *object, const struct process *p,
                       const struct view_options *o) {
   json_t *sites = json_array();
@@ -179,6 +196,7 @@ int unused_json(void *model, const struct view_options *options) {
   json_member(&j, "evidence", evidence);
   json_member(&j, "most", moment_object(r, &u->most, &o));
   json_member(&j, "never_written", fills_object(&u->fills, &o));
+  json_member(&j, "spare", tails_object(context->named));
   json_member(&j, "processes", processes_totals(context));
   json_list(&j, "sites");
   for (size_t i = 0; i < n; i++)
@@ -250,6 +268,26 @@ static void print_heaps(const struct recording *r, const struct unused *u,
       "use. glibc has arenas\nfor them, up to 8 for each CPU: MALLOC_ARENA_MAX=2 lets "
       "threads share, for some speed.\n",
       text_count(heaps));
+}
+
+static void print_tail(const struct tails_sum *t, const char *of, const char *remedy,
+                       const struct view_options *o) {
+  if (t->bytes)
+    fprintf(o->out,
+            "\n%s of what was never touched lies at the ends of %s\n"
+            "(%s): %s would give it back at most. It is address space, no RSS.\n",
+            text_size(o, t->bytes), of, text_plural(t->sites, "call site", "call sites"),
+            remedy);
+}
+
+/* Where other allocators would be alike, with their remedy. */
+static void print_tails(struct process *p, const struct view_options *o) {
+  struct tails t;
+  if (!tails_load(p, &t)) return;
+  print_tail(&t.of[TAILS_OF_CONTAINERS], "containers, as room for more", "shrink_to_fit",
+             o);
+  print_tail(&t.of[TAILS_OF_RESIZED], "blocks made larger again and again",
+             "a realloc to the size used", o);
 }
 
 static void print_evidence(const struct recording *r, const struct unused *u,
@@ -372,7 +410,7 @@ static void print_others(const struct context *context, const struct view_option
 
 int unused_text(void *model, const struct view_options *options) {
   const struct context *context = model;
-  const struct process *p = &context->processes[0];
+  struct process *p = &context->processes[0];
   struct view_options view = view_of(options, p), *o = &view;
   const struct unused *u = p->unused;
   size_t n = shown(u, o, TOP_TEXT);
@@ -384,7 +422,7 @@ int unused_text(void *model, const struct view_options *options) {
   fprintf(o->out, ", and %s requested but never touched%s",
           pages_known(u) ? text_size(o, u->total.untouched) : "not known how much",
           processes_whose(context, p));
-  print_most(&context->processes[0], o);
+  print_most(p, o);
   fprintf(o->out, "\n\n");
   print_totals(u, o);
   if (n)
@@ -398,6 +436,7 @@ int unused_text(void *model, const struct view_options *options) {
   print_others(context, o);
   processes_unread(context, o);
   print_heaps(p->recording, u, o);
+  print_tails(p, o);
   print_evidence(p->recording, u, o);
   text_sampled(o, "\nSampled:");
   processes_hints(context, o);

@@ -197,6 +197,22 @@ def test_what_threads_keep_for_themselves_is_said(recorder):
         assert ("MALLOC_ARENA_MAX" in recorder.text("unused")) == many
 
 
+@pytest.mark.parametrize("binary", ["spare", "spare_O2"])
+@pytest.mark.parametrize("mode, kind, remedy", [
+    ("vector", "containers", "shrink_to_fit"), ("string", "containers", "shrink_to_fit"),
+    ("realloc", "resized", "a realloc to the size used"), ("shrunk", None, None),
+    ("full", None, None), ("buffer", None, None)])
+def test_capacity_that_was_never_used_is_said(recorder, binary, mode, kind, remedy):
+    """With what gives it back; of a block that never grew nothing is claimed."""
+    assert recorder.run(program(binary), mode).status == 0
+    spare = recorder.answer("unused")["spare"]
+    for name, of in spare.items():
+        assert of["sites"] == (name == kind), spare
+        assert near(of["bytes"], (8 << 20) * (name == kind), 0.15), spare  # a text has 15 bytes, doubled
+    said = [r for r in ("shrink_to_fit", "a realloc to the size used") if r in recorder.text("unused")]
+    assert said == [remedy] * bool(remedy)
+
+
 def test_waste_before_the_end_is_remembered(recorder):
     result = recorder.run(program("waste"), "before", strict=False)
     (_, function, size), = [line.split() for line in result.text().splitlines()]
