@@ -402,13 +402,21 @@ static bool has_gain(const struct series *s, size_t from, size_t to) {
   return all > 0 && gain >= all / PER_CENT * NEARLY_ALL;
 }
 
-/* The last one in the first half of the time between these moments. */
+/* The last one with rows in the first half of the time between these moments. */
 static size_t middle(const struct series *s, size_t from, size_t to) {
   double half = (s->seconds[from] + s->seconds[to]) / 2;
-  size_t m = from;
-  while (m + 1 < to && s->seconds[m + 1] <= half)
-    m++;
-  return m;
+  size_t middle = from;
+  for (size_t m = from + 1; m < to && s->seconds[m] <= half; m++)
+    if (!s->no_rows[m]) middle = m;
+  return middle;
+}
+
+/* Only moments with rows say who has gained. */
+static void to_rows(const struct series *s, size_t *from, size_t *to) {
+  while (*from < *to && s->no_rows[*from])
+    ++*from;
+  while (*to > *from && s->no_rows[*to])
+    --*to;
 }
 
 /* Few measurements, or many from before it began, tell little of one site. But if nearly
@@ -420,7 +428,9 @@ static void judge_by_all(const struct series *s, const struct trend *all,
   bool tells = t->reason != TREND_FEW && t->reason != TREND_NONE;
   if (tells || all->verdict != TREND_GROWING) return;
   moments_of(s, all, &from, &to);
-  if (to >= s->timeline.count || to <= from) return;
+  if (to >= s->timeline.count) return;
+  to_rows(s, &from, &to);
+  if (to <= from) return;
   if (all_gain(s, from, to) < (all->high - all->low) / 2 || !has_gain(s, from, to) ||
       !has_gain(s, middle(s, from, to), to))
     return;
@@ -607,12 +617,15 @@ static uint64_t fill_codes(const struct recording *r, const bool *codes,
 bool growth_of_codes(const struct recording *r, const struct sites *sites,
                      const bool *codes, unsigned generations, struct growth_codes *g) {
   struct series s = {0};
+  struct growth whole = {0};
   bool good = series_load(r, sites, 0, &s);
   *g = (struct growth_codes){.trend.verdict = TREND_UNSURE};
+  if (good) judge_total(&s, sites, &whole);
   if (good) lift(&s, fill_codes(r, codes, &s));
   if (good && s.moments) {
     size_t from, to;
     g->trend = judge(&s, sites->blocks, recording_duration_ms(r), SITE_GENERATIONS);
+    judge_by_all(&s, &whole.all, &g->trend);
     doubt_events(&s, &g->trend, generations);
     moments_of(&s, &g->trend, &from, &to);
     g->added = added(&s, &g->trend, s.held[to], s.held[to]);

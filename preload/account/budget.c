@@ -9,8 +9,11 @@
  * (peak.c). In the first second it is four times that: what grows in a program that runs
  * no longer is told by pictures, of which 8 are needed and one of 15,000 call sites takes
  * a millisecond. */
-static const uint64_t parts[BUDGETS] = {
-    [BUDGET_NONE] = 1, [BUDGET_TIMED] = 100, [BUDGET_PEAK] = 300, [BUDGET_WASTE] = 200};
+static const uint64_t parts[BUDGETS] = {[BUDGET_NONE] = 1,
+                                        [BUDGET_TIMED] = 100,
+                                        [BUDGET_TOTAL] = 100,
+                                        [BUDGET_PEAK] = 300,
+                                        [BUDGET_WASTE] = 200};
 static const uint64_t first_ns = 1000000000;
 enum { FIRST_TIMES = 4 };
 enum { FREE_NS = 1000000, IDLE = 2, ASLEEP = 16 };

@@ -10,6 +10,7 @@
 enum budget {
   BUDGET_NONE, /* of the last one, and those that somebody asked for */
   BUDGET_TIMED,
+  BUDGET_TOTAL, /* of timed ones without rows, when one with rows is too dear */
   BUDGET_PEAK,
   BUDGET_WASTE, /* of timed ones with a walk through the ledger: who keeps it */
   BUDGETS

@@ -2,7 +2,9 @@
  *
  * When: at least wishes.interval_ms after the last one, and at least 1/256 of the run so
  * far, so that their number grows with the logarithm of the run; and if it is paid
- * (budget.c). Who allocates looks each LOOK_MS, for a mark may be asked for from outside.
+ * (budget.c). Where that leaves FEW, others have no rows: to count is a third of the
+ * work, and tells whether all together grows. Who allocates looks each LOOK_MS, for a
+ * mark may be asked for from outside.
  *
  * How long: what was counted is of one moment; but where that would take more than two
  * milliseconds, of some 250,000 call sites on, it is only for peaks, marks and the last
@@ -17,7 +19,8 @@
  * most waste, which says who keeps it (waste.c): a walk through the ledger, so it has to
  * be more by 1/WASTE_RISE each time.
  * When all slots are taken, the timed one goes whose neighbours are closest
- * together for its age: old times become sparse, recent ones stay dense. Marks, which the
+ * together for its age: old times become sparse, recent ones stay dense; those without
+ * rows go first. Marks, which the
  * program or a person asks for by name, stay: UL_MARKS, one of each name.
  *
  * The total is what the counters add up to, and the rows say: they are walked once, and
@@ -45,6 +48,7 @@
 
 enum { ELAPSED_SHARE = 256, TRIES = 3, LOOK_MS = 100 };
 enum { SLICE = 32768, COUNTED_AT_ONCE = 16 * SLICE /* steps */ };
+enum { FEW = 16 /* to each doubling of the run */ };
 enum { WASTE_RISE = 8, WASTE_LEAST = 1 << 20 };
 
 _Atomic uint64_t snapshot_look_ms = UINT64_MAX;
@@ -68,11 +72,18 @@ static bool older(uint32_t a, uint32_t b) {
   return slot_at(a)->ms < slot_at(b)->ms;
 }
 
-/* Timed snapshots by time; how many. */
-static unsigned timed_in_order(uint32_t *order) {
+/* Which of the timed ones. */
+enum choice { ANY, BARE, WITH_ROWS };
+
+static bool is_chosen(const struct ul_snapshot *s, enum choice of) {
+  return s->kind == UL_SNAPSHOT_TIMED && (of == ANY || (of == BARE) == !s->row_bytes);
+}
+
+/* By time; how many. */
+static unsigned timed_in_order(uint32_t *order, enum choice of) {
   unsigned n = 0;
   for (uint32_t i = 0; i < slots(); i++) {
-    if (slot_at(i)->kind != UL_SNAPSHOT_TIMED) continue;
+    if (!is_chosen(slot_at(i), of)) continue;
     unsigned at = n++;
     for (; at > 0 && older(i, order[at - 1]); at--)
       order[at] = order[at - 1];
@@ -82,9 +93,9 @@ static unsigned timed_in_order(uint32_t *order) {
 }
 
 /* TABLE_NONE: there are too few. */
-static uint32_t least_missed(uint64_t now) {
+static uint32_t least_missed(uint64_t now, enum choice of) {
   uint32_t order[UL_SNAPSHOT_SLOTS], best = TABLE_NONE;
-  unsigned n = timed_in_order(order);
+  unsigned n = timed_in_order(order, of);
   double least = 1e300;
   for (unsigned i = 1; i + 1 < n; i++) {
     if (order[i] == recording->waste_slot) continue;
@@ -106,7 +117,9 @@ static uint32_t slot_for(enum ul_snapshot_kind kind, uint64_t now) {
     if (is == UL_SNAPSHOT_FREE) unused = i;
   }
   if (unused != TABLE_NONE) return unused;
-  return slots() < UL_SNAPSHOT_SLOTS ? table_append(UL_SNAPSHOTS, 1) : least_missed(now);
+  if (slots() < UL_SNAPSHOT_SLOTS) return table_append(UL_SNAPSHOTS, 1);
+  uint32_t bare = least_missed(now, BARE);
+  return bare != TABLE_NONE ? bare : least_missed(now, ANY);
 }
 
 /* Around each change of a slot. */
@@ -125,7 +138,7 @@ static void drop(struct ul_snapshot *slot) {
 static bool place_rows(struct ul_snapshot *s) {
   uint64_t room = rows_room(s);
   while (!rows_place(s, room)) {
-    uint32_t i = least_missed(s->ms);
+    uint32_t i = least_missed(s->ms, WITH_ROWS);
     if (i != TABLE_NONE)
       drop(slot_at(i));
     else if (room != UINT64_MAX)
@@ -162,6 +175,13 @@ static bool wants_waste(const struct ul_snapshot *s) {
   if (s->kind == UL_SNAPSHOT_PEAK) return unused >= s->live_bytes / WASTE_RISE;
   bool is_paid = s->kind != UL_SNAPSHOT_TIMED || !budget_wait_ms(BUDGET_WASTE);
   return is_paid && is_of_most_waste(s);
+}
+
+/* One with its rows is paid in so long; one without, if that would leave few. */
+static uint64_t or_without_rows(uint64_t wait) {
+  if (wait < recording_ms() / FEW) return wait;
+  uint64_t total = budget_wait_ms(BUDGET_TOTAL);
+  return total < wait ? total : wait;
 }
 
 /* ---- the one in work ----------------------------------------------------------- */
@@ -217,7 +237,7 @@ static bool publish(struct ul_snapshot *s, bool with_rows) {
   if (i == TABLE_NONE) return false;
   bool most_waste = is_of_most_waste(s) && s->rows[UL_ROW_WASTE];
   drop(slot_at(i));
-  if (!with_rows || !place_rows(s)) say_bare(s);
+  if (work.pays != BUDGET_TOTAL && (!with_rows || !place_rows(s))) say_bare(s);
   write_slot(slot_at(i), s);
   if (most_waste && s->row_bytes) recording->waste_slot = i;
   if (s->kind == UL_SNAPSHOT_MARK) drop_marks_before(i);
@@ -234,9 +254,11 @@ static void count_bytes(void) {
   work.s.live_bytes = t.live_bytes > 0 ? (uint64_t)t.live_bytes : 0;
 }
 
+/* Without rows a timed one is where one with rows is too dear. */
 static enum budget payer(enum ul_snapshot_kind kind) {
   if (kind == UL_SNAPSHOT_PEAK) return BUDGET_PEAK;
-  return kind == UL_SNAPSHOT_TIMED ? BUDGET_TIMED : BUDGET_NONE;
+  if (kind != UL_SNAPSHOT_TIMED) return BUDGET_NONE;
+  return budget_wait_ms(BUDGET_TIMED) ? BUDGET_TOTAL : BUDGET_TIMED;
 }
 
 /* Where more is live than there is room for, a second look may be luckier. */
@@ -260,8 +282,8 @@ static void begin(enum ul_snapshot_kind kind, uint32_t mark, int64_t *steps) {
 static void prepare(void) {
   work.s.rss_bytes = residency_rss();
   work.s.waste_bytes = waste_in(&work.s);
-  bool wastes = work.counted == ROWS_MADE && wants_waste(&work.s);
-  bool can = work.counted == ROWS_MADE && rows_prepare(wastes);
+  bool rows = work.counted == ROWS_MADE && work.pays != BUDGET_TOTAL;
+  bool wastes = rows && wants_waste(&work.s), can = rows && rows_prepare(wastes);
   if (wastes && work.pays == BUDGET_TIMED) work.pays = BUDGET_WASTE;
   work.made = can ? ROWS_NOT_YET : ROWS_FAILED;
   if (work.s.kind == UL_SNAPSHOT_PEAK) peak_pictured((int64_t)work.s.live_bytes);
@@ -275,7 +297,8 @@ static void go_on_counting(int64_t *steps) {
 }
 
 static void schedule(void) {
-  uint64_t now = work.s.ms, wait = budget_pause_ms(BUDGET_TIMED);
+  uint64_t now = work.s.ms;
+  uint64_t wait = or_without_rows(budget_pause_ms(BUDGET_TIMED));
   if (wishes.interval_ms > wait) wait = wishes.interval_ms;
   if (now / ELAPSED_SHARE > wait) wait = now / ELAPSED_SHARE;
   timed_due_ms = now + wait;
@@ -374,7 +397,7 @@ static bool take_lock(enum ul_snapshot_kind kind) {
 }
 
 static bool is_paid(void) {
-  uint64_t wait = budget_wait_ms(BUDGET_TIMED);
+  uint64_t wait = or_without_rows(budget_wait_ms(BUDGET_TIMED));
   if (wait) snapshot_set_due(recording_ms() + wait);
   return !wait;
 }

@@ -202,7 +202,8 @@ class Recording:
             for name, value in sums.items():
                 if s[name] != value:
                     found.append(f"snapshot at {s['ms']} ms: {name} {s[name]} != {value}")
-            if self.fallbacks["SNAPSHOT_BARE"]:
+            timed = s["kind"] == FORMAT.constants["UL_SNAPSHOT_TIMED"]
+            if self.fallbacks["SNAPSHOT_BARE"] or (timed and not s["row_bytes"]):
                 continue
             rows = [r for r in self.rows(s) if r[0] < 2]
             for i, what in ((2, "blocks"), (3, "bytes")):

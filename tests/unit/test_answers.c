@@ -203,8 +203,8 @@ static void rows_left_out_are_not_zeros(void **state) {
   recording_close(r);
 }
 
-/* Of a run of a second most is start-up, and so it may be where all rises in steps; of what
- * was freed in the end a collector may have waited: there a hundredth of the peak is
+/* Of a run of a second most is start-up, and so it may be where all rises in steps; of
+ * what was freed in the end a collector may have waited: there a hundredth of the peak is
  * nothing. */
 static void little_growth_of_short_runs_is_nothing(void **state) {
   (void)state;
@@ -225,8 +225,8 @@ static void little_growth_of_short_runs_is_nothing(void **state) {
   }
 }
 
-/* A long start with many measurements, then few of what was loaded: 46 MB a second, freed in
- * the end. All together grows; `part` of 4 of that at one site. */
+/* A long start with many measurements, then few of what was loaded: 46 MB a second, freed
+ * in the end. All together grows; `part` of 4 of that at one site. */
 static struct build *loads(uint32_t *site, unsigned part) {
   static const struct {
     uint32_t ms, allocations, kb;
@@ -272,6 +272,40 @@ static void what_has_all_growth_grows(void **state) {
     sites_free(s);
     recording_close(r);
   }
+}
+
+/* Of 20 measurements, of which all together grows, five say who has it: a function has
+ * `part` of 4. */
+static bool grows_by_few_rows(unsigned part) {
+  struct build *b = build_new();
+  uint32_t other = build_site(b, (uint64_t[]){0x401000, 0});
+  uint32_t site = build_site(b, (uint64_t[]){0x402000, 0});
+  for (uint32_t i = 0; i < 20; i++) {
+    uint64_t kb = i * 1000, its = kb / 4 * part;
+    add_snapshot(b, i < 19 ? UL_SNAPSHOT_TIMED : UL_SNAPSHOT_FINAL, i * 500, kb * 1000,
+                 i * 1000);
+    if (i % 6 != 1 && i != 19) continue;
+    if (part < 4) build_row(b, other, i, (kb - its) * 1000);
+    build_row(b, site, i, its * 1000);
+    const struct ul_site *s = build_at(b, UL_SITES, site);
+    build_code_row(b, ul_site_code(s), i, its * 1000);
+  }
+  struct growth_codes grown;
+  struct recording *r = opened(b);
+  struct sites *s = sites_load(r);
+  bool *codes = calloc(recording_count(r, UL_CODES), sizeof *codes);
+  codes[ul_site_code(recording_site(r, site))] = true;
+  assert_true(growth_of_codes(r, s, codes, UINT16_MAX, &grown));
+  free(codes);
+  sites_free(s);
+  recording_close(r);
+  return grown.trend.verdict == TREND_GROWING;
+}
+
+static void what_has_all_growth_grows_by_few_rows(void **state) {
+  (void)state;
+  assert_true(grows_by_few_rows(4));
+  assert_false(grows_by_few_rows(2));
 }
 
 /* 20 MB are there at once, and 4 MB come, evenly: they grow, not what was loaded. */
@@ -639,6 +673,7 @@ int main(void) {
       cmocka_unit_test(rows_left_out_are_not_zeros),
       cmocka_unit_test(little_growth_of_short_runs_is_nothing),
       cmocka_unit_test(what_has_all_growth_grows),
+      cmocka_unit_test(what_has_all_growth_grows_by_few_rows),
       cmocka_unit_test(what_was_loaded_does_not_grow_by_what_does),
       cmocka_unit_test(saturation_is_said_where_it_matters),
       cmocka_unit_test(sizes_are_readable),

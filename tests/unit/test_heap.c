@@ -2,6 +2,7 @@
  * pools, remote frees, spans, large blocks, segments, with the invariants of types.h
  * checked as they go, and with each mmap failing in turn. The blocks are ullage's own
  * heap beside this program's malloc; process.c is stubbed. */
+#include "account/budget.h"
 #include "account/residency.h"
 #include "account/rows.h"
 #include "account/snapshot.h"
@@ -546,6 +547,24 @@ static void test_a_snapshot_is_of_one_moment(void **state) {
   assert_int_equal(newest(UL_SNAPSHOT_TIMED)->live_bytes, live);
 }
 
+/* What rows cost is spent: whether all grows is told without. */
+static void test_a_snapshot_that_is_too_dear_has_no_rows(void **state) {
+  (void)state;
+  allocate_on_random_stacks();
+  uint64_t live = (uint64_t)book_totals().live_bytes;
+  uint64_t bare = recording->fallbacks[UL_FB_SNAPSHOT_BARE];
+  budget_spend(BUDGET_TIMED, os_thread_ns() - 1000000000);
+  snapshot_take(heap_mine(), UL_SNAPSHOT_TIMED);
+  assert_false(snapshot_go_on());
+  const struct ul_snapshot *s = newest(UL_SNAPSHOT_TIMED);
+  assert_int_equal(s->live_bytes, live);
+  assert_int_equal(s->row_bytes, 0);
+  assert_int_equal(recording->fallbacks[UL_FB_SNAPSHOT_BARE], bare);
+  snapshot_take(heap_mine(), UL_SNAPSHOT_FINAL);
+  assert_true(newest(UL_SNAPSHOT_FINAL)->row_bytes);
+  free_all_of_stacks();
+}
+
 static void test_the_last_snapshot_waits_for_another(void **state) {
   (void)state;
   allocate_on_random_stacks();
@@ -672,6 +691,7 @@ int main(void) {
       cmocka_unit_test(test_rows_are_replaced),
       cmocka_unit_test(test_rows_in_slices),
       cmocka_unit_test(test_a_snapshot_is_of_one_moment),
+      cmocka_unit_test(test_a_snapshot_that_is_too_dear_has_no_rows),
       cmocka_unit_test(test_the_last_snapshot_waits_for_another),
       cmocka_unit_test(test_file), /* last: it stops */
   };
