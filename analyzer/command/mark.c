@@ -15,14 +15,14 @@
 #include "command/earlier.h"
 #include "command/usage.h"
 #include "format.h"
+#include "read/maps.h"
+#include "read/original.h"
 #include "read/recording.h"
 #include "show/text.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -79,28 +79,28 @@ static bool name_mapped(const char *pid, const char *path, uint64_t inode, char 
   return find_in("", path, inode, name) || find_in(root, path, inode, name);
 }
 
+struct search {
+  const char *pid;
+  char *name;
+  bool preloaded, found;
+};
+
+static bool find(void *to, const struct maps_line *line) {
+  struct search *s = to;
+  s->preloaded = s->preloaded || strstr(line->path, "/libullage.so");
+  s->found =
+      line->access[3] == 's' && name_mapped(s->pid, line->path, line->inode, s->name);
+  return s->found;
+}
+
 /* The file that it has mapped to write into, and that is a recording. */
 int mark_find(const char *pid, char name[PATH_BYTES]) {
-  char maps[64], line[PATH_MAX + 128], path[PATH_MAX], access[5];
-  uint64_t inode;
-  bool preloaded = false, found = false;
-  snprintf(maps, sizeof maps, "/proc/%s/maps", pid);
-  FILE *f = fopen(maps, "re");
-  if (!f && errno == ENOENT) return say_failed("there is no process %s", pid);
-  if (!f) return say_failed("process %s: %s", pid, strerror(errno));
-  errno = 0;
-  while (!found && fgets(line, sizeof line, f)) {
-    if (sscanf(line, "%*x-%*x %4s %*x %*x:%*x %" SCNu64 " %4095[^\n]", access, &inode,
-               path) != 3)
-      continue;
-    preloaded = preloaded || strstr(path, "/libullage.so");
-    found = access[3] == 's' && name_mapped(pid, path, inode, name);
-  }
-  int error = ferror(f) ? errno : 0;
-  fclose(f);
-  if (found) return EXIT_FINE;
+  struct search s = {.pid = pid, .name = name};
+  int error = maps_each(pid, find, &s);
+  if (s.found) return EXIT_FINE;
+  if (error == ENOENT) return say_failed("there is no process %s", pid);
   if (error) return say_failed("process %s: %s", pid, strerror(error));
-  if (preloaded)
+  if (s.preloaded)
     return say_failed("process %s has no recording yet (a forked one makes it when it "
                       "allocates), or its file was removed or renamed; give the FILE",
                       pid);
@@ -234,7 +234,7 @@ static int mark_file(struct marking *m) {
   int status = open_header(m);
   if (status != EXIT_FINE) return status;
   if (!runs(m)) return say_ended(m);
-  if (recording_is_copied(m->header, m->fd))
+  if (original_is_another(m->header, m->fd))
     return say_failed("%s: a copy, which its process does not write to; mark process %d",
                       m->path, (int)m->header->pid);
   if (m->header->stop)

@@ -2,13 +2,11 @@
 #include "read/parts.h"
 
 #include <inttypes.h>
-#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <time.h>
 
 /* Do we see the processes that it is one of? */
@@ -65,29 +63,6 @@ static uint64_t last_known_ms(const struct recording *r) {
     }
   }
   return ms;
-}
-
-/* Where files have other numbers than their mappings (an overlay, btrfs), or we may not
- * look, it cannot be told. */
-bool recording_is_copied(const struct ul_header *h, int fd) {
-  char name[64], line[PATH_MAX + 128], access[5];
-  unsigned major, minor;
-  uint64_t inode;
-  struct stat st;
-  bool own = false, others = false;
-  if (fd < 0 || fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) return false;
-  snprintf(name, sizeof name, "/proc/%" PRId32 "/maps", h->pid);
-  FILE *f = fopen(name, "re");
-  while (f && !own && fgets(line, sizeof line, f)) {
-    if (sscanf(line, "%*x-%*x %4s %*x %x:%x %" SCNu64, access, &major, &minor, &inode) !=
-            4 ||
-        strcmp(access, "rw-s") != 0)
-      continue;
-    own = inode == st.st_ino;
-    others = others || makedev(major, minor) == st.st_dev;
-  }
-  if (f) fclose(f);
-  return others && !own;
 }
 
 bool recording_header_runs(const struct ul_header *h) {

@@ -13,6 +13,7 @@
  * stores, which can leave a single element half-done: see part_damaged().
  *
  * Memory is bounded by the size of the file: segments may not overlap. */
+#include "read/original.h"
 #include "read/parts.h"
 
 #include <errno.h>
@@ -377,10 +378,18 @@ static void forget_file(struct recording *r, bool own_memory) {
   r->memory = NULL;
 }
 
+/* By cp, while it was written to. */
+static bool is_copied(const struct recording *r) {
+  const struct ul_header *h = &r->header;
+  if (r->alive) return original_is_another(h, r->fd);
+  return h->state == UL_STATE_RUNNING && !h->copied_ms &&
+         original_has_gone_on(h, r->path, r->fd);
+}
+
 static bool load(struct recording *r, bool look_for_process) {
   if (!check_magic(r) || !read_directory(r)) return false;
   if (look_for_process) r->alive = !r->header.copied_ms && part_process_runs(&r->header);
-  bool copied = r->alive && recording_is_copied(&r->header, r->fd);
+  bool copied = look_for_process && is_copied(r);
   if (copied) r->alive = false;
   r->settled = r->header.state != UL_STATE_RUNNING && !r->alive;
   if (!read_tables(r) || !part_check(r)) return false;

@@ -75,8 +75,6 @@ uint64_t recording_duration_ms(const struct recording *r);
 bool recording_runs(const struct recording *r);
 /* The same of a header that was read by itself; and what time it is in its process. */
 bool recording_header_runs(const struct ul_header *h);
-/* Is the open file another one than its process, which runs, writes to: a copy (cp)? */
-bool recording_is_copied(const struct ul_header *, int fd);
 uint64_t recording_header_now_ms(const struct ul_header *h);
 /* Elements blanked because the process was in the middle of writing them. */
 uint64_t recording_unsettled(const struct recording *r);

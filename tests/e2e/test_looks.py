@@ -219,6 +219,36 @@ def test_a_copy_of_a_live_one_is_of_when_it_was_made(server, tmp_path):
     check_recording(tmp_path / "copy")
 
 
+@pytest.mark.short
+@pytest.mark.parametrize("how", ["ended", "killed", "unseen"])
+def test_a_copy_is_one_after_its_process_has_ended_too(server, tmp_path, how):
+    """By cp: as long as the original lies beside it, and has gone on."""
+    server.serve(400)
+    elsewhere = tmp_path / "elsewhere" / "copy"
+    elsewhere.parent.mkdir()
+    for path in tmp_path / "copy", elsewhere:
+        shutil.copyfile(server.file, path)
+    server.serve(4000)
+    shutil.copyfile(server.file, tmp_path / "later")
+    if how == "ended":
+        server.end()
+    else:
+        if how == "unseen":
+            server.p.kill()
+            server.p.wait(60)
+        os.kill(server.pid, signal.SIGKILL)
+        server.p.wait(60)
+
+    def first_line(path):
+        return execute([ULLAGE, "report", path]).text().splitlines()[0]
+
+    assert "was running when this copy was made after" in first_line(tmp_path / "copy")
+    assert ("copy was made" in first_line(tmp_path / "later")) == (how != "unseen")
+    for path in elsewhere, server.file:
+        assert "copy was made" not in first_line(path)
+    check_recording(tmp_path / "copy")
+
+
 def says_one_peak(file):
     """The page's first line, its chart, and what is told of the peak by name."""
     page = execute([ULLAGE, "report", file], env=dict(os.environ, COLUMNS="100")).text()
