@@ -34,22 +34,24 @@ void growth_free(struct growth *g);
 int growth_order(const struct growth_site *x, const struct growth_site *y);
 /* Is so much growth worth a word, beside such a peak? More is asked of what was freed in
  * the end, for a collector frees what it can before its program ends; of a run of less
- * than TREND_SHORTEST seconds, for most of that is start-up; and where `all` rises, but in
- * steps or ever more slowly: then it may all be start-up. */
+ * than TREND_SHORTEST seconds, for most of that is start-up; and where `all` rises, but
+ * in steps or ever more slowly: then it may all be start-up. */
 bool growth_matters(const struct recording *r, const struct trend *all, uint64_t added,
                     uint64_t live, uint64_t peak);
 /* Less than TREND_SHORTEST seconds: its start may have been most of the run. */
 bool growth_is_short(const struct recording *r);
 /* The same of all stacks together that lead through one of these return addresses (by
  * index in UL_CODES), so that a function is judged whose stacks are too small each;
- * `generations` in which blocks of theirs were born that live. false: no memory. */
+ * `all`: all live bytes together; `generations` in which blocks of theirs were born that
+ * live. false: no memory. */
 struct growth_codes {
   struct trend trend;
   struct ul_amount added;
   bool has_base; /* they held something before it */
 };
 bool growth_of_codes(const struct recording *r, const struct sites *sites,
-                     const bool *codes, unsigned generations, struct growth_codes *g);
+                     const struct trend *all, const bool *codes, unsigned generations,
+                     struct growth_codes *g);
 
 /* How much all live bytes together have grown by, as far as snapshots tell without a look
  * at sites; 0: they do not grow, or it does not matter. */
@@ -103,8 +105,8 @@ struct unused_site {
   uint64_t sole;         /* of both, what this site alone keeps from going back */
   uint64_t slack;        /* usable but not requested */
   uint64_t untouched;    /* requested, on pages never made resident */
-  uint64_t tail;         /* of it, behind the last resident page of blocks larger than one */
-  uint64_t unwritten;    /* resident, older than writes_ms, not written since */
+  uint64_t tail;      /* of it, behind the last resident page of blocks larger than one */
+  uint64_t unwritten; /* resident, older than writes_ms, not written since */
 };
 /* The same when most of the heap was resident but not live, as far as snapshots go. Which
  * pages were resident is not known for then: all free blocks that were ever in use count
@@ -137,8 +139,9 @@ bool fills_load(const struct recording *r, struct fills *f); /* false: no memory
 struct unused {
   struct fills fills;
   struct unused_moment most; /* when there was most waste */
-  struct unused_site *sites; /* most unused first */
+  struct unused_site *sites; /* by number; or most unused first */
   size_t count;
+  bool sorted;
   struct unused_site total;          /* the sums over the sites */
   uint64_t empty_pool_bytes;         /* all empty pools, pinned or not */
   uint64_t unpinned_bytes;           /* of it, in arenas without any live block */
@@ -151,6 +154,8 @@ struct unused {
 };
 struct unused *unused_load(const struct recording *r);
 void unused_free(struct unused *u);
+/* Those with most unused first: a million of them take a while. */
+void unused_sort(struct unused *u);
 /* Of memory retained but not used, how much is left at the end (or may be: never more
  * than was resident); and was it much more once? */
 uint64_t unused_at_end(const struct unused *u);

@@ -531,7 +531,8 @@ static bool find(struct search *s) {
   if (!add_allocated(s)) return false;
   if (!flow_load(&s->flow, s->functions, s->sites, s->measure)) return false;
   s->cause_of = calloc(functions_count(s->functions) + 1, sizeof *s->cause_of);
-  if (!s->cause_of) return false;
+  s->marks = calloc(functions_count(s->functions) + 1, sizeof *s->marks);
+  if (!s->cause_of || !s->marks) return false;
   if (!flow_copy(&s->rest, &s->flow) || !lay_all(s) || !sort(s)) return false;
   if (!join_dragged(s) || !sort(s)) return false;
   for (size_t i = 0; i < s->causes->count && i < LOOKED_AT; i++)
@@ -554,27 +555,42 @@ struct causes *causes_load(struct functions *f, const struct sites *sites,
       c->amount[i] = measure->amount[i];
   if (good) c->sites = measure->count;
   good = good && find(&s);
+  good = good && (c->common = calloc(c->count + 1, sizeof *c->common));
   flow_free(&s.flow);
   flow_free(&s.rest);
   free(s.cause_of);
+  free(s.marks);
   free(s.allocated_by);
   if (good) return c;
   causes_free(c);
   return NULL;
 }
 
-size_t causes_common(struct functions *f, const struct causes *c, size_t cause,
-                     const struct frame **frames, size_t max) {
-  size_t n, kept = 0;
+/* NULL: no memory. */
+static const struct cause_common *common_of(struct functions *f, const struct causes *c,
+                                            size_t cause) {
+  struct cause_common *common = &c->common[cause];
+  if (common->known) return common;
+  size_t n = 0;
   struct function_call *calls = common_calls(f, c, cause, &n);
-  for (size_t i = 0; calls && i < n; i++) {
-    if (calls[i].function == c->at[cause].function && kept == 0) continue;
-    if (functions_kind(f, calls[i].function) == FUNCTION_RUNTIME) continue;
-    if (kept < max) frames[kept] = calls[i].frame;
-    kept++;
+  common->frames = calls ? malloc((n + 1) * sizeof *common->frames) : NULL;
+  for (size_t i = 0; common->frames && i < n; i++) {
+    bool own = calls[i].function == c->at[cause].function && !common->count;
+    if (own || functions_kind(f, calls[i].function) == FUNCTION_RUNTIME) continue;
+    common->frames[common->count++] = calls[i].frame;
   }
   free(calls);
-  return kept;
+  common->known = common->frames;
+  return common->known ? common : NULL;
+}
+
+size_t causes_common(struct functions *f, const struct causes *c, size_t cause,
+                     const struct frame **frames, size_t max) {
+  const struct cause_common *common = common_of(f, c, cause);
+  if (!common) return 0;
+  size_t n = common->count < max ? common->count : max;
+  if (n) memcpy(frames, common->frames, n * sizeof(*frames));
+  return common->count;
 }
 
 const struct frame *causes_frame(struct functions *f, const struct cause *c) {
@@ -589,6 +605,9 @@ const struct frame *causes_helper(struct functions *f, const struct cause *c) {
 
 void causes_free(struct causes *c) {
   if (!c) return;
+  for (size_t i = 0; c->common && i < c->count; i++)
+    free(c->common[i].frames);
+  free(c->common);
   free(c->at);
   free(c->of_site);
   free(c->amount);

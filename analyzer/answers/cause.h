@@ -30,8 +30,14 @@ struct cause {
   uint64_t each;
   bool spread; /* nobody is to blame: the function is what all stacks go through */
 };
+struct cause_common { /* the callers that nearly all of a cause goes through */
+  const struct frame **frames;
+  size_t count;
+  bool known;
+};
 struct causes {
-  struct cause *at; /* most bytes first */
+  struct cause *at;            /* most bytes first */
+  struct cause_common *common; /* of each, as far as it was asked for */
   size_t count;
   size_t sites;
   uint32_t *of_site;          /* by site: index of its cause, or UINT32_MAX */

@@ -99,16 +99,17 @@ static unsigned generations_of(const struct sites *sites, const struct finding *
 
 /* Is it a cause of growth, by all that lives through its function, and is most of that
  * its own? */
-static bool function_grows(const struct recording *r, const struct sites *sites,
-                           struct findings *f, struct finding *found) {
+static bool function_grows(const struct recording *r, const struct growth *g,
+                           const struct sites *sites, struct findings *f,
+                           struct finding *found) {
   struct growth_codes grown;
   size_t count = recording_count(r, UL_CODES);
   bool *codes = calloc(count + 1, sizeof *codes);
   uint32_t function = found->causes->at[found->cause].function;
   for (size_t i = 1; codes && i < count; i++)
     codes[i] = functions_at(f->functions, recording_code(r, i), function);
-  bool known =
-      codes && growth_of_codes(r, sites, codes, generations_of(sites, found), &grown);
+  bool known = codes && growth_of_codes(r, sites, &g->all, codes,
+                                        generations_of(sites, found), &grown);
   free(codes);
   if (!known || grown.trend.verdict != TREND_GROWING) return false;
   if (found->of.bytes < grown.added.bytes / 2) return false; /* others grow below it */
@@ -361,7 +362,7 @@ static void keep_growing(const struct recording *r, const struct growth *g,
     struct ul_amount by_sites = found.grown;
     bool small = by_sites.bytes < found.of.bytes / 2;
     bool asked = small && found.of.blocks >= FEW && i - first < LOOKED_AT;
-    if (asked && function_grows(r, sites, f, &found))
+    if (asked && function_grows(r, g, sites, f, &found))
       by_sites = found.of;
     else
       found.of = by_sites;

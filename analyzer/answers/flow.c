@@ -85,10 +85,14 @@ double flow_retention(const struct flow *flow, uint32_t function) {
   return f->allocated ? (double)f->bytes / (double)f->allocated : 0;
 }
 
-bool flow_hands_on(const struct flow *flow, const struct function_call *call) {
+bool flow_makes_little(const struct flow *flow, uint32_t function) {
   enum { LITTLE = 10 };
-  const struct flow_function *f = &flow->at[call->function];
-  return call->by_pointer && f->direct * LITTLE <= f->blocks;
+  const struct flow_function *f = &flow->at[function];
+  return f->direct * LITTLE <= f->blocks;
+}
+
+bool flow_hands_on(const struct flow *flow, const struct function_call *call) {
+  return call->by_pointer && flow_makes_little(flow, call->function);
 }
 
 bool flow_serves_others(const struct flow *flow, uint32_t inner, uint64_t allocated,

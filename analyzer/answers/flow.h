@@ -44,6 +44,8 @@ void flow_take(struct flow *, struct functions *, const struct sites *,
 
 /* 0..1: of what goes through a function, the finding's part. */
 double flow_retention(const struct flow *, uint32_t function);
+/* Was next to nothing of the finding made by the function itself, without a pointer? */
+bool flow_makes_little(const struct flow *, uint32_t function);
 /* Does the call hand work on? It is made by way of a pointer, and next to nothing of the
  * finding was made by the function itself. */
 bool flow_hands_on(const struct flow *, const struct function_call *);

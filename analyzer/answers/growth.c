@@ -615,17 +615,17 @@ static uint64_t fill_codes(const struct recording *r, const bool *codes,
 }
 
 bool growth_of_codes(const struct recording *r, const struct sites *sites,
-                     const bool *codes, unsigned generations, struct growth_codes *g) {
+                     const struct trend *all, const bool *codes, unsigned generations,
+                     struct growth_codes *g) {
   struct series s = {0};
-  struct growth whole = {0};
-  bool good = series_load(r, sites, 0, &s);
+  bool good = series_begin(r, 0, &s);
   *g = (struct growth_codes){.trend.verdict = TREND_UNSURE};
-  if (good) judge_total(&s, sites, &whole);
+  s.peak_seconds = (double)sites->peak_ms / 1000;
   if (good) lift(&s, fill_codes(r, codes, &s));
   if (good && s.moments) {
     size_t from, to;
     g->trend = judge(&s, sites->blocks, recording_duration_ms(r), SITE_GENERATIONS);
-    judge_by_all(&s, &whole.all, &g->trend);
+    judge_by_all(&s, all, &g->trend);
     doubt_events(&s, &g->trend, generations);
     moments_of(&s, &g->trend, &from, &to);
     g->added = added(&s, &g->trend, s.held[to], s.held[to]);

@@ -51,9 +51,11 @@ const struct causes *laid_waste(struct process *p, size_t *most, uint64_t *bytes
     size_t cause = laid_at(h->causes, p->unused->sites[i].site);
     if (cause == LAID_NOWHERE) continue;
     sums[cause] += unused_sum(&p->unused->sites[i]);
-    if (sums[cause] <= *bytes) continue;
-    *bytes = sums[cause];
-    *most = cause;
+  }
+  for (size_t i = 0; sums && i < h->causes->count; i++) {
+    if (sums[i] <= *bytes) continue;
+    *bytes = sums[i];
+    *most = i;
   }
   free(sums);
   return *bytes ? h->causes : NULL;

@@ -18,17 +18,31 @@ static bool may_be_blamed(const struct search *s, const struct function_call *st
   return kind == FUNCTION_OWN || kind == FUNCTION_START;
 }
 
+static void mark_function(struct search *s, uint32_t function) {
+  struct mark *m = &s->marks[function];
+  const struct frame *frame = functions_frame(s->functions, function);
+  enum function_kind kind = functions_kind(s->functions, function);
+  m->retention = flow_retention(&s->rest, function);
+  m->may_be_blamed = kind == FUNCTION_OWN || kind == FUNCTION_START;
+  m->wrapper = kind == FUNCTION_WRAPPER;
+  m->named_own = kind == FUNCTION_OWN && frame->function;
+  m->makes_little = flow_makes_little(&s->rest, function);
+  s->machines = s->machines || blame_is_machine(frame);
+  s->made = s->made || blame_is_made(frame);
+}
+
+/* By what is left of the flow. */
+static void mark_all(struct search *s) {
+  for (uint32_t i = 0, n = functions_count(s->functions); i < n; i++)
+    mark_function(s, i);
+}
+
 /* What a wrapper calls is its own business, also where that has no name. */
-static size_t behind_wrappers(const struct search *s, const struct function_call *stack,
+static size_t behind_wrappers(const struct mark *marks, const struct function_call *stack,
                               size_t n) {
   size_t first = 0;
-  for (size_t i = 0; i < n; i++) {
-    enum function_kind kind = functions_kind(s->functions, stack[i].function);
-    if (kind == FUNCTION_WRAPPER) first = i + 1;
-    if (kind == FUNCTION_OWN &&
-        functions_frame(s->functions, stack[i].function)->function)
-      break;
-  }
+  for (size_t i = 0; i < n && !marks[stack[i].function].named_own; i++)
+    if (marks[stack[i].function].wrapper) first = i + 1;
   return first;
 }
 
@@ -36,16 +50,20 @@ static const struct frame *frame_at(const void *stack, size_t i) {
   return ((const struct function_call *)stack)[i].frame;
 }
 
+/* May it be blamed, and if it hands work on, are there only such? */
+static bool is_in_question(const struct mark *marks, const struct function_call *call,
+                           bool dispatchers) {
+  const struct mark *m = &marks[call->function];
+  return m->may_be_blamed && (dispatchers || !call->by_pointer || !m->makes_little);
+}
+
 /* The highest retention of those that may be blamed. */
-static double highest(const struct search *s, const struct function_call *stack,
+static double highest(const struct mark *marks, const struct function_call *stack,
                       size_t from, size_t n, bool dispatchers) {
   double best = -1;
   for (size_t i = from; i < n; i++) {
-    if (!may_be_blamed(s, stack, i) ||
-        (flow_hands_on(&s->rest, &stack[i]) && !dispatchers))
-      continue;
-    double r = flow_retention(&s->rest, stack[i].function);
-    if (r > best) best = r;
+    double r = marks[stack[i].function].retention;
+    if (r > best && is_in_question(marks, &stack[i], dispatchers)) best = r;
   }
   return best;
 }
@@ -54,28 +72,26 @@ static double highest(const struct search *s, const struct function_call *stack,
  */
 static size_t of_guest(const struct search *s, const struct function_call *stack,
                        size_t i, size_t n, double best) {
-  size_t guest = blame_guest(stack, i, n, frame_at);
-  bool keeps =
-      guest < n && flow_retention(&s->rest, stack[guest].function) >= best * NEARLY;
+  size_t guest = s->machines ? blame_guest(stack, i, n, frame_at) : n;
+  bool keeps = guest < n && s->marks[stack[guest].function].retention >= best * NEARLY;
   return keeps ? guest : i;
 }
 
 /* Index in the stack; n: everybody is innocent. */
 static size_t choose(const struct search *s, const struct function_call *stack,
                      size_t n) {
-  size_t from = behind_wrappers(s, stack, n),
-         made = blame_behind_machine(stack, n, frame_at);
+  size_t from = behind_wrappers(s->marks, stack, n),
+         made = s->made ? blame_behind_machine(stack, n, frame_at) : 0;
   if (made > from) from = made;
   bool dispatchers = false;
-  double best = highest(s, stack, from, n, false);
+  double best = highest(s->marks, stack, from, n, false);
   if (best < 0) {
     dispatchers = true;
-    best = highest(s, stack, from, n, true);
+    best = highest(s->marks, stack, from, n, true);
   }
   for (size_t i = from; i < n; i++)
-    if (may_be_blamed(s, stack, i) &&
-        (dispatchers || !flow_hands_on(&s->rest, &stack[i])) &&
-        flow_retention(&s->rest, stack[i].function) >= best * NEARLY)
+    if (s->marks[stack[i].function].retention >= best * NEARLY &&
+        is_in_question(s->marks, &stack[i], dispatchers))
       return of_guest(s, stack, i, n, best);
   return n;
 }
@@ -135,6 +151,7 @@ static bool lay_rest(struct search *s) {
     s->cause_of[c->at[i].function] = 0;
   c->count = s->settled;
   c->stackless = (struct ul_amount){0, 0};
+  mark_all(s);
   for (uint32_t i = 0; i < s->measure->count; i++) {
     if (c->of_site[i] < s->settled || s->sites->sum[i].of_others) continue;
     c->of_site[i] = UINT32_MAX;

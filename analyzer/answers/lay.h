@@ -22,6 +22,12 @@
 /* Causes that are looked at closer: what a reader would see side by side. */
 #define LOOKED_AT 16u
 
+/* What is asked of a function for each stack that it is in. */
+struct mark {
+  double retention; /* of the rest's flow */
+  bool may_be_blamed, wrapper, named_own;
+  bool makes_little; /* by itself, of what it hands on */
+};
 struct search {
   struct functions *functions;
   const struct sites *sites;
@@ -30,6 +36,8 @@ struct search {
   uint64_t allocated;     /* by all sites */
   uint64_t *allocated_by; /* each: sums of sites are far apart in memory */
   uint32_t *cause_of;     /* by function: index in causes + 1 */
+  struct mark *marks;     /* by function */
+  bool machines, made;    /* is any function an interpreter's, or made while it ran? */
   struct causes *causes;
   size_t causes_room;
   size_t settled, taken; /* the first of the causes */

@@ -66,8 +66,10 @@ void leaks_forget(void *model) {
 }
 
 void *unused_model(struct context *const of[]) {
-  for (size_t i = 0; i < of[0]->count; i++)
+  for (size_t i = 0; i < of[0]->count; i++) {
     if (!process_unused(&of[0]->processes[i])) return NULL;
+    unused_sort(of[0]->processes[i].unused);
+  }
   return of[0];
 }
 

@@ -25,9 +25,12 @@ struct loops {
   uint64_t *bytes; /* by loop, by cause: what goes through both */
 };
 
+/* Where all is kept, each is a cause. */
 static bool is_loop(const struct search *s, const struct function_call *call) {
-  return functions_kind(s->functions, call->function) == FUNCTION_OWN &&
-         (blame_is_machine(call->frame) || flow_hands_on(&s->rest, call));
+  if (functions_kind(s->functions, call->function) != FUNCTION_OWN) return false;
+  return blame_is_machine(call->frame) ||
+         (flow_hands_on(&s->rest, call) &&
+          flow_retention(&s->rest, call->function) < NEARLY);
 }
 
 static void find_loops(struct loops *l, size_t cause) {
@@ -131,8 +134,7 @@ static struct meeting meet(const struct loops *l, size_t loop) {
     stacks_outside += outside ? c->stacks : 0;
   }
   bool few = inside < FEWEST && (!machine || stacks_outside < FEWEST);
-  bool frees = flow_retention(&s->rest, l->calls[loop].function) < NEARLY;
-  if (few || (!machine && (!frees || m.alike < through(l, loop) / PER_CENT * NEARLY_ALL)))
+  if (few || (!machine && m.alike < through(l, loop) / PER_CENT * NEARLY_ALL))
     m.bytes = 0;
   return m;
 }

@@ -278,7 +278,11 @@ static void finish(const struct recording *r, struct unused *u, size_t sites) {
   if (estimate_sampling(r).bytes) estimate_all(r, u->sites, sites);
   for (uint32_t i = 0; i < sites; i++)
     if (u->sites[i].blocks) u->sites[u->count++] = u->sites[i];
-  qsort(u->sites, u->count, sizeof *u->sites, compare);
+}
+
+void unused_sort(struct unused *u) {
+  if (!u->sorted && u->count) qsort(u->sites, u->count, sizeof *u->sites, compare);
+  u->sorted = true;
 }
 
 /* ---- the moment of most waste --------------------------------------------------- */

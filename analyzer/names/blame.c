@@ -25,7 +25,7 @@ bool blame_is_own(const struct frame *frame) {
 }
 
 /* Of a function that a runtime made while it ran, and named (jit.h)? */
-static bool is_made(const struct frame *frame) {
+bool blame_is_made(const struct frame *frame) {
   return !frame->module && frame->function && !frame->note;
 }
 
@@ -70,7 +70,7 @@ size_t blame_guest(const void *stack, size_t i, size_t n, blame_frame_at *at) {
 
 size_t blame_behind_machine(const void *stack, size_t n, blame_frame_at *at) {
   size_t made = 0, machine;
-  while (made < n && !is_made(at(stack, made)))
+  while (made < n && !blame_is_made(at(stack, made)))
     made++;
   for (machine = made; machine < n && !at(stack, machine)->module;)
     machine++;

@@ -10,6 +10,8 @@ bool blame_in_runtime(const struct frame *);
 bool blame_is_wrapper(const struct frame *);
 /* The part of an interpreter that calls what it is told to? */
 bool blame_is_machine(const struct frame *);
+/* Of a function that a runtime made while it ran, and named (jit.h)? */
+bool blame_is_made(const struct frame *);
 /* Neither of the runtime, nor the standard library's code, nor a wrapper. */
 bool blame_is_own(const struct frame *);
 /* What a machine does for a script that it runs, as node does for JavaScript, is the

@@ -40,10 +40,8 @@ struct functions {
   uint32_t room;
   struct place *places;
   struct place *
-      *by_code;    /* the same by index in UL_CODES, as far as they were asked for */
-  uint32_t *codes; /* of a stack */
-  size_t depth;
-  struct function_call *calls; /* likewise */
+      *by_code; /* the same by index in UL_CODES, as far as they were asked for */
+  struct function_call *calls; /* of a stack */
   size_t calls_room;
 };
 
@@ -190,18 +188,6 @@ uint32_t functions_count(const struct functions *f) {
 
 /* ---- stacks -------------------------------------------------------------------- */
 
-/* The indices of its return addresses are in f->codes; how many. */
-static size_t read_stack(struct functions *f, uint32_t site) {
-  size_t depth;
-  while ((depth = recording_codes(f->recording, site, f->codes, f->depth)) > f->depth) {
-    uint32_t *codes = realloc(f->codes, depth * sizeof *codes);
-    if (!codes) return 0;
-    f->codes = codes;
-    f->depth = depth;
-  }
-  return depth;
-}
-
 static const struct place *place_of(struct functions *f, uint32_t index) {
   struct place **p = &f->by_code[index];
   if (!*p) *p = place_at(f, recording_code(f->recording, index));
@@ -231,14 +217,18 @@ static size_t without_start(struct functions *f, size_t n) {
 
 size_t functions_stack(struct functions *f, uint32_t site,
                        const struct function_call **out) {
-  size_t depth = read_stack(f, site), n = 0;
-  bool ends = false;
+  const struct ul_node *nodes = recording_node(f->recording, 0);
+  const struct ul_site *s = recording_site(f->recording, site);
+  uint32_t code = s ? ul_site_code(s) : 0, node = s ? s->parent : UL_NODE_ROOT;
+  size_t n = 0;
   *out = NULL;
-  for (size_t i = 0; i < depth && !ends; i++) {
-    const struct place *p = place_of(f, f->codes[i]);
+  while (code) {
+    const struct place *p = place_of(f, code);
     if (!p || !push(f, n, p)) return 0;
     n += p->shown_count;
-    ends = p->ends;
+    if (p->ends || node < UL_NODE_RESERVED) break;
+    code = nodes[node].code;
+    node = nodes[node].parent;
   }
   *out = f->calls;
   return without_start(f, n);
@@ -314,7 +304,6 @@ void functions_free(struct functions *f) {
   free(f->by_number);
   free(f->by_code);
   free(f->canonical);
-  free(f->codes);
   free(f->calls);
   free(f);
 }

@@ -107,16 +107,6 @@ static uint32_t caller(const struct recording *r, uint32_t *node) {
   return n->code;
 }
 
-size_t recording_codes(const struct recording *r, uint32_t site, uint32_t *codes,
-                       size_t max) {
-  const struct ul_site *s = recording_site(r, site);
-  uint32_t node = s ? s->parent : UL_NODE_ROOT;
-  size_t n = 0;
-  for (uint32_t code = s ? ul_site_code(s) : 0; code; code = caller(r, &node), n++)
-    if (n < max) codes[n] = code;
-  return n;
-}
-
 size_t recording_stack(const struct recording *r, uint32_t site, uint64_t *codes,
                        size_t max, uint32_t *end) {
   const struct ul_site *s = recording_site(r, site);

@@ -116,9 +116,6 @@ const char *recording_argument(const struct recording *r, uint32_t i);
  * UL_NODE_BROKEN. */
 size_t recording_stack(const struct recording *r, uint32_t site, uint64_t *codes,
                        size_t max, uint32_t *end);
-/* The same as indices in UL_CODES. */
-size_t recording_codes(const struct recording *r, uint32_t site, uint32_t *codes,
-                       size_t max);
 /* The address that a code stands for, as its object was loaded last. It is a return
  * address: symbolize address - 1. */
 uint64_t recording_address(const struct recording *r, uint64_t code);

@@ -295,7 +295,9 @@ static bool grows_by_few_rows(unsigned part) {
   struct sites *s = sites_load(r);
   bool *codes = calloc(recording_count(r, UL_CODES), sizeof *codes);
   codes[ul_site_code(recording_site(r, site))] = true;
-  assert_true(growth_of_codes(r, s, codes, UINT16_MAX, &grown));
+  struct growth *g = growth_load(r, s, 0);
+  assert_true(growth_of_codes(r, s, &g->all, codes, UINT16_MAX, &grown));
+  growth_free(g);
   free(codes);
   sites_free(s);
   recording_close(r);

@@ -102,6 +102,7 @@ static void untouched_bytes_are_exact(void **state) {
   assert_true(whole->resident_end > 1000001);
   struct recording *r = opened(b);
   struct unused *u = unused_load(r);
+  unused_sort(u);
   assert_int_equal(of_site(u, span).untouched, 10 * UL_PAGE_BYTES);
   assert_int_equal(of_site(u, span).slack, 13 * UL_PAGE_BYTES - 50000);
   assert_int_equal(of_site(u, large).untouched, 10000000 - 100 * UL_PAGE_BYTES);
