@@ -91,11 +91,14 @@ static void untouched_bytes_are_exact(void **state) {
   (void)state;
   struct build *b = build_new();
   uint32_t span = site_of(b, 0x401000), large = site_of(b, 0x402000);
-  uint32_t arena = build_arena(b);
+  uint32_t half = site_of(b, 0x403000), arena = build_arena(b);
   build_pool(b, arena, 4, UL_SPAN, 4);
   build_block(b, arena, 4, 0, span, 1, 50000);
   build_resident(b, arena, 4 * PAGES_OF_UNIT, 2);
   build_resident(b, arena, 4 * PAGES_OF_UNIT + 12, 1);
+  build_pool(b, arena, 8, UL_SPAN, 4);
+  build_block(b, arena, 8, 0, half, 1, 50000);
+  build_resident(b, arena, 8 * PAGES_OF_UNIT + 1, 4);
   struct ul_large *l = build_at(b, UL_LARGES, build_large(b, large, 1, 10000000));
   l->resident_bytes = l->resident_end = 100 * UL_PAGE_BYTES;
   struct ul_large *whole = build_at(b, UL_LARGES, build_large(b, large, 1, 1000001));
@@ -104,6 +107,9 @@ static void untouched_bytes_are_exact(void **state) {
   struct unused *u = unused_load(r);
   unused_sort(u);
   assert_int_equal(of_site(u, span).untouched, 10 * UL_PAGE_BYTES);
+  assert_int_equal(of_site(u, span).tail, 0);
+  assert_int_equal(of_site(u, half).untouched, 50000 - 4 * UL_PAGE_BYTES);
+  assert_int_equal(of_site(u, half).tail, 50000 - 5 * UL_PAGE_BYTES);
   assert_int_equal(of_site(u, span).slack, 13 * UL_PAGE_BYTES - 50000);
   assert_int_equal(of_site(u, large).untouched, 10000000 - 100 * UL_PAGE_BYTES);
   assert_int_equal(of_site(u, large).tail, 10000000 - 100 * UL_PAGE_BYTES);
