@@ -52,6 +52,13 @@ static uint64_t mapped(const struct ul_snapshot *s) {
   return s->mapped_bytes + s->tool_bytes + s->recording_bytes;
 }
 
+/* What ullage makes the rows of a snapshot in (preload/account/rows.c): it is gone before
+ * anybody counts, but not from the most that was ever resident. */
+static uint64_t rows_of_most(const struct recording *r) {
+  enum { NODE = 32, CODE = 16 };
+  return NODE * recording_count(r, UL_NODES) + CODE * recording_count(r, UL_CODES);
+}
+
 struct outside outside_of(const struct recording *r) {
   enum { LEAST = 8 << 20, SHARE = 4, NOTHING = 8 };
   struct outside o = {.ms = UINT64_MAX};
@@ -69,6 +76,7 @@ struct outside outside_of(const struct recording *r) {
       o.ms = s->ms;
     }
   }
+  most += rows_of_most(r);
   if (less(whole, most + code) > o.bytes + o.bytes / NOTHING) {
     o.bytes = whole - most - code;
     o.rss_bytes = whole;

@@ -2,6 +2,7 @@
  * that must balance, JSON that must parse, text that must stay on its terminal. */
 #include "answers/answers.h"
 #include "answers/balance.h"
+#include "answers/outside.h"
 #include "answers/rising.h"
 #include "answers/sites.h"
 #include "build_recording.h"
@@ -21,15 +22,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-static struct recording *opened(struct build *b) {
+static struct recording *opened_of(struct build *b, unsigned segment_pages) {
   char message[512];
   size_t n;
-  char *file = build_file(b, 1, &n);
+  char *file = build_file(b, segment_pages, &n);
   struct recording *r = recording_open_memory(file, n, false, message, sizeof message);
   if (!r) fail_msg("%s", message);
   free(file);
   build_free(b);
   return r;
+}
+
+static struct recording *opened(struct build *b) {
+  return opened_of(b, 1);
 }
 
 /* ---- models -------------------------------------------------------------------- */
@@ -648,6 +653,20 @@ static void data_of_the_start_does_not_drown_the_headline(void **state) {
 }
 
 /* However many there are in one expression. */
+/* Of a million nodes the rows of a snapshot take 32 MiB, which are in no snapshot. */
+static void what_rows_are_made_in_is_not_the_programs(void **state) {
+  (void)state;
+  for (uint64_t nodes = 0; nodes <= 1 << 20; nodes += 1 << 20) {
+    struct build *b = build_new();
+    b->header.most_rss_bytes = 40 << 20;
+    build_snapshot(b, UL_SNAPSHOT_FINAL, 9000, 1 << 20, 2 << 20);
+    build_append(b, UL_NODES, nodes);
+    struct recording *r = opened_of(b, 4096);
+    assert_int_equal(outside_of(r).matters, !nodes);
+    recording_close(r);
+  }
+}
+
 static void test_texts_do_not_share(void **state) {
   (void)state;
   char all[256];
@@ -663,6 +682,7 @@ static void test_texts_do_not_share(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(what_rows_are_made_in_is_not_the_programs),
       cmocka_unit_test(test_texts_do_not_share),
       cmocka_unit_test(ledger_adds_up),
       cmocka_unit_test(sites_agree_with_counters),
