@@ -1,5 +1,7 @@
 #include "answers/baseline.h"
 
+#include "read/array.h"
+
 #include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -42,13 +44,7 @@ static const char *keep(struct baseline *b, const char *text, size_t n) {
 
 static struct baseline_line *add(struct baseline *b) {
   struct work *w = work_of(b);
-  if (b->count == w->room) {
-    size_t room = w->room ? w->room * 2 : 64;
-    struct baseline_line *larger = reallocarray(b->lines, room, sizeof *larger);
-    if (!larger) return NULL;
-    b->lines = larger;
-    w->room = room;
-  }
+  if (!ARRAY_GROW(b->lines, b->count, w->room)) return NULL;
   b->lines[b->count] = (struct baseline_line){.program = ""};
   return &b->lines[b->count++];
 }

@@ -1,5 +1,7 @@
 #include "answers/folded.h"
 
+#include "read/array.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -58,13 +60,7 @@ static struct folded_place *place_at(struct loading *l, char *const fields[]) {
 /* The lines of a process follow each other. false: no memory. */
 static bool add_pid(struct folded_place *p, uint64_t pid) {
   if (p->processes && p->pids[p->processes - 1] == pid) return true;
-  if (p->processes == p->room) {
-    size_t room = p->room ? p->room * 2 : 4;
-    uint64_t *more = realloc(p->pids, room * sizeof *more);
-    if (!more) return false;
-    p->pids = more;
-    p->room = room;
-  }
+  if (!ARRAY_GROW(p->pids, p->processes, p->room)) return false;
   p->pids[p->processes++] = pid;
   return true;
 }

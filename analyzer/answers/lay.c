@@ -3,6 +3,7 @@
 
 #include "names/blame.h"
 #include "names/through.h"
+#include "read/array.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -101,13 +102,7 @@ static size_t choose(const struct search *s, const struct function_call *stack,
 static struct cause *cause_of(struct search *s, uint32_t function) {
   struct causes *c = s->causes;
   if (s->cause_of[function]) return &c->at[s->cause_of[function] - 1];
-  if (c->count == s->causes_room) {
-    size_t room = s->causes_room ? s->causes_room * 2 : 64;
-    struct cause *more = realloc(c->at, room * sizeof *more);
-    if (!more) return NULL;
-    c->at = more;
-    s->causes_room = room;
-  }
+  if (!ARRAY_GROW(c->at, c->count, s->causes_room)) return NULL;
   struct cause *made = &c->at[c->count++];
   *made = (struct cause){.function = function,
                          .retention = flow_retention(&s->flow, function)};

@@ -8,6 +8,7 @@
 #include "names/below.h"
 #include "names/demangle.h"
 #include "names/itself.h"
+#include "read/array.h"
 
 #include <ctype.h>
 #include <gelf.h>
@@ -52,21 +53,10 @@ struct derived {
   size_t type_count;
 };
 
-static bool grow(void **at, size_t count, size_t *room, size_t element) {
-  if (count < *room) return true;
-  size_t wanted = *room ? *room * 2 : 64;
-  void *moved = reallocarray(*at, wanted, element);
-  if (!moved) return false;
-  *at = moved;
-  *room = wanted;
-  return true;
-}
-#define GROW(array, count, room) grow((void **)&(array), count, &(room), sizeof *(array))
-
 /* ---- slots --------------------------------------------------------------------- */
 
 static void add_slot(struct derived *d, uint64_t at, uint64_t to, bool type) {
-  if (at % 8 == 0 && GROW(d->slots, d->slot_count, d->slot_room))
+  if (at % 8 == 0 && ARRAY_GROW(d->slots, d->slot_count, d->slot_room))
     d->slots[d->slot_count++] = (struct slot){at, to, type};
 }
 
@@ -210,7 +200,7 @@ static void add_members(struct derived *d, uint64_t class, uint64_t table) {
   const struct slot *s;
   for (unsigned i = 0; (s = slot_at(d, table + 8 * (uint64_t)i)); i++) {
     if (s->to && !code_is_function(d->code, s->to)) return;
-    if (s->to && GROW(d->members, d->member_count, d->member_room))
+    if (s->to && ARRAY_GROW(d->members, d->member_count, d->member_room))
       d->members[d->member_count++] = (struct member){s->to, class, i};
   }
 }
@@ -326,7 +316,7 @@ static void add_label(struct derived *d, struct run *run, uint64_t at, uint64_t 
   bool fits = run->count && side == run->side && stride <= STRIDE_MAX &&
               (run->count == 1 || stride == run->stride);
   if (!fits) end_run(d, run);
-  if (!GROW(d->labels, d->label_count, d->label_room)) return;
+  if (!ARRAY_GROW(d->labels, d->label_count, d->label_room)) return;
   d->labels[d->label_count++] = (struct label){start, text, NULL};
   run->stride = stride;
   run->last = at;
@@ -366,7 +356,7 @@ static void add_method(struct derived *d, const char *type, const char *name,
                        uint64_t start) {
   char *text;
   if (!start || !code_is_function(d->code, start) ||
-      !GROW(d->labels, d->label_count, d->label_room) ||
+      !ARRAY_GROW(d->labels, d->label_count, d->label_room) ||
       asprintf(&text, "%s.%s", type, name) < 0)
     return;
   d->labels[d->label_count++] = (struct label){start, text, text};
@@ -442,7 +432,8 @@ static int label_order(const void *a, const void *b) {
 static void find_registered(struct derived *d) {
   size_t count;
   struct registered *all = registered_in(d->code, &count);
-  for (size_t i = 0; i < count && GROW(d->labels, d->label_count, d->label_room); i++)
+  for (size_t i = 0; i < count && ARRAY_GROW(d->labels, d->label_count, d->label_room);
+       i++)
     d->labels[d->label_count++] = (struct label){all[i].start, all[i].text, NULL};
   free(all);
 }

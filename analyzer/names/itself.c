@@ -1,6 +1,7 @@
 #include "names/itself.h"
 
 #include "names/arguments.h"
+#include "read/array.h"
 
 #include <ctype.h>
 #include <gelf.h>
@@ -36,17 +37,6 @@ struct itself {
   size_t claim_count, claim_room;
 };
 
-static bool grow(void **at, size_t count, size_t *room, size_t element) {
-  if (count < *room) return true;
-  size_t wanted = *room ? *room * 2 : 256;
-  void *moved = reallocarray(*at, wanted, element);
-  if (!moved) return false;
-  *at = moved;
-  *room = wanted;
-  return true;
-}
-#define GROW(array, count, room) grow((void **)&(array), count, &(room), sizeof *(array))
-
 /* ---- functions with names ------------------------------------------------------ */
 
 static int by_start(const void *a, const void *b) {
@@ -79,7 +69,7 @@ static bool find_names(struct itself *it, Elf *elf) {
       const char *text = elf_strptr(elf, header.sh_link, symbol.st_name);
       bool function = GELF_ST_TYPE(symbol.st_info) == STT_FUNC;
       if (!function || symbol.st_shndx == SHN_UNDEF || !text ||
-          !GROW(it->names, it->name_count, it->name_room))
+          !ARRAY_GROW(it->names, it->name_count, it->name_room))
         continue;
       it->names[it->name_count++] = (struct name){symbol.st_value, text};
     }
@@ -201,7 +191,7 @@ static void add_said(void *to, const struct arguments *a) {
     file |= texts[i] && is_file(texts[i]);
   }
   for (unsigned i = 0; i < ARGUMENTS; i++) {
-    if (!texts[i] || !GROW(it->said, it->said_count, it->said_room)) continue;
+    if (!texts[i] || !ARRAY_GROW(it->said, it->said_count, it->said_room)) continue;
     bool format = i && texts[i - 1] && strncmp(texts[i - 1], "%s", 2) == 0;
     it->said[it->said_count++] = (struct said){.callee = a->callee,
                                                .text = texts[i],
@@ -289,7 +279,7 @@ static void add_group(struct itself *it, const struct said *said, size_t count) 
   free(own);
   if (!g.words || !is_believed(&g)) return;
   for (size_t i = 0; i < g.words; i++) {
-    if (!GROW(it->claims, it->claim_count, it->claim_room)) return;
+    if (!ARRAY_GROW(it->claims, it->claim_count, it->claim_room)) return;
     uint64_t start = code_function_start(it->code, said[i].function);
     it->claims[it->claim_count++] = (struct claim){start, said[i].function, said[i].text};
   }

@@ -20,6 +20,7 @@
 #include "names/code.h"
 #include "names/demangle.h"
 #include "names/derived.h"
+#include "read/array.h"
 
 #include <dwarf.h>
 #include <elfutils/libdwelf.h>
@@ -86,21 +87,10 @@ struct symbol_file {
   size_t string_count, string_room;
 };
 
-/* ---- growing arrays ------------------------------------------------------------ */
-
-static bool grow(void **at, size_t count, size_t *room, size_t element) {
-  if (count < *room) return true;
-  size_t wanted = *room ? *room * 2 : 16;
-  void *moved = reallocarray(*at, wanted, element);
-  if (!moved) return false;
-  *at = moved;
-  *room = wanted;
-  return true;
-}
-#define GROW(array, count, room) grow((void **)&(array), count, &(room), sizeof *(array))
+/* ---- ranges --------------------------------------------------------------------- */
 
 static void ranges_add(struct ranges *ranges, uint64_t low, uint64_t high, size_t index) {
-  if (low >= high || !GROW(ranges->at, ranges->count, ranges->room)) return;
+  if (low >= high || !ARRAY_GROW(ranges->at, ranges->count, ranges->room)) return;
   ranges->at[ranges->count++] = (struct range){low, high, index};
 }
 
@@ -126,7 +116,7 @@ static const struct range *ranges_find(const struct ranges *ranges, uint64_t add
 /* Keeps a string made for this file until it is closed. */
 static const char *keep(struct symbol_file *file, char *string) {
   if (!string) return NULL;
-  if (!GROW(file->strings, file->string_count, file->string_room)) {
+  if (!ARRAY_GROW(file->strings, file->string_count, file->string_room)) {
     free(string);
     return NULL;
   }
@@ -303,7 +293,7 @@ static bool add_die_ranges(struct ranges *ranges, Dwarf_Die *die, size_t index) 
 }
 
 static void add_unit(struct symbol_file *file, Dwarf_Die *die, Dwarf_Die *split) {
-  if (!GROW(file->units, file->unit_count, file->unit_room)) return;
+  if (!ARRAY_GROW(file->units, file->unit_count, file->unit_room)) return;
   if (!add_die_ranges(&file->unit_ranges, die, file->unit_count)) return;
   struct unit *unit = &file->units[file->unit_count++];
   *unit = (struct unit){.lines = *die, .tree = split->addr ? *split : *die};
@@ -341,7 +331,7 @@ static bool may_hold_functions(int tag) {
 }
 
 static void add_function(struct unit *unit, Dwarf_Die *die) {
-  if (!GROW(unit->dies, unit->die_count, unit->die_room)) return;
+  if (!ARRAY_GROW(unit->dies, unit->die_count, unit->die_room)) return;
   if (add_die_ranges(&unit->functions, die, unit->die_count))
     unit->dies[unit->die_count++] = *die;
 }
@@ -522,7 +512,7 @@ static void find_elf_symbols(struct symbol_file *file) {
     const char *name =
         dwfl_module_getsym_info(file->module, i, &symbol, &address, NULL, NULL, NULL);
     if (!is_function(&symbol, name)) continue;
-    if (!GROW(file->elf, file->elf_count, file->elf_room)) return;
+    if (!ARRAY_GROW(file->elf, file->elf_count, file->elf_room)) return;
     uint64_t low = address - file->bias;
     file->elf[file->elf_count++] = (struct elf_function){low, low + symbol.st_size, name,
                                                          symbol_rank(&symbol, name)};

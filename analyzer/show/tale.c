@@ -1,5 +1,6 @@
 #include "show/tale.h"
 
+#include "read/array.h"
 #include "read/timeline.h"
 #include "show/causes.h"
 
@@ -13,14 +14,7 @@ static void told_free(struct told *t) {
 }
 
 static void keep(struct tale *tale, struct told t) {
-  if (t.function && t.callers && tale->count == tale->room) {
-    size_t room = tale->room ? tale->room * 2 : 64;
-    struct told *more = realloc(tale->at, room * sizeof *more);
-    if (!more) return told_free(&t);
-    tale->at = more;
-    tale->room = room;
-  }
-  if (t.function && t.callers)
+  if (t.function && t.callers && ARRAY_GROW(tale->at, tale->count, tale->room))
     tale->at[tale->count++] = t;
   else
     told_free(&t);
