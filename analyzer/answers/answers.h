@@ -38,8 +38,6 @@ int growth_order(const struct growth_site *x, const struct growth_site *y);
  * in steps or ever more slowly: then it may all be start-up. */
 bool growth_matters(const struct recording *r, const struct trend *all, uint64_t added,
                     uint64_t live, uint64_t peak);
-/* Less than TREND_SHORTEST seconds: its start may have been most of the run. */
-bool growth_is_short(const struct recording *r);
 /* The same of all stacks together that lead through one of these return addresses (by
  * index in UL_CODES), so that a function is judged whose stacks are too small each;
  * `all`: all live bytes together; `generations` in which blocks of theirs were born that

@@ -337,15 +337,18 @@ static struct births births_of(const struct findings *f, const struct sites *sit
 }
 
 /* What a program loads as it starts comes from each stack in one go, or in a few if it is
- * not much; what grows comes from the same ones again and again. A run that is not short
- * may be mostly start-up, too, but for its end. */
+ * not much; what grows comes from the same ones again and again. A run of less than a
+ * second may be all start-up; a longer one is mostly that, but for its end. Of what was
+ * freed in the end it is not known any more. */
 static bool is_start(const struct recording *r, const struct findings *f,
                      const struct sites *sites, const struct finding *found) {
-  enum { MANY = 4, MUCH = 8 };
-  if (found->causes->at[found->cause].stacks < MANY) return false;
+  enum { MANY = 4, MUCH = 8, BRIEF_MS = 1000 };
+  if (found->causes->at[found->cause].stacks < MANY ||
+      found->live.bytes < found->of.bytes / 2)
+    return false;
   struct births b = births_of(f, sites, found);
-  bool brief = growth_is_short(r);
-  if (b.again < b.all - b.all / 4) return brief || b.late < b.all / 4;
+  bool brief = recording_duration_ms(r) < timeline_start_ms(r) + BRIEF_MS;
+  if (b.again < b.all - b.all / 4) return brief || b.late < b.all / MUCH;
   return brief && b.often < b.all / 2 && found->of.bytes < timeline_peak_bytes(r) / MUCH;
 }
 

@@ -547,7 +547,7 @@ static bool rises_in_doubt(const struct trend *all) {
          all->reason == TREND_PAUSED || all->reason == TREND_LATE;
 }
 
-bool growth_is_short(const struct recording *r) {
+static bool is_short(const struct recording *r) {
   uint64_t start = timeline_start_ms(r), end = recording_duration_ms(r);
   return end < start + (uint64_t)(TREND_SHORTEST * 1000);
 }
@@ -556,7 +556,7 @@ bool growth_matters(const struct recording *r, const struct trend *all, uint64_t
                     uint64_t live, uint64_t peak) {
   enum { SHARE = 200, SHARE_IN_DOUBT = 16 };
   bool freed = live < added / 2;
-  bool doubt = growth_is_short(r) || freed || rises_in_doubt(all);
+  bool doubt = is_short(r) || freed || rises_in_doubt(all);
   return added > peak / (doubt ? SHARE_IN_DOUBT : SHARE);
 }
 

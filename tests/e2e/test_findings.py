@@ -540,7 +540,7 @@ def test_start_of_a_program_is_no_growth(tmp_path, recorder, rounds, each, step,
     subprocess.run([tool("gcc"), "-O0", "-g", "-o", "load", "load.c"], check=True, cwd=tmp_path)
     recorder.same(tmp_path / "load", str(rounds), str(each), step, idle)
     report = recorder.answer("report")
-    if report["program"]["seconds"] < 2 or step != "0.001":
+    if report["program"]["seconds"] < 1 or step != "0.001":
         assert [f["kind"] for f in report["findings"]] == kinds, report["findings"]
 
 
