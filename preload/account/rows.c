@@ -593,8 +593,8 @@ bool rows_place(struct ul_snapshot *s, uint64_t bytes) {
   return true;
 }
 
+/* Memory stays for the next snapshot: to give it back is to write into each piece, of
+ * which the kernel makes a copy first, and most children take none. */
 void rows_reset(void) {
   most_blocks = 0;
-  unclean = true;
-  rows_done();
 }

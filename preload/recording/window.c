@@ -71,11 +71,15 @@ static void fit_into_file(struct window *w) {
   w->bytes = file_length > w->offset ? (size_t)(file_length - w->offset) : 0;
 }
 
+static struct window planned(size_t bytes, unsigned whose, size_t ahead) {
+  return (struct window){.whose = whose,
+                         .bytes = size_for(bytes, whose, ahead),
+                         .offset = count ? end_of(last()) : 0};
+}
+
 static enum window_answer add(size_t bytes, unsigned whose, size_t ahead) {
   if (count == WINDOWS) return WINDOW_TOO_LONG;
-  struct window w = {.whose = whose,
-                     .bytes = size_for(bytes, whose, ahead),
-                     .offset = count ? end_of(last()) : 0};
+  struct window w = planned(bytes, whose, ahead);
   if (in_file) fit_into_file(&w);
   if (w.bytes < bytes) return WINDOW_TOO_LONG;
   enum window_answer answer = in_file ? map_file(last(), &w) : map_private(&w);
@@ -100,12 +104,19 @@ static enum window_answer back(struct window *w, size_t bytes) {
   return answer;
 }
 
+/* What every process has is one mapping, which a child can move at once. */
 void *window_begin(size_t header_bytes, size_t reserve) {
-  if (add(header_bytes, WINDOW_RESERVE, 0) != WINDOW_FINE ||
-      add(reserve, WINDOW_RESERVE, 0) != WINDOW_FINE)
-    return NULL;
+  const size_t bytes[] = {header_bytes, reserve, WINDOW_LEAST};
+  enum { FIRST = sizeof bytes / sizeof *bytes };
+  for (count = 0; count < FIRST; count++)
+    windows[count] =
+        planned(bytes[count], count > RESERVE ? WINDOW_COMMON : WINDOW_RESERVE, 0);
+  char *at = os_map(end_of(last()), OS_PAGE, OS_TOOL);
+  if (!at) count = 0;
+  for (unsigned i = 0; i < count; i++)
+    windows[i].at = at + windows[i].offset;
   header_pages = 1;
-  return windows[HEADER].at;
+  return at;
 }
 
 uint64_t window_end(void) {
@@ -229,20 +240,43 @@ static int back_used(unsigned i, char *at) {
   return error;
 }
 
-static int stage(unsigned i, int fd) {
-  void *at = NULL;
-  int error = os_map_file(&at, fd, windows[i].offset, windows[i].bytes);
-  if (error) return error;
-  staged[i] = at;
-  error = back_used(i, at);
+/* From window `first` on: up to which each lies behind the one before, and in how many
+ * bytes. */
+static unsigned run_from(unsigned first, size_t *bytes) {
+  unsigned i = first;
+  *bytes = 0;
+  do
+    *bytes += windows[i].bytes;
+  while (++i < count && windows[i].at == windows[first].at + *bytes);
+  return i;
+}
+
+static int fill_staged(unsigned i) {
+  char *at = staged[i];
+  int error = back_used(i, at);
   if (!error) copy_used(i, at);
+  return error;
+}
+
+static int stage_run(unsigned first, unsigned end, size_t bytes, int fd) {
+  void *at = NULL;
+  int error = os_map_file(&at, fd, windows[first].offset, bytes);
+  if (error) return error;
+  char *here = at;
+  for (unsigned i = first; i < end; here += windows[i++].bytes) {
+    staged[i] = here;
+    if (!error) error = fill_staged(i);
+  }
   return error;
 }
 
 int window_stage(int fd, uint64_t length) {
   int error = end_of(last()) > length ? -EFBIG : 0;
-  for (unsigned i = 0; !error && i < count; i++)
-    error = stage(i, fd);
+  size_t bytes;
+  for (unsigned i = 0, end; !error && i < count; i = end) {
+    end = run_from(i, &bytes);
+    error = stage_run(i, end, bytes, fd);
+  }
   if (!error && !tree_charge(window_used())) error = -EDQUOT;
   file_length = length;
   if (error) drop_staged();
@@ -256,9 +290,13 @@ void window_unstage(void) {
 
 bool window_switch(void) {
   bool done = true;
+  size_t bytes;
+  for (unsigned i = 0, end; i < count; i = end) {
+    end = run_from(i, &bytes);
+    done = done && os_take_place(staged[i], bytes, windows[i].at, bytes) == 0;
+  }
   for (unsigned i = 0; i < count; i++) {
     struct window *w = &windows[i];
-    done = done && os_take_place(staged[i], w->bytes, w->at, w->bytes) == 0;
     staged[i] = NULL;
     w->backed = os_whole_pages(w->used);
     os_uncount(w->bytes, OS_TOOL);
@@ -297,18 +335,19 @@ void window_drop_copy(void) {
   copied = NULL;
 }
 
-static int make_private(struct window *w, char *from) {
-  return from ? os_take_place(from, w->bytes, w->at, w->bytes)
-              : os_map_over(w->at, w->bytes);
+static int make_private(char *at, size_t bytes, char *from) {
+  return from ? os_take_place(from, bytes, at, bytes) : os_map_over(at, bytes);
 }
 
 int window_become_copy(void) {
   char *from = copied;
   int error = 0;
-  for (unsigned i = 0; i < count; i++) {
-    int failed = make_private(&windows[i], from);
+  size_t bytes;
+  for (unsigned i = 0, end; i < count; i = end) {
+    end = run_from(i, &bytes);
+    int failed = make_private(windows[i].at, bytes, from);
     if (failed) error = failed;
-    if (from) from += windows[i].bytes;
+    if (from) from += bytes;
   }
   in_file = false;
   if (!error && !copied) error = -ENODATA;

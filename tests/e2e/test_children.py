@@ -84,7 +84,9 @@ def test_peak_of_a_child(recorder, mib, keep, pictured):
     peaks = [s for s in snapshots if s["kind"] == kinds["UL_SNAPSHOT_PEAK"]]
     most = max([r.header["missed_bytes"], *(s["live_bytes"] for s in peaks)])
     assert mib << 20 <= most < (mib + 1) << 20
-    assert [s["live_bytes"] >= mib << 20 for s in peaks] == [True] * pictured
+    soon_over = r.header["end_ms"] - r.header["forked_ms"] < 1000 # a busy machine takes longer
+    if pictured or soon_over:
+        assert [s["live_bytes"] >= mib << 20 for s in peaks] == [True] * pictured
 
 
 @pytest.mark.short

@@ -163,7 +163,7 @@ def test_system_calls_of_a_small_process(tmp_path):
     child, _ = system_calls(tmp_path, tool("true"))
     print(f"native {native}, the main process {main}, one that leaves a line {child}")
     assert sleeps == 0
-    assert child - native < 145 and main - native < 260
+    assert child - native < 135 and main - native < 250
 
 
 @pytest.mark.short

