@@ -640,7 +640,13 @@ FREED_IN_THE_END = r"""
 enum { BLOCKS = 20000 };
 static void *cache[BLOCKS], *table[20000];
 static void cache_insert(int i) {
-  cache[i] = malloc(200);
+  switch (i % 5) { /* a stack each */
+  case 0: cache[i] = malloc(200); break;
+  case 1: cache[i] = malloc(200); break;
+  case 2: cache[i] = malloc(200); break;
+  case 3: cache[i] = malloc(200); break;
+  default: cache[i] = malloc(200);
+  }
 }
 int main(int argc, char **argv) {
   for (int i = 0; i < atoi(argv[1]); i++)
@@ -670,7 +676,7 @@ def test_what_was_freed_in_the_end_grew_if_it_was_much(tmp_path, recorder, table
     findings = recorder.answer("report")["findings"]
     if not found:
         assert findings == []
-        assert re.search(r"growth   (nothing grows|1 call site grows a little)",
+        assert re.search(r"growth   (nothing grows|5 call sites grow a little)",
                          recorder.text("report"))
         return
     (growth,) = findings
