@@ -158,6 +158,9 @@ void unused_sort(struct unused *u);
  * than was resident); and was it much more once? */
 uint64_t unused_at_end(const struct unused *u);
 bool unused_was_worse(const struct unused *u);
+/* Has the program's own end left most of it, as when an interpreter takes all apart? It was
+ * live at the last measurement before, which was not long before. */
+bool unused_by_end(const struct recording *r, const struct unused *u);
 /* Requested by the program itself, and resident. */
 uint64_t unused_requested(const struct unused *u);
 /* All that the heap has resident, but for freed large blocks. */

@@ -167,7 +167,8 @@ static bool find_growing(const struct recording *r, const struct growth *g,
  * At the end, or when most was wasted if that was much worse. */
 
 #define UNUSED_LEAST (1u << 20)
-#define UNUSED_SHARE 8 /* of what was resident then */
+#define UNUSED_SHARE 8        /* of what was resident then */
+#define UNUSED_SHARE_AT_END 2 /* the same, if the program's own end has left it */
 
 static uint64_t rss_of(const struct recording *r, const struct unused *u) {
   return unused_was_worse(u) ? u->most.at->rss_bytes : recording_header(r)->end_rss_bytes;
@@ -175,7 +176,9 @@ static uint64_t rss_of(const struct recording *r, const struct unused *u) {
 
 /* What matters: so many bytes by one cause. */
 static uint64_t much_unused(const struct recording *r, const struct unused *u) {
-  uint64_t rss = rss_of(r, u), part = (rss ? rss : timeline_peak_bytes(r)) / UNUSED_SHARE;
+  uint64_t rss = rss_of(r, u), all = rss ? rss : timeline_peak_bytes(r);
+  bool by_end = !unused_was_worse(u) && unused_by_end(r, u);
+  uint64_t part = all / (by_end ? UNUSED_SHARE_AT_END : UNUSED_SHARE);
   return part > UNUSED_LEAST ? part : UNUSED_LEAST;
 }
 

@@ -339,6 +339,20 @@ bool unused_was_worse(const struct unused *u) {
   return u->most.at && u->most.waste_bytes / 2 > unused_at_end(u);
 }
 
+bool unused_by_end(const struct recording *r, const struct unused *u) {
+  enum { SHORT = 4 }; /* a part of the run */
+  struct timeline t = timeline_load(r, true);
+  bool by_end = false;
+  if (t.count > 1 && t.at[t.count - 1]->kind == UL_SNAPSHOT_FINAL) {
+    const struct ul_snapshot *before = t.at[t.count - 2], *end = t.at[t.count - 1];
+    uint64_t left = timeline_live_bytes(end) + unused_at_end(u) / 2;
+    by_end = (end->ms - before->ms) * SHORT <= end->ms - timeline_start_ms(r) &&
+             timeline_live_bytes(before) >= left;
+  }
+  timeline_free(&t);
+  return by_end;
+}
+
 struct unused *unused_load(const struct recording *r) {
   struct unused *u = calloc(1, sizeof *u);
   size_t sites = recording_count(r, UL_SITES);

@@ -1,6 +1,7 @@
 /* waste.c - memory that is retained and not used, from known functions.
  *   waste before    120 MB are pinned for a while, then all is freed
  *   waste lost      what pins is lost
+ *   waste end       beside 16 MB, 7 MB are pinned by what the program frees at its end
  * Prints "what function bytes". */
 #include "common.h"
 #include <malloc.h>
@@ -48,6 +49,13 @@ static NOINLINE void untouched(void) {
   printf("untouched untouched %d\n", 9 << 20);
 }
 
+static void work_for(int all_ms) {
+  for (int ms = 0; ms < all_ms; ms += 10) { /* who allocates now and then is measured */
+    sleep_ms(10);
+    free(keep(malloc(100)));
+  }
+}
+
 enum { OLD = 120000, LONG_MS = 300 };
 static void *olds[OLD];
 static NOINLINE void *old_survivor(void) {
@@ -63,10 +71,7 @@ static NOINLINE void pin_before(void) {
   }
   for (int i = 0; i < OLD; i++)
     if (i % 16) free(olds[i]);
-  for (int ms = 0; ms < LONG_MS; ms += 10) { /* who allocates now and then is measured */
-    sleep_ms(10);
-    free(keep(malloc(100)));
-  }
+  work_for(LONG_MS);
   for (int i = 0; i < OLD; i += 16)
     free(olds[i]);
   printf("before old_survivor %d\n", OLD / 16 * 15 * 1000);
@@ -75,6 +80,12 @@ static NOINLINE void pin_before(void) {
 int main(int argc, char **argv) {
   if (argc > 1 && !strcmp(argv[1], "before")) {
     pin_before();
+    return 0;
+  }
+  if (argc > 1 && !strcmp(argv[1], "end")) {
+    memset(large = malloc(16 << 20), 1, 16 << 20);
+    work_for(LONG_MS);
+    pin();
     return 0;
   }
   pin();
