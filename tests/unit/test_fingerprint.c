@@ -2,6 +2,7 @@
  * keep them in files. */
 #include "answers/fingerprint.h"
 #include "build_recording.h"
+#include "names/known.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -108,8 +109,20 @@ static void code_without_a_module_is_one_function(void **state) {
                    fingerprint_function(recording, &b));
 }
 
+/* Of each project one, from all of the list: it is searched by halves. */
+static void wrappers_are_known(void **state) {
+  (void)state;
+  static const char *const names[] = {
+      "CRYPTO_malloc",  "PyMem_RawMalloc", "_emalloc",      "g_malloc", "jv_mem_alloc",
+      "jv_mem_realloc", "ngx_alloc",       "sqlite3Malloc", "xmalloc",  "zmalloc"};
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+    assert_true(known_is_wrapper(names[i]));
+  assert_false(known_is_wrapper("jv_array_sized"));
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(wrappers_are_known),
       cmocka_unit_test(value_is_for_ever),
       cmocka_unit_test(what_does_not_count),
       cmocka_unit_test(what_counts),
