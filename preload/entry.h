@@ -105,11 +105,11 @@ INLINE void *entry_allocate_known(struct heap *h, size_t size, enum ul_family fa
                         : entry_allocate_again(h, size, family, known);
 }
 
-/* Of at most UL_MEDIUM_MAX bytes, or of none, which have no pools; NULL: none has room.
- */
-INLINE struct pool *entry_pool(struct heap *h, size_t size) {
-  if (LIKELY(size <= CLASS_STEPS_MAX)) return h->used[class_of_steps(size)];
-  return LIKELY(size <= UL_MEDIUM_MAX) ? h->used[class_of(size)] : NULL;
+/* UL_SPAN, which has neither magazine nor used pools: the size is none of a pool's
+ * blocks, or 0. */
+INLINE unsigned entry_class(size_t size) {
+  if (LIKELY(size <= CLASS_STEPS_MAX)) return (unsigned)class_of_steps(size);
+  return LIKELY(size <= UL_MEDIUM_MAX) ? class_of(size) : UL_SPAN;
 }
 
 /* The block was the last that its pool had. */
@@ -126,8 +126,9 @@ struct entry_quick {
 INLINE struct entry_quick entry_take(struct heap *h, size_t size, enum ul_family family,
                                      struct sample *sample) {
   struct entry_quick q = {0};
-  if (UNLIKELY(!heap_try_enter(h, &q.inside))) return q;
-  struct pool *p = entry_pool(h, size); /* nobody else's, now */
+  unsigned class = entry_class(size);
+  if (UNLIKELY(magazine_is_shut(h, class) || !heap_try_enter(h, &q.inside))) return q;
+  struct pool *p = h->used[class]; /* nobody else's, now */
   if (UNLIKELY(!p) ||
       (sample && UNLIKELY(!p->entries || !sample_use(&sample->left, size)))) {
     heap_leave(h, q.inside);
@@ -135,8 +136,25 @@ INLINE struct entry_quick entry_take(struct heap *h, size_t size, enum ul_family
   }
   q.pool = p;
   q.block = heap_take_inside(p, &q.zeroed);
-  if (sample) ledger_enter_quickly(sample, h, p, q.block, size, family);
+  if (sample)
+    ledger_enter_quickly(sample, h, &p->entries[pool_index(p, q.block)], p->size, size,
+                         family);
   return q;
+}
+
+/* The same from the magazine; NULL: none. */
+INLINE void *entry_take_round(struct heap *h, size_t size, enum ul_family family,
+                              struct sample *sample) {
+  unsigned class = entry_class(size);
+  struct round *top = magazine_top(h, class);
+  void *block = top->block;
+  if (UNLIKELY(!block)) return NULL;
+  if (sample && (UNLIKELY(!top->entry) || UNLIKELY(!sample_use(&sample->left, size))))
+    return NULL;
+  magazine_pop(h, class, top);
+  if (sample)
+    ledger_enter_quickly(sample, h, top->entry, class_sizes[class], size, family);
+  return block;
 }
 
 INLINE void *entry_finish(struct heap *h, struct entry_quick q, size_t size,
@@ -153,6 +171,8 @@ INLINE void *entry_finish(struct heap *h, struct entry_quick q, size_t size,
 INLINE void *entry_allocate_quickly(struct heap *h, size_t size, enum ul_family family,
                                     enum entry_zero zero, struct sample *sample,
                                     const uint64_t *frame) {
+  void *block = entry_take_round(h, size, family, sample);
+  if (LIKELY(block != NULL)) return zero == ZEROED ? memset(block, 0, size) : block;
   struct entry_quick q = entry_take(h, size, family, sample);
   return LIKELY(q.pool != NULL)
              ? entry_finish(h, q, size, zero)

@@ -184,27 +184,19 @@ INLINE struct pool *in_register(struct pool *p) {
   return p;
 }
 
-INLINE bool put_back(struct heap *h, struct pool *pool, void *p) {
-  uint32_t inside;
-  if (UNLIKELY(pool->heap != h || !heap_try_enter(h, &inside))) return false;
-  if (UNLIKELY(pool_is_full(pool) || (pool->live == 1 && !pool->spare))) {
-    heap_leave(h, inside);
-    return false;
-  }
-  pool_push(pool, p);
-  heap_leave(h, inside);
-  return true;
-}
-
 /* Also of a thread that has no heap yet, and of one that may be the child of a raw clone.
  */
-static __attribute__((noinline)) void put_slowly(struct pool *pool, hidden block) {
+static __attribute__((noinline)) void put_slowly(struct pool *pool, uint64_t *at,
+                                                 hidden block) {
   struct heap *h = entry_heap();
-  if (LIKELY(h)) heap_put_any(h, (struct spot){pool, NULL}, reveal(block));
+  if (UNLIKELY(!h)) return;
+  heap_keep(h, pool, block, at);
 }
 
-INLINE void put(struct heap *h, struct pool *pool, void *p) {
-  if (UNLIKELY(!put_back(h, pool, p))) put_slowly(pool, hide(p));
+/* `at`: where its entry is, or NULL. */
+INLINE void put(struct heap *h, struct pool *pool, uint64_t *at, void *p) {
+  if (UNLIKELY(pool->heap != h) || UNLIKELY(!magazine_push(h, pool->class, p, at)))
+    put_slowly(pool, at, hide(p));
 }
 
 /* Site and birth still stand there; but to read all would mean to wait for the byte that
@@ -218,12 +210,12 @@ INLINE uint64_t past_life(const uint64_t *at) {
 }
 
 /* Besides, its lifetime is counted. */
-static __attribute__((noinline)) void put_with_life(struct pool *pool, const uint64_t *at,
+static __attribute__((noinline)) void put_with_life(struct pool *pool, uint64_t *at,
                                                     struct heap *h, hidden block,
                                                     struct ul_counter *c,
                                                     bool temporary) {
   ledger_count_life(h, c, past_life(at), temporary);
-  put(h, pool, reveal(block));
+  put(h, pool, at, reveal(block));
 }
 
 /* Of the entry only the bytes that say it. */
@@ -249,7 +241,7 @@ INLINE void free_recorded(struct pool *pool, uint64_t *at, struct heap *h, void 
   if (UNLIKELY(ledger_is_heavy_out(c)))
     put_with_life(pool, at, h, hide(p), c, true);
   else
-    put(h, pool, p);
+    put(h, pool, at, p);
 }
 
 /* Of a block without a stack, if so much was granted. */
@@ -260,7 +252,7 @@ INLINE bool free_quickly(struct heap *h, uint32_t epoch, struct pool *pool, uint
   if (UNLIKELY(s->epoch != epoch || !sample_use(&s->left_to_free, requested)))
     return false;
   ledger_clear_quickly(s, h, pool, at, requested);
-  put(h, pool, p);
+  put(h, pool, at, p);
   return true;
 }
 
@@ -277,7 +269,7 @@ INLINE void free_pooled(struct pool *pool, uint32_t index, void *p,
   struct heap *h = thread_state.heap;
   uint32_t epoch = process_epoch();
   if (epoch == EPOCH_IDLE) {
-    put(h, pool, p);
+    put(h, pool, NULL, p);
     return;
   }
   if (UNLIKELY(!h || !pool->entries)) {

@@ -40,7 +40,8 @@ static struct usage usage_now(void) {
   arena_lock();
   struct arena_totals a = arena_totals();
   struct large_totals l = large_totals();
-  uint64_t free_in_pools = arena_free_bytes();
+  uint64_t free_in_pools = arena_free_bytes() + magazine_bytes();
+  if (free_in_pools > a.pool_bytes) free_in_pools = a.pool_bytes; /* others go on */
   arena_unlock();
   return (struct usage){a.arena_bytes + l.mapped_bytes,
                         a.arena_bytes,

@@ -114,7 +114,10 @@ __attribute__((noinline)) void *entry_allocate(size_t size, size_t align,
     return NULL;
   }
   if (align <= 16 && granted(h, size, e)) {
-    struct entry_quick q = entry_take(h, size, family, &book_of(h)->sample);
+    struct sample *sample = &book_of(h)->sample;
+    void *block = entry_take_round(h, size, family, sample);
+    if (LIKELY(block != NULL)) return zero == ZEROED ? memset(block, 0, size) : block;
+    struct entry_quick q = entry_take(h, size, family, sample);
     if (LIKELY(q.pool != NULL)) return entry_finish(h, q, size, zero);
   }
   uint32_t site = entry_site_of(h, size, e);
@@ -135,14 +138,38 @@ __attribute__((noinline)) void *entry_last_of_pool(struct heap *h, struct pool *
 
 /* ---- the fast way ---------------------------------------------------------------- */
 
-static __attribute__((noinline)) void *settle(struct heap *h, struct pool *p,
-                                              hidden block, uint32_t inside,
+static __attribute__((noinline)) void *settle(struct heap *h, hidden block,
                                               struct site_again again) {
-  if (pool_is_full(p)) heap_pool_full(h, p);
-  heap_leave(h, inside);
   if (ledger_is_heavy_in(again.counter)) ledger_relieve(h, again.site, again.counter);
   process_tick(h, recording_ms());
   return reveal(block);
+}
+
+/* Of a class whose magazine is empty. */
+static __attribute__((noinline)) void *allocate_pooled(struct heap *h, size_t size,
+                                                       enum ul_family family,
+                                                       enum entry_zero zero,
+                                                       struct site_again again) {
+  unsigned class = entry_class(size);
+  uint32_t inside;
+  if (UNLIKELY(magazine_is_shut(h, class) || !heap_try_enter(h, &inside)))
+    return entry_allocate_at(h, size, 0, family, zero, again.site);
+  struct pool *p = h->used[class]; /* nobody else's, now */
+  if (UNLIKELY(!p || !p->entries)) {
+    heap_leave(h, inside);
+    return entry_allocate_at(h, size, 0, family, zero, again.site);
+  }
+  bool zeroed;
+  void *block = heap_take_inside(p, &zeroed);
+  ledger_enter_pool(h, &p->entries[pool_index(p, block)], p->size, block, size,
+                    again.site, again.counter, family, book_of(h)->clock.birth);
+  if (UNLIKELY(pool_is_full(p)))
+    block = entry_last_of_pool(h, p, hide(block), inside);
+  else
+    heap_leave(h, inside);
+  if (UNLIKELY(snapshot_may_rise(h) || ledger_is_heavy_in(again.counter)))
+    block = settle(h, hide(block), again);
+  return zero == ZEROED && !zeroed ? memset(block, 0, size) : block;
 }
 
 /* The clock has moved on: it is time to look whether something is due. */
@@ -160,23 +187,18 @@ INLINE void *allocate_again(struct heap *h, size_t size, enum ul_family family,
   uint64_t tick = os_tick();
   if (UNLIKELY(tick != now->tick))
     return allocate_later(h, size, family, zero, again.site, tick);
-  uint32_t inside;
-  if (UNLIKELY(!heap_try_enter(h, &inside)))
+  unsigned class = entry_class(size);
+  struct round *top = magazine_top(h, class);
+  void *block = top->block;
+  if (UNLIKELY(!block)) return allocate_pooled(h, size, family, zero, again);
+  if (UNLIKELY(!top->entry))
     return entry_allocate_at(h, size, 0, family, zero, again.site);
-  struct pool *p = entry_pool(h, size); /* nobody else's, now */
-  if (UNLIKELY(!p || !p->entries)) {
-    heap_leave(h, inside);
-    return entry_allocate_at(h, size, 0, family, zero, again.site);
-  }
-  bool zeroed;
-  void *block = heap_take_inside(p, &zeroed);
-  ledger_enter_pool(h, p, block, size, again.site, again.counter, family, now->birth);
-  if (UNLIKELY(pool_is_full(p) || snapshot_may_rise(h) ||
-               ledger_is_heavy_in(again.counter)))
-    block = settle(h, p, hide(block), inside, again);
-  else
-    heap_leave(h, inside);
-  return zero == ZEROED && !zeroed ? memset(block, 0, size) : block;
+  magazine_pop(h, class, top);
+  ledger_enter_pool(h, top->entry, class_sizes[class], block, size, again.site,
+                    again.counter, family, now->birth);
+  if (UNLIKELY(snapshot_may_rise(h) || ledger_is_heavy_in(again.counter)))
+    block = settle(h, hide(block), again);
+  return zero == ZEROED ? memset(block, 0, size) : block;
 }
 
 __attribute__((noinline)) void *entry_allocate_again(struct heap *h, size_t size,

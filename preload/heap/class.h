@@ -47,6 +47,9 @@ static inline uint32_t class_bytes(unsigned class) {
   return (16 + (uint32_t)(CLASS_END_OF >> step * 8 & 255)) << (doubling + 6);
 }
 
+/* The same from a table. */
+extern const uint16_t class_sizes[UL_CLASSES] __attribute__((visibility("hidden")));
+
 /* Of what is asked for, so much may be more than what counts as requested (guard.h). */
 #define CLASS_ROOM 16
 

@@ -240,25 +240,6 @@ void heap_put_remote(struct pool *p, void *block) {
     relieve(h);
 }
 
-/* Empty pools go back to their arenas. Inside, or taken over. */
-static void trim(struct heap *h) {
-  drain(h);
-  give_spares(h);
-}
-
-void heap_trim_all(struct heap *mine) {
-  if (arena_is_interrupted()) return;
-  uint32_t was = heap_enter(mine);
-  trim(mine);
-  heap_leave(mine, was);
-  uint64_t signals;
-  if (!relief_begin(&signals)) return;
-  for (struct heap *h = heap_first(); h; h = h->next)
-    if (h != mine && !atomic_load_explicit(&h->quarantined, memory_order_relaxed))
-      take_over(h, trim);
-  relief_end(signals);
-}
-
 /* ---- blocks of any size -------------------------------------------------------- */
 
 static void *take_span(struct heap *h, size_t bytes, size_t align, struct spot *s,
@@ -356,6 +337,7 @@ static struct heap *make(int tid) {
   const struct heap_watch *watch = atomic_load(&heap_watch);
   struct heap *h = meta_alloc(watch ? watch->heap_bytes : sizeof *h);
   if (!h) return NULL;
+  magazine_begin(h);
   atomic_store_explicit(&h->tid, tid, memory_order_relaxed);
   WATCH(heap_owner(h, tid, true));
   /* With the first heap, while the process is likely to have one thread: then it costs
@@ -385,6 +367,44 @@ struct heap *heap_acquire(void) {
 
 struct heap *heap_first(void) {
   return atomic_load_explicit(&heaps, memory_order_acquire);
+}
+
+/* ---- trimming ------------------------------------------------------------------ */
+
+/* Empty pools go back to their arenas. Inside, or taken over. */
+static void trim(struct heap *h) {
+  drain(h);
+  give_spares(h);
+}
+
+/* The same by its owner, or when it is dead. */
+static void trim_all(struct heap *h) {
+  magazine_empty(h);
+  trim(h);
+}
+
+/* Under the lock of heaps and relief. */
+static void trim_others(const struct heap *mine) {
+  bool ours = os_pid() == process; /* else all look dead */
+  for (struct heap *h = heap_first(); h; h = h->next) {
+    if (h == mine || atomic_load_explicit(&h->quarantined, memory_order_relaxed))
+      continue;
+    take_over(h, ours && !os_thread_alive(h->tid) ? trim_all : trim);
+  }
+}
+
+void heap_trim_all(struct heap *mine) {
+  if (arena_is_interrupted()) return;
+  uint32_t was = heap_enter(mine);
+  trim_all(mine);
+  heap_leave(mine, was);
+  uint64_t signals, held;
+  lock_take_masked(&lock, &signals);
+  if (relief_begin(&held)) {
+    trim_others(mine);
+    relief_end(held);
+  }
+  lock_give_masked(&lock, signals);
 }
 
 /* ---- invariants ---------------------------------------------------------------- */
@@ -426,6 +446,7 @@ void heap_check(struct heap *h) {
       tail += p->units * UL_UNIT_BYTES - p->end;
     }
   }
+  magazine_check(h);
   invariant(bytes == h->pool_bytes, "a heap's pool bytes");
   invariant(tail == h->tail_bytes, "a heap's tail bytes");
 }

@@ -11,6 +11,7 @@
 
 #include "base/hidden.h"
 #include "base/thread.h"
+#include "heap/magazine.h"
 #include "heap/map.h"
 #include "heap/types.h"
 
@@ -79,7 +80,10 @@ static inline void *heap_take_inside(struct pool *p, bool *zeroed) {
 
 /* A block of the class (not UL_SPAN). *zeroed: it reads as zeros. */
 static inline void *heap_take(struct heap *h, unsigned class, struct spot *s,
-                              bool *zeroed) {
+                              bool *zeroed);
+/* The same past its magazine. */
+static inline void *heap_take_pooled(struct heap *h, unsigned class, struct spot *s,
+                                     bool *zeroed) {
   uint32_t was = heap_enter(h);
   struct pool *p = h->used[class];
   if (UNLIKELY(!p)) {
@@ -137,6 +141,10 @@ static inline struct spot heap_spot(const void *p, map_slot slot);
  * was given back, so that a block may have been there? */
 bool heap_gave_back(const void *p, map_slot slot);
 static inline void heap_put_any(struct heap *h, struct spot s, void *p);
+/* The same of one in a pool, for the magazine if it can be; where its entry is, or NULL.
+ */
+static inline void heap_keep(struct heap *h, struct pool *p, hidden block,
+                             uint64_t *entry);
 /* Bytes that the block can hold. */
 static inline size_t heap_usable(struct spot s);
 

@@ -32,6 +32,20 @@ static inline struct spot heap_spot(const void *p, map_slot slot) {
   return (struct spot){start ? pool : NULL, NULL};
 }
 
+static inline void *heap_take(struct heap *h, unsigned class, struct spot *s,
+                              bool *zeroed) {
+  struct round *top = magazine_top(h, class);
+  void *block = top->block;
+  if (LIKELY(!block)) {
+    if (UNLIKELY(magazine_is_shut(h, class))) magazine_open(h, class);
+    return heap_take_pooled(h, class, s, zeroed);
+  }
+  magazine_pop(h, class, top);
+  s->pool = arena_pool(map_arena(map_lookup(block)), block);
+  *zeroed = false;
+  return block;
+}
+
 static inline void heap_put_any(struct heap *h, struct spot s, void *p) {
   if (UNLIKELY(s.large))
     large_put(s.large);
@@ -41,6 +55,13 @@ static inline void heap_put_any(struct heap *h, struct spot s, void *p) {
     heap_put(h, s.pool, p);
   else
     heap_put_remote(s.pool, p);
+}
+
+static inline void heap_keep(struct heap *h, struct pool *p, hidden block,
+                             uint64_t *entry) {
+  bool kept = p->heap == h && magazine_make_room(h, p->class) &&
+              magazine_push(h, p->class, reveal(block), entry);
+  if (!kept) heap_put_any(h, (struct spot){p, NULL}, reveal(block));
 }
 
 static inline size_t heap_usable(struct spot s) {

@@ -53,8 +53,8 @@ struct spot {
  * Counting, at every moment, as the owner sees it:
  *   capacity = live + on the free list + virgin      (in blocks)
  *   bytes    = capacity * size + tail
- * `live` includes blocks that other threads have freed and that still lie on
- * the owner's remote stack. */
+ * `live` includes blocks that were freed, but are not back yet: in a magazine
+ * (magazine.h), or on the owner's remote stack. */
 struct pool {
   struct block *free; /* LIFO */
   uint64_t *entries;  /* the watcher's, NULL when the pool is opened */
@@ -106,6 +106,12 @@ struct large {
  * arena (low bit set), a large block, or nothing of ours (0). */
 typedef uintptr_t map_slot;
 
+/* A block in a magazine, and where the watcher notes it (NULL: nowhere). */
+struct round {
+  void *block;
+  uint64_t *entry;
+};
+
 /* A heap is owned by one living thread, or its owner is dead and it waits to be
  * adopted whole, or (in a forked child) it is quarantined for ever: its owner
  * does not exist here and may have been in the middle of an update.
@@ -113,11 +119,15 @@ typedef uintptr_t map_slot;
  * it over meanwhile (heap.c). `remote` is pushed by others.
  * The watcher may keep something behind each heap (watch.h). */
 struct heap {
+  struct round *magazines[UL_CLASSES]; /* the round on top (magazine.h) */
   struct pool *used[UL_CLASSES];
   _Atomic uint64_t remote; /* address of its first block, and a weight (heap.c) */
   _Atomic uint32_t inside, taken;
   _Atomic uint32_t drains, drains_seen; /* by the owner; when somebody last looked */
-  uint8_t few[UL_CLASSES]; /* blocks of a class that shared pools have served */
+  uint8_t few[UL_CLASSES];   /* blocks of a class that shared pools have served */
+  uint8_t freed[UL_CLASSES]; /* before a class has a magazine */
+  _Atomic uint64_t shut;     /* bit c: the magazine of class c takes no block */
+  char *magazine_memory, *magazine_memory_end; /* for those to come */
   uint64_t spares; /* bit c: the only pool of class c was kept when it became empty */
   uint64_t pool_bytes, tail_bytes; /* of the pools it owns; arena lock */
   _Atomic int tid;                 /* owner */

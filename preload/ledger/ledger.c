@@ -370,17 +370,24 @@ static uint32_t entries_in(const struct pool *p) {
   return n;
 }
 
-static void check_pool(const struct pool *p) {
+static void check_pool(const struct heap *h, const struct pool *p) {
   for (const struct block *b = p->free; b; b = b->next)
     invariant(!ul_entry_is_live(p->entries[pool_index(p, b)]),
               "free block has no ledger entry");
-  invariant(entries_in(p) <= p->live, "ledger entries <= live blocks");
+  invariant(entries_in(p) + magazine_count(h, p) <= p->live,
+            "ledger entries + blocks in magazines <= live blocks");
+}
+
+static void check_round(const struct round *r) {
+  invariant(!r->entry || !ul_entry_is_live(*r->entry),
+            "block in a magazine has no ledger entry");
 }
 
 void ledger_check(struct heap *h) {
   for (struct arena *a = arena_first(); a; a = arena_next(a)) {
     const struct pool *p;
     for (unsigned unit = 0; (p = arena_next_pool(a, &unit));)
-      if (p->heap == h && p->entries) check_pool(p);
+      if (p->heap == h && p->entries) check_pool(h, p);
   }
+  magazine_each(h, check_round);
 }

@@ -166,13 +166,13 @@ static inline void ledger_enter(struct heap *h, struct spot s, hidden block,
 
 /* The same of a block in a pool of several that has entries, at a site whose counter is
  * known. */
-static inline void ledger_enter_pool(struct heap *h, struct pool *p, void *block,
-                                     size_t requested, uint32_t site,
+static inline void ledger_enter_pool(struct heap *h, uint64_t *entry, uint64_t usable,
+                                     void *block, size_t requested, uint32_t site,
                                      struct ul_counter *c, enum ul_family family,
                                      uint64_t birth) {
   /* As wide as the entry: gcc would write half a word and read it again whole. */
-  uint64_t usable = p->size, slack = usable - requested;
-  p->entries[pool_index(p, block)] = ul_entry(site, 0, slack, family) | birth;
+  uint64_t slack = usable - requested;
+  *entry = ul_entry(site, 0, slack, family) | birth;
   ledger_remember_recent(h, block);
   c->allocations++;
   c->allocated_bytes += (uint32_t)requested;
@@ -190,14 +190,14 @@ static inline void ledger_clear_pool(struct heap *h, const struct pool *p,
 }
 
 /* The same without a stack (sample.h), of what was granted. */
-static inline void ledger_enter_quickly(struct sample *s, struct heap *h, struct pool *p,
-                                        void *block, size_t requested,
+static inline void ledger_enter_quickly(struct sample *s, struct heap *h, uint64_t *entry,
+                                        uint32_t usable, size_t requested,
                                         enum ul_family family) {
-  uint64_t high = (uint64_t)family << 13 | (p->size - (uint32_t)requested);
-  book_add(&book_of(h)->usable_bytes, p->size);
+  uint64_t high = (uint64_t)family << 13 | (usable - (uint32_t)requested);
+  book_add(&book_of(h)->usable_bytes, usable);
   s->counter->allocations++;
   s->counter->allocated_bytes += (uint32_t)requested;
-  p->entries[pool_index(p, block)] = s->word | high << 48;
+  *entry = s->word | high << 48;
 }
 static inline void ledger_clear_quickly(struct sample *s, struct heap *h,
                                         const struct pool *p, uint64_t *entry,

@@ -84,7 +84,10 @@ static void put(struct held *b) {
     assert_int_equal((unsigned char)b->p[i], b->bytes & 0xff);
   ledger_clear(h, b->spot, b->p, &line);
   assert_false(ledger_line(b->spot, b->p).entry); /* so that twice is noticed */
-  heap_put_any(h, b->spot, b->p);
+  if (b->spot.pool && b->spot.pool->class != UL_SPAN)
+    heap_keep(h, b->spot.pool, hide(b->p), ledger_slot(b->spot, b->p));
+  else
+    heap_put_any(h, b->spot, b->p);
   b->p = NULL;
 }
 
@@ -132,6 +135,8 @@ static void test_classes(void **state) {
     assert_true(n <= 512 || class_bytes(c) - n <= n / 4);
     assert_true(n < 1024 || class_bytes(c) - n <= n / 8);
   }
+  for (unsigned c = 1; c < UL_CLASSES; c++)
+    assert_int_equal(class_sizes[c], class_bytes(c));
   for (size_t align = 32; align <= UL_UNIT_BYTES / 2; align *= 2)
     for (size_t n = 1; n <= UL_MEDIUM_MAX; n += 97) {
       unsigned c = class_of_aligned(n, align);

@@ -48,7 +48,11 @@ static struct spot spot_of(void *p) {
 }
 
 static void put(void *p) {
-  heap_put_any(heap_mine(), spot_of(p), p);
+  struct spot s = spot_of(p);
+  if (s.pool && s.pool->class != UL_SPAN)
+    heap_keep(heap_mine(), s.pool, hide(p), NULL);
+  else
+    heap_put_any(heap_mine(), s, p);
 }
 
 static void *resize(void *p, size_t old, size_t bytes) {

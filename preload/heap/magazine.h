@@ -1,0 +1,83 @@
+/* magazine.h - blocks that a thread has freed, at hand for its next allocations: for each
+ * class of a heap a small stack of rounds (Bonwick's words); a round is a block and the
+ * place of its ledger entry. While a round is there malloc touches neither pool nor
+ * block; while there is room free needs of the pool only what nobody writes, and not the
+ * block. Nor does each block move its pool between full and used.
+ *
+ * What must hold of it:
+ *
+ * - A block in a magazine is free for everybody but its pool. It has no live ledger
+ * entry, so it is free in the account, the census and the recording, survivors pin it,
+ * and to free it again is noticed. For its pool it is live: so the pool stays, and with
+ * it the place of the entry.
+ * - All are of the heap's own pools. What other heaps' pools get back goes home: or two
+ *   threads would write the same lines, of blocks and of entries, from then on.
+ * - It is its owner's alone. Who takes the heap over has no business with it, so `inside`
+ *   is not stored around what is done here, and at most MAGAZINE_BYTES a class lie there
+ *   while the owner sleeps. Magazines go with their heap: to who adopts it; in a forked
+ *   child those of threads that are not there stay as they are.
+ * - A signal handler may come at any moment, and take and free. While blocks go back to
+ *   their pools the magazine is shut, which is: full and empty.
+ * - Where it is full the older half goes back. Who only frees needs no magazine, and
+ * would leave the last blocks of a phase in it, each in another pool that could be given
+ * back. So if it is full again without having been below what it was left with, all goes
+ * back and it stays shut, until the class is allocated from again.
+ * - A heap that grows goes past it: blocks that were never carved come from their pool.
+ * - It is made when its class has freed MAGAZINE_AFTER blocks, or thousands of threads
+ * that free a few would have them all. */
+#ifndef ULLAGE_MAGAZINE_H
+#define ULLAGE_MAGAZINE_H
+
+#include "heap/class.h"
+#include "heap/types.h"
+
+enum { MAGAZINE_ROUNDS = 15, MAGAZINE_BYTES = 8 << 10, MAGAZINE_AFTER = 16 };
+
+/* The lowest round stands for "none": its block is NULL. Smaller magazines begin further
+ * up, so that the end is at a multiple of the size. */
+struct magazine {
+  _Alignas(256) struct round rounds[MAGAZINE_ROUNDS + 1];
+};
+
+/* A new heap's. */
+void magazine_begin(struct heap *h);
+
+/* The round that came last; if there is none, its block is NULL. */
+static inline struct round *magazine_top(const struct heap *h, unsigned class) {
+  return h->magazines[class];
+}
+static inline void magazine_pop(struct heap *h, unsigned class, struct round *top) {
+  h->magazines[class] = top - 1;
+}
+static inline bool magazine_is_full(const struct round *top) {
+  return ((uintptr_t)top + sizeof *top) % sizeof(struct magazine) == 0;
+}
+static inline bool magazine_push(struct heap *h, unsigned class, void *block,
+                                 uint64_t *entry) {
+  struct round *top = h->magazines[class], *next = top + 1;
+  if (UNLIKELY(magazine_is_full(top))) return false;
+  *next = (struct round){block, entry};
+  atomic_signal_fence(memory_order_seq_cst); /* its owner may die here */
+  h->magazines[class] = next;
+  return true;
+}
+
+/* Is there room now? Else the block goes to its pool. */
+bool magazine_make_room(struct heap *h, unsigned class);
+static inline bool magazine_is_shut(struct heap *h, unsigned class) {
+  return atomic_load_explicit(&h->shut, memory_order_relaxed) >> class & 1;
+}
+/* The class is allocated from again. */
+void magazine_open(struct heap *h, unsigned class);
+/* All blocks go back to their pools. By the owner, inside; or when it is dead, by who has
+ * taken the heap over. */
+void magazine_empty(struct heap *h);
+
+/* Bytes in the magazines of all heaps; not exact while other threads allocate. */
+uint64_t magazine_bytes(void);
+/* By the owner: all rounds; how many are the pool's. */
+void magazine_each(const struct heap *h, void (*visit)(const struct round *r));
+uint32_t magazine_count(const struct heap *h, const struct pool *p);
+/* Aborts with a line if an invariant does not hold. As heap_check(). */
+void magazine_check(const struct heap *h);
+#endif
