@@ -193,9 +193,9 @@ static __attribute__((noinline)) void put_slowly(struct pool *pool, uint64_t *at
   heap_keep(h, pool, block, at);
 }
 
-/* `at`: where its entry is, or NULL. */
-INLINE void put(struct heap *h, struct pool *pool, uint64_t *at, void *p) {
-  if (UNLIKELY(pool->heap != h) || UNLIKELY(!magazine_push(h, pool->class, p, at)))
+/* Of h's pool, if it is `own`. `at`: where its entry is, or NULL. */
+INLINE void put(struct heap *h, struct pool *pool, bool own, uint64_t *at, void *p) {
+  if (!own || UNLIKELY(!magazine_push(h, pool->class, p, at)))
     put_slowly(pool, at, hide(p));
 }
 
@@ -215,7 +215,7 @@ static __attribute__((noinline)) void put_with_life(struct pool *pool, uint64_t 
                                                     struct ul_counter *c,
                                                     bool temporary) {
   ledger_count_life(h, c, past_life(at), temporary);
-  put(h, pool, at, reveal(block));
+  put(h, pool, pool->heap == h, at, reveal(block));
 }
 
 /* Of the entry only the bytes that say it. */
@@ -228,8 +228,8 @@ INLINE uint64_t requested_by(const struct pool *pool, const uint64_t *at) {
 }
 
 /* Of a live block whose site has the counter c, at no peak. */
-INLINE void free_recorded(struct pool *pool, uint64_t *at, struct heap *h, void *p,
-                          struct ul_counter *c) {
+INLINE void free_recorded(struct pool *pool, bool own, uint64_t *at, struct heap *h,
+                          void *p, struct ul_counter *c) {
   uint64_t requested = requested_by(pool, at);
   ledger_end_life(at);
   if (!ledger_forget_recent(h, p)) {
@@ -241,18 +241,18 @@ INLINE void free_recorded(struct pool *pool, uint64_t *at, struct heap *h, void 
   if (UNLIKELY(ledger_is_heavy_out(c)))
     put_with_life(pool, at, h, hide(p), c, true);
   else
-    put(h, pool, at, p);
+    put(h, pool, own, at, p);
 }
 
 /* Of a block without a stack, if so much was granted. */
-INLINE bool free_quickly(struct heap *h, uint32_t epoch, struct pool *pool, uint64_t *at,
-                         void *p) {
+INLINE bool free_quickly(struct heap *h, uint32_t epoch, struct pool *pool, bool own,
+                         uint64_t *at, void *p) {
   struct sample *s = &book_of(h)->sample;
   uint64_t requested = requested_by(pool, at);
   if (UNLIKELY(s->epoch != epoch || !sample_use(&s->left_to_free, requested)))
     return false;
   ledger_clear_quickly(s, h, pool, at, requested);
-  put(h, pool, at, p);
+  put(h, pool, own, at, p);
   return true;
 }
 
@@ -260,25 +260,26 @@ static __attribute__((noinline)) void free_after_grant(struct heap *h, struct po
                                                        uint64_t *at, void *p,
                                                        struct entrance e) {
   if (!sample_grant_to_free(h, requested_by(pool, at)) ||
-      !free_quickly(h, process_epoch(), pool, at, p))
+      !free_quickly(h, process_epoch(), pool, pool->heap == h, at, p))
     release(p, e);
 }
 
-INLINE void free_pooled(struct pool *pool, uint32_t index, void *p,
-                        const uint64_t *frame) {
-  struct heap *h = thread_state.heap;
+/* By the thread that has the heap h: the pool's, if it is `own`; else it may have none.
+ */
+INLINE void free_pooled(struct heap *h, struct pool *pool, bool own, uint32_t index,
+                        void *p, const uint64_t *frame) {
   uint32_t epoch = process_epoch();
   if (epoch == EPOCH_IDLE) {
-    put(h, pool, NULL, p);
+    put(h, pool, own, NULL, p);
     return;
   }
-  if (UNLIKELY(!h || !pool->entries)) {
+  if ((!own && UNLIKELY(!h)) || UNLIKELY(!pool->entries)) {
     release(p, entry_entrance(frame));
     return;
   }
   uint64_t *at = pool->entries + index;
   if (sample_is_entry(*at)) {
-    if (UNLIKELY(!free_quickly(h, epoch, pool, at, p)))
+    if (UNLIKELY(!free_quickly(h, epoch, pool, own, at, p)))
       free_after_grant(h, pool, at, p, entry_entrance(frame));
     return;
   }
@@ -290,21 +291,37 @@ INLINE void free_pooled(struct pool *pool, uint32_t index, void *p,
                snapshot_may_fall(h, requested_by(pool, at))))
     release(p, entry_entrance(frame));
   else
-    free_recorded(pool, at, h, p, c);
+    free_recorded(pool, own, at, h, p, c);
+}
+
+/* In an arena, of another heap or behind the first unit of a pool; or no block. */
+static __attribute__((noinline)) void free_elsewhere(struct arena *a, void *p,
+                                                     const uint64_t *frame) {
+  struct heap *h = thread_state.heap;
+  struct pool *pool = in_register(arena_pool(a, p));
+  uint32_t index = pool_index(pool, p);
+  if (LIKELY(pool_starts_block(pool, p, index)))
+    free_pooled(h, pool, pool->heap == h, index, p, frame);
+  else
+    release(p, entry_entrance(frame));
 }
 
 void entry_free(void *p) {
   if (UNLIKELY(!p)) return;
   map_slot slot = map_lookup(p);
-  if (LIKELY(map_is_arena(slot))) {
-    struct pool *pool = in_register(arena_pool(map_arena(slot), p));
-    uint32_t index = pool_index(pool, p);
-    if (LIKELY(pool_starts_block(pool, p, index)) && LIKELY(pool->class != UL_SPAN)) {
-      free_pooled(pool, index, p, FRAME);
-      return;
-    }
+  if (UNLIKELY(!map_is_arena(slot))) {
+    release(p, HERE);
+    return;
   }
-  release(p, HERE);
+  struct heap *h = thread_state.heap;
+  struct pool *pool = in_register(arena_pool_headed(map_arena(slot), p));
+  uint32_t index = pool_index(pool, p);
+  if (LIKELY(pool_starts_block(pool, p, index)) && LIKELY(pool->heap == h)) {
+    free_pooled(h, pool, true, index, p, FRAME);
+    return;
+  }
+  free_elsewhere(map_arena(slot), p, FRAME);
+  __asm__ volatile("" : : : "memory"); /* no tail call: it reads the frame */
 }
 EXPORT void free(void *p) __attribute__((alias("entry_free")));
 

@@ -34,7 +34,7 @@ static void add_span(const struct sharing *s, const struct pool *p) {
 }
 
 static void add_pool(const struct sharing *s, const struct pool *p) {
-  uint32_t carved = p->virgin < p->end ? p->virgin / p->size : p->end / p->size;
+  uint32_t carved = p->carved;
   uint32_t live = 0;
   for (uint32_t i = 0; i < carved; i++)
     live += entry_at(p, i) != 0;
@@ -58,7 +58,7 @@ static void add_arena(const struct sharing *s, struct arena *a, int64_t *steps) 
       add_span(s, p);
     } else {
       add_pool(s, p);
-      *steps -= p->end / p->size;
+      *steps -= p->capacity;
     }
   }
 }

@@ -179,12 +179,12 @@ static void pool_open(struct pool *p, struct heap *h, unsigned class, unsigned u
   p->next = p->prev = NULL;
   p->entries = NULL;
   p->class = (uint8_t) class;
-  p->units = (uint8_t)units;
+  p->units = units & 63;
   p->size = class == UL_SPAN ? (uint32_t)span_bytes : class_bytes(class);
   p->recip =
       class == UL_SPAN ? 0 : (uint32_t)(((UINT64_C(1) << 32) + p->size - 1) / p->size);
-  p->end = class == UL_SPAN ? p->size : units * UL_UNIT_BYTES / p->size * p->size;
-  p->virgin = class == UL_SPAN ? p->end : 0;
+  p->capacity = class == UL_SPAN ? 1 : (uint16_t)(units * UL_UNIT_BYTES / p->size);
+  p->carved = 0;
   p->live = class == UL_SPAN;
   p->spare = false;
 }
@@ -219,14 +219,18 @@ static void units_in(struct arena *a, unsigned first, unsigned units, unsigned t
   retain_add((uint64_t)touched * UL_UNIT_BYTES);
 }
 
+static uint64_t pool_tail(const struct pool *p) {
+  return p->units * UL_UNIT_BYTES - p->capacity * p->size;
+}
+
 static void heap_gets(struct heap *h, const struct pool *p) {
   h->pool_bytes += p->units * UL_UNIT_BYTES;
-  h->tail_bytes += p->units * UL_UNIT_BYTES - p->end;
+  h->tail_bytes += pool_tail(p);
 }
 
 static void heap_loses(struct heap *h, const struct pool *p) {
   h->pool_bytes -= p->units * UL_UNIT_BYTES;
-  h->tail_bytes -= p->units * UL_UNIT_BYTES - p->end;
+  h->tail_bytes -= pool_tail(p);
 }
 
 static struct pool *take(struct heap *h, unsigned class, unsigned units, unsigned align,
@@ -276,7 +280,8 @@ struct arena *arena_of(const struct pool *p) {
 
 /* Which of its units somebody may have written. */
 static unsigned touched_units(const struct pool *p) {
-  return p->zeroed ? units_for(p->virgin) : p->units;
+  bool some = p->zeroed && p->class != UL_SPAN;
+  return some ? units_for(p->carved * p->size) : p->units;
 }
 
 static void pool_close(struct arena *a, struct pool *p) {
@@ -286,7 +291,7 @@ static void pool_close(struct arena *a, struct pool *p) {
   if (p->class != UL_SPAN) block_units -= units;
   p->entries = NULL;
   p->heap = NULL;
-  p->virgin = 0; /* so that nothing in it starts a block (heap_spot) */
+  p->carved = 0; /* so that nothing in it starts a block (heap_spot) */
   p->live = 0;   /* a span's block is freed here, by whoever frees it */
   units_in(a, (unsigned)(p - a->pools), units, touched);
 }
@@ -375,8 +380,8 @@ bool arena_resize_span(struct pool *p, size_t bytes) {
     heap_loses(p->heap, p);
     if (units < old) units_in(a, first + units, old - units, old - units);
     p->zeroed = false;
-    p->units = (uint8_t)units;
-    p->size = p->virgin = p->end = (uint32_t)os_whole_pages(bytes);
+    p->units = units & 63;
+    p->size = (uint32_t)os_whole_pages(bytes);
     heap_gets(p->heap, p);
     WATCH(span_resized(a, p));
     if (units < old) give_back(a);
@@ -429,8 +434,10 @@ static void check_arena(struct arena *a, uint64_t *free_units, uint64_t *dirty) 
   for (unsigned unit = 0; (p = arena_next_pool(a, &unit));) {
     used += p->units;
     invariant(p->base == a->base + (p - a->pools) * UL_UNIT_BYTES, "pool base");
-    invariant(p->virgin <= p->end && p->end <= p->units * UL_UNIT_BYTES, "pool extent");
-    invariant(p->live <= p->end / p->size, "live blocks fit their pool");
+    invariant(p->carved <= p->capacity &&
+                  p->capacity * p->size <= p->units * UL_UNIT_BYTES,
+              "pool extent");
+    invariant(p->live <= p->capacity, "live blocks fit their pool");
   }
   invariant(used + free_count(a) == UL_UNITS, "units of pools + free units");
   invariant(map_lookup(a->base) == map_slot_of_arena(a), "arena is in the map");

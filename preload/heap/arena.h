@@ -36,6 +36,11 @@ static inline struct pool *arena_pool_of_unit(struct arena *a, unsigned unit) {
 static inline struct pool *arena_pool(struct arena *a, const void *p) {
   return arena_pool_of_unit(a, (uintptr_t)p / UL_UNIT_BYTES % UL_UNITS);
 }
+/* The same if the pool has one unit, or p lies in its first; else one that has no carved
+ * block. Without a look at pool_at, so the pool's line is asked for sooner. */
+static inline struct pool *arena_pool_headed(struct arena *a, const void *p) {
+  return &a->pools[(uintptr_t)p / UL_UNIT_BYTES % UL_UNITS];
+}
 struct arena *arena_of(const struct pool *p);
 
 /* Give free memory back to the OS; bytes given back. */

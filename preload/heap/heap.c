@@ -413,19 +413,20 @@ static uint32_t list_length(const struct pool *p) {
   uint32_t n = 0;
   for (const struct block *b = p->free; b; b = b->next) {
     size_t offset = (size_t)((const char *)b - p->base);
-    invariant(offset < p->virgin && offset % p->size == 0, "free block lies in its pool");
-    invariant(++n <= p->end / p->size, "free list is not a cycle");
+    invariant(offset / p->size < p->carved && offset % p->size == 0,
+              "free block lies in its pool");
+    invariant(++n <= p->capacity, "free list is not a cycle");
   }
   return n;
 }
 
 static void check_pool(struct heap *h, struct pool *p) {
   if (p->class == UL_SPAN) {
-    invariant(p->live == 1 && p->end == p->size, "a span has one block");
+    invariant(p->live == 1 && p->capacity == 1 && !p->carved, "a span has one block");
     return;
   }
-  uint32_t free_blocks = list_length(p), capacity = p->end / p->size;
-  uint32_t virgin = (p->end - p->virgin) / p->size;
+  uint32_t free_blocks = list_length(p), capacity = p->capacity;
+  uint32_t virgin = capacity - p->carved;
   invariant(p->live + free_blocks + virgin == capacity,
             "live + free + virgin == capacity");
   bool linked = false;
@@ -443,7 +444,7 @@ void heap_check(struct heap *h) {
       if (p->heap != h) continue;
       check_pool(h, p);
       bytes += p->units * UL_UNIT_BYTES;
-      tail += p->units * UL_UNIT_BYTES - p->end;
+      tail += p->units * UL_UNIT_BYTES - p->capacity * p->size;
     }
   }
   magazine_check(h);

@@ -58,7 +58,7 @@ static inline uint32_t pool_index(const struct pool *p, const void *block) {
   return (uint32_t)(offset * p->recip >> 32);
 }
 static inline bool pool_is_full(const struct pool *p) {
-  return !p->free && p->virgin == p->end;
+  return !p->free && p->carved == p->capacity;
 }
 
 /* A block of a pool that is not full; it may be now. Inside. */
@@ -69,8 +69,8 @@ static inline void *heap_take_inside(struct pool *p, bool *zeroed) {
     b->next = NULL; /* or it would be a pointer in a block that nobody writes */
     *zeroed = false;
   } else {
-    b = (struct block *)(p->base + p->virgin);
-    __atomic_store_n(&p->virgin, p->virgin + p->size, __ATOMIC_RELAXED); /* heap_spot */
+    b = (struct block *)(p->base + (size_t)p->carved * p->size);
+    __atomic_store_n(&p->carved, p->carved + 1, __ATOMIC_RELAXED); /* heap_spot */
     *zeroed = p->zeroed;
     if (UNLIKELY(!p->zeroed)) b->next = NULL;
   }

@@ -14,12 +14,12 @@ heap_take_any(struct heap *h, size_t bytes, size_t align, struct spot *s, bool *
 }
 
 /* Is p, which lies at block `index`, the start of one that was carved? Of a pool that is
- * gone none was. */
+ * gone none was, nor of a span. */
 static inline bool pool_starts_block(const struct pool *pool, const void *p,
                                      uint32_t index) {
   uint64_t offset = (uint64_t)((const char *)p - pool->base);
   return (uint64_t)index * pool->size == offset &&
-         offset < __atomic_load_n(&pool->virgin, __ATOMIC_RELAXED);
+         index < __atomic_load_n(&pool->carved, __ATOMIC_RELAXED);
 }
 
 static inline struct spot heap_spot(const void *p, map_slot slot) {
@@ -28,7 +28,8 @@ static inline struct spot heap_spot(const void *p, map_slot slot) {
     return (struct spot){NULL, p == l->base && l->in_use ? l : NULL};
   }
   struct pool *pool = arena_pool(map_arena(slot), p);
-  bool start = pool_starts_block(pool, p, pool_index(pool, p));
+  bool start = pool->class == UL_SPAN ? pool->live && p == pool->base
+                                      : pool_starts_block(pool, p, pool_index(pool, p));
   return (struct spot){start ? pool : NULL, NULL};
 }
 

@@ -53,24 +53,26 @@ struct spot {
  * Counting, at every moment, as the owner sees it:
  *   capacity = live + on the free list + virgin      (in blocks)
  *   bytes    = capacity * size + tail
+ * where capacity = carved + virgin, but for a span.
  * `live` includes blocks that were freed, but are not back yet: in a magazine
  * (magazine.h), or on the owner's remote stack. */
 struct pool {
-  struct block *free; /* LIFO */
-  uint64_t *entries;  /* the watcher's, NULL when the pool is opened */
+  _Alignas(64) struct block *free; /* LIFO */
+  uint64_t *entries;               /* the watcher's, NULL when the pool is opened */
   struct heap *heap;
   struct pool *next, *prev;
   char *base;
-  uint32_t size;   /* of a block, bytes */
-  uint32_t recip;  /* ceil(2^32 / size): index = offset * recip >> 32 */
-  uint32_t virgin; /* offset of the first block never carved */
-  uint32_t end;    /* capacity * size */
-  uint32_t live;   /* blocks */
-  uint32_t entry;  /* the watcher's */
-  uint8_t class, units;
-  bool zeroed; /* what was never carved reads as zeros */
-  bool spare; /* the only one of its class, of which heap_pool_empty said that it stays */
+  uint32_t size;                   /* of a block, bytes */
+  uint32_t recip;                  /* ceil(2^32 / size): index = offset * recip >> 32 */
+  uint16_t carved, capacity, live; /* blocks; of a span none is carved (heap_spot) */
+  uint8_t class;
+  uint8_t units : 6;
+  bool zeroed : 1; /* what was never carved reads as zeros */
+  bool spare : 1;  /* the only one of its class, of which heap_pool_empty said that it
+                      stays */
 };
+/* A line of memory: free waits for it. */
+_Static_assert(sizeof(struct pool) == 64, "a pool is a cache line");
 
 /* An arena is mapped while some pool in it is in use, and as long as retain.h lets free
  * memory stay.
@@ -87,7 +89,8 @@ struct arena {
   struct ul_arena *record;     /* the watcher's */
   uint32_t record_index;       /* the watcher's */
   uint16_t pool_at[UL_UNITS];  /* unit -> where its pool is, bytes from here */
-  struct pool pools[UL_UNITS]; /* valid at the head unit of a pool */
+  uint32_t entry_at[UL_UNITS]; /* the watcher's, of the pool with that head unit */
+  struct pool pools[UL_UNITS]; /* valid at the head unit of a pool; else none is carved */
 };
 
 struct large {

@@ -304,7 +304,7 @@ static void look_at_spoilt(struct spot s, const uint8_t *p, const uint64_t *slot
 
 static void look_at_pool(struct pool *pool, bool last) {
   struct spot s = {pool, NULL};
-  for (uint32_t i = 0; pool->entries && i < pool->end / pool->size; i++) {
+  for (uint32_t i = 0; pool->entries && i < pool->capacity; i++) {
     const uint8_t *p = (const uint8_t *)pool->base + (size_t)i * pool->size;
     look_at_live(s, p, last);
     look_at_spoilt(s, p, &pool->entries[i]);

@@ -302,7 +302,7 @@ static const uint64_t *entry_around(const void *p) {
   }
   const struct pool *pool = arena_pool(map_arena(slot), p);
   uint32_t index = pool->heap && pool->entries ? pool_index(pool, p) : UINT32_MAX;
-  return index < pool->end / (pool->size | !pool->size) ? pool->entries + index : NULL;
+  return index < pool->capacity ? pool->entries + index : NULL;
 }
 
 /* Blocks whose pool or mapping may go when they are freed, and their entry with it: of
@@ -365,7 +365,7 @@ void ledger_note_freed(struct spot s, const void *block, const struct ledger_lin
 
 static uint32_t entries_in(const struct pool *p) {
   uint32_t n = 0;
-  for (uint32_t i = 0; i < p->end / p->size; i++)
+  for (uint32_t i = 0; i < p->capacity; i++)
     n += ul_entry_is_live(p->entries[i]);
   return n;
 }

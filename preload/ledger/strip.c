@@ -97,14 +97,15 @@ static uint16_t span_pages(const struct pool *p) {
 static void pool_opened(struct arena *a, struct pool *p) {
   struct ul_pool *r = record_of(a, p);
   if (!r) return;
-  p->entries = take(p->end / p->size, &p->entry);
-  if (p->entries) *r = (struct ul_pool){p->entry, p->class, p->units, span_pages(p)};
+  uint32_t *entry = &a->entry_at[p - a->pools];
+  p->entries = take(p->capacity, entry);
+  if (p->entries) *r = (struct ul_pool){*entry, p->class, p->units, span_pages(p)};
 }
 
 static void pool_closed(struct arena *a, struct pool *p) {
   struct ul_pool *r = record_of(a, p);
   if (r) r->units = 0;
-  give(p->entries, p->entry, p->end / p->size);
+  give(p->entries, a->entry_at[p - a->pools], p->capacity);
 }
 
 static void span_resized(struct arena *a, struct pool *p) {

@@ -128,21 +128,23 @@ static bool pool_in_use(const struct arena *a, unsigned u) {
   if (a->free_units >> u & 1 || (const char *)a + a->pool_at[u] != (const char *)p)
     return false;
   if (p->units == 0 || u + p->units > UL_UNITS || p->size == 0) return false;
-  return p->base == a->base + u * UL_UNIT_BYTES && p->end <= p->units * UL_UNIT_BYTES;
+  return p->base == a->base + u * UL_UNIT_BYTES &&
+         p->capacity * p->size <= p->units * UL_UNIT_BYTES;
 }
 
-static bool take_pool(const struct pool *p, uint32_t unit) {
+static bool take_pool(const struct pool *p, uint32_t entry, uint32_t unit) {
   bool single = p->class == UL_SPAN;
-  uint32_t count = p->end / p->size;
+  uint32_t count = p->capacity;
   const uint64_t *strip = NULL;
   uint8_t slack = CENSUS_UNEVEN;
-  struct census_unit u = {p->virgin, CENSUS_UNRECORDED_POOL, 0, 0};
+  struct census_unit u = {(single ? 1 : p->carved) * p->size, CENSUS_UNRECORDED_POOL, 0,
+                          0};
   if (p->entries) {
     strip = settle(p->entries, single ? 2 : count);
     if (!strip) return false;
-    slack = note_live(p->entry, strip, count);
+    slack = note_live(entry, strip, count);
     if (single || slack > p->size) slack = CENSUS_UNEVEN;
-    u = (struct census_unit){p->entry, p->class, 0,
+    u = (struct census_unit){entry, p->class, 0,
                              (uint16_t)(single ? p->size / OS_PAGE : count)};
   }
   for (; u.back < p->units; u.back++, unit++) {
@@ -161,7 +163,7 @@ static void take_units_of_none(void) {
 static bool take_arena(const struct arena *a, uint32_t first) {
   for (unsigned u = 0; u < UL_UNITS;) {
     bool used = pool_in_use(a, u);
-    if (used && !take_pool(&a->pools[u], first + u)) return false;
+    if (used && !take_pool(&a->pools[u], a->entry_at[u], first + u)) return false;
     if (!used) census.units[first + u].class = CENSUS_NO_POOL;
     u += used ? a->pools[u].units : 1;
   }

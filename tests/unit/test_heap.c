@@ -611,6 +611,11 @@ static void grow_by_small_steps(void) {
   }
 }
 
+static uint32_t entry_of(const struct pool *p) {
+  const struct arena *a = arena_of(p);
+  return a->entry_at[p - a->pools];
+}
+
 static void test_file(void **state) {
   (void)state;
   char path[] = "/tmp/ullage-test-heap-XXXXXX";
@@ -632,7 +637,7 @@ static void test_file(void **state) {
   fd = open(path, O_RDONLY);
   assert_int_equal(read(fd, &header, sizeof header), sizeof header);
   assert_memory_equal(&header, recording, sizeof header);
-  uint64_t offset = 0, index = b.spot.pool->entry, first = 0;
+  uint64_t offset = 0, index = entry_of(b.spot.pool), first = 0;
   for (uint32_t i = 0; i < header.segment_count; i++) {
     const struct ul_segment *s = &header.segments[i];
     if (s->table != UL_ENTRIES) continue;
@@ -642,7 +647,7 @@ static void test_file(void **state) {
     }
     first += s->bytes;
   }
-  uint64_t *words = calloc(b.spot.pool->end / b.spot.pool->size, 8);
+  uint64_t *words = calloc(b.spot.pool->capacity, 8);
   assert_true(pread(fd, words, 8, (off_t)offset) == 8);
   assert_int_equal(words[0], b.spot.pool->entries[0]);
   free(words);

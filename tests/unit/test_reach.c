@@ -144,12 +144,19 @@ static uint32_t birth; /* of the next block */
                        : "rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11")
 
 static struct arena *add_arena(void) {
-  struct arena *a = meta_alloc(sizeof *a);
+  const uintptr_t align = _Alignof(struct arena);
+  uintptr_t room = (uintptr_t)meta_alloc(sizeof(struct arena) + align);
+  struct arena *a = (struct arena *)((room + align - 1) & -align);
   a->base = os_map(UL_ARENA_BYTES, UL_ARENA_BYTES, OS_ARENA);
   a->free_units = ~UINT64_C(0);
   a->record = calloc(1, sizeof *a->record);
   assert_true(map_enter(a->base, UL_ARENA_BYTES, map_slot_of_arena(a)));
   return arenas[arena_count++] = a;
+}
+
+static uint32_t *entry_of(const struct pool *p) {
+  struct arena *a = map_arena(map_lookup(p->base));
+  return &a->entry_at[p - a->pools];
 }
 
 static struct pool *add_pool(unsigned class, unsigned units) {
@@ -168,13 +175,13 @@ static struct pool *add_pool(unsigned class, unsigned units) {
     a->pool_at[i] = (uint16_t)((char *)p - (char *)a);
   p->base = a->base + u * UL_UNIT_BYTES;
   p->class = (uint8_t) class;
-  p->units = (uint8_t)units;
+  p->units = units & 63;
   p->size = class == UL_SPAN ? units * UL_UNIT_BYTES : class_bytes(class);
   p->recip = (uint32_t)((0x100000000u + p->size - 1) / p->size);
-  p->end = units * UL_UNIT_BYTES / p->size * p->size;
-  p->entries = meta_alloc((p->end / p->size + 1) * sizeof *p->entries);
-  p->entry = (uint32_t)header.table[UL_ENTRIES].count;
-  header.table[UL_ENTRIES].count += p->end / p->size + 1;
+  p->capacity = (uint16_t)(units * UL_UNIT_BYTES / p->size);
+  p->entries = meta_alloc((p->capacity + 1) * sizeof *p->entries);
+  *entry_of(p) = (uint32_t)header.table[UL_ENTRIES].count;
+  header.table[UL_ENTRIES].count += p->capacity + 1;
   return p;
 }
 
@@ -188,11 +195,9 @@ static int remember(char *start, uint64_t *entry) {
 
 /* The next block of the pool; NULL: full. */
 static char *carve(struct pool *p, uint32_t requested, uint32_t site) {
-  if (!p || p->virgin == p->end) return NULL;
-  char *start = p->base + p->virgin;
-  p->entries[p->virgin / p->size] =
-      ul_entry(site, birth, p->size - requested, UL_FAMILY_MALLOC);
-  p->virgin += p->size;
+  if (!p || p->carved == p->capacity) return NULL;
+  char *start = p->base + p->carved * p->size;
+  p->entries[p->carved++] = ul_entry(site, birth, p->size - requested, UL_FAMILY_MALLOC);
   return start;
 }
 
@@ -209,7 +214,7 @@ static NOINLINE int block(size_t bytes, uint32_t site) {
   char *start = small_block(bytes, site);
   struct pool *p = current[class_of(bytes ? bytes : 1)];
   uint32_t i = (uint32_t)(start - p->base) / p->size;
-  blocks[block_count].number = p->entry + i;
+  blocks[block_count].number = *entry_of(p) + i;
   return remember(start, &p->entries[i]);
 }
 
@@ -218,8 +223,8 @@ static NOINLINE int span(size_t bytes, uint32_t site) {
   struct pool *p = add_pool(UL_SPAN, units);
   p->entries[0] = ul_entry(site, birth, 0, UL_FAMILY_MALLOC);
   p->entries[1] = bytes;
-  p->virgin = p->end;
-  blocks[block_count].number = p->entry;
+  p->carved = p->capacity;
+  blocks[block_count].number = *entry_of(p);
   return remember(p->base, p->entries);
 }
 
@@ -355,11 +360,11 @@ static void add_reachable(struct ul_amount *sum, uint32_t site, uint64_t entry,
 static void add_reachable_of_pool(struct ul_amount *sum, uint32_t site,
                                   const struct pool *p) {
   bool is_span = p->class == UL_SPAN;
-  uint32_t n = !p->entries ? 0 : is_span ? 1 : p->virgin / p->size;
+  uint32_t n = !p->entries ? 0 : is_span ? 1 : p->carved;
   for (uint32_t i = 0; i < n; i++) {
     uint64_t e = p->entries[i],
              bytes = is_span ? p->entries[1] : p->size - ul_entry_slack(e);
-    add_reachable(sum, site, e, verdict_at(p->entry + i), bytes);
+    add_reachable(sum, site, e, verdict_at(*entry_of(p) + i), bytes);
   }
 }
 
