@@ -157,6 +157,7 @@ struct pool *heap_refill(struct heap *h, unsigned class) {
   if (UNLIKELY(!atomic_load_explicit(&h->tid, memory_order_relaxed))) claim(h);
   uint32_t n = atomic_load_explicit(&h->drains, memory_order_relaxed);
   atomic_store_explicit(&h->drains, n + 1, memory_order_relaxed);
+  outbox_empty(h);
   drain(h);
   if (h->used[class]) return h->used[class];
   class = serving_class(h, class);
@@ -225,14 +226,13 @@ static void relieve(struct heap *h) {
   relief_end(signals);
 }
 
-void heap_put_remote(struct pool *p, void *block) {
-  struct heap *h = p->heap; /* once pushed, the block and its pool are not ours */
-  struct block *b = block;
-  uint64_t weight = REMOTE_WEIGHT(p->size), now;
+/* Once pushed, the blocks and their pools are not ours. */
+void heap_send(struct heap *h, struct block *first, struct block *last, uint64_t bytes) {
+  uint64_t weight = REMOTE_WEIGHT(bytes), now;
   uint64_t was = atomic_load_explicit(&h->remote, memory_order_relaxed);
   do {
-    b->next = remote_block(was);
-    now = ((was & ~REMOTE_BLOCK) + weight) | (uint64_t)(uintptr_t)b;
+    last->next = remote_block(was);
+    now = ((was & ~REMOTE_BLOCK) + weight) | (uint64_t)(uintptr_t)first;
   } while (!atomic_compare_exchange_weak_explicit(
       &h->remote, &was, now, memory_order_release, memory_order_relaxed));
   if (UNLIKELY((was ^ now) >> 48 >= RELIEF_LEAST / 16) &&
@@ -383,21 +383,24 @@ static void trim_all(struct heap *h) {
   trim(h);
 }
 
-/* Under the lock of heaps and relief. */
+static bool is_dead(const struct heap *h) {
+  return !h->quarantined && os_pid() == process && !os_thread_alive(h->tid);
+}
+
+/* Under the lock of heaps and relief. What lies in outboxes first, for it may be
+ * anyone's.
+ */
 static void trim_others(const struct heap *mine) {
-  bool ours = os_pid() == process; /* else all look dead */
-  for (struct heap *h = heap_first(); h; h = h->next) {
-    if (h == mine || atomic_load_explicit(&h->quarantined, memory_order_relaxed))
-      continue;
-    take_over(h, ours && !os_thread_alive(h->tid) ? trim_all : trim);
-  }
+  for (struct heap *h = heap_first(); h; h = h->next)
+    if (h != mine && is_dead(h)) outbox_empty(h);
+  for (struct heap *h = heap_first(); h; h = h->next)
+    if (h != mine && !atomic_load_explicit(&h->quarantined, memory_order_relaxed))
+      take_over(h, is_dead(h) ? trim_all : trim);
 }
 
 void heap_trim_all(struct heap *mine) {
   if (arena_is_interrupted()) return;
-  uint32_t was = heap_enter(mine);
-  trim_all(mine);
-  heap_leave(mine, was);
+  outbox_empty(mine);
   uint64_t signals, held;
   lock_take_masked(&lock, &signals);
   if (relief_begin(&held)) {
@@ -405,6 +408,9 @@ void heap_trim_all(struct heap *mine) {
     relief_end(held);
   }
   lock_give_masked(&lock, signals);
+  uint32_t was = heap_enter(mine);
+  trim_all(mine);
+  heap_leave(mine, was);
 }
 
 /* ---- invariants ---------------------------------------------------------------- */
@@ -448,6 +454,7 @@ void heap_check(struct heap *h) {
     }
   }
   magazine_check(h);
+  outbox_check(h);
   invariant(bytes == h->pool_bytes, "a heap's pool bytes");
   invariant(tail == h->tail_bytes, "a heap's tail bytes");
 }

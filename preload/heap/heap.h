@@ -13,6 +13,7 @@
 #include "base/thread.h"
 #include "heap/magazine.h"
 #include "heap/map.h"
+#include "heap/outbox.h"
 #include "heap/types.h"
 
 /* The calling thread's heap, made or adopted if need be; NULL: no memory. */
@@ -124,8 +125,9 @@ static inline void heap_put(struct heap *h, struct pool *p, void *block) {
 
 /* A pool that its heap has unlinked, or a span: back to its arena. */
 void heap_give(struct pool *p);
-/* Give a block back to the heap that owns its pool. */
-void heap_put_remote(struct pool *p, void *block);
+/* Give blocks back to the heap that owns their pools: linked from the first to the last,
+ * `bytes` together. */
+void heap_send(struct heap *h, struct block *first, struct block *last, uint64_t bytes);
 
 /* ---- any block, by its size: the one place that knows class, span and large ------- */
 

@@ -55,7 +55,7 @@ static inline void heap_put_any(struct heap *h, struct spot s, void *p) {
   else if (LIKELY(s.pool->heap == h))
     heap_put(h, s.pool, p);
   else
-    heap_put_remote(s.pool, p);
+    outbox_put(h, s.pool, p);
 }
 
 static inline void heap_keep(struct heap *h, struct pool *p, hidden block,

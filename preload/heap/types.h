@@ -55,7 +55,7 @@ struct spot {
  *   bytes    = capacity * size + tail
  * where capacity = carved + virgin, but for a span.
  * `live` includes blocks that were freed, but are not back yet: in a magazine
- * (magazine.h), or on the owner's remote stack. */
+ * (magazine.h), in an outbox (outbox.h), or on the owner's remote stack. */
 struct pool {
   _Alignas(64) struct block *free; /* LIFO */
   uint64_t *entries;               /* the watcher's, NULL when the pool is opened */
@@ -115,6 +115,14 @@ struct round {
   uint64_t *entry;
 };
 
+/* Blocks on their way home (outbox.h), linked. */
+struct outbox {
+  struct heap *home;
+  struct block *first, *last;
+  uint32_t bytes, blocks;
+  bool at_work; /* a handler that finds this leaves it alone */
+};
+
 /* A heap is owned by one living thread, or its owner is dead and it waits to be
  * adopted whole, or (in a forked child) it is quarantined for ever: its owner
  * does not exist here and may have been in the middle of an update.
@@ -131,6 +139,7 @@ struct heap {
   uint8_t freed[UL_CLASSES]; /* before a class has a magazine */
   _Atomic uint64_t shut;     /* bit c: the magazine of class c takes no block */
   char *magazine_memory, *magazine_memory_end; /* for those to come */
+  struct outbox outbox;
   uint64_t spares; /* bit c: the only pool of class c was kept when it became empty */
   uint64_t pool_bytes, tail_bytes; /* of the pools it owns; arena lock */
   _Atomic int tid;                 /* owner */
