@@ -193,10 +193,25 @@ static __attribute__((noinline)) void put_slowly(struct pool *pool, uint64_t *at
   heap_keep(h, pool, block, at);
 }
 
+/* Where nothing is to be done for the pool. */
+static __attribute__((noinline)) void put_past(struct heap *h, struct pool *pool,
+                                               uint64_t *at, void *p) {
+  uint32_t inside;
+  if (LIKELY(magazine_is_passed(h, pool->class)) && LIKELY(heap_try_enter(h, &inside))) {
+    bool easy = !pool_is_full(pool) && (pool->live > 1 || pool->spare);
+    if (LIKELY(easy)) pool_push(pool, p);
+    heap_leave(h, inside);
+    if (LIKELY(easy)) return;
+  }
+  put_slowly(pool, at, hide(p));
+}
+
 /* Of h's pool, if it is `own`. `at`: where its entry is, or NULL. */
 INLINE void put(struct heap *h, struct pool *pool, bool own, uint64_t *at, void *p) {
-  if (!own || UNLIKELY(!magazine_push(h, pool->class, p, at)))
+  if (!own)
     put_slowly(pool, at, hide(p));
+  else if (UNLIKELY(!magazine_push(h, pool->class, p, at)))
+    put_past(h, pool, at, p);
 }
 
 /* Site and birth still stand there; but to read all would mean to wait for the byte that

@@ -146,10 +146,8 @@ static __attribute__((noinline)) void *settle(struct heap *h, hidden block,
 }
 
 /* Of a class whose magazine is empty. */
-static __attribute__((noinline)) void *allocate_pooled(struct heap *h, size_t size,
-                                                       enum ul_family family,
-                                                       enum entry_zero zero,
-                                                       struct site_again again) {
+INLINE void *allocate_pooled(struct heap *h, size_t size, enum ul_family family,
+                             enum entry_zero zero, struct site_again again) {
   unsigned class = entry_class(size);
   uint32_t inside;
   if (UNLIKELY(magazine_is_shut(h, class) || !heap_try_enter(h, &inside)))

@@ -48,6 +48,9 @@ enum { ADOPTION_TRIES = 4 };
 /* Classes of which a heap keeps its only pool when it becomes empty, together with all
  * other heaps: SPARES; one heap may have at most SPARES_MOST. */
 enum { SPARES = 256, SPARES_MOST = 16 };
+/* Each magazine keeps pages of its class: all heaps together may have so many, or one for
+ * each if there are thousands. */
+enum { MAGAZINES = 1024 };
 enum { RELIEF_BYTES = 4 << 20, RELIEF_MOST = 64 << 10, RELIEF_LEAST = 4 << 10 };
 
 #define REMOTE_BLOCK ((UINT64_C(1) << 48) - 1)
@@ -96,10 +99,18 @@ void heap_give(struct pool *p) {
     large_relieve();
 }
 
-static unsigned spares_most(void) {
+/* Of so many for all heaps; at least one. */
+static unsigned share_of(unsigned all, unsigned most) {
   unsigned n = atomic_load_explicit(&heap_count, memory_order_relaxed);
-  unsigned most = n ? SPARES / n : SPARES_MOST;
-  return most < 1 ? 1 : most > SPARES_MOST ? SPARES_MOST : most;
+  unsigned share = n ? all / n : most;
+  return share < 1 ? 1 : share > most ? most : share;
+}
+
+static unsigned spares_most(void) {
+  return share_of(SPARES, SPARES_MOST);
+}
+unsigned heap_magazines_most(void) {
+  return share_of(MAGAZINES, UL_CLASSES);
 }
 
 static void give_spares(struct heap *h) {
@@ -160,7 +171,9 @@ struct pool *heap_refill(struct heap *h, unsigned class) {
   outbox_empty(h);
   drain(h);
   if (h->used[class]) return h->used[class];
-  class = serving_class(h, class);
+  unsigned serving = serving_class(h, class);
+  if (serving != class) magazine_give_one(h, serving);
+  class = serving;
   if (h->used[class]) return h->used[class];
   struct pool *p = arena_take(h, class);
   if (p) link_used(h, p);

@@ -166,6 +166,9 @@ void *heap_resize(struct spot *s, size_t bytes);
  * calling thread's. */
 void heap_trim_all(struct heap *mine);
 
+/* How many magazines a heap may have. */
+unsigned heap_magazines_most(void);
+
 struct heap *heap_first(void); /* all heaps, newest first; the list only grows */
 /* Aborts with a line if an invariant of h (the calling thread's) does not hold. Inside,
  * and under the arena lock. */

@@ -8,17 +8,12 @@
 
 #include <string.h>
 
-enum { MEMORY = 2048 }; /* of several magazines */
+enum { TOGETHER = 7 }; /* so many are asked for */
 enum { MADE = UINT8_MAX };
 
 /* Of all classes that have none: full, and empty. */
 static struct magazine no_magazine;
 #define NONE (&no_magazine.rounds[MAGAZINE_ROUNDS])
-
-void magazine_begin(struct heap *h) {
-  for (unsigned class = 0; class < UL_CLASSES; class ++)
-    h->magazines[class] = NONE;
-}
 
 /* ---- rounds -------------------------------------------------------------------- */
 
@@ -35,6 +30,13 @@ static struct magazine *magazine_of(struct round *r) {
 
 static struct round *bottom_of(struct round *r, unsigned class) {
   return &magazine_of(r)->rounds[MAGAZINE_ROUNDS - most_of(class)];
+}
+
+void magazine_begin(struct heap *h) {
+  for (unsigned class = 0; class < UL_CLASSES; class ++) {
+    h->magazines[class] = NONE;
+    if (most_of(class) == 0) h->without |= UINT64_C(1) << class;
+  }
 }
 
 /* How many there are. */
@@ -85,30 +87,36 @@ static void give_back(struct heap *h, const struct round *r, unsigned n) {
 
 /* ---- room ---------------------------------------------------------------------- */
 
-static struct magazine *next_magazine(struct heap *h) {
+static void get_memory(struct heap *h, unsigned n) {
   const uintptr_t align = sizeof(struct magazine);
-  if (h->magazine_memory == h->magazine_memory_end) {
-    char *memory = meta_alloc(MEMORY);
-    if (!memory) return NULL;
-    uintptr_t start = ((uintptr_t)memory + align - 1) & -align;
-    uintptr_t end = ((uintptr_t)memory + MEMORY) & -align;
-    h->magazine_memory = (char *)start;
-    h->magazine_memory_end = (char *)end;
-  }
+  size_t bytes = ((n < TOGETHER ? n : TOGETHER) + 1) * sizeof(struct magazine);
+  char *memory = meta_alloc(bytes);
+  if (!memory) return;
+  uintptr_t start = ((uintptr_t)memory + align - 1) & -align;
+  uintptr_t end = ((uintptr_t)memory + bytes) & -align;
+  h->magazine_memory = (char *)start;
+  h->magazine_memory_end = (char *)end;
+}
+
+/* NULL: no memory. */
+static struct magazine *next_magazine(struct heap *h, unsigned most) {
+  if (h->magazine_memory == h->magazine_memory_end) get_memory(h, most);
+  if (h->magazine_memory == h->magazine_memory_end) return NULL;
   struct magazine *m = (struct magazine *)h->magazine_memory;
-  h->magazine_memory += align;
+  h->magazine_memory += sizeof *m;
+  h->magazines_made++;
   return m;
 }
 
 static bool make(struct heap *h, unsigned class) {
-  if (most_of(class) == 0 || h->freed[class] == MADE) return false;
-  if (++h->freed[class] < MAGAZINE_AFTER) return false;
+  if (h->freed[class] == MADE || ++h->freed[class] < MAGAZINE_AFTER) return false;
+  unsigned most = heap_magazines_most();
   h->freed[class] = MADE; /* a handler makes no other one */
-  struct magazine *m = next_magazine(h);
+  struct magazine *m = h->magazines_made < most ? next_magazine(h, most) : NULL;
   if (m)
     open_at(h, class, bottom_of(m->rounds, class));
   else
-    h->freed[class] = 0;
+    h->without |= UINT64_C(1) << class;
   return m != NULL;
 }
 
@@ -143,13 +151,20 @@ static bool empty_half(struct heap *h, unsigned class) {
 bool magazine_make_room(struct heap *h, unsigned class) {
   struct round *top = h->magazines[class];
   if (!magazine_is_full(top)) return true;
-  if (magazine_is_shut(h, class)) return false;
+  if (magazine_is_passed(h, class)) return false;
   if (top == NONE) return make(h, class);
   uint32_t was = heap_enter(h);
   bool room = empty_half(h, class);
   heap_leave(h, was);
   wipe_stack();
   return room;
+}
+
+void magazine_give_one(struct heap *h, unsigned class) {
+  struct round *top = magazine_top(h, class), round = *top;
+  if (!round.block) return;
+  magazine_pop(h, class, top);
+  give_back(h, &round, 1);
 }
 
 void magazine_empty(struct heap *h) {

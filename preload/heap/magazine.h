@@ -1,30 +1,32 @@
-/* magazine.h - blocks that a thread has freed, at hand for its next allocations: for each
- * class of a heap a small stack of rounds (Bonwick's words); a round is a block and the
- * place of its ledger entry. While a round is there malloc touches neither pool nor
+/* magazine.h - blocks that a thread has freed, at hand for its next allocations: for
+ * each class of a heap a small stack of rounds (Bonwick's words); a round is a block and
+ * the place of its ledger entry. While a round is there malloc touches neither pool nor
  * block; while there is room free needs of the pool only what nobody writes, and not the
  * block. Nor does each block move its pool between full and used.
  *
  * What must hold of it:
  *
- * - A block in a magazine is free for everybody but its pool. It has no live ledger
- * entry, so it is free in the account, the census and the recording, survivors pin it,
- * and to free it again is noticed. For its pool it is live: so the pool stays, and with
- * it the place of the entry.
- * - All are of the heap's own pools. What other heaps' pools get back goes home: or two
- *   threads would write the same lines, of blocks and of entries, from then on.
- * - It is its owner's alone. Who takes the heap over has no business with it, so `inside`
- *   is not stored around what is done here, and at most MAGAZINE_BYTES a class lie there
- *   while the owner sleeps. Magazines go with their heap: to who adopts it; in a forked
- *   child those of threads that are not there stay as they are.
- * - A signal handler may come at any moment, and take and free. While blocks go back to
- *   their pools the magazine is shut, which is: full and empty.
- * - Where it is full the older half goes back. Who only frees needs no magazine, and
- * would leave the last blocks of a phase in it, each in another pool that could be given
- * back. So if it is full again without having been below what it was left with, all goes
- * back and it stays shut, until the class is allocated from again.
- * - A heap that grows goes past it: blocks that were never carved come from their pool.
- * - It is made when its class has freed MAGAZINE_AFTER blocks, or thousands of threads
- * that free a few would have them all. */
+ *   free     A block in a magazine is free for everybody but its pool. It has no live
+ *            ledger entry, so it is free in the account, the census and the recording,
+ *            survivors pin it, and to free it again is noticed. For its pool it is live:
+ *            so the pool stays, and with it the place of the entry.
+ *   own      All are of the heap's own pools. What other heaps' pools get back goes home
+ *            (outbox.h), or two threads would write the same lines of blocks and entries
+ *            from then on.
+ *   alone    It is its owner's. Who takes the heap over has no business with it, so
+ *            `inside` is not stored around what is done here, and at most MAGAZINE_BYTES
+ *            a class lie there while the owner sleeps. It goes with its heap: to who
+ *            adopts it; in a forked child those of threads that are not there stay.
+ *   signals  A handler may come at any moment, and take and free. While blocks go back
+ *            to their pools the magazine is shut, which is: full and empty.
+ *   full     The older half goes back. Who only frees needs no magazine, and would leave
+ *            the last blocks of a phase in it, each in another pool that could be given
+ *            back. So if it is full again without having been below what it was left
+ *            with, all goes back and it stays shut, until the class is allocated from.
+ *   growth   Blocks that were never carved come from their pool, past it.
+ *   many     It is made when its class has freed MAGAZINE_AFTER blocks, if its heap has
+ *            fewer than heap_magazines_most(): thousands of threads would have them all,
+ *            each with pages. */
 #ifndef ULLAGE_MAGAZINE_H
 #define ULLAGE_MAGAZINE_H
 
@@ -67,8 +69,15 @@ bool magazine_make_room(struct heap *h, unsigned class);
 static inline bool magazine_is_shut(struct heap *h, unsigned class) {
   return atomic_load_explicit(&h->shut, memory_order_relaxed) >> class & 1;
 }
+/* Do freed blocks go past it for now? */
+static inline bool magazine_is_passed(struct heap *h, unsigned class) {
+  uint64_t passed = atomic_load_explicit(&h->shut, memory_order_relaxed) | h->without;
+  return passed >> class & 1;
+}
 /* The class is allocated from again. */
 void magazine_open(struct heap *h, unsigned class);
+/* The last block that came goes back to its pool, if there is one. Inside. */
+void magazine_give_one(struct heap *h, unsigned class);
 /* All blocks go back to their pools. By the owner, inside; or when it is dead, by who has
  * taken the heap over. */
 void magazine_empty(struct heap *h);

@@ -138,7 +138,9 @@ struct heap {
   uint8_t few[UL_CLASSES];   /* blocks of a class that shared pools have served */
   uint8_t freed[UL_CLASSES]; /* before a class has a magazine */
   _Atomic uint64_t shut;     /* bit c: the magazine of class c takes no block */
+  uint64_t without;          /* bit c: class c has no magazine, and gets none */
   char *magazine_memory, *magazine_memory_end; /* for those to come */
+  unsigned magazines_made;
   struct outbox outbox;
   uint64_t spares; /* bit c: the only pool of class c was kept when it became empty */
   uint64_t pool_bytes, tail_bytes; /* of the pools it owns; arena lock */

@@ -299,6 +299,54 @@ static void test_blocks_of_others_are_not_kept(void **state) {
   nothing_is_left();
 }
 
+/* The first few blocks of a class come from pools that others share, and so do those that
+ * are in a magazine. */
+static void *share(void *unused) {
+  enum { SHARED = 16, OF_ITS_OWN = 9 };
+  warm_up(class_bytes(SHARED));
+  void *p = get(class_bytes(SHARED));
+  put(p);
+  assert_int_equal(heap_mine()->few[OF_ITS_OWN], 0);
+  assert_ptr_equal(get(class_bytes(OF_ITS_OWN)), p);
+  check_all();
+  put(p);
+  return unused;
+}
+
+static void test_shared_pools_have_their_blocks_back(void **state) {
+  (void)state;
+  in_a_thread(share);
+  nothing_is_left();
+}
+
+static void *sleep_on(void *unused) {
+  put(get(BYTES));
+  pthread_barrier_wait(&barrier);
+  pthread_barrier_wait(&barrier);
+  return unused;
+}
+
+/* Each of many threads has few. */
+static void test_many_heaps_have_few(void **state) {
+  (void)state;
+  enum { THREADS = 200, MOST = 1024 / THREADS };
+  static struct running sleepers[THREADS];
+  assert_true(heap_magazines_most() > MOST);
+  pthread_barrier_init(&barrier, NULL, THREADS + 1);
+  for (int i = 0; i < THREADS; i++)
+    begin(&sleepers[i], sleep_on);
+  pthread_barrier_wait(&barrier);
+  assert_in_range(heap_magazines_most(), 1, MOST);
+  unsigned before = heap_mine()->magazines_made;
+  for (unsigned class = 1; class < UL_CLASSES; class ++)
+    warm_up(class_bytes(class));
+  assert_in_range(heap_mine()->magazines_made, 1, before > MOST ? before : MOST);
+  pthread_barrier_wait(&barrier);
+  for (int i = 0; i < THREADS; i++)
+    wait_for(&sleepers[i]);
+  nothing_is_left();
+}
+
 static void *without_memory(void *unused) {
   void *p[4 * MAGAZINE_AFTER];
   for (int i = 0; i < 4 * MAGAZINE_AFTER; i++)
@@ -357,8 +405,10 @@ int main(void) {
       cmocka_unit_test(test_who_adopts_a_heap_has_its_magazines),
       cmocka_unit_test(test_nobody_takes_of_a_living_threads),
       cmocka_unit_test(test_blocks_of_others_are_not_kept),
+      cmocka_unit_test(test_shared_pools_have_their_blocks_back),
       cmocka_unit_test(test_without_memory),
       cmocka_unit_test(test_in_a_forked_child),
+      cmocka_unit_test(test_many_heaps_have_few), /* last: they stay */
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
