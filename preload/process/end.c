@@ -179,7 +179,7 @@ static void finish(void *argument) {
   process_answer_if_made();
   struct busy_before before = busy_enter(BUSY_LAST_WORDS);
   recording->status = end->state == UL_STATE_EXITED ? end->status & 0xff : end->status;
-  recording->end_ms = recording_ms();
+  recording->end_ms = recording_end_ms();
   recording->state = end->state;
   bool has_file = recording_in_file() && !recording_stopped();
   if (has_file && file_is_main())

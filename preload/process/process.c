@@ -288,7 +288,7 @@ static void settle_for_good(void) {
   if (child_may_keep()) {
     process_settle_now(process_has_one_thread(), true);
   } else {
-    recording->end_ms = recording_ms();
+    recording->end_ms = recording_end_ms();
     child_fold();
     page_set_recording(false);
     process_become_unrecorded();

@@ -49,6 +49,11 @@ extern uint64_t recording_start_ms /* by os_ms */
 static inline uint64_t recording_ms(void) {
   return os_ms() - recording_start_ms;
 }
+/* The same for the end: 0 is of a process that runs. */
+static inline uint64_t recording_end_ms(void) {
+  uint64_t ms = recording_ms();
+  return ms ? ms : 1;
+}
 
 /* Heaps. */
 uint32_t
