@@ -159,7 +159,8 @@ void unused_sort(struct unused *u);
 uint64_t unused_at_end(const struct unused *u);
 bool unused_was_worse(const struct unused *u);
 /* Has the program's own end left most of it, as when an interpreter takes all apart? It was
- * live at the last measurement before, which was not long before. */
+ * live at the last measurement before, which was not long before, and hardly anything
+ * lives. */
 bool unused_by_end(const struct recording *r, const struct unused *u);
 /* Requested by the program itself, and resident. */
 uint64_t unused_requested(const struct unused *u);

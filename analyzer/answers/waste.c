@@ -340,14 +340,14 @@ bool unused_was_worse(const struct unused *u) {
 }
 
 bool unused_by_end(const struct recording *r, const struct unused *u) {
-  enum { SHORT = 4 }; /* a part of the run */
+  enum { SHORT = 4, LITTLE = 16 }; /* parts of the run, and of what lived */
   struct timeline t = timeline_load(r, true);
   bool by_end = false;
   if (t.count > 1 && t.at[t.count - 1]->kind == UL_SNAPSHOT_FINAL) {
     const struct ul_snapshot *before = t.at[t.count - 2], *end = t.at[t.count - 1];
-    uint64_t left = timeline_live_bytes(end) + unused_at_end(u) / 2;
+    uint64_t lived = timeline_live_bytes(before), left = timeline_live_bytes(end);
     by_end = (end->ms - before->ms) * SHORT <= end->ms - timeline_start_ms(r) &&
-             timeline_live_bytes(before) >= left;
+             left <= lived / LITTLE && lived - left >= unused_at_end(u) / 2;
   }
   timeline_free(&t);
   return by_end;

@@ -231,7 +231,7 @@ def test_waste_before_the_end_is_remembered(recorder):
 
 
 def test_what_only_the_end_has_left_is_no_finding(recorder):
-    """As when an interpreter takes all apart: a quarter of what is resident."""
+    """As when an interpreter takes all apart: a sixth of what is resident."""
     recorder.run(program("waste"), "end", strict=False)
     assert not recorder.answer("report")["findings"], recorder.text("report")
     assert recorder.answer("unused")["totals"]["pinned_bytes"] > 6 << 20
