@@ -153,7 +153,7 @@ INLINE void *entry_take_round(struct heap *h, size_t size, enum ul_family family
     return NULL;
   magazine_pop(h, class, top);
   if (sample)
-    ledger_enter_quickly(sample, h, top->entry, class_sizes[class], size, family);
+    ledger_enter_quickly(sample, h, top->entry, class_bytes(class), size, family);
   return block;
 }
 

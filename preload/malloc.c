@@ -192,7 +192,7 @@ INLINE void *allocate_again(struct heap *h, size_t size, enum ul_family family,
   if (UNLIKELY(!top->entry))
     return entry_allocate_at(h, size, 0, family, zero, again.site);
   magazine_pop(h, class, top);
-  ledger_enter_pool(h, top->entry, class_sizes[class], block, size, again.site,
+  ledger_enter_pool(h, top->entry, class_bytes(class), block, size, again.site,
                     again.counter, family, now->birth);
   if (UNLIKELY(snapshot_may_rise(h) || ledger_is_heavy_in(again.counter)))
     block = settle(h, hide(block), again);

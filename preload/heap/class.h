@@ -19,9 +19,8 @@
 
 #include "heap/types.h"
 
-/* By sixteenths above the power of two: the step, and in reverse the step's end. */
+/* By sixteenths above the power of two: the step. */
 #define CLASS_STEP_OF UINT64_C(0x6655544433221100)
-#define CLASS_END_OF UINT64_C(0x100e0b08060402) /* bytes */
 
 #define CLASS_STEPS_MAX 256 /* up to here all steps are equal */
 static inline size_t class_of_steps(size_t bytes) {
@@ -38,17 +37,11 @@ static inline unsigned class_of(size_t bytes) {
   return 29 + (top - 10) * 7 + (CLASS_STEP_OF >> sixteenth * 4 & 15);
 }
 
-/* 1 <= class < UL_CLASSES */
-static inline uint32_t class_bytes(unsigned class) {
-  if (class <= 16) return class * 16;
-  if (class <= 24) return (class - 8) * 32;
-  if (class <= 28) return (class - 20) * 128;
-  unsigned doubling = (class - 29) / 7, step = (class - 29) % 7;
-  return (16 + (uint32_t)(CLASS_END_OF >> step * 8 & 255)) << (doubling + 6);
-}
-
-/* The same from a table. */
+/* UL_SPAN: 0. */
 extern const uint16_t class_sizes[UL_CLASSES] __attribute__((visibility("hidden")));
+static inline uint32_t class_bytes(unsigned class) {
+  return class_sizes[class];
+}
 
 /* Of what is asked for, so much may be more than what counts as requested (guard.h). */
 #define CLASS_ROOM 16

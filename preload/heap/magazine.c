@@ -19,8 +19,8 @@ static struct magazine no_magazine;
 
 /* 0: too large. */
 static unsigned most_of(unsigned class) {
-  if (class == UL_SPAN || class_sizes[class] > MAGAZINE_BYTES / 2) return 0;
-  unsigned n = MAGAZINE_BYTES / class_sizes[class];
+  if (class == UL_SPAN || class_bytes(class) > MAGAZINE_BYTES / 2) return 0;
+  unsigned n = MAGAZINE_BYTES / class_bytes(class);
   return n < MAGAZINE_ROUNDS ? n : MAGAZINE_ROUNDS;
 }
 
@@ -188,7 +188,7 @@ uint64_t magazine_bytes(void) {
   uint64_t bytes = 0;
   for (const struct heap *h = heap_first(); h; h = h->next)
     for (unsigned class = 1; class < UL_CLASSES; class ++)
-      bytes += (uint64_t)depth(h, class) * class_sizes[class];
+      bytes += (uint64_t)depth(h, class) * class_bytes(class);
   return bytes;
 }
 
