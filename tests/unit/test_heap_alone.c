@@ -12,6 +12,7 @@
 #include "heap/heap.h"
 #include "heap/large.h"
 #include "heap/retain.h"
+#include "heap_checks.h"
 
 #include <pthread.h>
 #include <setjmp.h>
@@ -65,13 +66,6 @@ static void *resize(void *p, size_t old, size_t bytes) {
   memcpy(q, p, old < bytes ? old : bytes);
   put(p);
   return q;
-}
-
-static void check_all(void) {
-  arena_lock();
-  arena_check();
-  heap_check(heap_mine());
-  arena_unlock();
 }
 
 /* ---- stress -------------------------------------------------------------------- */
@@ -183,9 +177,9 @@ static void test_stress(void **state) {
     pthread_join(threads[i], NULL);
   for (int i = 0; i < SLOTS; i++)
     if (slots[i].block) put(slots[i].block);
-  check_all();
+  heap_check_all();
   heap_trim_all(heap_mine());
-  check_all();
+  heap_check_all();
   assert_true(operations > 10000);
 }
 
@@ -525,7 +519,7 @@ static void test_says_no(void **state) {
   (void)state;
   bool zeroed;
   assert_null(take((size_t)1 << 46, 0, &zeroed));
-  check_all();
+  heap_check_all();
 }
 
 /* What ullage says and writes is put together by itself, too. */

@@ -3,6 +3,7 @@
 #include "heap/arena.h"
 #include "heap/heap.h"
 #include "heap/magazine.h"
+#include "heap_checks.h"
 
 #include <pthread.h>
 #include <sched.h>
@@ -34,16 +35,6 @@ static void put(void *p) {
   heap_keep(heap_mine(), s.pool, hide(p), NULL);
 }
 
-static void check_all(void) {
-  struct heap *h = heap_mine();
-  uint32_t was = heap_enter(h);
-  arena_lock();
-  arena_check();
-  heap_check(h);
-  arena_unlock();
-  heap_leave(h, was);
-}
-
 static uint64_t pool_bytes(void) {
   arena_lock();
   struct arena_totals t = arena_totals();
@@ -52,9 +43,9 @@ static uint64_t pool_bytes(void) {
 }
 
 static void nothing_is_left(void) {
-  check_all();
+  heap_check_all();
   heap_trim_all(heap_mine());
-  check_all();
+  heap_check_all();
   assert_int_equal(magazine_bytes(), 0);
   assert_int_equal(pool_bytes(), 0);
 }
@@ -130,7 +121,7 @@ static void *free_and_take(void *unused) {
   assert_int_equal(pool->live, before); /* for its pool it is live */
   assert_int_equal(magazine_count(heap_mine(), pool), 2);
   assert_int_equal(*(char *)a, 1); /* and was not written */
-  check_all();
+  heap_check_all();
   assert_ptr_equal(get(BYTES), b);
   assert_ptr_equal(get(BYTES), a);
   assert_int_equal(magazine_bytes(), 0);
@@ -157,7 +148,7 @@ static void *free_all(void *unused) {
     put(p[(i * 7 + 3) % MANY]);
   assert_int_equal(magazine_bytes(), 0);
   assert_true(pool_bytes() < most - MANY * SIZE + 2 * UL_UNIT_BYTES);
-  check_all();
+  heap_check_all();
   void *again = get(BYTES); /* opens it */
   put(again);
   assert_int_equal(magazine_bytes(), SIZE);
@@ -186,7 +177,7 @@ static void *by_turns(void *unused) {
   for (int i = FULL; i >= FULL - FULL / 2; i--) /* those that came last */
     assert_ptr_equal(get(BYTES), p[i]);
   assert_int_equal(magazine_bytes(), 0);
-  check_all();
+  heap_check_all();
   for (int i = FULL - FULL / 2; i < MANY; i++)
     put(p[i]);
   return unused;
@@ -211,7 +202,7 @@ static void fill(size_t bytes) {
     uint64_t kept = magazine_bytes();
     if (kept > most) most = kept;
   }
-  check_all();
+  heap_check_all();
   size_t rounds = bytes > MAGAZINE_BYTES / 2 ? 0 : MAGAZINE_BYTES / bytes;
   assert_int_equal(most, bytes * (rounds < FULL ? rounds : FULL));
   for (int i = 0; i < FEW_BLOCKS; i++)
@@ -262,7 +253,7 @@ static void *leave_some_and_sleep(void *unused) {
   leave_some(NULL);
   pthread_barrier_wait(&barrier);
   pthread_barrier_wait(&barrier);
-  check_all();
+  heap_check_all();
   find_some(NULL);
   return unused;
 }
@@ -287,7 +278,7 @@ static void *free_given(void *unused) {
   for (int i = 0; i < MANY; i++)
     put(given[i]);
   assert_int_equal(magazine_bytes(), 0);
-  check_all();
+  heap_check_all();
   return unused;
 }
 
@@ -308,7 +299,7 @@ static void *share(void *unused) {
   put(p);
   assert_int_equal(heap_mine()->few[OF_ITS_OWN], 0);
   assert_ptr_equal(get(class_bytes(OF_ITS_OWN)), p);
-  check_all();
+  heap_check_all();
   put(p);
   return unused;
 }
@@ -356,7 +347,7 @@ static void *without_memory(void *unused) {
   for (int i = 0; i < 4 * MAGAZINE_AFTER; i++)
     put(p[i]);
   os_inject_faults("mmap:0");
-  check_all();
+  heap_check_all();
   return unused;
 }
 

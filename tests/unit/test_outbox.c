@@ -3,6 +3,7 @@
 #include "heap/arena.h"
 #include "heap/heap.h"
 #include "heap/outbox.h"
+#include "heap_checks.h"
 
 #include <pthread.h>
 #include <sched.h>
@@ -41,19 +42,9 @@ static bool has_come(struct heap *h, uint64_t *before) {
   return come;
 }
 
-static void check_all(void) {
-  struct heap *h = heap_mine();
-  uint32_t was = heap_enter(h);
-  arena_lock();
-  arena_check();
-  heap_check(h);
-  arena_unlock();
-  heap_leave(h, was);
-}
-
 static void nothing_is_left(void) {
   heap_trim_all(heap_mine());
-  check_all();
+  heap_check_all();
   arena_lock();
   assert_int_equal(arena_totals().pool_bytes, 0);
   arena_unlock();
@@ -90,7 +81,7 @@ static void *free_many(void *tid) {
     put(given[i]);
     assert_int_equal(has_come(givers, &before), i % OUTBOX_BLOCKS == OUTBOX_BLOCKS - 1);
     assert_int_equal(waiting(), (i + 1) % OUTBOX_BLOCKS);
-    check_all();
+    heap_check_all();
   }
   return NULL;
 }
@@ -192,7 +183,7 @@ static void *free_of_two(void *tid) {
   put(of_another);
   assert_true(has_come(givers, &before));
   assert_int_equal(waiting(), 1);
-  check_all();
+  heap_check_all();
   return NULL;
 }
 
