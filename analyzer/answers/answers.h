@@ -148,6 +148,10 @@ struct unused {
   uint64_t inherited_requested;      /* resident, of the parent's blocks in a fork */
   uint64_t tail_bytes;               /* of used pools: too short for a block */
   uint64_t rss_bytes; /* of a last snapshot without pages; UINT64_MAX: they are known */
+  /* The program's own end has left most of it, as when an interpreter takes all apart: it
+   * was live at the last measurement before, which was not long before, and hardly
+   * anything lives. */
+  bool by_end;
   enum ul_evidence residency, writes;
 };
 struct unused *unused_load(const struct recording *r);
@@ -158,10 +162,6 @@ void unused_sort(struct unused *u);
  * than was resident); and was it much more once? */
 uint64_t unused_at_end(const struct unused *u);
 bool unused_was_worse(const struct unused *u);
-/* Has the program's own end left most of it, as when an interpreter takes all apart? It was
- * live at the last measurement before, which was not long before, and hardly anything
- * lives. */
-bool unused_by_end(const struct recording *r, const struct unused *u);
 /* Requested by the program itself, and resident. */
 uint64_t unused_requested(const struct unused *u);
 /* All that the heap has resident, but for freed large blocks. */

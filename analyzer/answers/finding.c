@@ -177,7 +177,7 @@ static uint64_t rss_of(const struct recording *r, const struct unused *u) {
 /* What matters: so many bytes by one cause. */
 static uint64_t much_unused(const struct recording *r, const struct unused *u) {
   uint64_t rss = rss_of(r, u), all = rss ? rss : timeline_peak_bytes(r);
-  bool by_end = !unused_was_worse(u) && unused_by_end(r, u);
+  bool by_end = !unused_was_worse(u) && u->by_end;
   uint64_t part = all / (by_end ? UNUSED_SHARE_AT_END : UNUSED_SHARE);
   return part > UNUSED_LEAST ? part : UNUSED_LEAST;
 }

@@ -547,16 +547,13 @@ static bool rises_in_doubt(const struct trend *all) {
          all->reason == TREND_PAUSED || all->reason == TREND_LATE;
 }
 
-static bool is_short(const struct recording *r) {
-  uint64_t start = timeline_start_ms(r), end = recording_duration_ms(r);
-  return end < start + (uint64_t)(TREND_SHORTEST * 1000);
-}
-
 bool growth_matters(const struct recording *r, const struct trend *all, uint64_t added,
                     uint64_t live, uint64_t peak) {
   enum { SHARE = 200, SHARE_IN_DOUBT = 16 };
+  uint64_t start = timeline_start_ms(r), end = recording_duration_ms(r);
+  bool is_short = end < start + (uint64_t)(TREND_SHORTEST * 1000);
   bool freed = live < added / 2;
-  bool doubt = is_short(r) || freed || rises_in_doubt(all);
+  bool doubt = is_short || freed || rises_in_doubt(all);
   return added > peak / (doubt ? SHARE_IN_DOUBT : SHARE);
 }
 

@@ -16,7 +16,7 @@ bool temporary_matters(const struct recording *r, const struct sites *sites,
          allocations >= sites->total.allocations / SHARE;
 }
 
-/* Only those sites count that do. */
+/* Only such sites count. */
 static bool mostly_for_a_moment(const struct site_sum *s) {
   const struct site_count *c = &s->count;
   return !s->of_others && c->temporary && c->temporary >= c->allocations / 2;

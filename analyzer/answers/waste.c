@@ -339,7 +339,7 @@ bool unused_was_worse(const struct unused *u) {
   return u->most.at && u->most.waste_bytes / 2 > unused_at_end(u);
 }
 
-bool unused_by_end(const struct recording *r, const struct unused *u) {
+static bool is_by_end(const struct recording *r, const struct unused *u) {
   enum { SHORT = 4, LITTLE = 16 }; /* parts of the run, and of what lived */
   struct timeline t = timeline_load(r, true);
   bool by_end = false;
@@ -370,6 +370,7 @@ struct unused *unused_load(const struct recording *r) {
   for (uint64_t i = 0; (a = recording_arena(r, i)); i++)
     if (a->base) each_arena(&l, a);
   finish(r, u, sites);
+  u->by_end = is_by_end(r, u);
   if (load_moment(r, &u->most) && fills_load(r, &u->fills)) return u;
   unused_free(u);
   return NULL;
