@@ -4,16 +4,16 @@
 #include "heap/arena.h"
 #include "heap/heap.h"
 
+/* Acquires what the heap's owner before, who is dead, has left by end(). */
 static bool begin(struct outbox *o) {
-  if (UNLIKELY(o->at_work)) return false;
-  o->at_work = true;
+  if (UNLIKELY(atomic_load_explicit(&o->at_work, memory_order_acquire))) return false;
+  atomic_store_explicit(&o->at_work, true, memory_order_relaxed);
   atomic_signal_fence(memory_order_seq_cst);
   return true;
 }
 
 static void end(struct outbox *o) {
-  atomic_signal_fence(memory_order_seq_cst);
-  o->at_work = false;
+  atomic_store_explicit(&o->at_work, false, memory_order_release);
 }
 
 static void send(struct outbox *o) {
@@ -43,7 +43,7 @@ void outbox_put(struct heap *h, struct pool *p, void *block) {
 }
 
 void outbox_empty(struct heap *h) {
-  if (!h->outbox.first || !begin(&h->outbox)) return;
+  if (!begin(&h->outbox)) return;
   send(&h->outbox);
   end(&h->outbox);
 }

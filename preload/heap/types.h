@@ -120,7 +120,7 @@ struct outbox {
   struct heap *home;
   struct block *first, *last;
   uint32_t bytes, blocks;
-  bool at_work; /* a handler that finds this leaves it alone */
+  _Atomic bool at_work; /* a handler that finds this leaves it alone */
 };
 
 /* A heap is owned by one living thread, or its owner is dead and it waits to be
