@@ -317,7 +317,10 @@ void *heap_resize(struct spot *s, size_t bytes) {
 
 /* ---- owners -------------------------------------------------------------------- */
 
+/* Acquires what the owner, who is dead, has left: its pools by heap_leave(). */
 static struct heap *adopt(struct heap *h, int tid) {
+  (void)atomic_load_explicit(&h->inside, memory_order_acquire);
+  magazine_adopt(h);
   atomic_store_explicit(&h->tid, tid, memory_order_relaxed);
   atomic_store_explicit(&h->inside, 0, memory_order_relaxed); /* if it died in there */
   memset(h->few, 0, sizeof h->few);

@@ -34,40 +34,43 @@ static struct round *bottom_of(struct round *r, unsigned class) {
 
 void magazine_begin(struct heap *h) {
   for (unsigned class = 0; class < UL_CLASSES; class ++) {
-    h->magazines[class] = NONE;
+    magazine_set(h, class, NONE);
     if (most_of(class) == 0) h->without |= UINT64_C(1) << class;
   }
 }
 
 /* How many there are. */
 static unsigned depth(const struct heap *h, unsigned class) {
-  struct round *top = h->magazines[class];
+  struct round *top = magazine_top(h, class);
   return top->block ? (unsigned)(top - bottom_of(top, class)) : 0;
+}
+
+void magazine_adopt(const struct heap *h) {
+  for (unsigned class = 1; class < UL_CLASSES; class ++)
+    (void)atomic_load_explicit(&h->magazines[class], memory_order_acquire);
 }
 
 /* The top that it had; the rounds are nobody's else from now on. */
 static struct round *shut(struct heap *h, unsigned class) {
   atomic_fetch_or_explicit(&h->shut, UINT64_C(1) << class, memory_order_relaxed);
-  return __atomic_exchange_n(&h->magazines[class], NONE, __ATOMIC_RELAXED);
+  return atomic_exchange_explicit(&h->magazines[class], NONE, memory_order_acq_rel);
 }
 
 /* The last of its rounds says "none". */
 static void stays_shut(struct heap *h, unsigned class, struct magazine *m) {
   m->rounds[MAGAZINE_ROUNDS].block = NULL;
-  atomic_signal_fence(memory_order_seq_cst);
-  h->magazines[class] = &m->rounds[MAGAZINE_ROUNDS];
+  magazine_set(h, class, &m->rounds[MAGAZINE_ROUNDS]);
 }
 
 static void open_at(struct heap *h, unsigned class, struct round *top) {
-  atomic_signal_fence(memory_order_seq_cst);
-  h->magazines[class] = top;
+  magazine_set(h, class, top);
   atomic_signal_fence(memory_order_seq_cst);
   atomic_fetch_and_explicit(&h->shut, ~(UINT64_C(1) << class), memory_order_relaxed);
 }
 
 /* Not while it is at work, which a handler interrupts. */
 void magazine_open(struct heap *h, unsigned class) {
-  struct round *top = h->magazines[class];
+  struct round *top = magazine_top(h, class);
   if (top == NONE) return;
   struct round *bottom = bottom_of(top, class);
   *bottom = (struct round){NULL, NULL};
@@ -132,7 +135,7 @@ static bool empty_half(struct heap *h, unsigned class) {
   struct round *top = shut(h, class), *bottom = bottom_of(top, class);
   struct round *kept = top - keep + 1;
   if (UNLIKELY(top->block == NULL || kept <= bottom)) { /* a handler was here */
-    h->magazines[class] = top;
+    magazine_set(h, class, top);
     return false;
   }
   bool idle = only_freed(bottom, keep);
@@ -149,7 +152,7 @@ static bool empty_half(struct heap *h, unsigned class) {
 }
 
 bool magazine_make_room(struct heap *h, unsigned class) {
-  struct round *top = h->magazines[class];
+  struct round *top = magazine_top(h, class);
   if (!magazine_is_full(top)) return true;
   if (magazine_is_passed(h, class)) return false;
   if (top == NONE) return make(h, class);
@@ -169,14 +172,14 @@ void magazine_give_one(struct heap *h, unsigned class) {
 
 void magazine_empty(struct heap *h) {
   for (unsigned class = 1; class < UL_CLASSES; class ++) {
-    if (h->magazines[class] == NONE) continue;
+    if (magazine_top(h, class) == NONE) continue;
     struct round *top = shut(h, class);
     if (top->block) {
       struct round *bottom = bottom_of(top, class);
       give_back(h, bottom + 1, (unsigned)(top - bottom));
       stays_shut(h, class, magazine_of(top));
     } else {
-      h->magazines[class] = top;
+      magazine_set(h, class, top);
     }
   }
   wipe_stack();
@@ -195,13 +198,13 @@ uint64_t magazine_bytes(void) {
 void magazine_each(const struct heap *h, void (*visit)(const struct round *r)) {
   for (unsigned class = 1; class < UL_CLASSES; class ++)
     for (unsigned i = 0, n = depth(h, class); i < n; i++)
-      visit(h->magazines[class] - i);
+      visit(magazine_top(h, class) - i);
 }
 
 uint32_t magazine_count(const struct heap *h, const struct pool *p) {
   uint32_t count = 0;
   for (unsigned i = 0, n = depth(h, p->class); i < n; i++)
-    count += pool_of(h->magazines[p->class][-(int)i].block) == p;
+    count += pool_of(magazine_top(h, p->class)[-(int)i].block) == p;
   return count;
 }
 
@@ -225,7 +228,7 @@ static void check_round(const struct heap *h, unsigned class, const struct round
 
 void magazine_check(const struct heap *h) {
   for (unsigned class = 1; class < UL_CLASSES; class ++) {
-    const struct round *top = h->magazines[class];
+    const struct round *top = magazine_top(h, class);
     unsigned n = depth(h, class);
     invariant(n <= most_of(class), "a magazine has as many rounds as fit");
     for (unsigned i = 0; i < n; i++) {

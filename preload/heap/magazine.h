@@ -17,6 +17,8 @@
  *            `inside` is not stored around what is done here, and at most MAGAZINE_BYTES
  *            a class lie there while the owner sleeps. It goes with its heap: to who
  *            adopts it; in a forked child those of threads that are not there stay.
+ *   adopted  Each store of a magazine's top releases, so that who adopts it has only to
+ *            acquire (magazine_adopt): on x86-64 that is what a store does anyway.
  *   signals  A handler may come at any moment, and take and free. While blocks go back
  *            to their pools the magazine is shut, which is: full and empty.
  *   full     The older half goes back. Who only frees needs no magazine, and would leave
@@ -46,21 +48,23 @@ void magazine_begin(struct heap *h);
 
 /* The round that came last; if there is none, its block is NULL. */
 static inline struct round *magazine_top(const struct heap *h, unsigned class) {
-  return h->magazines[class];
+  return atomic_load_explicit(&h->magazines[class], memory_order_relaxed);
+}
+static inline void magazine_set(struct heap *h, unsigned class, struct round *top) {
+  atomic_store_explicit(&h->magazines[class], top, memory_order_release);
 }
 static inline void magazine_pop(struct heap *h, unsigned class, struct round *top) {
-  h->magazines[class] = top - 1;
+  magazine_set(h, class, top - 1);
 }
 static inline bool magazine_is_full(const struct round *top) {
   return ((uintptr_t)top + sizeof *top) % sizeof(struct magazine) == 0;
 }
 static inline bool magazine_push(struct heap *h, unsigned class, void *block,
                                  uint64_t *entry) {
-  struct round *top = h->magazines[class], *next = top + 1;
+  struct round *top = magazine_top(h, class), *next = top + 1;
   if (UNLIKELY(magazine_is_full(top))) return false;
   *next = (struct round){block, entry};
-  atomic_signal_fence(memory_order_seq_cst); /* its owner may die here */
-  h->magazines[class] = next;
+  magazine_set(h, class, next); /* its owner may die before */
   return true;
 }
 
@@ -78,6 +82,8 @@ static inline bool magazine_is_passed(struct heap *h, unsigned class) {
 void magazine_open(struct heap *h, unsigned class);
 /* The last block that came goes back to its pool, if there is one. Inside. */
 void magazine_give_one(struct heap *h, unsigned class);
+/* By who has it from a dead owner: it is seen as that one left it. */
+void magazine_adopt(const struct heap *h);
 /* All blocks go back to their pools. By the owner, inside; or when it is dead, by who has
  * taken the heap over. */
 void magazine_empty(struct heap *h);

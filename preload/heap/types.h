@@ -130,7 +130,7 @@ struct outbox {
  * it over meanwhile (heap.c). `remote` is pushed by others.
  * The watcher may keep something behind each heap (watch.h). */
 struct heap {
-  struct round *magazines[UL_CLASSES]; /* the round on top (magazine.h) */
+  struct round *_Atomic magazines[UL_CLASSES]; /* the round on top (magazine.h) */
   struct pool *used[UL_CLASSES];
   _Atomic uint64_t remote; /* address of its first block, and a weight (heap.c) */
   _Atomic uint32_t inside, taken;

@@ -5,6 +5,7 @@
  *
  * ULLAGE_STRESS_S: seconds for the stress (default 2). */
 #include "base/os.h"
+#include "base/os_thread.h"
 #include "base/say.h"
 #include "base/text.h"
 #include "heap/arena.h"
@@ -15,6 +16,7 @@
 #include "heap_checks.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -239,6 +241,45 @@ static void test_sleeping_owners(void **state) {
   (void)state;
   for (size_t bytes = 1000; bytes <= 32768; bytes = bytes * 2 + 333)
     free_of_sleepers(bytes);
+}
+
+/* ---- a dead thread's heap is seen as it was left --------------------------------- */
+
+/* That it is dead says the kernel: nothing that ThreadSanitizer knows lies between it and
+ * who adopts its heap but what the heap itself puts there. */
+static _Atomic int relayed;
+static void *write_and_leave(void *unused) {
+  enum { BLOCKS = 2 * MAGAZINE_AFTER, BYTES = 200 };
+  void *block[BLOCKS];
+  for (int i = 0; i < BLOCKS; i++)
+    memset(block[i] = get(BYTES), i, BYTES);
+  for (int i = 0; i < BLOCKS; i++)
+    put(block[i]);
+  atomic_store_explicit(&relayed, os_tid(), memory_order_relaxed);
+  return unused;
+}
+
+static int has_run(void) {
+  int tid = atomic_load_explicit(&relayed, memory_order_relaxed);
+  return tid && !os_thread_alive(tid);
+}
+
+static void test_the_dead_are_seen_as_they_left(void **state) {
+  (void)state;
+  enum { THREADS_IN_TURN = 32 };
+  pthread_attr_t detached;
+  pthread_attr_init(&detached);
+  pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
+  for (int i = 0; i < THREADS_IN_TURN; i++) {
+    pthread_t thread;
+    atomic_store_explicit(&relayed, 0, memory_order_relaxed);
+    assert_int_equal(pthread_create(&thread, &detached, write_and_leave, NULL), 0);
+    while (!has_run())
+      sched_yield();
+  }
+  pthread_attr_destroy(&detached);
+  heap_trim_all(heap_mine());
+  heap_check_all();
 }
 
 /* ---- worst cases, by what can be counted ---------------------------------------- */
@@ -549,6 +590,7 @@ int main(void) {
       cmocka_unit_test(test_sizes_by_chance),
       cmocka_unit_test(test_large_in_turn),
       cmocka_unit_test(test_sleeping_owners),
+      cmocka_unit_test(test_the_dead_are_seen_as_they_left),
       cmocka_unit_test(test_growing_stays_one_mapping),
       cmocka_unit_test(test_many_blocks_few_mappings),
       cmocka_unit_test(test_map_of_a_huge_block),
