@@ -256,13 +256,16 @@ static double rise(const struct series *s, const struct trend *t) {
 }
 
 /* Was what lived when the growth began there before it? Not if it is little, or no more
- * than this growth had brought by then at its rate: the first measurements come when they
- * come, and whenever that is, all that lives is of the growth. */
-static bool has_base(const struct series *s, size_t from, size_t to) {
+ * than this growth had brought by then at its rate, by the clock by which it grows: the
+ * first measurements come when they come, and whenever that is, all that lives is of the
+ * growth. */
+static bool has_base(const struct series *s, const struct trend *t, size_t from,
+                     size_t to) {
   enum { LITTLE = 8, LIKE_ITSELF = 2 };
+  const double *clock = t->by_seconds ? s->seconds : s->work;
   double base = (double)s->held[from].bytes, gain = (double)s->held[to].bytes - base;
   return base * LITTLE > (double)s->held[to].bytes &&
-         base * (s->work[to] - s->work[from]) > LIKE_ITSELF * gain * s->work[from];
+         base * (clock[to] - clock[from]) > LIKE_ITSELF * gain * clock[from];
 }
 
 static struct trend judge(const struct series *s, uint64_t blocks, uint64_t newest_ms,
@@ -309,7 +312,7 @@ static struct ul_amount added(const struct series *s, const struct trend *t,
   if (t->verdict != TREND_GROWING) return before;
   moments_of(s, t, &from, &to);
   if (t->reason == TREND_FREED) live = peaked_last(s, t, to) ? peak : s->held[to];
-  if (has_base(s, from, to)) before = s->held[from];
+  if (has_base(s, t, from, to)) before = s->held[from];
   return (struct ul_amount){.blocks = more(live.blocks, before.blocks),
                             .bytes = more(live.bytes, before.bytes)};
 }
@@ -333,7 +336,7 @@ static bool is_of_few_events(const struct series *s, const struct trend *t,
   unsigned first = part < SITE_GENERATIONS - 1 ? (unsigned)part + 1 : SITE_GENERATIONS;
   unsigned parts = SITE_GENERATIONS - first;
   uint64_t blocks = more(s->held[to].blocks, s->held[from].blocks);
-  return has_base(s, from, to) && blocks >= parts / 2 &&
+  return has_base(s, t, from, to) && blocks >= parts / 2 &&
          (unsigned)__builtin_popcount(generations >> first) < parts / 2;
 }
 
@@ -626,7 +629,7 @@ bool growth_of_codes(const struct recording *r, const struct sites *sites,
     doubt_events(&s, &g->trend, generations);
     moments_of(&s, &g->trend, &from, &to);
     g->added = added(&s, &g->trend, s.held[to], s.held[to]);
-    g->has_base = has_base(&s, from, to);
+    g->has_base = has_base(&s, &g->trend, from, to);
   }
   series_free(&s);
   return good;

@@ -341,6 +341,33 @@ static void what_was_loaded_does_not_grow_by_what_does(void **state) {
   recording_close(r);
 }
 
+/* The same call site loads 50 MB within 150 ms, then leaks 500 kB in 6 s. By the program's
+ * work it leaks as it has loaded, by the seconds, by which it grows, it does not. */
+static void what_the_same_site_loaded_is_not_its_growth(void **state) {
+  (void)state;
+  struct build *b = build_new();
+  b->header.end_ms = 6000;
+  uint32_t site = build_site(b, (uint64_t[]){0x401000, 0});
+  for (uint32_t i = 0; i < 20; i++)
+    build_large(b, site, 100 + i * 300, i ? 25000 : 50025000);
+  build_counter(b, site)->allocations = 505000;
+  build_counter(b, site)->frees = 505000 - 20;
+  for (uint32_t i = 0; i <= 40; i++) {
+    uint64_t bytes = i ? 50000000 + i * 12500 : 0;
+    add_snapshot(b, i < 40 ? UL_SNAPSHOT_TIMED : UL_SNAPSHOT_FINAL, i * 150, bytes,
+                 i ? 500000 + i * 200 : 0);
+    if (bytes) build_row(b, site, bytes / 100, bytes);
+  }
+  struct recording *r = opened(b);
+  struct sites *s = sites_load(r);
+  struct growth *g = growth_load(r, s, 0);
+  assert_int_equal(g->sites[0].trend.verdict, TREND_GROWING);
+  assert_in_range(g->sites[0].added.bytes, 400000, 600000);
+  growth_free(g);
+  sites_free(s);
+  recording_close(r);
+}
+
 static bool growth_says(struct recording *r, const char *what) {
   char *text = NULL;
   size_t n;
@@ -697,6 +724,7 @@ int main(void) {
       cmocka_unit_test(what_has_all_growth_grows),
       cmocka_unit_test(what_has_all_growth_grows_by_few_rows),
       cmocka_unit_test(what_was_loaded_does_not_grow_by_what_does),
+      cmocka_unit_test(what_the_same_site_loaded_is_not_its_growth),
       cmocka_unit_test(saturation_is_said_where_it_matters),
       cmocka_unit_test(sizes_are_readable),
       cmocka_unit_test(terminals_are_safe),
