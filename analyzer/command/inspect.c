@@ -1,5 +1,7 @@
 #include "command/inspect.h"
 
+#include "command/symbols.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <gelf.h>
@@ -124,21 +126,6 @@ static bool needs_library(Elf *elf, const char *prefix) {
   return false;
 }
 
-static bool defines_function(Elf *elf, const char *name) {
-  Elf_Scn *section = NULL;
-  while ((section = elf_nextscn(elf, section))) {
-    GElf_Shdr header;
-    GElf_Sym symbol;
-    if (!gelf_getshdr(section, &header) || header.sh_type != SHT_DYNSYM) continue;
-    Elf_Data *data = elf_getdata(section, NULL);
-    for (int i = 0; data && gelf_getsym(data, i, &symbol); i++) {
-      const char *other = elf_strptr(elf, header.sh_link, symbol.st_name);
-      if (symbol.st_shndx != SHN_UNDEF && other && strcmp(other, name) == 0) return true;
-    }
-  }
-  return false;
-}
-
 /* A sanitizer whose runtime does not start, or crashes, with another allocator before it;
  * NULL: none. (clang's static AddressSanitizer runs, with its own allocator.) */
 static const char *sanitizer(Elf *elf) {
@@ -152,7 +139,7 @@ static const char *sanitizer(Elf *elf) {
   };
   for (size_t i = 0; i < sizeof signs / sizeof *signs; i++)
     if (needs_library(elf, signs[i][0]) ||
-        (signs[i][1] && defines_function(elf, signs[i][1])))
+        (signs[i][1] && symbols_export(elf, signs[i][1])))
       return signs[i][2];
   return NULL;
 }
@@ -310,7 +297,7 @@ static enum inspect_status inspect_open(int fd, const char *path, unsigned level
   }
   if (n < 4 || memcmp(head, ELFMAG, SELFMAG) != 0)
     return inspect_other(path, head, (size_t)n, level, result);
-  Elf *elf = elf_begin(fd, ELF_C_READ, NULL);
+  Elf *elf = elf_begin(fd, ELF_C_READ_MMAP, NULL);
   enum inspect_status status =
       elf ? inspect_elf(elf, fd, &st, path, result)
           : refuse(result, INSPECT_UNUSABLE, "%s: damaged ELF file", path);
@@ -346,66 +333,61 @@ enum inspect_status inspect_program(const char *name, struct inspection *result)
 struct sign {
   const char *name, *phrase;
 };
+#define COUNT(array) (sizeof(array) / sizeof *(array))
 #define GO "it is a Go program, whose heap is the Go runtime's"
+
+static const struct sign brought[] = {
+    {"malloc", "it defines malloc itself"},   {"je_malloc", "it contains jemalloc"},
+    {"_rjem_malloc", "it contains jemalloc"}, {"mi_malloc", "it contains mimalloc"},
+    {"tc_malloc", "it contains tcmalloc"},    {"runtime.mallocgc", GO},
+};
+static const struct sign called[] = {
+    {"mallocx", "it calls mallocx, which is jemalloc's"},
+    {"rallocx", "it calls rallocx, which is jemalloc's"},
+    {"mi_malloc", "it calls mi_malloc, which is mimalloc's"},
+    {"tc_malloc", "it calls tc_malloc, which is tcmalloc's"},
+};
 
 static const char *phrase_of(const struct sign *signs, size_t n, const char *name) {
   for (size_t i = 0; i < n; i++)
     if (strcmp(name, signs[i].name) == 0) return signs[i].phrase;
   return NULL;
 }
-#define PHRASE_OF(signs, name) phrase_of(signs, sizeof signs / sizeof *signs, name)
+#define PHRASE_OF(signs, name) phrase_of(signs, COUNT(signs), name)
 
-static const char *symbol_sign(const char *name, bool defined) {
-  static const struct sign brought[] = {
-      {"malloc", "it defines malloc itself"},   {"je_malloc", "it contains jemalloc"},
-      {"_rjem_malloc", "it contains jemalloc"}, {"mi_malloc", "it contains mimalloc"},
-      {"tc_malloc", "it contains tcmalloc"},    {"runtime.mallocgc", GO},
-  };
-  static const struct sign called[] = {
-      {"mallocx", "it calls mallocx, which is jemalloc's"},
-      {"rallocx", "it calls rallocx, which is jemalloc's"},
-      {"mi_malloc", "it calls mi_malloc, which is mimalloc's"},
-      {"tc_malloc", "it calls tc_malloc, which is tcmalloc's"},
-  };
-  return defined ? PHRASE_OF(brought, name) : PHRASE_OF(called, name);
+static const char *called_sign(const char *name) {
+  return PHRASE_OF(called, name);
+}
+static const char *brought_sign(const char *name) {
+  return PHRASE_OF(brought, name);
 }
 
-static const char *section_sign(Elf *elf, Elf_Scn *section, bool defined) {
-  GElf_Shdr header;
-  GElf_Sym symbol;
-  if (!gelf_getshdr(section, &header)) return NULL;
-  if (header.sh_type != SHT_SYMTAB && header.sh_type != SHT_DYNSYM) return NULL;
-  Elf_Data *data = elf_getdata(section, NULL);
-  for (int i = 0; data && gelf_getsym(data, i, &symbol); i++) {
-    int type = GELF_ST_TYPE(symbol.st_info);
-    if ((symbol.st_shndx != SHN_UNDEF) != defined) continue;
-    if (type != STT_FUNC && (defined || type != STT_NOTYPE)) continue;
-    const char *name = elf_strptr(elf, header.sh_link, symbol.st_name);
-    const char *phrase = name ? symbol_sign(name, defined) : NULL;
-    if (phrase) return phrase;
-  }
+static const char *exported_sign(Elf *elf) {
+  for (size_t i = 0; i < COUNT(brought); i++)
+    if (symbols_export(elf, brought[i].name)) return brought[i].phrase;
   return NULL;
 }
 
 /* Go programs are recognised stripped, too. */
-static const char *section_go(Elf *elf, Elf_Scn *section) {
+static const char *go_sign(Elf *elf) {
+  Elf_Scn *section = NULL;
   GElf_Shdr header;
   size_t names;
-  if (!gelf_getshdr(section, &header) || elf_getshdrstrndx(elf, &names) != 0) return NULL;
-  const char *name = elf_strptr(elf, names, header.sh_name);
-  bool go = name && strcmp(name, ".note.go.buildid") == 0;
-  return go ? GO : NULL;
+  if (elf_getshdrstrndx(elf, &names) != 0) return NULL;
+  while ((section = elf_nextscn(elf, section))) {
+    const char *name =
+        gelf_getshdr(section, &header) ? elf_strptr(elf, names, header.sh_name) : NULL;
+    if (name && strcmp(name, ".note.go.buildid") == 0) return GO;
+  }
+  return NULL;
 }
 
 static const char *sign_in(Elf *elf, bool library) {
-  Elf_Scn *section = NULL;
-  const char *phrase = NULL;
-  while (elf && !phrase && (section = elf_nextscn(elf, section))) {
-    phrase = section_sign(elf, section, false);
-    if (!phrase && !library) phrase = section_sign(elf, section, true);
-    if (!phrase && !library) phrase = section_go(elf, section);
-  }
-  return phrase;
+  const char *phrase = symbols_wanted(elf, called_sign);
+  if (library) return phrase;
+  if (!phrase) phrase = exported_sign(elf);
+  if (!phrase) phrase = go_sign(elf);
+  return phrase ? phrase : symbols_own(elf, brought_sign);
 }
 
 static const char *file_sign(const char *path, bool library) {
@@ -413,9 +395,10 @@ static const char *file_sign(const char *path, bool library) {
   elf_version(EV_CURRENT);
   int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0) return NULL;
-  Elf *elf =
-      fstat(fd, &st) == 0 && S_ISREG(st.st_mode) ? elf_begin(fd, ELF_C_READ, NULL) : NULL;
-  const char *phrase = sign_in(elf, library);
+  Elf *elf = fstat(fd, &st) == 0 && S_ISREG(st.st_mode)
+                 ? elf_begin(fd, ELF_C_READ_MMAP, NULL)
+                 : NULL;
+  const char *phrase = elf ? sign_in(elf, library) : NULL;
   elf_end(elf);
   close(fd);
   return phrase;
@@ -426,8 +409,8 @@ const char *inspect_allocator(const char *path) {
       {"node", "the heap of JavaScript is V8's"},
       {"beam.smp", "the heap of Erlang is its own"},
   };
-  const char *phrase = file_sign(path, false);
-  return phrase ? phrase : PHRASE_OF(programs, base_name(path));
+  const char *phrase = PHRASE_OF(programs, base_name(path));
+  return phrase ? phrase : file_sign(path, false);
 }
 
 const char *inspect_library_allocator(const char *path) {

@@ -162,14 +162,39 @@ def test_static_program(tmp_path):
     refused(tmp_path, binary, "static")
 
 
-@pytest.mark.parametrize("sanitizer, name", [
-    ("address", "AddressSanitizer"), ("thread", "ThreadSanitizer")])
-def test_program_with_a_sanitizer(tmp_path, sanitizer, name):
+@pytest.mark.parametrize("compiler, options, name", [
+    ("gcc", ["address"], "AddressSanitizer"), ("gcc", ["thread"], "ThreadSanitizer"),
+    ("clang", ["thread", "-Wl,--hash-style=gnu"], "ThreadSanitizer"),
+    ("clang", ["thread", "-Wl,--hash-style=sysv"], "ThreadSanitizer")], ids=str)
+def test_program_with_a_sanitizer(tmp_path, compiler, options, name):
     source = tmp_path / "checked.c"
     source.write_text("int main(void) { return 0; }\n")
     binary = tmp_path / "checked"
-    subprocess.run([tool("gcc"), "-fsanitize=" + sanitizer, "-o", binary, source], check=True)
+    subprocess.run([tool(compiler), "-fsanitize=" + options[0], *options[1:], "-o", binary, source],
+                   check=True)
     refused(tmp_path, binary, name)
+
+
+@pytest.mark.parametrize("source, options, words", [
+    ("void *je_malloc(unsigned long n) { return (void *)n; }", [], "it contains jemalloc"),
+    ("static void *mi_malloc(void) { return 0; } void *(*f)(void) = mi_malloc;", [],
+     "it contains mimalloc"),
+    ("void *tc_malloc(unsigned long n) { return (void *)n; }", ["-rdynamic", "-s"],
+     "it contains tcmalloc"),
+    ("void *tc_malloc(unsigned long n) { return (void *)n; }",
+     ["-rdynamic", "-s", "-Wl,--hash-style=sysv"], "it contains tcmalloc"),
+    ("void *mallocx(size_t, int) __attribute__((weak)); void *f(void) { return mallocx(1, 0); }",
+     ["-s"], "it calls mallocx"),
+    ("void *mallocx(unsigned long n, int f) { return f ? (void *)n : 0; }", [], None)],
+    ids=["own", "static", "exported", "sysv", "called", "other"])
+def test_programs_with_another_allocator(tmp_path, source, options, words):
+    file, binary = tmp_path / "own.c", tmp_path / "own"
+    file.write_text("#include <stdlib.h>\n" + source + "\nint main(void) { free(malloc(9)); }\n")
+    subprocess.run([tool("gcc"), "-O0", "-fpie", "-pie", "-o", binary, file, *options], check=True)
+    r = execute([ULLAGE, "run", "-o", tmp_path / "recording", "--", binary])
+    assert r.status == 0
+    text = r.all_stderr.decode()
+    assert words in text if words else "allocator" not in text
 
 
 def test_setuid_program(tmp_path):
