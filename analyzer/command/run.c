@@ -36,19 +36,17 @@ static int parse(struct launch *l, int argc, char *argv[]) {
 
 /* ---- the summary --------------------------------------------------------------- */
 
-/* The last snapshot knows; without one there were none worth counting. */
-static uint64_t allocations_of(const struct recording *r) {
-  uint64_t most = 0;
-  bool any = false;
+/* By the snapshots, or what the counters of a heap have had since the last of them: who
+ * was killed has no other account of its end. */
+static bool has_allocated(const struct recording *r) {
   for (uint64_t i = 0; i < recording_count(r, UL_SNAPSHOTS); i++) {
     const struct ul_snapshot *s = recording_snapshot(r, i);
-    if (s->kind == UL_SNAPSHOT_FREE) continue;
-    any = true;
-    if (timeline_allocations(s) > most) most = timeline_allocations(s);
+    if (s->kind != UL_SNAPSHOT_FREE && timeline_allocations(s)) return true;
   }
-  for (uint64_t i = 0; !any && !most && i < recording_count(r, UL_COUNTERS); i++)
-    most = ((const struct ul_counter *)recording_at(r, UL_COUNTERS, i))->allocations;
-  return most;
+  for (uint64_t i = 0; i < recording_count(r, UL_COUNTERS); i++)
+    if (((const struct ul_counter *)recording_at(r, UL_COUNTERS, i))->allocations)
+      return true;
+  return false;
 }
 
 /* Of a library that malloc was called from, in the end. */
@@ -71,7 +69,7 @@ static bool say_allocator(const struct context *context) {
   const char *program = recording_text(r, recording_header(r)->program);
   const char *sign = inspect_allocator(program);
   if (!sign) sign = library_sign(r);
-  bool silent = allocations_of(r) == 0 && !recording_header(r)->stop;
+  bool silent = !has_allocated(r) && !recording_header(r)->stop;
   if (silent && sign)
     say("%s never called our malloc: it has an allocator of its own (%s)", program, sign);
   else if (silent && is_alone(context))

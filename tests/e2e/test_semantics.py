@@ -49,6 +49,7 @@ def test_end(recorder, mode):
     site = find(report["sites"], "leak_before_end", "ends.c",
                 marked_line("ends.c", "leak_before_end"))
     assert site and site[0]["live_bytes"] >= 1000
+    assert "never called our malloc" not in r.said, r.said
 
 
 @pytest.mark.short
