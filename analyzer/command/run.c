@@ -36,17 +36,16 @@ static int parse(struct launch *l, int argc, char *argv[]) {
 
 /* ---- the summary --------------------------------------------------------------- */
 
-/* By the snapshots, or what the counters of a heap have had since the last of them: who
- * was killed has no other account of its end. */
-static bool has_allocated(const struct recording *r) {
+/* By the snapshots, or what is counted of call sites since the last of them: who was killed
+ * has no other account of its end. */
+static bool has_allocated(struct process *p) {
+  const struct recording *r = p->recording;
   for (uint64_t i = 0; i < recording_count(r, UL_SNAPSHOTS); i++) {
     const struct ul_snapshot *s = recording_snapshot(r, i);
     if (s->kind != UL_SNAPSHOT_FREE && timeline_allocations(s)) return true;
   }
-  for (uint64_t i = 0; i < recording_count(r, UL_COUNTERS); i++)
-    if (((const struct ul_counter *)recording_at(r, UL_COUNTERS, i))->allocations)
-      return true;
-  return false;
+  const struct sites *sites = process_sites(p);
+  return !sites || sites->total.allocations;
 }
 
 /* Of a library that malloc was called from, in the end. */
@@ -69,7 +68,7 @@ static bool say_allocator(const struct context *context) {
   const char *program = recording_text(r, recording_header(r)->program);
   const char *sign = inspect_allocator(program);
   if (!sign) sign = library_sign(r);
-  bool silent = !has_allocated(r) && !recording_header(r)->stop;
+  bool silent = !has_allocated(context->named) && !recording_header(r)->stop;
   if (silent && sign)
     say("%s never called our malloc: it has an allocator of its own (%s)", program, sign);
   else if (silent && is_alone(context))
