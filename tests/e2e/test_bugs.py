@@ -10,47 +10,57 @@ import pytest
 from harness import ROOT, ULLAGE, clean_environment
 
 SCRIPTS = ROOT / "tests" / "bugs"
+
+
+def nearly(n):
+    """How many of n that are lost a conservative scan may tell: stale words hold a few."""
+    return "(?:" + "|".join(f"{told:,}" for told in range(n - n // 30, n + 1)) + ")"
+
+
 BUGS = {  # script: (how often, what the page says)
-    "python-ssl-session": (300, r"1 leak .*: SSL_SESSION_new\+.*\n.*, 300 times \d+"
+    "python-ssl-session": (300, rf"1 leak .*: SSL_SESSION_new\+.*\n.*, {nearly(300)} times \d+"
                                 r".* < d2i_SSL_SESSION < \.\.\. < \"session\""),
-    "python-load-extension": (3000, r"1 leak .*: sqlite3_load_extension\+.*\n *3,000 blocks"
-                                    r".* < \"load_extension\""),
+    "python-load-extension": (3000, r"1 leak .*: sqlite3_load_extension\+.*\n"
+                                    rf" *{nearly(3000)} blocks.* < \"load_extension\""),
     "python-xmlparser": (2000, r"1 leak .*: \"xml\.etree\.ElementTree\.XMLParser\.__init__\"\+"),
     "python-json-load": (8000000, r"  peak     [\d.]+ MiB, freed since:"
                                   r"(?=.* 3\d % \"utf_8_decode\").* 3\d % \"read\""),
-    "ujson-dump": (2000, r"1 leak .*: objToJSON\+.*\(ujson\.so\)\n *2,000 blocks.*"
+    "ujson-dump": (2000, rf"1 leak .*: objToJSON\+.*\(ujson\.so\)\n *{nearly(2000)} blocks.*"
                          r" < objToJSONFile <"),
     "ujson-default": (5000, r"1 leak .*: ujson\.so\+\w+ \(no name\)\n.* < objToJSON\n"),
     "bash-read-file": (5000, r"1 leak .*: redirection_expand\+\w+ \(bash\), by string_list_intern"
-                             r"al\n *(4,999|5,000) blocks.* < open_redir_file < command_subst"),
+                             rf"al\n *{nearly(5000)} blocks.* < open_redir_file < command_subst"),
     "bash-compound-array": (5000, r"1 leak .*: quote_compound_array_list\+\w+ \(bash\),"
-                                  r" by sh_single_quote\n *10,000 blocks"),
+                                  rf" by sh_single_quote\n *{nearly(10000)} blocks"),
     "python-gi-idle": (5000, r"1 leak .*: 'g_callable_info_get_ffi_arg_types'\+\w+ \(libgirepos"
-                             r".*\n *(4,99\d|5,000) blocks .* < g_callable_info_create_closure"),
+                             rf".*\n *{nearly(5000)} blocks .* < g_callable_info_create_closure"),
     "libarchive-write-fail": (500, r"1 leak .*: libarchive\.so\.13\+\w+ \(no name\)\n"
-                                   r" *1,000 blocks, 500 times 2.* < archive_write_open2 < give_up"),
+                                   rf" *{nearly(1000)} blocks, {nearly(500)} times 2"
+                                   r".* < archive_write_open2 < give_up"),
     "python-h5py-fillvalue": (500, r"1 leak .*: 'H5T_vlen_str_mem_write'\+\w+ \(libhdf5_serial.*\n"
                                    r".* < \"H5Pget_fill_value\"\n"),
     "perl-yaml-xs": (500, r"1 leak .*: yaml_parser_initialize\+\w+ \(libyaml-0\.so\.2\)\n"
-                          r".*, (49\d|500) times 8.* < Load \(LibYAML\.so\) <"),
+                          rf".*, {nearly(500)} times 8.* < Load \(LibYAML\.so\) <"),
     "python-zstandard": (500, r"1 leak .*: \"zstd\.ZstdCompressor\.__init__\"\+\w+ \(backend_c"
-                              r"\.so\)\n.*, (49\d|500) times \d"),
+                              rf"\.so\)\n.*, {nearly(500)} times \d"),
     "ruby-commonmarker": (2000, r"1 leak .*: houdini_escape_html0\+\w+ \(commonmarker\.so\)\n"
                                 r".* < cmark_render_html_with_mem < \"markdown_to_html\""),
-    "php-dtd": (3000, r"1 leak .*: xmlCreateIntSubset\+\w+ .*\n *6,000 blocks, 3,000 times 2.*"
-                      r" < \"createDocumentType\""),
+    "php-dtd": (3000, r"1 leak .*: xmlCreateIntSubset\+\w+ .*\n"
+                      rf" *{nearly(6000)} blocks, {nearly(3000)} times 2"
+                      r".* < \"createDocumentType\""),
     "graphviz-cluster": (300, r"1 leak .*: build_skeleton\+\w+ \(libgvplugin_dot_layout\.so"
                               r".*\n.* < class2 < "),
     "perl-xsloader": (6000, r"1 growth .*: spread over \d+ stacks\n"
                             r".*, always through Perl_runops_standard < perl_run < main\n"),
     "xerces-dtd": (1000, r"1 leak .*: xercesc_3_2::IGXMLScanner::scanDocTypeDecl\+.*"
-                         r"\n *3,000 blocks, 1,000 times 3"),
+                         rf"\n *{nearly(3000)} blocks, {nearly(1000)} times 3"),
     "r-xml-bad": (1000, r"1 leak .*: xmlReadMemory\+.*\n.* < RS_XML_ParseTree \(XML\.so\)"),
-    "pam-setquota": (1000, r"1 leak .*: pam_modutil_search_key\+.*\n *1,000 blocks.*"
+    "pam-setquota": (1000, rf"1 leak .*: pam_modutil_search_key\+.*\n *{nearly(1000)} blocks.*"
                            r" < pam_sm_open_session \(pam_setquota\.so\)"),
     "python-icu-pattern": (1000, r"1 leak .*: \"icu\.MessageFormat\.__init__\"\+\w+ \(_icu_\.so\)"
-                                 r"\n.*, 1,000 times 2"),
-    "python-pandas-rows": (500, r"1 leak .*: \"encode\"\+\w+ \(python3\.11\)\n *500 blocks.*"
+                                 rf"\n.*, {nearly(1000)} times 2"),
+    "python-pandas-rows": (500, r"1 leak .*: \"encode\"\+\w+ \(python3\.11\)\n"
+                                rf" *{nearly(500)} blocks.*"
                                 r" < \"pandas\._libs\.parsers\.TextReader\.__new__\""),
     "ijson-error": (200, r"1 leak .*: reading_generator_init\+\w+ \(_yajl2\.so\)\n"),
 }
