@@ -8,6 +8,12 @@
  * wait for an owner that sleeps. So of what was freed remotely at most two thresholds a
  * heap wait: together RELIEF_BYTES, or RELIEF_LEAST for each heap if there are many.
  *
+ * To take over disturbs all processors that run the process, and an owner that is given
+ * so much that it never runs out of blocks never drains. So each time that brings hardly
+ * any blocks doubles the heap's threshold, its patience, until the owner drains: then as
+ * much may wait as was taken in since it last did. All patience together is
+ * PATIENCE_BYTES, so twice that may wait besides.
+ *
  * Taking over is biased locking: the owner's part is two plain stores and a load.
  *
  *     owner                          who takes over, under `relief`
@@ -52,6 +58,8 @@ enum { SPARES = 256, SPARES_MOST = 16 };
  * each if there are thousands. */
 enum { MAGAZINES = 1024 };
 enum { RELIEF_BYTES = 4 << 20, RELIEF_MOST = 64 << 10, RELIEF_LEAST = 4 << 10 };
+enum { RELIEF_FEW = 256, RELIEF_MANY = 1024 }; /* blocks, at once */
+enum { PATIENCE_BYTES = 1 << 20, PATIENCE_MOST = 512 << 10 };
 
 #define REMOTE_BLOCK ((UINT64_C(1) << 48) - 1)
 #define REMOTE_WEIGHT(bytes) ((uint64_t)(bytes) / 16 << 48)
@@ -63,6 +71,7 @@ static struct heap *next_candidate; /* for adoption: round robin */
 static _Atomic unsigned heap_count;
 static int process; /* whose threads own the heaps */
 static _Atomic bool can_take_over;
+static _Atomic uint32_t patience; /* of all heaps */
 
 /* ---- used pools ---------------------------------------------------------------- */
 
@@ -144,13 +153,16 @@ static struct block *remote_block(uint64_t remote) {
   return (struct block *)(remote & REMOTE_BLOCK);
 }
 
-static void drain(struct heap *h) {
-  if (!atomic_load_explicit(&h->remote, memory_order_relaxed)) return;
+/* How many blocks came. */
+static uint32_t drain(struct heap *h) {
+  uint32_t n = 0;
+  if (!atomic_load_explicit(&h->remote, memory_order_relaxed)) return 0;
   uint64_t all = atomic_exchange_explicit(&h->remote, 0, memory_order_acquire);
-  for (struct block *b = remote_block(all), *next; b; b = next) {
+  for (struct block *b = remote_block(all), *next; b; b = next, n++) {
     next = b->next;
     heap_put_inside(h, arena_pool(map_arena(map_lookup(b)), b), b);
   }
+  return n;
 }
 
 /* Which class serves the next block of one that has no used pool. */
@@ -220,22 +232,42 @@ void heap_wait(void) {
 }
 
 /* A power of two of bytes. */
-static unsigned relief_bytes(void) {
+static uint32_t relief_bytes(const struct heap *h) {
+  uint32_t patient = atomic_load_explicit(&h->patience, memory_order_relaxed);
+  if (patient) return patient;
   unsigned n = atomic_load_explicit(&heap_count, memory_order_relaxed);
-  unsigned bytes = RELIEF_MOST;
+  uint32_t bytes = RELIEF_MOST;
   while (bytes > RELIEF_LEAST && (uint64_t)bytes * 2 * n > RELIEF_BYTES)
     bytes /= 2;
   return bytes;
 }
 
+static void set_patience(struct heap *h, uint32_t bytes) {
+  if (atomic_load_explicit(&h->patience, memory_order_relaxed) == bytes) return;
+  uint32_t was = atomic_exchange_explicit(&h->patience, bytes, memory_order_relaxed);
+  atomic_fetch_add_explicit(&patience, bytes - was, memory_order_relaxed);
+}
+
+static void take_in(struct heap *h) {
+  uint32_t bytes = relief_bytes(h);
+  uint32_t blocks = drain(h), all = atomic_load_explicit(&patience, memory_order_relaxed);
+  if (blocks > RELIEF_MANY)
+    set_patience(h, 0);
+  else if (blocks < RELIEF_FEW && bytes < PATIENCE_MOST &&
+           all + 2 * bytes <= PATIENCE_BYTES)
+    set_patience(h, 2 * bytes);
+}
+
 static void relieve(struct heap *h) {
   uint32_t drains = atomic_load_explicit(&h->drains, memory_order_relaxed);
-  if (atomic_exchange_explicit(&h->drains_seen, drains, memory_order_relaxed) != drains)
-    return; /* the owner is about */
+  if (atomic_exchange_explicit(&h->drains_seen, drains, memory_order_relaxed) != drains) {
+    set_patience(h, 0); /* the owner is about */
+    return;
+  }
   uint64_t signals;
   if (atomic_load_explicit(&h->quarantined, memory_order_relaxed)) return;
   if (!relief_begin(&signals)) return;
-  take_over(h, drain);
+  take_over(h, take_in);
   relief_end(signals);
 }
 
@@ -249,7 +281,7 @@ void heap_send(struct heap *h, struct block *first, struct block *last, uint64_t
   } while (!atomic_compare_exchange_weak_explicit(
       &h->remote, &was, now, memory_order_release, memory_order_relaxed));
   if (UNLIKELY((was ^ now) >> 48 >= RELIEF_LEAST / 16) &&
-      (was ^ now) >> 48 >= relief_bytes() / 16)
+      (was ^ now) >> 48 >= relief_bytes(h) / 16)
     relieve(h);
 }
 
@@ -490,6 +522,9 @@ void heap_fork_child(void) {
   lock_renew(&lock);
   lock_renew(&relief);
   next_candidate = NULL;
+  atomic_store(&patience, 0);
+  for (struct heap *h = heaps; h; h = h->next)
+    atomic_store(&h->patience, 0);
   /* Of a raw fork, in the middle of a takeover: the heap may be in any state. */
   struct heap *mine = thread_state.heap;
   if (mine && mine->taken) mine = thread_state.heap = thread_state.quick = NULL;

@@ -135,6 +135,7 @@ struct heap {
   _Atomic uint64_t remote; /* address of its first block, and a weight (heap.c) */
   _Atomic uint32_t inside, taken;
   _Atomic uint32_t drains, drains_seen; /* by the owner; when somebody last looked */
+  _Atomic uint32_t patience;            /* 0, or what must wait until somebody looks */
   uint8_t few[UL_CLASSES];   /* blocks of a class that shared pools have served */
   uint8_t freed[UL_CLASSES]; /* before a class has a magazine */
   _Atomic uint64_t shut;     /* bit c: the magazine of class c takes no block */

@@ -305,39 +305,76 @@ static void test_memory_fails(void **state) {
 }
 
 /* What a thread allocates before it sleeps, and others free. */
-enum { SLEEPER_BLOCKS = 1000 };
-static struct held of_sleeper[SLEEPER_BLOCKS];
-static pthread_barrier_t sleeper_allocated, sleeper_freed;
+enum { SLEEPER_BLOCKS = 20000 };
+static struct sleeper {
+  struct held held[SLEEPER_BLOCKS];
+  int blocks;
+  size_t bytes;
+  pthread_t thread;
+  pthread_barrier_t allocated, freed;
+} sleeper;
 
 static void *allocate_and_sleep(void *unused) {
-  for (int i = 0; i < SLEEPER_BLOCKS; i++)
-    if (!take(&of_sleeper[i], 2000)) abort();
-  pthread_barrier_wait(&sleeper_allocated);
-  pthread_barrier_wait(&sleeper_freed);
+  for (int i = 0; i < sleeper.blocks; i++)
+    if (!take(&sleeper.held[i], sleeper.bytes)) abort();
+  pthread_barrier_wait(&sleeper.allocated);
+  pthread_barrier_wait(&sleeper.freed);
   return unused;
+}
+
+static struct heap *sleeper_begin(int blocks, size_t bytes) {
+  sleeper.blocks = blocks;
+  sleeper.bytes = bytes;
+  pthread_barrier_init(&sleeper.allocated, NULL, 2);
+  pthread_barrier_init(&sleeper.freed, NULL, 2);
+  assert_int_equal(pthread_create(&sleeper.thread, NULL, allocate_and_sleep, NULL), 0);
+  pthread_barrier_wait(&sleeper.allocated);
+  return sleeper.held[0].spot.pool->heap;
+}
+
+static void sleeper_free(void) {
+  for (int i = 0; i < sleeper.blocks; i++)
+    put(&sleeper.held[i]);
+}
+
+static void sleeper_end(void) {
+  pthread_barrier_wait(&sleeper.freed);
+  pthread_join(sleeper.thread, NULL);
+  check_all();
 }
 
 /* Without a barrier nobody takes over, and it is counted; with one the blocks come back.
  */
 static void test_no_barrier_is_counted(void **state) {
   (void)state;
-  pthread_t thread;
   uint64_t before = recording->fallbacks[UL_FB_NO_BARRIER];
-  pthread_barrier_init(&sleeper_allocated, NULL, 2);
-  pthread_barrier_init(&sleeper_freed, NULL, 2);
-  assert_int_equal(pthread_create(&thread, NULL, allocate_and_sleep, NULL), 0);
-  pthread_barrier_wait(&sleeper_allocated);
-  struct heap *theirs = of_sleeper[0].spot.pool->heap;
+  struct heap *theirs = sleeper_begin(2000, 2000);
   uint64_t held = theirs->pool_bytes;
   os_inject_faults("membarrier:1");
-  for (int i = 0; i < SLEEPER_BLOCKS; i++)
-    put(&of_sleeper[i]);
+  sleeper_free();
   os_inject_faults("membarrier:0");
   assert_int_equal(recording->fallbacks[UL_FB_NO_BARRIER], before + 1);
   assert_true(theirs->pool_bytes < held / 4);
-  pthread_barrier_wait(&sleeper_freed);
-  pthread_join(thread, NULL);
-  check_all();
+  sleeper_end();
+}
+
+/* Who has to take over again and again waits for more, if the blocks are few. */
+static void test_patience(void **state) {
+  (void)state;
+  uint64_t before = recording->fallbacks[UL_FB_NO_BARRIER];
+  struct heap *theirs = sleeper_begin(3000, 9000);
+  uint64_t held = theirs->pool_bytes;
+  os_inject_faults("membarrier:100");
+  sleeper_free();
+  os_inject_faults("membarrier:0");
+  assert_int_equal(recording->fallbacks[UL_FB_NO_BARRIER], before);
+  assert_int_equal(theirs->patience, 512 << 10);
+  assert_true(theirs->pool_bytes < held / 16);
+  sleeper_end();
+  theirs = sleeper_begin(20000, 64);
+  sleeper_free();
+  assert_int_equal(theirs->patience, 0); /* nor does it find many to take in */
+  sleeper_end();
 }
 
 /* A block for whose site there is no counter is live, not freed. */
@@ -695,6 +732,7 @@ int main(void) {
       cmocka_unit_test(test_large_resize),
       cmocka_unit_test(test_memory_fails),
       cmocka_unit_test(test_no_barrier_is_counted),
+      cmocka_unit_test(test_patience),
       cmocka_unit_test(test_no_room_for_a_counter),
       cmocka_unit_test(test_carries),
       cmocka_unit_test(test_tables),
