@@ -151,7 +151,6 @@ static void say_end(const struct launch *l, int end) {
   bool silent = say_allocator(context);
   if (!l->quiet) {
     all = silent && is_alone(context) && !names ? NULL : overview_load(context);
-    if (all && names) process_holders(&context->processes[0]);
     if (all) say_summary(all);
     report_forget(all);
     say("next: ullage report %s", relative(l->path));

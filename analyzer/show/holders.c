@@ -1,6 +1,7 @@
 /* holders.c - the functions that hold, or held, most, one line each. */
 #include "answers/holder.h"
 #include "show/causes.h"
+#include "show/processes.h"
 
 #include <string.h>
 
@@ -21,15 +22,38 @@ static void print_holder(const struct holders *h, const struct holder *it, uint6
   fprintf(o->out, "%s%s%s\n", line.s, *callers ? " " : "", callers);
 }
 
-void holders_brief(const struct process *p, const struct view_options *o) {
+static void print_most_held(const struct process *p, const char *whose,
+                            const struct view_options *o) {
   const struct holders *h = p->holders;
   if (!h || !h->count) return;
   const struct holder *most = h->at;
   for (size_t i = 1; i < h->count; i++)
     if (h->at[i].live.bytes > most->live.bytes) most = &h->at[i];
-  fprintf(o->out, "  held     %s (%s) by %s\n", text_size(o, most->live.bytes),
+  fprintf(o->out, "  held     %s (%s) by %s%s\n", text_size(o, most->live.bytes),
           text_percent(most->live.bytes, p->sites->bytes),
-          causes_function(h->functions, &h->causes->at[most->cause]));
+          causes_function(h->functions, &h->causes->at[most->cause]), whose);
+}
+
+static bool is_known(const struct process *p) {
+  const struct findings *f = p->findings;
+  for (size_t i = 0; f && i < f->count; i++)
+    if (f->at[i].kind == FINDING_GROWTH) return true;
+  return leaks_known(p->recording);
+}
+
+void holders_unknown(const struct context *context, uint64_t live,
+                     const struct view_options *o) {
+  enum { LEAST = 1 << 20, GOOD_PART = 4 };
+  struct process *most = NULL;
+  for (size_t i = 0; i < context->count; i++) {
+    struct process *p = &context->processes[i];
+    const struct sites *s = is_known(p) ? NULL : process_sites(p);
+    if (s && (!most || s->bytes > most->sites->bytes)) most = p;
+  }
+  if (!most || most->sites->bytes < LEAST || most->sites->bytes < live / GOOD_PART) return;
+  struct view_options view = view_of(o, most);
+  if (process_holders(most))
+    print_most_held(most, processes_whose(context, most), &view);
 }
 
 /* A copy of the same, perhaps: as large, nearly. */

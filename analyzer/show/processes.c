@@ -78,6 +78,8 @@ static void print_sums(const struct tree_sums *s, const struct view_options *o) 
 }
 
 static void end_line(const struct tree_sums *s, const struct view_options *o) {
+  if (s->unscanned && s->unscanned < s->recordings + s->lines)
+    fprintf(o->out, ", lost: not known of %s", text_count(s->unscanned));
   if (s->misuses)
     fprintf(o->out, ", %s freed wrongly", text_plural(s->misuses, "block", "blocks"));
   fputc('\n', o->out);

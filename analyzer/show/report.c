@@ -339,6 +339,7 @@ static void print_rows_of_answers(const struct overview *all, unsigned told,
   misuses_brief(all->context, all->lost->folded, o);
   growth_brief(all->rising, &growth);
   leaks_brief(all->lost, &leaks);
+  if (o->symbols) holders_unknown(all->context, all->lost->tree->all.live.bytes, o);
   unused_brief(all->context, &unused);
   holders_peak(&all->context->processes[0], o);
 }
@@ -744,7 +745,6 @@ int report_summary(const struct overview *all, const struct view_options *option
   print_title(all, &o);
   fputc('\n', o.out);
   print_rows_of_answers(all, 0, &o);
-  holders_brief(p, &o);
   print_confinement(p->recording, &o);
   print_deepbind(p->recording, &o);
   print_stop(p->recording, &o);

@@ -66,8 +66,9 @@ void branches_print(const struct process *, const struct finding *,
 /* The functions that held most at the peak, one line each, at most so many. */
 #define HOLDERS_SHOWN 6u
 void holders_print(const struct process *p, size_t most, const struct view_options *o);
-/* The first of them in one line, if they are loaded. */
-void holders_brief(const struct process *p, const struct view_options *o);
+/* Who has most of what lives in the process that holds most where it is not known what is
+ * lost or grows, if that is a good part of all that is `live` (bytes). */
+void holders_unknown(const struct context *, uint64_t live, const struct view_options *);
 /* Who held most at a peak of which most was freed since; nothing of any other. */
 void holders_peak(const struct process *p, const struct view_options *o);
 /* What was resident and is neither malloc's nor code, where that is the larger part. */

@@ -90,6 +90,23 @@ def test_what_several_processes_lose_is_one_line(recorder):
 
 
 @pytest.mark.short
+def test_who_held_most_of_what_was_killed_is_named(recorder):
+    """What of it is lost is not known: to say 0 of them all would be false."""
+    recorder.run(program("family"), "killed", "3", strict=False)
+    page = recorder.text("report")
+    children = {str(pid_of(f)) for f in recorder.children()}
+    held = re.search(r"^  held     1\.9 MiB \(\d+ %\) by hoard \(family\.c:"
+                     rf"{marked_line('family.c', 'hoard')}\) in family, process (\d+)$", page,
+                     flags=re.M)
+    assert held and held[1] in children, page
+    assert page.index("  held  ") < page.index("  command "), page
+    recorder.run(program("family"), "killed", "12", strict=False)
+    page = recorder.text("report")
+    assert re.search(r" 1\.0 KiB  family x 13, lost: not known of 12$", page,
+                     flags=re.M), page
+
+
+@pytest.mark.short
 def test_wrapper_is_not_what_the_report_is_about(recorder):
     """sh only starts the program; asked for, it answers for itself."""
     recorder.run("/bin/sh", "-c", f"{program('family')} daemon; exit 0", strict=False)

@@ -1,13 +1,16 @@
-/* family.c - what processes of a tree have to answer for.
+/* family.c - what processes of a tree have to answer for. `family MODE [N]`:
  *
- *   family daemon         a master keeps 32 MiB; its worker loses 10 MiB
- *   family suite          three children lose, each 20 blocks of 1 KiB; the parent
- * nothing family chain N        a child keeps 32 KiB and loses the head of N blocks of 64
- * B family many N         N children lose 20 KiB each, by the same function family exec
- * loses 1 MiB, then executes itself as `family idle` family wrong N        N children
- * free a block twice family grows          a child grows for 200 snapshots of 10 ms; the
- * parent waits family high MIB       a child holds as much for a moment, and loses 20
- * blocks of 1 KiB family idle           does next to nothing */
+ * - daemon: a master keeps 32 MiB; its worker loses 10 MiB
+ * - suite: three children lose, each 20 blocks of 1 KiB; the parent nothing
+ * - many N: N children do so
+ * - chain N: a child keeps 32 KiB and loses the head of N blocks of 64 B
+ * - exec: loses 1 MiB, then executes itself as `family idle`
+ * - wrong N: N children free a block twice
+ * - grows: a child grows for 200 snapshots of 10 ms; the parent waits
+ * - killed N: N children keep 2 MiB each, and are killed; the parent loses 1 KiB
+ * - high MIB: a child holds as much for a moment, and loses 20 blocks of 1 KiB
+ * - idle: does next to nothing */
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -51,6 +54,18 @@ static void worker(void) {
   for (int i = 0; i < 1024; i++)
     serve_request();
   wipe();
+}
+
+NOINLINE static void hoard(void) {
+  for (size_t i = 0; i < 2000; i++)
+    grown[i] = malloc(1000); /* MARK hoard */
+}
+
+/* A child has a file from its first snapshot on. */
+static void be_killed(void) {
+  usleep(30000);
+  hoard();
+  raise(SIGKILL);
 }
 
 static void suite(void) {
@@ -127,6 +142,10 @@ int main(int argc, char **argv) {
     have_children(n, free_twice);
   } else if (strcmp(mode, "grows") == 0) {
     have_children(1, grow);
+  } else if (strcmp(mode, "killed") == 0) {
+    have_children(n, be_killed);
+    lose(1 << 10);
+    wipe();
   } else if (strcmp(mode, "high") == 0) {
     highest = (size_t)n << 20;
     have_children(1, rise_and_fall);
