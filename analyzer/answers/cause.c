@@ -285,6 +285,14 @@ static bool join_equal(struct search *s) {
   return true;
 }
 
+/* Estimates are no counts: each sampled block of one size stands for as many of them. */
+static bool join_by_counts(struct search *s) {
+  if (s->sites->estimated) return true;
+  for (size_t i = 0; i < s->causes->count && i < LOOKED_AT; i++)
+    count_calls(s, i);
+  return join_equal(s);
+}
+
 /* ---- what is dragged along ----------------------------------------------------- */
 
 /* The cause that drags along nearly all of b; its index, or b. */
@@ -535,9 +543,7 @@ static bool find(struct search *s) {
   if (!s->cause_of || !s->marks) return false;
   if (!flow_copy(&s->rest, &s->flow) || !lay_all(s) || !sort(s)) return false;
   if (!join_dragged(s) || !sort(s)) return false;
-  for (size_t i = 0; i < s->causes->count && i < LOOKED_AT; i++)
-    count_calls(s, i);
-  if (!join_equal(s) || !join_helpers(s)) return false;
+  if (!join_by_counts(s) || !join_helpers(s)) return false;
   join_same(s);
   if (!sort(s) || !spread_join(s)) return false;
   return sort(s) && name_all(s);

@@ -74,16 +74,18 @@ static void add_temporary(struct line *l, const struct told *t) {
 
 static void add_blocks(struct line *l, const struct told *t) {
   const struct cause *c = &t->cause;
+  bool estimated = t->finding.estimated.blocks;
   if (t->finding.kind == FINDING_TEMPORARY)
     add(l, "freed at once");
   else if (t->finding.of.blocks)
-    add(l, "%s", text_plural(t->finding.of.blocks, "block", "blocks"));
+    add(l, "%s%s", estimated ? "about " : "",
+        text_plural(t->finding.of.blocks, "block", "blocks"));
   else
     add(l, "blocks that are made larger,");
   if (c->times && c->each > 1)
     add(l, ", %s times %s", text_count(c->times), text_count(c->each));
   else if (c->stacks > 1 && !c->spread)
-    add(l, " of %s stacks", text_count(c->stacks));
+    add(l, " of %s %sstacks", text_count(c->stacks), estimated ? "sampled " : "");
   if (!t->from_start) add(l, ", since %s", text_time(t->since_ms));
   if (t->finding.chance > DOUBTFUL)
     add(l, ", by chance 1 time in %.0f: a longer run tells", 1 / t->finding.chance);

@@ -55,6 +55,17 @@ def test_estimates_and_their_intervals(tmp_path):
         assert "one stack in 64.0 KiB" in text, text
 
 
+def test_estimates_are_no_counts(tmp_path):
+    """Each sampled block of one size stands for as many: none was made so many times."""
+    file = tmp_path / "r.ull"
+    recorded(file, program("causes"), "callers")
+    leak, = answer(file, "report")["findings"]
+    assert leak["frame"]["function"] == "session_new" and leak["stacks"] > 1
+    assert leak["times"] == leak["blocks_each"] == 0, leak
+    page = execute([ULLAGE, "report", file]).text()
+    assert f"about {leak['blocks']:,} blocks of {leak['stacks']} sampled stacks" in page, page
+
+
 @pytest.mark.parametrize("unwind", ["check", "rules"])  # and so what is loaded first
 def test_what_is_counted_stays_exact(tmp_path, unwind):
     """The same program with all stacks and with few: but for what call sites have."""
