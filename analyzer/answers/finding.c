@@ -394,6 +394,35 @@ static void add_temporary(const struct recording *r, const struct sites *sites,
                                            .since_ms = UINT64_MAX};
 }
 
+/* ---- what is known of all ------------------------------------------------------- */
+
+/* What all together have is exact, of a sampled recording, too. */
+static struct ul_amount all_of(const struct recording *r, const struct sites *sites,
+                               const struct finding *f) {
+  const struct ul_amount *verdicts = recording_header(r)->scan.totals;
+  struct ul_amount all = {sites->blocks, sites->bytes};
+  if (f->kind == FINDING_LEAK) {
+    all = verdicts[UL_DEFINITE];
+    ul_amount_add(&all, verdicts[UL_INDIRECT]);
+  }
+  return all;
+}
+
+/* An estimate may come to more than there is. */
+static void bound_estimates(const struct recording *r, const struct sites *sites,
+                            struct findings *f) {
+  for (size_t i = 0; i < f->count; i++) {
+    struct finding *found = &f->at[i];
+    struct ul_amount all = all_of(r, sites, found);
+    bool lives = found->kind == FINDING_LEAK || found->live.bytes >= found->of.bytes;
+    if (!found->estimated.bytes || !lives) continue;
+    found->of.bytes = lower(found->of.bytes, all.bytes);
+    found->of.blocks = lower(found->of.blocks, all.blocks);
+    found->live.bytes = lower(found->live.bytes, all.bytes);
+    found->live.blocks = lower(found->live.blocks, all.blocks);
+  }
+}
+
 /* ---- objects that were taken apart ---------------------------------------------- */
 
 static bool is_runtime(const struct recording *r, const struct ul_module *m) {
@@ -551,6 +580,7 @@ static bool collect(const struct recording *r, const struct growth *g,
   add_causes(f, FINDING_UNUSED, f->pinning);
   add_survivors(u, f, f->at + first);
   keep_pinning(r, u, f, first);
+  bound_estimates(r, sites, f);
   add_temporary(r, sites, f);
   drop_taken_apart(r, sites, f);
   if (!add_gains(f, sites)) return false;

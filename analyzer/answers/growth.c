@@ -476,7 +476,24 @@ static void doubt_doubling(const struct growth *g, struct growth_site *site) {
   site->added = (struct ul_amount){0, 0};
 }
 
-static void judge_all(struct series *s, const struct sites *sites, struct growth *g) {
+/* What samples say of a site is an estimate, what all live bytes together do is exact:
+ * that they grow can be chance where those do not, or where the samples could be counted
+ * on the fingers. */
+static void doubt_samples(const struct recording *r, const struct growth *g,
+                          const struct site_sum *sum, struct growth_site *site) {
+  struct ul_amount of = site_estimated(sum).allocated;
+  if (site->trend.verdict != TREND_GROWING || of.bytes * 2 < sum->count.allocated_bytes ||
+      !of.blocks)
+    return;
+  double weight = estimate_weight(r, site->site, of.bytes / of.blocks);
+  bool few = (double)of.blocks < TREND_FEWEST * weight;
+  if (!few && g->all.verdict == TREND_GROWING) return;
+  trend_decide(&site->trend, TREND_SAMPLES);
+  site->added = (struct ul_amount){0, 0};
+}
+
+static void judge_all(const struct recording *r, struct series *s,
+                      const struct sites *sites, struct growth *g) {
   for (size_t i = 0, n; i < s->count; i += n) {
     for (n = 1; i + n < s->count && s->samples[i + n].site == s->samples[i].site; n++)
       ;
@@ -484,6 +501,7 @@ static void judge_all(struct series *s, const struct sites *sites, struct growth
     const struct site_sum *sum = &sites->sum[s->samples[i].site];
     if (!judge_site(s, &s->samples[i], n, sum, &g->all, site)) continue;
     doubt_doubling(g, site);
+    doubt_samples(r, g, sum, site);
     g->count++;
     g->verdicts[site->trend.verdict]++;
   }
@@ -582,7 +600,7 @@ struct growth *growth_load(const struct recording *r, const struct sites *sites,
   if (good) {
     judge_total(&s, sites, g);
     add_peak(r, &g->all);
-    judge_all(&s, sites, g);
+    judge_all(r, &s, sites, g);
     g->unsure_matter = unsure_matter(g, sites);
     qsort(g->sites, g->count, sizeof *g->sites, by_importance);
   }

@@ -46,6 +46,7 @@ size_t laid_at(const struct causes *c, uint32_t site) {
 const struct causes *laid_waste(struct process *p, size_t *most, uint64_t *bytes) {
   const struct holders *h = process_unused(p) ? process_holders(p) : NULL;
   uint64_t *sums = h ? calloc(h->causes->count + 1, sizeof *sums) : NULL;
+  uint64_t all = h ? unused_sum(&p->unused->total) + p->unused->unpinned_bytes : 0;
   *bytes = 0;
   for (size_t i = 0; sums && i < p->unused->count; i++) {
     size_t cause = laid_at(h->causes, p->unused->sites[i].site);
@@ -58,5 +59,6 @@ const struct causes *laid_waste(struct process *p, size_t *most, uint64_t *bytes
     *most = i;
   }
   free(sums);
+  if (*bytes > all) *bytes = all; /* by samples it may be more than there is */
   return *bytes ? h->causes : NULL;
 }

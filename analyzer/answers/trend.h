@@ -47,7 +47,8 @@ enum trend_reason {
   TREND_FALLS,     /* shrinking */
   TREND_SETTLED,   /* steady: fell, but not since `at` */
   TREND_START,     /* steady: what lives is from the start, until `at`, and flat since */
-  TREND_SHORT      /* unsure: rose and was freed in a run too short to call it growth */
+  TREND_SHORT,     /* unsure: rose and was freed in a run too short to call it growth */
+  TREND_SAMPLES    /* unsure: only few samples rise, or what is exact does not */
 };
 struct trend {
   enum trend_verdict verdict;
@@ -68,8 +69,8 @@ struct trend {
 #define TREND_BINS 32u
 #define TREND_FEWEST 8u
 /* `tidying`: when the program began to come to its end, or INFINITY. A fall since then,
- * or in the last tenth of the time, may be its tidying up: then the verdict is on what was
- * before. */
+ * or in the last tenth of the time, may be its tidying up: then the verdict is on what
+ * was before. */
 struct trend trend_judge(const struct trend_point *points, size_t n, double tidying);
 /* Takes another reason, and its verdict. */
 void trend_decide(struct trend *t, enum trend_reason reason);
@@ -79,7 +80,7 @@ struct trend_life {
   double start, end; /* of the run, by the points' clock */
   double seconds;    /* it took */
   bool ended;
-  bool wanted; /* it failed for want of memory: it did not just do its work */
+  bool wanted;          /* it failed for want of memory: it did not just do its work */
   bool holds;           /* there are live blocks */
   double newest;        /* when the last of them was allocated */
   unsigned generations; /* in how many 16ths of the run they were */

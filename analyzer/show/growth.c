@@ -94,6 +94,9 @@ static void print_reason(FILE *f, const struct recording *r, const struct trend 
             "rose to %s and was freed within %.0f s: work, or growth; a longer run tells",
             text_size(o, whole(t->high)), TREND_SHORTEST);
     return;
+  case TREND_SAMPLES:
+    fprintf(f, "rises by samples, but they are few, or all live bytes together do not");
+    return;
   }
 }
 

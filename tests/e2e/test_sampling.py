@@ -66,6 +66,19 @@ def test_estimates_are_no_counts(tmp_path):
     assert f"about {leak['blocks']:,} blocks of {leak['stacks']} sampled stacks" in page, page
 
 
+@pytest.mark.parametrize("seed", range(1, 5))
+def test_no_estimate_is_above_what_there_is(tmp_path, seed):
+    """One sample of 128 KiB, of 224 KiB that are lost, may stand for more."""
+    file = tmp_path / "r.ull"
+    recorded(file, program("causes"), "counts", sample=131072, seed=seed)
+    report = answer(file, "report")
+    heap, totals = report["heap"], answer(file, "leaks")["totals"]
+    lost = totals["definite"]["bytes"] + totals["indirect"]["bytes"]
+    for finding in report["findings"]:
+        assert finding["bytes"] <= lost <= heap["live_bytes"], finding
+        assert finding["blocks"] <= heap["live_blocks"], finding
+
+
 @pytest.mark.parametrize("unwind", ["check", "rules"])  # and so what is loaded first
 def test_what_is_counted_stays_exact(tmp_path, unwind):
     """The same program with all stacks and with few: but for what call sites have."""
