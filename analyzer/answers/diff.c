@@ -10,12 +10,18 @@
  * seen by the return addresses that many of them have in common (format.h): there the
  * sums of functions are those of their return addresses. What is below the share on one
  * side is not looked at on the other, and what is seen on one side alone is a change only
- * if it is twice the share. */
+ * if it is twice the share.
+ *
+ * Of two sampled recordings each has other samples of the same: what differs between
+ * estimates is a change if it is more than chance. (Two moments of one recording share
+ * theirs, and what differs has been seen.) */
 #include "answers/diff.h"
 
 #include "answers/match.h"
 #include "read/timeline.h"
+#include "weight.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -135,10 +141,33 @@ static uint64_t least(uint64_t a, uint64_t b) {
   return a < b ? a : b;
 }
 
+static uint64_t size_of(const struct ul_amount at[DIFF_LOOKS]) {
+  return more(at[0].bytes, at[1].bytes) + more(at[1].bytes, at[0].bytes);
+}
+
+/* The variance of the difference, if both looks have the same (weight.h). */
+static double variance_of(const struct diff *d, const struct ul_amount at[DIFF_LOOKS]) {
+  double blocks = (double)(at[0].blocks + at[1].blocks), variance = 0;
+  double bytes = (double)(at[0].bytes + at[1].bytes);
+  for (unsigned side = 0; side < DIFF_LOOKS; side++) {
+    double period = (double)d->look[side].process->sampling.bytes;
+    if (period && blocks) variance += bytes / 2 * weight_variance(bytes / blocks, period);
+  }
+  return variance;
+}
+
+/* There are hundreds of call sites and functions, of which none is to be named by chance:
+ * so many standard deviations are once in 2,000 times. */
+static bool is_chance(const struct diff *d, const struct ul_amount at[DIFF_LOOKS]) {
+  const double deviations = 3.5;
+  if (d->look[0].process == d->look[1].process) return false;
+  double variance = variance_of(d, at);
+  return variance > 0 && (double)size_of(at) <= deviations * sqrt(variance);
+}
+
 static bool is_changed(const struct search *s, const struct match_group *g) {
-  uint64_t off =
-      more(g->at[0].bytes, g->at[1].bytes) + more(g->at[1].bytes, g->at[0].bytes);
-  return match_sign(g->at) && off >= threshold(s->diff, false);
+  return match_sign(g->at) && size_of(g->at) >= threshold(s->diff, false) &&
+         !is_chance(s->diff, g->at);
 }
 
 /* A group's difference is given to those of its sites that are not there, or less, on
@@ -241,6 +270,10 @@ static void lay_group(struct laying *l, struct match_group *g) {
   }
 }
 
+static bool is_unchanged(const struct search *s, const struct match_group *g) {
+  return !match_sign(g->at) || is_chance(s->diff, g->at);
+}
+
 /* What has not changed there counts as well: less than all is not new. */
 static bool add_unchanged(struct laying *l) {
   struct search *s = l->search;
@@ -253,7 +286,7 @@ static bool add_unchanged(struct laying *l) {
     if (function_of(l, &l->causes->at[i]))
       of_function[function_of(l, &l->causes->at[i])->index] = l->first + i;
   for (struct match_group *g = s->match->groups; g; g = g->hh.next)
-    for (size_t i = 0; i < g->length && !match_sign(g->at); i++) {
+    for (size_t i = 0; i < g->length && is_unchanged(s, g); i++) {
       size_t change = of_function[g->chain[i]->index];
       if (change == NO_CHANGE) continue;
       ul_amount_add(&s->measure->changes[change].at[0], g->at[0]);
@@ -296,10 +329,6 @@ static bool lay(struct search *s, enum diff_kind kind, unsigned side) {
   return good;
 }
 
-static uint64_t size_of(const struct ul_amount at[DIFF_LOOKS]) {
-  return more(at[0].bytes, at[1].bytes) + more(at[1].bytes, at[0].bytes);
-}
-
 static int by_size(const void *a, const void *b) {
   const struct diff_change *x = a, *y = b;
   uint64_t sx = size_of(x->at), sy = size_of(y->at);
@@ -309,10 +338,11 @@ static int by_size(const void *a, const void *b) {
   return x->site < y->site ? -1 : x->site > y->site;
 }
 
-static void keep_changed(struct diff_measure *m) {
+static void keep_changed(const struct diff *d, struct diff_measure *m) {
   size_t kept = 0;
   for (size_t i = 0; i < m->changes_count; i++)
-    if (match_sign(m->changes[i].at)) m->changes[kept++] = m->changes[i];
+    if (match_sign(m->changes[i].at) && !is_chance(d, m->changes[i].at))
+      m->changes[kept++] = m->changes[i];
   m->changes_count = kept;
   if (kept) qsort(m->changes, kept, sizeof *m->changes, by_size);
 }
@@ -391,6 +421,7 @@ static bool keep_functions(struct search *s, const struct sums *sums,
     const struct sums *from = &sums[f->index];
     unsigned side = f->in[DIFF_AFTER] ? DIFF_AFTER : DIFF_BEFORE;
     if (!match_sign(from->at) || size_of(from->at) < least_off) continue;
+    if (is_chance(s->diff, from->at)) continue;
     if (is_untold(s, f)) continue;
     m->functions[m->functions_count++] = (struct diff_function){
         functions_frame(s->diff->look[side].process->functions, f->number[side]),
@@ -571,7 +602,7 @@ static bool compare_live(struct search *s) {
   if (!lay_measure(s, DIFF_LIVE, amount_live)) return false;
   if (s->diff->leaks && !add_sites(s, amount_all)) return false;
   count_untold(s);
-  keep_changed(s->measure);
+  keep_changed(s->diff, s->measure);
   return find_functions(s, is_moment(s->diff));
 }
 
@@ -579,7 +610,7 @@ static bool compare_peak(struct search *s) {
   s->measure = &s->diff->peak;
   if (is_moment(s->diff)) return true;
   if (!lay_measure(s, DIFF_LIVE, amount_peak)) return false;
-  keep_changed(s->measure);
+  keep_changed(s->diff, s->measure);
   return find_functions(s, false);
 }
 

@@ -279,6 +279,11 @@ static void print_untold(const struct diff *d, const struct view_options *o) {
             text_size(o, before), text_size(o, after));
 }
 
+static bool is_sampled(const struct diff *d) {
+  return d->look[DIFF_BEFORE].process->sampling.bytes ||
+         d->look[DIFF_AFTER].process->sampling.bytes;
+}
+
 static void print_notes(const struct diff *d, const struct view_options *o) {
   bool moment = d->look[DIFF_BEFORE].at || d->look[DIFF_AFTER].at;
   if (moment)
@@ -286,10 +291,10 @@ static void print_notes(const struct diff *d, const struct view_options *o) {
                     "knows nothing.\n");
   else if (!d->leaks)
     fprintf(o->out, "\n  What is lost is not known of both: live memory is compared.\n");
-  if (d->look[DIFF_BEFORE].process->sampling.bytes ||
-      d->look[DIFF_AFTER].process->sampling.bytes)
-    fprintf(o->out, "\n  Sampled: what call sites have is an estimate, and small "
-                    "differences may be chance.\n");
+  if (is_sampled(d))
+    fprintf(o->out,
+            "\n  Sampled: what call sites have is an estimate, and what differs by "
+            "no more than\n  chance is left out. The totals are exact.\n");
   if (!d->same_build)
     fprintf(o->out, "\n  Of different builds: what only one of them has on its stacks "
                     "(inlined functions) is\n  compared where both agree.\n");
@@ -299,7 +304,10 @@ static void print_page(const struct diff *d, const struct view_options *o) {
   print_look("before", &d->look[DIFF_BEFORE], o);
   print_look("after", &d->look[DIFF_AFTER], o);
   print_totals(d, o);
-  if (!has(&d->live) && !has(&d->peak)) fprintf(o->out, "\n  Nothing has changed.\n");
+  if (!has(&d->live) && !has(&d->peak))
+    fprintf(o->out, "\n  %s.\n",
+            is_sampled(d) ? "No function has changed by more than chance"
+                          : "Nothing has changed");
   print_changes(&d->live, "WHAT HAS CHANGED", o);
   print_functions(&d->live, "LIVE MEMORY", o);
   if (peak_matters(d)) {

@@ -79,6 +79,25 @@ def test_no_estimate_is_above_what_there_is(tmp_path, seed):
         assert finding["blocks"] <= heap["live_blocks"], finding
 
 
+def test_other_samples_are_no_change(tmp_path):
+    """Two runs lose the same, at 500 stacks, of which each knows others; one loses less."""
+    runs = {name: tmp_path / name for name in ("a", "b", "less")}
+    for seed, (name, file) in enumerate(runs.items()):
+        recorded(file, program("causes"), "two" if name == "less" else "callers", sample=8192,
+                 seed=seed + 1)
+
+    def diff(before, after, *options):
+        return execute([ULLAGE, "diff", *options, runs[before], runs[after]]).text()
+
+    for pair in (("a", "b"), ("b", "a")):
+        found = json.loads(diff(*pair, "--json"))
+        assert not any(found[k] for k in ("changes", "functions", "peak_changes",
+                                          "peak_functions")), found
+        assert "No function has changed by more than chance." in diff(*pair)
+    change, = json.loads(diff("a", "less", "--json"))["changes"]
+    assert change["frame"]["function"] == "session_new" and change["state"] == "gone", change
+
+
 @pytest.mark.parametrize("unwind", ["check", "rules"])  # and so what is loaded first
 def test_what_is_counted_stays_exact(tmp_path, unwind):
     """The same program with all stacks and with few: but for what call sites have."""
