@@ -41,19 +41,47 @@ static bool is_known(const struct process *p) {
   return leaks_known(p->recording);
 }
 
-void holders_unknown(const struct context *context, uint64_t live,
-                     const struct view_options *o) {
-  enum { LEAST = 1 << 20, GOOD_PART = 4 };
+/* Of processes of which it is not known what is lost or grows. */
+static struct process *holds_most(const struct context *context) {
   struct process *most = NULL;
   for (size_t i = 0; i < context->count; i++) {
     struct process *p = &context->processes[i];
     const struct sites *s = is_known(p) ? NULL : process_sites(p);
     if (s && (!most || s->bytes > most->sites->bytes)) most = p;
   }
-  if (!most || most->sites->bytes < LEAST || most->sites->bytes < live / GOOD_PART) return;
+  return most;
+}
+
+/* How many of them are of its program, and what they hold together. */
+static size_t count_like(const struct context *context, const struct process *of,
+                         uint64_t *bytes) {
+  size_t count = 0;
+  *bytes = 0;
+  for (size_t i = 0; i < context->count; i++) {
+    struct process *p = &context->processes[i];
+    if (is_known(p) || !p->sites || strcmp(process_name(p), process_name(of)) != 0)
+      continue;
+    *bytes += p->sites->bytes;
+    count++;
+  }
+  return count;
+}
+
+void holders_unknown(const struct context *context, uint64_t live,
+                     const struct view_options *o) {
+  enum { LEAST = 1 << 20, GOOD_PART = 4 };
+  uint64_t bytes;
+  struct text_long whose;
+  struct process *most = holds_most(context);
+  if (!most || most->sites->bytes < LEAST) return;
+  size_t count = count_like(context, most, &bytes);
+  if (bytes < live / GOOD_PART || !process_holders(most)) return;
   struct view_options view = view_of(o, most);
-  if (process_holders(most))
-    print_most_held(most, processes_whose(context, most), &view);
+  snprintf(whose.s, sizeof whose.s, "%s", processes_whose(context, most));
+  if (count > 1)
+    snprintf(whose.s, sizeof whose.s, "%s, one of %zu with %s",
+             processes_whose(context, most), count, text_size(o, bytes));
+  print_most_held(most, whose.s, &view);
 }
 
 /* A copy of the same, perhaps: as large, nearly. */

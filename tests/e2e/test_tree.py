@@ -96,7 +96,8 @@ def test_who_held_most_of_what_was_killed_is_named(recorder):
     page = recorder.text("report")
     children = {str(pid_of(f)) for f in recorder.children()}
     held = re.search(r"^  held     1\.9 MiB \(\d+ %\) by hoard \(family\.c:"
-                     rf"{marked_line('family.c', 'hoard')}\) in family, process (\d+)$", page,
+                     rf"{marked_line('family.c', 'hoard')}\) in family, process (\d+), "
+                     r"one of 3 with 5\.7 MiB$", page,
                      flags=re.M)
     assert held and held[1] in children, page
     assert page.index("  held  ") < page.index("  command "), page
