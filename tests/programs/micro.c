@@ -26,169 +26,461 @@ static void together(void *(*body)(void *), int n) {
     CHECK(pthread_join(threads[i], NULL) == 0);
 }
 
-/* ---- cfrac: numbers of a few limbs, a new one for each result -------------------- */
+/* ---- cfrac: a number's continued fraction, each result a new number, and which of its
+ * convergents factor over small primes (Morrison and Brillhart, with Pomerance's early
+ * aborts). The program of that name has these steps, digits of 16 bits, and remainders
+ * by small primes without an allocation. --------------------------------------------- */
 
+#define PRIME_MAX 3087u
 struct number {
-  unsigned references, limbs;
-  uint32_t limb[]; /* least significant first */
+  unsigned references, digits;
+  uint16_t digit[]; /* least significant first */
 };
 
-static NOINLINE struct number *number_new(unsigned limbs) {
-  struct number *n = get(sizeof *n + limbs * sizeof n->limb[0]);
+static NOINLINE struct number *number_new(unsigned digits) {
+  struct number *n = malloc(sizeof *n + digits * sizeof n->digit[0]);
+  CHECK(n);
   n->references = 1;
-  n->limbs = limbs;
+  n->digits = digits;
   return n;
 }
 
-static NOINLINE struct number *number_of(uint32_t value) {
-  struct number *n = number_new(1);
-  n->limb[0] = value;
-  return n;
-}
-
-static NOINLINE void drop(struct number *n) {
+static void drop(struct number *n) {
   if (--n->references == 0) free(n);
 }
 
-static struct number *trim(struct number *n) {
-  while (n->limbs > 1 && !n->limb[n->limbs - 1])
-    n->limbs--;
+static void set(struct number **place, struct number *n) {
+  drop(*place);
+  *place = n;
+}
+
+static struct number *another(struct number *n) {
+  n->references++;
   return n;
 }
 
-static NOINLINE struct number *add(const struct number *a, const struct number *b) {
-  unsigned limbs = (a->limbs > b->limbs ? a->limbs : b->limbs) + 1;
-  struct number *sum = number_new(limbs);
-  uint64_t carry = 0;
-  for (unsigned i = 0; i < limbs; i++) {
-    carry += (i < a->limbs ? a->limb[i] : 0ull) + (i < b->limbs ? b->limb[i] : 0ull);
-    sum->limb[i] = (uint32_t)carry;
-    carry >>= 32;
+static struct number *trim(struct number *n) {
+  while (n->digits > 1 && !n->digit[n->digits - 1])
+    n->digits--;
+  return n;
+}
+
+static NOINLINE struct number *number_of(unsigned value) {
+  struct number *n = number_new(2);
+  n->digit[0] = (uint16_t)value;
+  n->digit[1] = (uint16_t)(value >> 16);
+  return trim(n);
+}
+
+static NOINLINE bool less(const struct number *a, const struct number *b) {
+  if (a->digits != b->digits) return a->digits < b->digits;
+  for (unsigned i = a->digits; i--;)
+    if (a->digit[i] != b->digit[i]) return a->digit[i] < b->digit[i];
+  return false;
+}
+
+static NOINLINE struct number *plus(const struct number *a, const struct number *b) {
+  unsigned digits = (a->digits > b->digits ? a->digits : b->digits) + 1, carry = 0;
+  struct number *sum = number_new(digits);
+  for (unsigned i = 0; i < digits; i++) {
+    carry += (i < a->digits ? a->digit[i] : 0u) + (i < b->digits ? b->digit[i] : 0u);
+    sum->digit[i] = (uint16_t)carry;
+    carry >>= 16;
   }
   return trim(sum);
 }
 
-static NOINLINE struct number *times(const struct number *a, uint32_t factor) {
-  struct number *product = number_new(a->limbs + 1);
-  uint64_t carry = 0;
-  for (unsigned i = 0; i < a->limbs; i++) {
-    carry += (uint64_t)a->limb[i] * factor;
-    product->limb[i] = (uint32_t)carry;
-    carry >>= 32;
+/* Of the larger one. */
+static NOINLINE struct number *minus(const struct number *a, const struct number *b) {
+  struct number *rest = number_new(a->digits);
+  int borrow = 0;
+  for (unsigned i = 0; i < a->digits; i++) {
+    borrow += a->digit[i] - (i < b->digits ? b->digit[i] : 0);
+    rest->digit[i] = (uint16_t)borrow;
+    borrow >>= 16;
   }
-  product->limb[a->limbs] = (uint32_t)carry;
+  return trim(rest);
+}
+
+static NOINLINE struct number *times(const struct number *a, const struct number *b) {
+  struct number *product = number_new(a->digits + b->digits);
+  memset(product->digit, 0, product->digits * sizeof product->digit[0]);
+  for (unsigned i = 0; i < a->digits; i++) {
+    uint32_t carry = 0;
+    for (unsigned k = 0; k < b->digits; k++) {
+      carry += (uint32_t)a->digit[i] * b->digit[k] + product->digit[i + k];
+      product->digit[i + k] = (uint16_t)carry;
+      carry >>= 16;
+    }
+    product->digit[i + b->digits] = (uint16_t)carry;
+  }
   return trim(product);
 }
 
-static NOINLINE uint32_t rest(const struct number *a, uint32_t divisor) {
-  uint64_t r = 0;
-  for (unsigned i = a->limbs; i--;)
-    r = (r << 32 | a->limb[i]) % divisor;
-  return (uint32_t)r;
+static NOINLINE unsigned rest_by(const struct number *a, unsigned divisor) {
+  uint32_t rest = 0;
+  for (unsigned i = a->digits; i--;)
+    rest = (rest << 16 | a->digit[i]) % divisor;
+  return rest;
 }
 
-/* p(k) = q(k) p(k-1) + p(k-2), as of the convergents of a continued fraction */
-static NOINLINE struct number *convergent(struct number *newer, struct number *older,
-                                          uint32_t quotient) {
-  struct number *product = times(newer, quotient), *sum = add(product, older);
-  drop(product);
-  drop(older);
-  return sum;
-}
-
-static NOINLINE uint64_t smooth(const struct number *n) {
-  static const uint32_t primes[] = {2, 3, 5, 7, 11, 13, 17, 19};
-  uint64_t hits = 0;
-  for (size_t i = 0; i < sizeof primes / sizeof *primes; i++) {
-    struct number *part = number_of(rest(n, primes[i]));
-    hits += part->limb[0] == 0;
-    drop(part);
+static NOINLINE struct number *part(const struct number *a, unsigned divisor) {
+  struct number *quotient = number_new(a->digits);
+  uint32_t rest = 0;
+  for (unsigned i = a->digits; i--;) {
+    rest = rest << 16 | a->digit[i];
+    quotient->digit[i] = (uint16_t)(rest / divisor);
+    rest %= divisor;
   }
-  return hits;
+  return trim(quotient);
+}
+
+static inline struct number *shifted(const struct number *a, unsigned left) {
+  struct number *n = number_new(a->digits + 1);
+  uint32_t carry = 0;
+  for (unsigned i = 0; i < a->digits; i++) {
+    carry |= (uint32_t)a->digit[i] << left;
+    n->digit[i] = (uint16_t)carry;
+    carry >>= 16;
+  }
+  n->digit[a->digits] = (uint16_t)carry;
+  return n;
+}
+
+static inline struct number *shifted_back(const struct number *a, unsigned right) {
+  struct number *n = number_new(a->digits);
+  uint32_t carry = 0;
+  for (unsigned i = a->digits; i--;) {
+    carry = carry << 16 | a->digit[i];
+    n->digit[i] = (uint16_t)(carry >> right);
+  }
+  return trim(n);
+}
+
+/* One digit of a quotient: a, from digit `at` on, loses that many times b, whose highest
+ * bit is set (Knuth, algorithm D). */
+static unsigned take_out(struct number *a, const struct number *b, unsigned at) {
+  unsigned n = b->digits, highest = b->digit[n - 1];
+  uint32_t two = (uint32_t)a->digit[at + n] << 16 | a->digit[at + n - 1];
+  uint32_t q = two / highest, rest = two % highest;
+  while (q >> 16 || (n > 1 && (uint64_t)q * b->digit[n - 2] >
+                                  ((uint64_t)rest << 16 | a->digit[at + n - 2]))) {
+    q--;
+    rest += highest;
+    if (rest >> 16) break;
+  }
+  int64_t borrow = 0;
+  for (unsigned i = 0; i < n; i++) {
+    borrow += a->digit[at + i] - (int64_t)q * b->digit[i];
+    a->digit[at + i] = (uint16_t)borrow;
+    borrow >>= 16;
+  }
+  borrow += a->digit[at + n];
+  a->digit[at + n] = (uint16_t)borrow;
+  if (borrow >= 0) return q;
+  uint32_t carry = 0;
+  for (unsigned i = 0; i <= n; i++) {
+    carry += a->digit[at + i] + (i < n ? b->digit[i] : 0u);
+    a->digit[at + i] = (uint16_t)carry;
+    carry >>= 16;
+  }
+  return q - 1;
+}
+
+/* What is left of a; and the quotient. */
+static NOINLINE struct number *divide(struct number *a, const struct number *b,
+                                      struct number **quotient) {
+  if (less(a, b)) {
+    *quotient = number_of(0);
+    return another(a);
+  }
+  unsigned left = (unsigned)__builtin_clz(b->digit[b->digits - 1]) - 16;
+  struct number *from = shifted(a, left), *by = trim(shifted(b, left));
+  *quotient = number_new(a->digits - b->digits + 1);
+  for (unsigned i = (*quotient)->digits; i--;)
+    (*quotient)->digit[i] = (uint16_t)take_out(from, by, i);
+  trim(*quotient);
+  struct number *rest = shifted_back(trim(from), left);
+  drop(from);
+  drop(by);
+  return rest;
+}
+
+static inline struct number *remainder_of(struct number *a, const struct number *b) {
+  struct number *quotient, *rest = divide(a, b, &quotient);
+  drop(quotient);
+  return rest;
+}
+
+static double value_of(const struct number *n) {
+  double value = 0;
+  for (unsigned i = n->digits; i--;)
+    value = value * 65536 + n->digit[i];
+  return value;
+}
+
+static struct number *number_from(const char *decimal) {
+  struct number *n = number_of(0), *ten = number_of(10);
+  for (; *decimal; decimal++) {
+    struct number *digit = number_of((unsigned)*decimal - '0');
+    set(&n, times(n, ten));
+    set(&n, plus(n, digit));
+    drop(digit);
+  }
+  drop(ten);
+  return n;
+}
+
+/* By Newton, from above. */
+static struct number *root_of(struct number *n) {
+  struct number *root = another(n), *next = part(n, 2);
+  while (less(next, root)) {
+    set(&root, another(next));
+    struct number *quotient;
+    drop(divide(n, root, &quotient));
+    set(&quotient, plus(quotient, root));
+    set(&next, part(quotient, 2));
+    drop(quotient);
+  }
+  drop(next);
+  return root;
+}
+
+static unsigned power(uint64_t base, unsigned exponent, unsigned modulus) {
+  uint64_t result = 1;
+  for (; exponent; exponent /= 2, base = base * base % modulus)
+    if (exponent % 2) result = result * base % modulus;
+  return (unsigned)result;
+}
+
+/* The primes by which convergents of n's root may be divided, and where who is left above
+ * a bound is given up. */
+struct base {
+  unsigned prime[256], primes;
+  struct early {
+    unsigned prime;
+    double bound;
+  } early[3];
+};
+
+static struct base base_of(const struct number *n) {
+  struct base b = {.prime = {2}, .primes = 1};
+  for (unsigned p = 3; p < PRIME_MAX; p += 2) {
+    bool prime = true;
+    for (unsigned q = 3; prime && q * q <= p; q += 2)
+      prime = p % q;
+    if (prime && power(rest_by(n, p), p / 2, p) <= 1) b.prime[b.primes++] = p;
+  }
+  static const unsigned primes[] = {7, 56, 414};           /* L(n)^(0.098 i), and ... */
+  static const double bounds[] = {2.2e19, 6.3e17, 3.0e15}; /* ... n^(c(i)/2) */
+  for (int i = 0; i < 3; i++)
+    b.early[i] = (struct early){primes[i], bounds[i]};
+  return b;
+}
+
+/* Does it factor over these primes? */
+static NOINLINE bool smooth(struct number *q, const struct base *b) {
+  struct number *left = another(q);
+  unsigned early = 0;
+  for (unsigned i = 0; i < b->primes; i++) {
+    if (early < 3 && b->prime[i] >= b->early[early].prime &&
+        value_of(left) > b->early[early++].bound)
+      break;
+    while (rest_by(left, b->prime[i]) == 0)
+      set(&left, part(left, b->prime[i]));
+  }
+  bool all = left->digits == 1 && left->digit[0] == 1;
+  drop(left);
+  return all;
+}
+
+/* a/b, the convergents' numerators modulo n, and q of the complete quotients. */
+struct expansion {
+  struct number *n, *twice_root, *a, *a_before, *u, *u_before, *q, *q_before, *quotient;
+};
+
+static inline void next_numerator(struct expansion *x) {
+  struct number *product = times(x->quotient, x->a), *sum = plus(product, x->a_before);
+  set(&x->a_before, x->a);
+  x->a = remainder_of(sum, x->n);
+  drop(sum);
+  drop(product);
+}
+
+static inline void next_divisor(struct expansion *x) {
+  bool falls = less(x->u_before, x->u);
+  struct number *step = falls ? minus(x->u, x->u_before) : minus(x->u_before, x->u);
+  struct number *change = times(x->quotient, step);
+  struct number *next = falls ? minus(x->q_before, change) : plus(change, x->q_before);
+  set(&x->q_before, x->q);
+  x->q = next;
+  drop(change);
+  drop(step);
+}
+
+static inline void next_quotient(struct expansion *x) {
+  set(&x->u_before, another(x->u));
+  set(&x->quotient, number_of(1));
+  struct number *rest = minus(x->u, x->q);
+  if (!less(rest, x->q)) {
+    drop(x->quotient);
+    set(&rest, divide(x->u, x->q, &x->quotient));
+  }
+  set(&x->u, minus(x->twice_root, rest));
+  drop(rest);
+}
+
+static struct expansion expansion_of(struct number *n) {
+  struct number *root = root_of(n), *square = times(root, root);
+  struct number *twice = plus(root, root);
+  struct expansion x = {.n = n,
+                        .twice_root = twice,
+                        .a = number_of(1),
+                        .a_before = root,
+                        .u = another(twice),
+                        .u_before = another(twice),
+                        .q = number_of(1),
+                        .q_before = minus(n, square),
+                        .quotient = number_of(0)};
+  drop(square);
+  return x;
+}
+
+static void expansion_drop(struct expansion *x) {
+  struct number **all[] = {&x->n,        &x->twice_root, &x->a,
+                           &x->a_before, &x->u,          &x->u_before,
+                           &x->q,        &x->q_before,   &x->quotient};
+  for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+    drop(*all[i]);
 }
 
 static uint64_t cfrac(long size) {
-  uint64_t random = 1, hits = 0;
-  for (long round = 0; round < size * 20; round++) {
-    struct number *older = number_of(1), *newer = number_of(2);
-    for (int k = 0; k < 80; k++) {
-      struct number *next =
-          convergent(newer, older, (uint32_t)next_random(&random) % 20 + 1);
-      older = newer;
-      newer = next;
-      hits += smooth(newer);
-    }
-    drop(older);
-    drop(newer);
+  struct expansion x =
+      expansion_of(number_from("17545186520507317056371138836327483792736"));
+  struct base base = base_of(x.n);
+  uint64_t hits = 0;
+  for (long i = 0; i < size * 600; i++) {
+    next_numerator(&x);
+    next_divisor(&x);
+    next_quotient(&x);
+    hits += smooth(x.q, &base);
   }
+  expansion_drop(&x);
   return hits;
 }
 
-/* ---- espresso: covers of cubes, split on a variable until a leaf decides ---------- */
+/* ---- espresso: is a cover of cubes a tautology? Split on a variable, chosen by counts
+ * of all columns, until that is seen. As in the program of that name a cover is a list of
+ * pointers to cubes that stay where they are, and what is allocated for each part is
+ * that list, a cube that says what it is part of, and two to split by. ----------------
+ */
 
 #define VARIABLES 24
+#define COLUMNS (2 * VARIABLES) /* of a variable: may be 0, may be 1 */
+#define ALL ((UINT64_C(1) << COLUMNS) - 1)
+
 struct cover {
   unsigned cubes;
-  uint64_t *cube[]; /* two bits a variable: may be 0, may be 1 */
+  uint64_t *part; /* of which this is the cover: where it is 0 nothing is asked */
+  const uint64_t *cube[];
 };
 
-static NOINLINE struct cover *cover_new(unsigned most) {
-  struct cover *c = get(sizeof *c + most * sizeof c->cube[0]);
+static NOINLINE uint64_t *cube_new(uint64_t columns) {
+  uint64_t *cube = malloc(sizeof *cube);
+  CHECK(cube);
+  *cube = columns;
+  return cube;
+}
+
+static NOINLINE struct cover *cover_new(unsigned most, uint64_t part) {
+  struct cover *c = malloc(sizeof *c + most * sizeof c->cube[0]);
+  CHECK(c);
   c->cubes = 0;
+  c->part = cube_new(part);
   return c;
 }
 
-static NOINLINE void cover_add(struct cover *c, uint64_t cube) {
-  uint64_t *copy = get(sizeof cube);
-  *copy = cube;
-  c->cube[c->cubes++] = copy;
-}
-
-static NOINLINE void cover_drop(struct cover *c) {
-  for (unsigned i = 0; i < c->cubes; i++)
-    free(c->cube[i]);
+static void cover_drop(struct cover *c) {
+  free(c->part);
   free(c);
 }
 
-static NOINLINE struct cover *cofactor(const struct cover *c, unsigned shift) {
-  struct cover *part = cover_new(c->cubes + 1);
+/* In the half of the space in which that column is. */
+static NOINLINE struct cover *cofactor(const struct cover *c, const uint64_t *half,
+                                       unsigned variable) {
+  uint64_t asked = *half & UINT64_C(3) << 2 * variable;
+  struct cover *part = cover_new(c->cubes, *c->part & ~(UINT64_C(3) << 2 * variable));
   for (unsigned i = 0; i < c->cubes; i++)
-    if (*c->cube[i] >> shift & 1)
-      cover_add(part, *c->cube[i] | UINT64_C(3) << (shift & ~1u));
+    if (*c->cube[i] & asked) part->cube[part->cubes++] = c->cube[i];
   return part;
 }
 
-static bool decided(const struct cover *c, bool *covers) {
-  const uint64_t all = (UINT64_C(1) << 2 * VARIABLES) - 1;
-  *covers = false;
+static void count_zeros(const struct cover *c, unsigned *zeros) {
+  memset(zeros, 0, COLUMNS * sizeof *zeros);
   for (unsigned i = 0; i < c->cubes; i++)
-    if (*c->cube[i] == all) return *covers = true;
-  return c->cubes == 0;
+    for (uint64_t left = *c->part & ~*c->cube[i]; left; left &= left - 1)
+      zeros[__builtin_ctzll(left)]++;
 }
 
-static NOINLINE bool tautology(const struct cover *c, unsigned variable) {
-  bool covers;
-  if (decided(c, &covers) || variable == VARIABLES) return covers;
-  covers = true;
-  for (unsigned value = 0; value < 2 && covers; value++) {
-    struct cover *part = cofactor(c, 2 * variable + value);
-    covers = tautology(part, variable + 1);
+/* The variable that most cubes ask for, in both forms if any is. */
+static unsigned best_of(const unsigned *zeros, bool *both) {
+  unsigned best = 0, most = 0;
+  *both = false;
+  for (unsigned v = 0; v < VARIABLES; v++) {
+    const unsigned *z = &zeros[2 * v];
+    bool is_both = z[0] && z[1];
+    if (is_both < *both || (is_both == *both && z[0] + z[1] <= most)) continue;
+    *both = is_both;
+    most = z[0] + z[1];
+    best = v;
+  }
+  return best;
+}
+
+enum answer { NO, YES, SPLIT };
+static NOINLINE enum answer decide(const struct cover *c, unsigned *variable) {
+  unsigned zeros[COLUMNS];
+  for (unsigned i = 0; i < c->cubes; i++)
+    if (!(*c->part & ~*c->cube[i])) return YES;
+  count_zeros(c, zeros);
+  bool both;
+  *variable = best_of(zeros, &both);
+  return both ? SPLIT : NO; /* of a variable that is asked for in one form alone, the
+                               other half is covered by who asks for nothing */
+}
+
+static NOINLINE bool tautology(const struct cover *c) {
+  unsigned variable;
+  enum answer answer = decide(c, &variable);
+  if (answer != SPLIT) return answer == YES;
+  uint64_t *zero = cube_new(ALL ^ UINT64_C(2) << 2 * variable);
+  uint64_t *one = cube_new(ALL ^ UINT64_C(1) << 2 * variable);
+  struct cover *part = cofactor(c, zero, variable);
+  bool covers = tautology(part);
+  cover_drop(part);
+  if (covers) {
+    part = cofactor(c, one, variable);
+    covers = tautology(part);
     cover_drop(part);
   }
+  free(zero);
+  free(one);
   return covers;
 }
 
 static uint64_t espresso(long size) {
-  uint64_t random = 2, found = 0;
-  for (long round = 0; round < size * 6; round++) {
-    struct cover *c = cover_new(61);
-    for (int i = 0; i < 60; i++) {
-      uint64_t cube = (UINT64_C(1) << 2 * VARIABLES) - 1;
-      for (int fixed = 0; fixed < 3; fixed++)
-        cube &= ~(UINT64_C(1) << next_random(&random) % (2 * 10));
-      cover_add(c, cube);
+  enum { CUBES = 60, ASKED = 3, OF = 10 };
+  uint64_t random = 2, found = 0, *cubes[CUBES];
+  for (long round = 0; round < size * 12; round++) {
+    struct cover *c = cover_new(CUBES, ALL);
+    for (int i = 0; i < CUBES; i++) {
+      c->cube[c->cubes++] = cubes[i] = cube_new(ALL);
+      for (int k = 0; k < ASKED; k++)
+        *cubes[i] &= ~(UINT64_C(1) << next_random(&random) % (2 * OF));
     }
-    found += tautology(c, 0);
+    found += tautology(c);
+    for (int i = 0; i < CUBES; i++)
+      free(cubes[i]);
     cover_drop(c);
   }
   return found;
