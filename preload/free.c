@@ -284,8 +284,11 @@ static __attribute__((noinline)) void free_after_grant(struct heap *h, struct po
 INLINE void free_pooled(struct heap *h, struct pool *pool, bool own, uint32_t index,
                         void *p, const uint64_t *frame) {
   uint32_t epoch = process_epoch();
-  if (epoch == EPOCH_IDLE) {
-    put(h, pool, own, NULL, p);
+  if ((int32_t)epoch < EPOCH_FIRST) { /* negative: frees are watched */
+    if (epoch == EPOCH_IDLE)
+      put(h, pool, own, NULL, p);
+    else
+      release(p, entry_entrance(frame));
     return;
   }
   if ((!own && UNLIKELY(!h)) || UNLIKELY(!pool->entries)) {
@@ -298,10 +301,7 @@ INLINE void free_pooled(struct heap *h, struct pool *pool, bool own, uint32_t in
       free_after_grant(h, pool, at, p, entry_entrance(frame));
     return;
   }
-  /* Negative: frees are watched. */
-  struct ul_counter *c = LIKELY((int32_t)epoch >= EPOCH_FIRST)
-                             ? ledger_counter_known(h, ul_entry_site(*at))
-                             : NULL;
+  struct ul_counter *c = ledger_counter_known(h, ul_entry_site(*at));
   if (UNLIKELY(!c || !ul_entry_is_live(*at) ||
                snapshot_may_fall(h, requested_by(pool, at))))
     release(p, entry_entrance(frame));

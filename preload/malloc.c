@@ -210,33 +210,22 @@ __attribute__((noinline)) void *entry_zeroed_again(struct heap *h, size_t size,
   return allocate_again(h, size, family, ZEROED, again);
 }
 
-/* Where a function goes on with one of two others, clang 14 takes its frame down before
- * it asks with which, and its unwind table does not say so: a handler that came then and
- * allocated had a broken stack. */
-#ifdef __clang__
-#define NO_TAIL_CALLS __attribute__((disable_tail_calls))
-#else
-#define NO_TAIL_CALLS
-#endif
-
-static NO_TAIL_CALLS __attribute__((noinline)) void *
-allocate_at_new_stack(struct heap *h, size_t size, enum ul_family family,
-                      enum entry_zero zero, struct entrance e) {
-  if (UNLIKELY(!process_started() || sample_bytes))
-    return entry_allocate(size, 0, family, zero, e);
-  struct site_again found = site_new(h, e);
-  return LIKELY(found.counter && process_recording())
-             ? entry_allocate_known(h, size, family, zero, found)
-             : entry_allocate_at(h, size, 0, family, zero, found.site);
+static __attribute__((noinline)) void *
+allocate_at_odd_stack(struct heap *h, size_t size, enum ul_family family,
+                      enum entry_zero zero, struct entrance e, uint32_t site) {
+  return site ? entry_allocate_at(h, size, 0, family, zero, site)
+              : entry_allocate(size, 0, family, zero, e);
 }
 
 INLINE void *allocate_at_stack(struct heap *h, size_t size, enum ul_family family,
                                enum entry_zero zero, struct entrance e, uint32_t epoch) {
   if (UNLIKELY(epoch < EPOCH_FIRST) || UNLIKELY(!h))
     return entry_allocate(size, 0, family, zero, e);
-  struct site_again again = site_again(h, e, epoch);
-  return LIKELY(again.counter) ? allocate_again(h, size, family, zero, again)
-                               : allocate_at_new_stack(h, size, family, zero, e);
+  struct site_again at = site_again(h, e, epoch);
+  if (!at.counter && LIKELY(process_started() && !sample_bytes)) at = site_new(h, e);
+  return LIKELY(at.counter != NULL)
+             ? allocate_again(h, size, family, zero, at)
+             : allocate_at_odd_stack(h, size, family, zero, e, at.site);
 }
 
 __attribute__((noinline)) void *entry_allocate_at_stack(struct heap *h, size_t size,

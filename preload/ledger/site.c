@@ -66,10 +66,10 @@ static uint32_t code_of(uint64_t ip, uint64_t generation, bool look) {
   uint64_t address = ip ^ generation << 47, hash = hash_mix(HASH_SEED + generation, ip);
   unsigned place = (unsigned)(ip * HASH_STEP >> (64 - CODES_LOG));
   uint64_t tag = hash >> CODE_BITS << CODE_BITS;
-  uint64_t is = atomic_load_explicit(&known_codes[place].code, memory_order_relaxed) ^ tag;
-  if (LIKELY(!(is >> CODE_BITS) &&
-             atomic_load_explicit(&known_codes[place].address, memory_order_relaxed) ==
-                 address))
+  uint64_t is =
+      atomic_load_explicit(&known_codes[place].code, memory_order_relaxed) ^ tag;
+  if (LIKELY(!(is >> CODE_BITS) && atomic_load_explicit(&known_codes[place].address,
+                                                        memory_order_relaxed) == address))
     return (uint32_t)is;
   uint32_t code = intern(&codes, module_code(ip), look);
   if (!code) return 0;
@@ -133,9 +133,7 @@ static __attribute__((noinline)) uint32_t site_in_crowd(const struct part *p) {
   return innermost(p, crammed ? 1 : FEW);
 }
 
-static __attribute__((noinline)) uint32_t find_in_tables(struct part part,
-                                                         uint64_t hash) {
-  const struct part *p = &part;
+static uint32_t find_in_tables(const struct part *p, uint64_t hash) {
   uint64_t known = table_count(UL_SITES);
   uint32_t site =
       LIKELY(known < site_stacks_limit) ? site_of(p, false) : site_in_crowd(p);
@@ -147,10 +145,19 @@ static __attribute__((noinline)) uint32_t find_in_tables(struct part part,
   return site;
 }
 
-static inline uint32_t find(struct part p) {
-  uint64_t hash = hash_mix(p.hash, stack_generation() + forks + p.kind * KIND);
+static uint64_t hash_of_part(uint64_t hash, enum site_kind kind) {
+  return hash_mix(hash, stack_generation() + forks + kind * KIND);
+}
+
+/* Of all of the walk. */
+static __attribute__((noinline)) uint32_t
+find_whole_in_tables(struct walk *w, enum site_kind kind, uint64_t hash) {
+  return find_in_tables(&(struct part){w, 0, w->end, hash, kind}, hash);
+}
+static inline uint32_t find_whole(struct walk *w, enum site_kind kind) {
+  uint64_t hash = hash_of_part(w->frames[w->depth - 1].hash, kind);
   uint32_t site = recall(hash);
-  return LIKELY(site) ? site : find_in_tables(p, hash);
+  return LIKELY(site) ? site : find_whole_in_tables(w, kind, hash);
 }
 
 /* A stack deeper than the user wants to know. */
@@ -160,7 +167,9 @@ static __attribute__((noinline)) uint32_t find_innermost(struct walk *w,
   for (uint32_t i = p.from; i < w->depth; i++)
     p.hash = hash_mix(p.hash, walk_ip(&w->frames[i]));
   fallback(UL_FB_STACK_CUT);
-  return find(p);
+  uint64_t hash = hash_of_part(p.hash, kind);
+  uint32_t site = recall(hash);
+  return LIKELY(site) ? site : find_in_tables(&p, hash);
 }
 
 /* Where each walk is to be made (ULLAGE_UNWIND), walks are kept in an epoch that never
@@ -175,41 +184,70 @@ static uint32_t expected(struct walks *all, struct entrance e) {
 
 /* The site of the innermost frame is kept with it if it is exact; samples are of other
  * stacks by the next. */
-static uint32_t site_of_walk(struct walk *w, enum site_kind kind) {
+static inline uint32_t site_of_walk(struct walk *w, enum site_kind kind) {
   struct walk_frame *leaf = &w->frames[w->depth - 1];
-  struct part whole = {w, 0, w->end, leaf->hash, kind};
-  if (kind == SITE_OF_SAMPLES) return find(whole);
-  if (!leaf->site) leaf->site = find(whole);
+  if (kind == SITE_OF_SAMPLES) return find_whole(w, kind);
+  if (!leaf->site) leaf->site = find_whole(w, kind);
   return leaf->site;
 }
 
 /* NULL: nobody shall go the fast way with it (site_again). */
 static struct ul_counter *counter_for_again(struct heap *h, uint32_t site) {
-  return guard_on ? NULL : ledger_counter(h, site);
+  return UNLIKELY(guard_on) ? NULL : ledger_counter(h, site);
+}
+
+/* Of a walk that is none, or not of all frames up to the outermost. */
+static __attribute__((noinline)) struct site_again
+site_of_odd(struct heap *h, struct walk *w, enum site_kind kind) {
+  if (!w || !w->depth) {
+    fallback(UL_FB_NO_STACK);
+    return (struct site_again){NULL, UL_SITE_NO_STACK};
+  }
+  if (w->depth > site_depth_limit)
+    return (struct site_again){NULL, find_innermost(w, kind)};
+  fallback(w->end == UL_NODE_CUT ? UL_FB_STACK_CUT : UL_FB_STACK_BROKEN);
+  uint32_t site = site_of_walk(w, kind);
+  return (struct site_again){counter_for_again(h, site), site};
+}
+
+static inline bool is_odd(const struct walk *w) {
+  return !w || w->depth - 1 >= site_depth_limit || w->end != UL_NODE_ROOT;
+}
+
+/* Where walks are believed and kept. */
+static inline __attribute__((always_inline)) struct site_again
+capture_and_keep(struct heap *h, struct entrance e) {
+  struct walks *all = &book_of(h)->walks;
+  uint32_t epoch = process_epoch();
+  struct walk *w = walk_by_rule(all, e);
+  if (UNLIKELY(is_odd(w))) return site_of_odd(h, w, SITE_EXACT);
+  struct site_again found = {NULL, site_of_walk(w, SITE_EXACT)};
+  found.counter = counter_for_again(h, found.site);
+  walk_keep(all, w, epoch, found.site, found.counter);
+  return found;
+}
+
+/* Where they are not, or only to see that they were right. */
+static __attribute__((noinline)) struct site_again
+capture_otherwise(struct heap *h, struct entrance e, enum site_kind kind) {
+  struct walks *all = &book_of(h)->walks;
+  bool believed = stack_keeps_walks();
+  uint32_t as_kept = believed || kind == SITE_OF_SAMPLES ? 0 : expected(all, e);
+  struct walk *w = stack_capture(e, all);
+  if (is_odd(w)) return site_of_odd(h, w, kind);
+  struct site_again found = {NULL, site_of_walk(w, kind)};
+  if (as_kept && as_kept != found.site) fallback(UL_FB_WALK_MISMATCH);
+  if (sample_bytes) return found;
+  found.counter = counter_for_again(h, found.site);
+  if (!believed) walk_keep(all, w, epoch_of_check(), found.site, found.counter);
+  return found;
 }
 
 static inline __attribute__((always_inline)) struct site_again
 capture(struct heap *h, struct entrance e, enum site_kind kind) {
-  struct walks *all = &book_of(h)->walks;
-  bool believed = LIKELY(stack_keeps_walks());
-  uint32_t epoch = believed ? process_epoch() : epoch_of_check();
-  uint32_t as_kept = believed || kind == SITE_OF_SAMPLES ? 0 : expected(all, e);
-  struct walk *w =
-      LIKELY(believed) ? walk_by_rule(all, e) : stack_capture_otherwise(e, all);
-  if (UNLIKELY(!w || !w->depth)) {
-    fallback(UL_FB_NO_STACK);
-    return (struct site_again){NULL, UL_SITE_NO_STACK};
-  }
-  if (UNLIKELY(w->depth > site_depth_limit))
-    return (struct site_again){NULL, find_innermost(w, kind)};
-  if (UNLIKELY(w->end != UL_NODE_ROOT))
-    fallback(w->end == UL_NODE_CUT ? UL_FB_STACK_CUT : UL_FB_STACK_BROKEN);
-  struct site_again found = {NULL, site_of_walk(w, kind)};
-  if (UNLIKELY(as_kept && as_kept != found.site)) fallback(UL_FB_WALK_MISMATCH);
-  if (UNLIKELY(sample_bytes)) return found;
-  found.counter = counter_for_again(h, found.site);
-  walk_keep(all, epoch, found.site, found.counter);
-  return found;
+  return LIKELY(stack_keeps_walks() && kind == SITE_EXACT && !sample_bytes)
+             ? capture_and_keep(h, e)
+             : capture_otherwise(h, e, kind);
 }
 
 static inline __attribute__((always_inline)) struct site_again
@@ -266,7 +304,9 @@ uint32_t site_capture(struct heap *h, struct entrance e, enum site_kind kind) {
 struct site_again site_new(struct heap *h, struct entrance e) {
   if (UNLIKELY(thread_state.capturing || thread_state.busy || arena_is_interrupted()))
     return (struct site_again){NULL, site_capture(h, e, SITE_EXACT)};
-  return capture_alone(h, e, SITE_EXACT);
+  struct site_again found = capture_alone(h, e, SITE_EXACT);
+  if (UNLIKELY(!process_recording())) found.counter = NULL;
+  return found;
 }
 
 /* Codes and nodes are the same as before. The fork may have been in a handler that

@@ -101,24 +101,24 @@ static bool grow(struct walk *w) {
 
 /* ---- joining ------------------------------------------------------------------- */
 
-/* The innermost frame, not inside p, whose caller is another now: the word before `end`
- * is. */
-static inline int32_t changed_by(const struct walk *w, int32_t p,
-                                 const struct walk_word *end) {
-  const struct walk_word *first = w->words;
+/* The innermost frame, not inside f, whose caller is not another now: the word before
+ * `end` says another. Outside of all lies a frame without words. */
+static inline struct walk_frame *unchanged_by(const struct walk *w, struct walk_frame *f,
+                                              const struct walk_word *end) {
+  ptrdiff_t words = end - w->words;
   /* Each frame but the outermost has a word at least. */
-  if (p > end - first) p = (int32_t)(end - first);
-  while (p > 0 && first + w->frames[p - 1].words >= end)
-    p--;
-  return p;
+  struct walk_frame *most = w->frames + words - 1;
+  if (most < f) f = most;
+  while (f->words >= words)
+    f--;
+  return f;
 }
 
-/* Do the words by which p's outer frames were found still say the same? -1, or the
- * innermost frame whose caller is another now. */
-static inline int32_t changed_outside(const struct walk *w, int32_t p) {
-  const struct walk_word *first = w->words, *end = first + w->frames[p].words;
-  end = walk_words_hold(first, end);
-  return LIKELY(end == first) ? -1 : changed_by(w, p, end);
+/* The end of the words by which f's outer frames were found, of those that do not still
+ * say the same; the first word: all do. */
+static inline const struct walk_word *changed_outside(const struct walk *w,
+                                                      const struct walk_frame *f) {
+  return walk_words_hold(w->words, w->words + f->words);
 }
 
 static inline bool is_at(const struct walk_frame *f, uint64_t key, uint64_t rsp,
@@ -131,13 +131,12 @@ static inline bool is_at(const struct walk_frame *f, uint64_t key, uint64_t rsp,
 /* Words, at most. */
 enum { COPY = 64 };
 
-/* Those of the last walk, for `k`; or where they are. What was found by guess, or on
- * several stacks, is believed only as long as nothing else was walked. */
-static __attribute__((noinline)) const struct walk_word *
-copy_for(struct walks *all, const struct walk_kept *k) {
+/* What was found by guess, or on several stacks, is believed only as long as nothing else
+ * was walked. */
+const struct walk_word *walk_copy_for(struct walks *all, const struct walk_kept *k) {
   const struct walk *w = all->now;
   if (w->guessed || w->beyond || words_kept(w) > COPY) return w->words;
-  if (UNLIKELY(!all->copies)) {
+  if (!all->copies) {
     uint64_t signals;
     os_hold_signals(&signals);
     all->copies = meta_alloc(WALKS_KEPT * COPY * sizeof *all->copies);
@@ -146,38 +145,6 @@ copy_for(struct walks *all, const struct walk_kept *k) {
   if (UNLIKELY(!all->copies)) return w->words;
   struct walk_word *copy = &all->copies[(k - all->kept) * COPY];
   return memcpy(copy, w->words, words_kept(w) * sizeof *copy);
-}
-
-static struct walk_kept *entry_for(struct walks *all, const struct walk_frame *f,
-                                   uint32_t site) {
-  struct walk_kept *two = walk_two(all, f->rsp, f->key);
-  for (struct walk_kept *k = two; k < two + 2; k++)
-    if (k->site == site || walk_is_from(k, f->rsp, f->key)) return k;
-  for (struct walk_kept *k = two; k < two + 2; k++)
-    if (!k->rsp) return k;
-  return &two[site % 2];
-}
-
-void walk_keep(struct walks *all, uint32_t epoch, uint32_t site,
-               struct ul_counter *counter) {
-  const struct walk *w = all->now;
-  if (!epoch || !w->depth || w->joinable < w->depth) return;
-  const struct walk_frame *f = &w->frames[w->depth - 1];
-  struct walk_kept *k = entry_for(all, f, site);
-  bool again = k->site == site;
-  k->rsp = 0;
-  atomic_signal_fence(memory_order_seq_cst);
-  k->first = UNLIKELY(again) ? copy_for(all, k) : w->words;
-  all->latest = k->first == w->words ? k : NULL;
-  k->key = f->key;
-  k->rbp = f->rbp;
-  k->end = k->first + f->words;
-  k->counter = counter;
-  k->site = site;
-  k->epoch = epoch;
-  k->needs_rbp = f->needs_rbp;
-  atomic_signal_fence(memory_order_release);
-  k->rsp = f->rsp;
 }
 
 /* The words of the last walk will be others. */
@@ -350,30 +317,29 @@ static enum outcome go(struct walk *w, struct span *s, struct entrance from,
                        uint32_t limit, struct way *way) {
   struct rule_table table = *rule_current();
   uint64_t key = entrance_ip(from), rsp = from.rsp, rbp = from.rbp;
-  uint32_t known = w->unchanged < w->joinable ? w->unchanged : w->joinable;
-  const struct walk_frame *kept = w->frames + known - 1;
+  struct walk_frame *known = w->frames + w->joinable - 1, *kept = known;
   struct walk_step *step = w->steps, *end = end_of_steps(w, limit);
   enum outcome outcome;
   for (;;) {
     while (kept->rsp < rsp)
       kept--;
     if (kept->rsp == rsp && is_at(kept, key, rsp, rbp)) {
-      int32_t changed = changed_outside(w, (int32_t)(kept - w->frames));
-      if (LIKELY(changed < 0)) {
+      const struct walk_word *changed = changed_outside(w, kept);
+      if (LIKELY(changed == w->words)) {
         outcome = JOINED;
         break;
       }
-      known = (uint32_t)changed;
-      kept = w->frames + known - 1;
+      known = kept = unchanged_by(w, kept, changed);
     }
     rule r = rule_find(&table, key);
     if (UNLIKELY(step == end)) {
-      ptrdiff_t steps = step - w->steps, p = kept - w->frames;
+      ptrdiff_t steps = step - w->steps, p = kept - w->frames, k = known - w->frames;
       if (w->size >= limit || !grow(w)) {
         outcome = CUT;
         break;
       }
       kept = w->frames + p;
+      known = w->frames + k;
       step = w->steps + steps;
       end = end_of_steps(w, limit);
     }
@@ -396,7 +362,8 @@ static enum outcome go(struct walk *w, struct span *s, struct entrance from,
         if (spans.current != span && !way->crossed) {
           way->crossed = true;
           way->here = (uint32_t)(step - w->steps);
-          kept = w->frames + (known < w->beyond ? known : w->beyond) - 1;
+          kept = w->frames + w->beyond - 1;
+          if (known < kept) kept = known;
         }
         key = f.key;
         rsp = f.rsp;
@@ -558,15 +525,18 @@ static struct walk *find(struct walks *all, struct span *s, uint64_t rsp) {
   return w;
 }
 
-struct walk *walk_by_rule(struct walks *all, struct entrance from) {
+/* Where the next one may be a plain walk. */
+static void expect(struct walk *w, uint32_t began) {
+  const struct span *s = &spans.of[began];
+  w->low = s->low > w->deep ? s->low : w->deep;
+  w->high = w->joinable && w->low < s->high ? s->high : w->low;
+}
+
+static __attribute__((noinline)) struct walk *walk_anew(struct walks *all,
+                                                        struct entrance from) {
   if (UNLIKELY(!all->all) && !make(all)) return NULL;
-  lose_latest(all);
-  struct walk *w = all->now;
-  if (all->changed)
-    w->unchanged = (uint32_t)changed_by(w, (int32_t)w->depth - 1, all->changed);
-  all->changed = NULL;
   struct span s = spans.of[spans.current];
-  w = find(all, &s, from.rsp);
+  struct walk *w = find(all, &s, from.rsp);
   if (UNLIKELY(!w->size) && !grow(w)) return NULL;
   struct way way = {0};
   uint32_t began = spans.current;
@@ -577,10 +547,102 @@ struct walk *walk_by_rule(struct walks *all, struct entrance from) {
     by_tables(w, from.rsp);
   else
     finish(w, &s, outcome, way);
-  w->unchanged = UINT32_MAX;
   if (UNLIKELY(w->end == UL_NODE_CUT)) w->deep = is_deep ? deep : from.rsp;
   span_leave(&s, began);
+  expect(w, began);
   return w;
+}
+
+/* ---- plain walks -----------------------------------------------------------------
+ *
+ * Most begin on the stack of the last one, and go by the two plain rules to a frame of
+ * it: nothing is to be asked, learned or made. Those need no copy of the span, and no
+ * more of its words than two. Any other begins anew, as the rule for all. */
+
+/* As append() does, of frames found from RSP alone, inside one that needs no RBP. */
+static inline __attribute__((always_inline)) void
+append_plain(struct walk *w, const struct walk_step *s, struct walk_frame *outer) {
+  struct walk_frame *f = outer + 1;
+  uint64_t hash = outer->hash, rsp = outer->rsp, key = outer->key;
+  uint32_t words = outer->words;
+  struct walk_word *next = w->words + words;
+  const struct walk_step *last = w->steps;
+  do {
+    s--;
+    next->at = rsp - 8;
+    next->is = key;
+    next++;
+    key = s->state.key;
+    hash = hash_mix(hash, key);
+    rsp = s->state.rsp;
+    __asm__("" : "+r"(rsp)); /* (see append) */
+    f->key = key;
+    f->rsp = rsp;
+    f->rbp = s->state.rbp;
+    f->hash = hash;
+    f->node = f->site = 0;
+    f->words = ++words;
+    f->needs_rbp = false;
+    f++;
+  } while (s > last);
+}
+
+/* NULL: it is none, and nothing that counts has changed. */
+static inline __attribute__((always_inline)) struct walk *
+walk_plainly(struct walk *w, struct entrance from, const struct walk_word *changed) {
+  struct rule_table table = *rule_current();
+  uint64_t key = entrance_ip(from), rsp = from.rsp, rbp = from.rbp, high = w->high;
+  struct walk_frame *kept = w->frames + w->joinable - 1;
+  struct walk_step *step = w->steps, *end = step + w->size;
+  rule kinds = RULE_RSP; /* those that all have in common */
+  if (changed) kept = unchanged_by(w, kept, changed);
+  for (;;) {
+    while (kept->rsp < rsp)
+      kept--;
+    if (kept->rsp == rsp && is_at(kept, key, rsp, rbp)) {
+      const struct walk_word *other = changed_outside(w, kept);
+      if (LIKELY(other == w->words)) break;
+      kept = unchanged_by(w, kept, other);
+    }
+    rule r = rule_find(&table, key);
+    uint64_t caller = rsp + (uint64_t)rule_cfa(r);
+    if (UNLIKELY(!(r & RULE_RSP))) {
+      caller = rbp + (uint64_t)rule_cfa(r);
+      if (!(r & RULE_RBP) || caller < rsp + 8 ||
+          (r & RULE_SAVED && caller + (uint64_t)rule_rbp(r) + RULE_RED_ZONE < rsp))
+        return NULL;
+    }
+    if (UNLIKELY(caller > high) || UNLIKELY(step == end)) return NULL;
+    kinds &= r;
+    *step++ = (struct walk_step){{key, rsp, rbp}, r};
+    key = span_word(caller - 8);
+    if (r & RULE_SAVED) rbp = span_word(caller + (uint64_t)rule_rbp(r));
+    rsp = caller;
+  }
+  uint32_t outside = (uint32_t)(kept + 1 - w->frames);
+  uint32_t steps = (uint32_t)(step - w->steps);
+  if (UNLIKELY(w->size < outside + steps)) return NULL;
+  w->depth = outside;
+  if (LIKELY(kinds && steps && !kept->needs_rbp)) {
+    append_plain(w, step, kept);
+    w->depth = outside + steps;
+  } else {
+    append(w, steps, kept);
+  }
+  w->joinable = w->depth;
+  if (w->beyond > outside) w->beyond = 0;
+  return w;
+}
+
+struct walk *walk_by_rule(struct walks *all, struct entrance from) {
+  struct walk *w = all->now;
+  const struct walk_word *changed = all->changed;
+  lose_latest(all);
+  all->changed = NULL;
+  if (LIKELY(w && from.rsp - 8 - w->low < w->high - w->low) &&
+      LIKELY(w->generation == module_generation()) && walk_plainly(w, from, changed))
+    return w;
+  return walk_anew(all, from);
 }
 
 struct walk *walk_along(struct walks *all, const uint64_t *ips, uint32_t depth,

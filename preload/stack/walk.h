@@ -33,8 +33,8 @@ struct walk_frame {
   uint64_t key; /* where it continues; RULE_EXACT if a signal came in there */
   uint64_t rsp, rbp;
   uint64_t hash;       /* of this frame, all outside it and how the stack ends */
-  uint32_t words;      /* of the walk's words: by which its outer frames were found */
   uint32_t node, site; /* the caller's; 0 when the frame is new */
+  uint32_t words;      /* of the walk's words: by which its outer frames were found */
   bool needs_rbp;      /* to find the outer frames */
 };
 
@@ -60,10 +60,10 @@ struct walk {
   uint32_t end; /* UL_NODE_ROOT, _CUT or _BROKEN */
   /* The rest is walk.c's. */
   uint32_t joinable;  /* frames, from the outermost, of which state and words are known */
-  uint32_t unchanged; /* of these, as far as walk_is_same() has seen: while it walks */
   uint32_t beyond;    /* of these, on the stacks that a handler on this one interrupted */
   bool guessed;       /* some were found by frame pointers */
   uint32_t size;      /* room */
+  uint64_t low, high; /* a plain walk begins, and loads, in here */
   uint64_t deep; /* from here inwards (RSP) the stack is deeper than WALK_DEPTH_MAX */
   uint64_t generation;     /* of modules */
   struct walk_word *words; /* outermost first */
@@ -114,13 +114,9 @@ struct walk *walk_by_rule(struct walks *, struct entrance from);
 struct walk *walk_along(struct walks *, const uint64_t *ips, uint32_t depth,
                         uint32_t end);
 
-/* Keep the last one whole, if it can be, as the owner's `site` and `counter`: until the
- * next walk begins, and for longer if it was the last one from its place before. `epoch`
- * was that of the process before this one began. */
-void walk_keep(struct walks *, uint32_t epoch, uint32_t site, struct ul_counter *counter);
-
 static inline void walk_forget(struct walk *w) {
   w->depth = w->joinable = w->beyond = 0;
+  w->low = w->high = 0;
   w->guessed = false;
   w->deep = 0;
 }
@@ -155,9 +151,9 @@ static inline const struct walk_word *walk_words_hold(const struct walk_word *fi
   while (end >= four && walk_word_holds(end - 1) && walk_word_holds(end - 2) &&
          walk_word_holds(end - 3) && walk_word_holds(end - 4))
     end -= 4;
-  while (end > first && walk_word_holds(end - 1))
-    end--;
-  return end;
+  for (; end > first; end--)
+    if (!walk_word_holds(end - 1)) return end;
+  return first;
 }
 
 /* The two where a walk from that place may be kept. */
@@ -171,6 +167,43 @@ static inline bool walk_is_from(const struct walk_kept *k, uint64_t rsp, uint64_
 static inline struct walk_kept *walk_from(struct walks *all, uint64_t rsp, uint64_t key) {
   struct walk_kept *two = walk_two(all, rsp, key);
   return walk_is_from(two, rsp, key) ? two : two + 1;
+}
+
+/* The one that is to be it. */
+static inline struct walk_kept *walk_place_for(struct walks *all, uint64_t rsp,
+                                               uint64_t key, uint32_t site) {
+  struct walk_kept *one = walk_two(all, rsp, key), *other = one + 1;
+  if (one->site == site || walk_is_from(one, rsp, key)) return one;
+  if (other->site == site || walk_is_from(other, rsp, key)) return other;
+  if (!one->rsp) return one;
+  return !other->rsp || site % 2 ? other : one;
+}
+
+/* The last walk's words, for `k`; or where they are. */
+const struct walk_word *walk_copy_for(struct walks *all, const struct walk_kept *k);
+
+/* Keep the last one whole, if it can be, as the owner's `site` and `counter`: until the
+ * next walk begins, and for longer if it was the last one from its place before. `epoch`
+ * was that of the process before this one began. */
+static inline void walk_keep(struct walks *all, const struct walk *w, uint32_t epoch,
+                             uint32_t site, struct ul_counter *counter) {
+  if (UNLIKELY(!epoch || w->joinable < w->depth)) return;
+  const struct walk_frame *f = &w->frames[w->depth - 1];
+  struct walk_kept *k = walk_place_for(all, f->rsp, f->key, site);
+  bool again = k->site == site;
+  k->rsp = 0;
+  atomic_signal_fence(memory_order_seq_cst);
+  k->first = UNLIKELY(again) ? walk_copy_for(all, k) : w->words;
+  all->latest = LIKELY(k->first == w->words) ? k : NULL;
+  k->key = f->key;
+  k->rbp = f->rbp;
+  k->end = k->first + f->words;
+  k->counter = counter;
+  k->site = site;
+  k->epoch = epoch;
+  k->needs_rbp = f->needs_rbp;
+  atomic_signal_fence(memory_order_release);
+  k->rsp = f->rsp;
 }
 
 /* Would that be the same walk again, which was kept? If not, it is asked no more, for the
