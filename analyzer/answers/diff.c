@@ -13,8 +13,8 @@
  * if it is twice the share.
  *
  * Of two sampled recordings each has other samples of the same: what differs between
- * estimates is a change if it is more than chance. (Two moments of one recording share
- * theirs, and what differs has been seen.) */
+ * estimates is a change if it is more than chance. So have two moments of one, of what is
+ * freed and allocated anew meanwhile. */
 #include "answers/diff.h"
 
 #include "answers/match.h"
@@ -160,7 +160,6 @@ static double variance_of(const struct diff *d, const struct ul_amount at[DIFF_L
  * so many standard deviations are once in 2,000 times. */
 static bool is_chance(const struct diff *d, const struct ul_amount at[DIFF_LOOKS]) {
   const double deviations = 3.5;
-  if (d->look[0].process == d->look[1].process) return false;
   double variance = variance_of(d, at);
   return variance > 0 && (double)size_of(at) <= deviations * sqrt(variance);
 }

@@ -84,7 +84,7 @@ static void add_rows(const struct recording *r, const struct ul_snapshot *s,
   struct row row;
   while (rows_next(&rows, &row)) {
     struct ul_amount amount = {row.blocks, row.bytes};
-    if (row.kind == UL_ROW_SITE)
+    if (row.kind == UL_ROW_SITE && !estimate_is_rest(r, row.number))
       ul_amount_add(&m->sites[estimate_stack(r, row.number)], amount);
     if (row.kind == UL_ROW_CODE) m->codes[row.number] = amount;
   }

@@ -74,11 +74,13 @@ static void print_page(const struct held *h, const struct view_options *o) {
   else
     print_causes(h, o);
   if (h->untold.blocks)
-    fprintf(o->out, "\n  At call sites too small to be told apart: %s in %s.\n",
+    fprintf(o->out, "\n  At call sites %stoo small to be told apart: %s in %s.\n",
+            o->sampling.bytes ? "without a sample, or " : "",
             text_size(o, h->untold.bytes),
             text_plural(h->untold.blocks, "block", "blocks"));
   fprintf(o->out, "\n  A moment knows what lives: of leaks and of unused memory it knows "
                   "nothing.\n");
+  text_sampled(o, "\n  Sampled:");
 }
 
 int held_text(const struct held *h, const struct view_options *o) {

@@ -98,6 +98,16 @@ def test_other_samples_are_no_change(tmp_path):
     assert change["frame"]["function"] == "session_new" and change["state"] == "gone", change
 
 
+def test_moments_of_a_sampled_run(tmp_path):
+    """What is freed and made anew meanwhile has other samples; what grew has more of them."""
+    file = tmp_path / "r.ull"
+    recorded(file, program("grow"), "800", "1", sample=4096)
+    found = json.loads(execute([ULLAGE, "diff", "--json", f"{file}@200ms", file]).text())
+    assert {c["frame"]["function"] for c in found["changes"]} == {"keep_session"}, found
+    page = execute([ULLAGE, "report", "--at=200ms", file]).text()
+    assert "Sampled: one stack in 4.0 KiB" in page and "(no call stack)" not in page, page
+
+
 @pytest.mark.parametrize("unwind", ["check", "rules"])  # and so what is loaded first
 def test_what_is_counted_stays_exact(tmp_path, unwind):
     """The same program with all stacks and with few: but for what call sites have."""
