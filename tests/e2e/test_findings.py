@@ -398,7 +398,7 @@ def test_a_function_is_one_finding_in_children_with_and_without_a_recording(reco
     first = page.split("\n\n")[1].splitlines()
     assert len(first) == 2, page
     assert re.match(r"  1 leak   26\.4 KiB.*: letter_lose \(causes\.c:\d+\) in " + said + "$", first[0]), page
-    assert re.match(r" +270 blocks of 2 stacks < post \(causes\.c:\d+\) < ways (.*)?< main ", first[1]), page
+    assert re.match(r" +270 blocks of 2 stacks(, since \d+ ms)? < post \(causes\.c:\d+\) < ways (.*)?< main ", first[1]), page
 
 
 ENTERED = r"""
