@@ -481,7 +481,7 @@ enum ul_mapping_kind {
   UL_MAP_SHARED,   /* shared, file or shmem */
   UL_MAP_RECORDING /* this file */
 };
-/* A line of /proc/PID/smaps. rss - heap_rss - tool_rss is not ours. */
+/* A line of /proc/PID/smaps, or what it would say. rss - heap_rss - tool_rss is not ours. */
 struct ul_mapping {
   uint64_t start, end;
   uint64_t rss;

@@ -13,6 +13,7 @@
 #include <elf.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/ioctl.h>
 
 enum { BATCH = 512, TEXT_BYTES = 256 * 1024 };
 
@@ -97,6 +98,25 @@ bool mapping_line(const char **cursor, const char *end, struct mapped *m) {
   return parse_line(line, eol, m);
 }
 
+bool mapping_begins(const struct mapped *m, const char *name) {
+  size_t n = strlen(name);
+  return m->name_bytes >= n && memcmp(m->name, name, n) == 0;
+}
+
+bool mapping_is_device(const struct mapped *m) {
+  if (mapping_begins(m, "anon_inode:") || mapping_begins(m, "/dmabuf:") ||
+      mapping_begins(m, "/sys/"))
+    return true;
+  if (!mapping_begins(m, "/dev/")) return mapping_begins(m, "[v");
+  return !mapping_begins(m, "/dev/zero") && !mapping_begins(m, "/dev/shm/") &&
+         !mapping_begins(m, "/dev/hugepages");
+}
+
+bool mapping_may_be_device(const struct mapped *m) {
+  return m->shared && m->inode && !mapping_begins(m, "/memfd:") &&
+         !mapping_begins(m, "/SYSV") && !mapping_begins(m, "/dev/");
+}
+
 bool mapping_of_device(const char *line, const char *end) {
   static const char name[] = "VmFlags:";
   size_t n = sizeof name - 1;
@@ -132,6 +152,27 @@ static bool pages_by_mincore(uintptr_t start, size_t pages, uint64_t *bits) {
 bool mapping_pages(int fd, uintptr_t start, size_t pages, uint64_t *bits) {
   return (fd >= 0 && pages_by_pagemap(fd, start, pages, bits)) ||
          pages_by_mincore(start, pages, bits);
+}
+
+struct page_scan { /* struct pm_scan_arg */
+  uint64_t size, flags, start, end, walk_end, runs, runs_length, max_pages;
+  uint64_t inverted, mask, any_of, alike;
+};
+#define PAGEMAP_SCAN_REQUEST _IOWR('f', 16, struct page_scan)
+
+int mapping_runs(int fd, uintptr_t *start, uintptr_t end, unsigned any_of, unsigned alike,
+                 struct page_run *runs, size_t length) {
+  struct page_scan request = {.size = sizeof request,
+                              .start = os_page_of(*start),
+                              .end = os_whole_pages(end),
+                              .runs = (uintptr_t)runs,
+                              .runs_length = length,
+                              .any_of = any_of,
+                              .alike = alike};
+  int n = os_ioctl(fd, PAGEMAP_SCAN_REQUEST, &request);
+  if (n < 0) return n;
+  if (request.walk_end > *start) *start = request.walk_end;
+  return n;
 }
 
 /* ---- what is ours -------------------------------------------------------------- */

@@ -27,6 +27,12 @@ char *mapping_text(const char *path, size_t *bytes, size_t *mapped_bytes);
 /* Parse the line at *cursor and move to the next; false if it is not a mapping's line
  * (smaps has others: the cursor moves all the same). *cursor < end. */
 bool mapping_line(const char **cursor, const char *end, struct mapped *m);
+/* May it be a device's? By its name; also what is the kernel's ("[vdso]"). */
+bool mapping_begins(const struct mapped *m, const char *name);
+bool mapping_is_device(const struct mapped *m);
+/* Of what is shared that cannot be told from the name: it may be a file, or any driver's.
+ */
+bool mapping_may_be_device(const struct mapped *m);
 /* One of smaps' other lines: does it say that the mapping is of a device's own memory,
  * which may block, fail or do something when it is read (VmFlags io, pf)? */
 bool mapping_of_device(const char *line, const char *end);
@@ -46,6 +52,23 @@ int mapping_pagemap_open(void);
 /* Bits of `pages` pages from `start`; without pagemap (fd < 0) by mincore, of
  * which only PAGE_PRESENT comes. false: neither can be had. */
 bool mapping_pages(int fd, uintptr_t start, size_t pages, uint64_t *bits);
+
+/* Runs of pages that are alike: PAGEMAP_SCAN of <linux/fs.h> (Linux 6.7), which walks
+ * page tables and not pages. */
+struct page_run {
+  uint64_t start, end, is;
+};
+enum { /* what a page is */
+       RUN_FILE = 1 << 2,
+       RUN_PRESENT = 1 << 3,
+       RUN_SWAPPED = 1 << 4,
+       RUN_ZERO = 1 << 5, /* the page of zeros, which nobody counts as resident */
+       RUN_HUGE = 1 << 6
+};
+/* Of [*start, end) those that are any of `any_of`, alike in `alike`; *start moves to
+ * where it got. How many there are, or -errno; if it has not moved, it will not. */
+int mapping_runs(int fd, uintptr_t *start, uintptr_t end, unsigned any_of, unsigned alike,
+                 struct page_run *runs, size_t length);
 
 /* ---- what is ours -------------------------------------------------------------- */
 

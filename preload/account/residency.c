@@ -4,7 +4,12 @@
  * an arena, a piece of ullage's metadata and a buffer of the program's at once.
  * What the line says (rss) is exact; how it divides is counted page by page from
  * pagemap, within the ranges we know to be ours, and never exceeds the line. A
- * line that lies within one range needs no counting. */
+ * line that lies within one range needs no counting.
+ *
+ * smaps costs 5 us a line and 18 ns a page. Since Linux 6.7 maps and the runs of pages
+ * that are present say the same for 1 us and 5 ns; but not of what has no such pages as
+ * smaps counts: devices, and huge pages of hugetlbfs. Where there may be any, or old
+ * kernels, it is smaps. */
 #include "account/residency.h"
 
 #include "account/mapping.h"
@@ -16,7 +21,8 @@
 #include <fcntl.h>
 #include <string.h>
 
-enum { BATCH = 512 };
+enum { BATCH = 512, RUNS = 128 };
+#define RUNS_END ((UINT64_C(1) << 47) - OS_PAGE) /* the kernel takes no more at once */
 
 /* ---- the process --------------------------------------------------------------- */
 
@@ -96,22 +102,10 @@ static void collect_heap(int fd) {
 
 /* ---- UL_MAPPINGS --------------------------------------------------------------- */
 
-static bool named(const struct mapped *m, const char *name) {
-  return m->name_bytes >= strlen(name) && memcmp(m->name, name, strlen(name)) == 0;
-}
-
-static enum ul_mapping_kind kind_of(const struct mapped *m, const struct mapped *file) {
-  if (m->shared && m->inode && m->inode == file->inode && m->device == file->device)
-    return UL_MAP_RECORDING;
-  if (m->shared) return UL_MAP_SHARED;
-  if (m->inode) return m->write ? UL_MAP_DATA : UL_MAP_CODE;
-  if (named(m, "[stack]")) return UL_MAP_STACK;
-  if (named(m, "[heap]")) return UL_MAP_BRK;
-  return m->execute && !m->write ? UL_MAP_CODE : UL_MAP_ANONYMOUS;
-}
-
-struct smaps {
+struct lines { /* of smaps, or of maps */
   const char *text, *end;
+  bool by_runs;       /* the latter; what is resident say the runs of pages */
+  bool unsure;        /* which cannot */
   struct mapped file; /* the mapping of the recording's header */
   struct range_list ours;
   size_t next_range; /* the first that may touch the next line */
@@ -119,7 +113,24 @@ struct smaps {
   uint32_t name; /* of the previous line */
   const char *name_text;
   size_t name_bytes;
+  struct page_run runs[RUNS]; /* some, from the one on that may touch the next line */
+  unsigned run, run_count;
+  uintptr_t run_at; /* where they go on */
 };
+
+static bool of_recording(const struct lines *s, const struct mapped *m) {
+  return m->shared && m->inode && m->inode == s->file.inode &&
+         m->device == s->file.device;
+}
+
+static enum ul_mapping_kind kind_of(const struct lines *s, const struct mapped *m) {
+  if (of_recording(s, m)) return UL_MAP_RECORDING;
+  if (m->shared) return UL_MAP_SHARED;
+  if (m->inode) return m->write ? UL_MAP_DATA : UL_MAP_CODE;
+  if (mapping_begins(m, "[stack]")) return UL_MAP_STACK;
+  if (mapping_begins(m, "[heap]")) return UL_MAP_BRK;
+  return m->execute && !m->write ? UL_MAP_CODE : UL_MAP_ANONYMOUS;
+}
 
 /* Bytes of [start, end) in resident pages, by the same meaning of resident as smaps'. */
 static uint64_t resident_bytes(int fd, uintptr_t start, uintptr_t end) {
@@ -136,7 +147,7 @@ static uint64_t resident_bytes(int fd, uintptr_t start, uintptr_t end) {
 
 /* Gives the ranges of one owner what the line has of them, as far as it has not been
  * given away. */
-static void give(const struct smaps *s, const struct ul_mapping *row,
+static void give(const struct lines *s, const struct ul_mapping *row,
                  enum range_owner owner, uint64_t left, uint64_t *rss) {
   const struct range_list *ours = &s->ours;
   for (size_t i = s->next_range; i < ours->count && ours->ranges[i].start < row->end;
@@ -153,7 +164,7 @@ static void give(const struct smaps *s, const struct ul_mapping *row,
 
 /* Divides the line's rss. Ranges and lines are both in order of address. The heap comes
  * first: what has become resident since the line was written is ours, the text itself. */
-static void divide(struct smaps *s, struct ul_mapping *row) {
+static void divide(struct lines *s, struct ul_mapping *row) {
   const struct range_list *ours = &s->ours;
   while (s->next_range < ours->count && ours->ranges[s->next_range].end <= row->start)
     s->next_range++;
@@ -187,7 +198,7 @@ static uint32_t text_of(const char *name, size_t bytes) {
   return at;
 }
 
-static uint32_t name_of(struct smaps *s, const struct mapped *m) {
+static uint32_t name_of(struct lines *s, const struct mapped *m) {
   if (m->name_bytes == 0) return 0;
   bool same =
       s->name_bytes == m->name_bytes && memcmp(s->name_text, m->name, m->name_bytes) == 0;
@@ -207,7 +218,49 @@ static uint64_t line_bytes(const char *p, const char *end, const char *label) {
   return mapping_number(&p, end, &kb) ? kb * 1024 : 0;
 }
 
-static size_t count_lines(struct smaps *s) {
+/* Of what the kernel has there for all, only its code is pages like others. */
+static bool of_kernel(const struct mapped *m) {
+  return mapping_begins(m, "[v");
+}
+
+static bool runs_may_err(const struct lines *s, const struct mapped *m) {
+  if (of_recording(s, m) || of_kernel(m)) return false;
+  return mapping_is_device(m) || mapping_may_be_device(m);
+}
+
+static bool more_runs(struct lines *s, uintptr_t from) {
+  enum { ALIKE = RUN_PRESENT | RUN_FILE | RUN_ZERO | RUN_HUGE };
+  uintptr_t at = s->run_at < from ? from : s->run_at, before = at;
+  int n = at < RUNS_END
+              ? mapping_runs(s->pagemap, &at, RUNS_END, RUN_PRESENT, ALIKE, s->runs, RUNS)
+              : 0;
+  if (n < 0 || (n && at == before)) s->unsure = true;
+  s->run = 0;
+  s->run_count = n > 0 ? (unsigned)n : 0;
+  s->run_at = at;
+  return s->run_count && !s->unsure;
+}
+
+/* Those of one mapping; they come in order. A file's that are huge may be hugetlbfs's. */
+static uint64_t run_bytes(struct lines *s, const struct mapped *m) {
+  uint64_t bytes = 0;
+  if (of_kernel(m) && !mapping_begins(m, "[vdso]")) return 0;
+  s->unsure |= m->end > RUNS_END;
+  if (s->unsure) return 0;
+  while (s->run < s->run_count || more_runs(s, m->start)) {
+    const struct page_run *r = &s->runs[s->run];
+    if (r->start >= m->end) break;
+    uint64_t start = r->start > m->start ? r->start : m->start;
+    uint64_t end = r->end < m->end ? r->end : m->end;
+    if (start < end && !(r->is & RUN_ZERO)) bytes += end - start;
+    s->unsure |= start < end && r->is & RUN_HUGE && m->inode;
+    if (r->end > m->end) break;
+    s->run++;
+  }
+  return bytes;
+}
+
+static size_t count_lines(struct lines *s) {
   size_t n = 0;
   struct mapped m;
   for (const char *p = s->text; p < s->end;) {
@@ -216,17 +269,19 @@ static size_t count_lines(struct smaps *s) {
     uintptr_t header = (uintptr_t)recording;
     if (m.shared && m.start <= header && header < m.end) s->file = m;
   }
+  for (const char *p = s->text; p < s->end && s->by_runs;)
+    s->unsure |= mapping_line(&p, s->end, &m) && runs_may_err(s, &m);
   return n;
 }
 
-static uint64_t finish_row(struct smaps *s, struct ul_mapping *row) {
+static uint64_t finish_row(struct lines *s, struct ul_mapping *row) {
   if (!row) return 0;
   if (row->kind != UL_MAP_RECORDING) divide(s, row);
   return row->rss;
 }
 
 /* The sum of all rss. */
-static uint64_t fill_rows(struct smaps *s, struct ul_mapping *rows, size_t count) {
+static uint64_t fill_rows(struct lines *s, struct ul_mapping *rows, size_t count) {
   uint64_t sum = 0;
   struct ul_mapping *row = NULL;
   size_t used = 0;
@@ -240,31 +295,47 @@ static uint64_t fill_rows(struct smaps *s, struct ul_mapping *rows, size_t count
     sum += finish_row(s, row);
     if (used == count) return sum;
     row = &rows[used++];
-    *row = (struct ul_mapping){.start = m.start,
-                               .end = m.end,
-                               .kind = kind_of(&m, &s->file),
-                               .name = name_of(s, &m)};
+    *row = (struct ul_mapping){
+        .start = m.start, .end = m.end, .kind = kind_of(s, &m), .name = name_of(s, &m)};
+    if (s->by_runs) row->rss = run_bytes(s, &m);
   }
   return sum + finish_row(s, row);
 }
 
-static void collect_mappings(int fd) {
-  struct smaps s = {.pagemap = fd};
+/* false: it has to be the other way. */
+static bool collect_lines(int pagemap, bool by_runs) {
+  struct lines s = {.pagemap = pagemap, .by_runs = by_runs};
   size_t bytes, mapped_bytes;
-  char *text = mapping_text("/proc/thread-self/smaps", &bytes, &mapped_bytes);
+  names.before = names.end;
+  const char *path = by_runs ? "/proc/thread-self/maps" : "/proc/thread-self/smaps";
+  char *text = mapping_text(path, &bytes, &mapped_bytes);
   s.text = text;
   s.end = text ? text + bytes : NULL;
   bool ours = text && mapping_ours(&s.ours);
   ours =
       ours && mapping_ours_add(&s.ours, (uintptr_t)text, (uintptr_t)text + mapped_bytes);
   size_t n = ours ? count_lines(&s) : 0;
-  struct ul_mapping *rows = n ? table_replace_rows(UL_MAPPINGS, n) : NULL;
-  if (rows)
-    recording->end_rss_bytes = fill_rows(&s, rows, n);
-  else
+  struct ul_mapping *rows = n && !s.unsure ? table_replace_rows(UL_MAPPINGS, n) : NULL;
+  uint64_t sum = rows ? fill_rows(&s, rows, n) : 0;
+  if (rows && !s.unsure)
+    recording->end_rss_bytes = sum;
+  else if (!s.unsure)
     fallback(UL_FB_RSS_UNKNOWN);
   mapping_ours_free(&s.ours);
   if (text) os_unmap(text, mapped_bytes, OS_TOOL);
+  return !s.unsure;
+}
+
+/* Of a page that is there. */
+static bool has_runs(int pagemap) {
+  struct page_run run;
+  uintptr_t at = (uintptr_t)recording, end = at + OS_PAGE;
+  return pagemap >= 0 &&
+         mapping_runs(pagemap, &at, end, RUN_PRESENT, RUN_PRESENT, &run, 1) == 1;
+}
+
+static void collect_mappings(int pagemap) {
+  if (!has_runs(pagemap) || !collect_lines(pagemap, true)) collect_lines(pagemap, false);
 }
 
 /* ---- at the end ---------------------------------------------------------------- */
@@ -288,7 +359,6 @@ static uint64_t most_rss(void) {
 void residency_collect(void) {
   if (!recording) return;
   int fd = mapping_pagemap_open();
-  names.before = names.end;
   collect_heap(fd);
   collect_mappings(fd);
   recording->most_rss_bytes = most_rss();

@@ -220,6 +220,7 @@ bool os_is_terminal(int fd) {
 }
 
 int os_ioctl(int fd, unsigned long request, void *argument) {
+  if (os_injected(OS_OP_IOCTL)) return -ENOTTY;
   return (int)os_call(SYS_ioctl, fd, request, argument);
 }
 

@@ -24,7 +24,6 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/auxv.h>
-#include <sys/ioctl.h>
 #include <ucontext.h>
 
 enum { BATCH = 512 };
@@ -39,20 +38,6 @@ SCAN_STATE static struct range_list ours, holes; /* and the dead parts of stacks
 SCAN_STATE static uintptr_t loader_start, loader_end;
 
 /* ---- the map ------------------------------------------------------------------- */
-
-static bool begins(const struct mapped *m, const char *prefix) {
-  size_t n = strlen(prefix);
-  return m->name_bytes >= n && memcmp(m->name, prefix, n) == 0;
-}
-
-/* Reading a device may block, fail or have effects. By its name: */
-static bool is_device(const struct mapped *m) {
-  if (begins(m, "anon_inode:") || begins(m, "/dmabuf:") || begins(m, "/sys/"))
-    return true;
-  if (!begins(m, "/dev/")) return begins(m, "[v"); /* vvar, vdso, vsyscall */
-  return !begins(m, "/dev/zero") && !begins(m, "/dev/shm/") &&
-         !begins(m, "/dev/hugepages");
-}
 
 static bool is_loader(const struct mapped *m) {
   static const char name[] = "ld-linux-x86-64.so";
@@ -72,7 +57,7 @@ static void note_loader(const struct mapped *m) {
 }
 
 static void add_region(const struct mapped *m) {
-  bool device = is_device(m);
+  bool device = mapping_is_device(m); /* reading it may block, fail or have effects */
   note_loader(m);
   regions[region_count++] = (struct region){.start = m->start,
                                             .end = m->end,
@@ -81,7 +66,7 @@ static void add_region(const struct mapped *m) {
                                             .execute = m->execute,
                                             .shared = m->shared,
                                             .file = m->inode != 0,
-                                            .stack = begins(m, "[stack]")};
+                                            .stack = mapping_begins(m, "[stack]")};
 }
 
 static bool is_ours(uintptr_t address) {
@@ -91,11 +76,9 @@ static bool is_ours(uintptr_t address) {
   return i < ours.count && ours.ranges[i].start <= address;
 }
 
-/* What is shared may be a file, or any driver's. (Of what cannot be written nothing is
- * read: is_root.) */
+/* Of what cannot be written nothing is read: is_root. */
 static bool may_be_device(const struct mapped *m) {
-  return m->shared && m->read && m->write && m->inode && !is_ours(m->start) &&
-         !begins(m, "/memfd:") && !begins(m, "/SYSV") && !begins(m, "/dev/");
+  return m->read && m->write && mapping_may_be_device(m) && !is_ours(m->start);
 }
 
 static void leave_out(uintptr_t start) {
@@ -223,40 +206,25 @@ static void scan_touched(const struct region *r, uintptr_t start, uintptr_t end,
   }
 }
 
-/* PAGEMAP_SCAN of <linux/fs.h> (Linux 6.7), which walks page tables and not pages. */
-struct page_run {
-  uint64_t start, end, categories;
-};
-struct page_scan {
-  uint64_t size, flags, start, end, walk_end, runs, runs_length, max_pages;
-  uint64_t inverted, mask, any_of, wanted;
-};
-enum { IS_FILE = 1 << 2, IS_PRESENT = 1 << 3, IS_SWAPPED = 1 << 4, RUNS = 128 };
-#define PAGEMAP_SCAN_REQUEST _IOWR('f', 16, struct page_scan)
-
+enum { RUNS = 128 };
 SCAN_STATE static bool refused; /* the kernel does not know the request */
 
 /* How far it got. */
 static uintptr_t scan_sparse(const struct region *r, uintptr_t start, uintptr_t end,
                              int pagemap, scan_function *scan) {
   struct page_run runs[RUNS];
-  struct page_scan request = {.size = sizeof request,
-                              .end = os_whole_pages(end),
-                              .runs = (uintptr_t)runs,
-                              .runs_length = RUNS,
-                              .any_of = IS_PRESENT | IS_SWAPPED,
-                              .wanted = IS_PRESENT | IS_SWAPPED | IS_FILE};
   while (start < end && !refused) {
-    request.start = os_page_of(start);
-    int n = os_ioctl(pagemap, PAGEMAP_SCAN_REQUEST, &request);
+    uintptr_t at = start;
+    int n = mapping_runs(pagemap, &at, end, RUN_PRESENT | RUN_SWAPPED,
+                         RUN_PRESENT | RUN_SWAPPED | RUN_FILE, runs, RUNS);
     refused = n < 0;
-    if (n < 0 || request.walk_end <= request.start) break;
+    if (n < 0 || at == start) break;
     for (int i = 0; i < n; i++) {
-      if (runs[i].categories & IS_FILE && !r->shared) continue;
+      if (runs[i].is & RUN_FILE && !r->shared) continue;
       uintptr_t from = runs[i].start > start ? runs[i].start : start;
       scan(from, runs[i].end < end ? runs[i].end : end);
     }
-    start = request.walk_end;
+    start = at;
   }
   return start;
 }

@@ -1819,6 +1819,47 @@ static void test_mappings(void **state) {
   assert_true(rss > 0.8 * (double)sum && rss < 1.2 * (double)sum);
 }
 
+/* By maps and the runs of pages, and by smaps. */
+static void test_mappings_by_runs(void **state) {
+  (void)state;
+  enum { PAGES = 64 };
+  static struct ul_mapping by_runs[ROWS];
+  const size_t bytes = PAGES * PAGE;
+  char path[] = "/tmp/ullage-mappings-XXXXXX";
+  int fd = mkstemp(path);
+  assert_true(fd >= 0 && unlink(path) == 0 && ftruncate(fd, (off_t)bytes) == 0);
+  char *zero = mmap(NULL, bytes, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  char *file = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
+  char *shared =
+      mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  assert_true(zero != MAP_FAILED && file != MAP_FAILED && shared != MAP_FAILED);
+  for (size_t i = 0; i < PAGES; i += 2) {
+    assert_int_equal(((volatile char *)zero)[i * PAGE], 0);
+    file[i * PAGE] = shared[i * PAGE] = 1;
+  }
+  residency_collect();
+  uint64_t sum = header.end_rss_bytes, n = header.table[UL_MAPPINGS].count;
+  assert_in_range(n, 10, ROWS);
+  memcpy(by_runs, mappings, n * sizeof *mappings);
+  os_inject_faults("ioctl:1");
+  residency_collect();
+  assert_int_equal(header.table[UL_MAPPINGS].count, n);
+  for (uint64_t i = 0; i < n; i++) {
+    assert_int_equal(by_runs[i].start, mappings[i].start);
+    assert_int_equal(by_runs[i].kind, mappings[i].kind);
+    uint64_t ours = by_runs[i].kind == UL_MAP_ANONYMOUS ? 16 * PAGE : 0;
+    assert_true(by_runs[i].rss <= mappings[i].rss + ours);
+    assert_true(mappings[i].rss <= by_runs[i].rss + ours);
+    if (by_runs[i].start == (uint64_t)zero) assert_int_equal(by_runs[i].rss, 0);
+    if (by_runs[i].start == (uint64_t)shared) assert_int_equal(by_runs[i].rss, bytes / 2);
+  }
+  assert_true(sum <= header.end_rss_bytes + 32 * PAGE);
+  munmap(zero, bytes);
+  munmap(file, bytes);
+  munmap(shared, bytes);
+  close(fd);
+}
+
 /* Maps what there is room for above `below`, so that what is mapped next lies right
  * before it; if mappings come from above, as is usual. */
 static NOINLINE int fill_holes_above(char *below, size_t bytes, void **fillers,
@@ -1985,6 +2026,7 @@ int main(int argc, char **argv) {
       TEST(test_in_a_forked_child),
       TEST(test_second_scan_replaces_the_first),
       TEST(test_mappings),
+      TEST(test_mappings_by_runs),
       TEST(test_account_beside_the_heap),
       TEST(test_mappings_of_devices),
       TEST(test_mappings_without_pagemap),
