@@ -112,11 +112,6 @@ bool mapping_is_device(const struct mapped *m) {
          !mapping_begins(m, "/dev/hugepages");
 }
 
-bool mapping_may_be_device(const struct mapped *m) {
-  return m->shared && m->inode && !mapping_begins(m, "/memfd:") &&
-         !mapping_begins(m, "/SYSV") && !mapping_begins(m, "/dev/");
-}
-
 bool mapping_of_device(const char *line, const char *end) {
   static const char name[] = "VmFlags:";
   size_t n = sizeof name - 1;

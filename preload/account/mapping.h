@@ -30,9 +30,6 @@ bool mapping_line(const char **cursor, const char *end, struct mapped *m);
 /* May it be a device's? By its name; also what is the kernel's ("[vdso]"). */
 bool mapping_begins(const struct mapped *m, const char *name);
 bool mapping_is_device(const struct mapped *m);
-/* Of what is shared that cannot be told from the name: it may be a file, or any driver's.
- */
-bool mapping_may_be_device(const struct mapped *m);
 /* One of smaps' other lines: does it say that the mapping is of a device's own memory,
  * which may block, fail or do something when it is read (VmFlags io, pf)? */
 bool mapping_of_device(const char *line, const char *end);

@@ -223,9 +223,10 @@ static bool of_kernel(const struct mapped *m) {
   return mapping_begins(m, "[v");
 }
 
-static bool runs_may_err(const struct lines *s, const struct mapped *m) {
-  if (of_recording(s, m) || of_kernel(m)) return false;
-  return mapping_is_device(m) || mapping_may_be_device(m);
+/* A device's pages are no file's; but those that the program has written itself neither.
+ */
+static bool runs_may_err(const struct mapped *m) {
+  return !m->shared && mapping_is_device(m) && !of_kernel(m);
 }
 
 static bool more_runs(struct lines *s, uintptr_t from) {
@@ -252,7 +253,8 @@ static uint64_t run_bytes(struct lines *s, const struct mapped *m) {
     if (r->start >= m->end) break;
     uint64_t start = r->start > m->start ? r->start : m->start;
     uint64_t end = r->end < m->end ? r->end : m->end;
-    if (start < end && !(r->is & RUN_ZERO)) bytes += end - start;
+    bool counts = m->shared ? r->is & RUN_FILE : !(r->is & RUN_ZERO);
+    if (start < end && counts) bytes += end - start;
     s->unsure |= start < end && r->is & RUN_HUGE && m->inode;
     if (r->end > m->end) break;
     s->run++;
@@ -270,7 +272,7 @@ static size_t count_lines(struct lines *s) {
     if (m.shared && m.start <= header && header < m.end) s->file = m;
   }
   for (const char *p = s->text; p < s->end && s->by_runs;)
-    s->unsure |= mapping_line(&p, s->end, &m) && runs_may_err(s, &m);
+    s->unsure |= mapping_line(&p, s->end, &m) && runs_may_err(&m);
   return n;
 }
 

@@ -76,9 +76,12 @@ static bool is_ours(uintptr_t address) {
   return i < ours.count && ours.ranges[i].start <= address;
 }
 
-/* Of what cannot be written nothing is read: is_root. */
+/* What is shared may be a file, or any driver's. (Of what cannot be written nothing is
+ * read: is_root.) */
 static bool may_be_device(const struct mapped *m) {
-  return m->read && m->write && mapping_may_be_device(m) && !is_ours(m->start);
+  return m->shared && m->read && m->write && m->inode && !is_ours(m->start) &&
+         !mapping_begins(m, "/memfd:") && !mapping_begins(m, "/SYSV") &&
+         !mapping_begins(m, "/dev/");
 }
 
 static void leave_out(uintptr_t start) {

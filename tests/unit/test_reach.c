@@ -1832,9 +1832,12 @@ static void test_mappings_by_runs(void **state) {
   char *file = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
   char *shared =
       mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-  assert_true(zero != MAP_FAILED && file != MAP_FAILED && shared != MAP_FAILED);
+  char *of_file = mmap(NULL, bytes, PROT_READ, MAP_SHARED, fd, 0);
+  assert_true(of_file != MAP_FAILED && zero != MAP_FAILED && file != MAP_FAILED &&
+              shared != MAP_FAILED);
   for (size_t i = 0; i < PAGES; i += 2) {
     assert_int_equal(((volatile char *)zero)[i * PAGE], 0);
+    assert_int_equal(((volatile char *)of_file)[i * PAGE], 0);
     file[i * PAGE] = shared[i * PAGE] = 1;
   }
   residency_collect();
@@ -1854,6 +1857,7 @@ static void test_mappings_by_runs(void **state) {
     if (by_runs[i].start == (uint64_t)shared) assert_int_equal(by_runs[i].rss, bytes / 2);
   }
   assert_true(sum <= header.end_rss_bytes + 32 * PAGE);
+  munmap(of_file, bytes);
   munmap(zero, bytes);
   munmap(file, bytes);
   munmap(shared, bytes);
