@@ -1,5 +1,6 @@
 #include "names/demangle.h"
 
+#include <ctype.h>
 #include <libiberty/demangle.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,14 +31,51 @@ static int style(const char *name) {
   return 0;
 }
 
+/* ---- Emacs Lisp ---------------------------------------------------------------- */
+
+/* Emacs' compiler writes "F", the name in hexadecimal digits, "_", as much of the name as
+ * C allows, "_", and a number. The two must agree, or it is somebody's F00_0. */
+
+static int digit(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+static bool is_of_c(char c) {
+  return isalnum((unsigned char)c) || c == '-' || c == '_';
+}
+
+/* The name; of no such symbol NULL. */
+static char *lisp_name(const char *symbol) {
+  size_t digits = *symbol == 'F' ? strspn(symbol + 1, "0123456789abcdef") : 0;
+  if (digits == 0 || digits % 2 || symbol[1 + digits] != '_') return NULL;
+  const char *readable = symbol + digits + 2;
+  char *name = calloc(digits / 2 + 1, 1);
+  for (size_t i = 0; name && i < digits / 2; i++) {
+    char c = name[i] = (char)(digit(symbol[1 + 2 * i]) << 4 | digit(symbol[2 + 2 * i]));
+    bool agrees = !is_of_c(c) || *readable++ == (c == '-' ? '_' : c);
+    if (agrees && isprint((unsigned char)c)) continue;
+    free(name);
+    return NULL;
+  }
+  if (name && *readable == '_') return name;
+  free(name);
+  return NULL;
+}
+
 bool is_mangled(const char *symbol) {
-  return style(symbol) != 0;
+  char *lisp = style(symbol) ? NULL : lisp_name(symbol);
+  bool is = style(symbol) || lisp;
+  free(lisp);
+  return is;
 }
 
 static char *demangled(const char *symbol, int more) {
   char *name = strndup(symbol, proper_length(symbol));
-  if (!name || !style(name) || strlen(name) > SYMBOL_MAX) return name;
-  char *readable = cplus_demangle(name, style(name) | more);
+  if (!name || strlen(name) > SYMBOL_MAX) return name;
+  char *readable = lisp_name(name);
+  if (!readable && !style(name)) return name;
+  if (!readable) readable = cplus_demangle(name, style(name) | more);
   if (!readable) return name;
   free(name);
   return readable;

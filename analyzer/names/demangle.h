@@ -5,9 +5,9 @@
 #include <stdbool.h>
 
 /* A readable name for a linker's symbol: C++ and Rust are demangled without parameters,
- * D with them; suffixes that compilers add to copies (".constprop.0", ".cold") and symbol
- * versions are dropped. What cannot be demangled is returned as it is. To be freed;
- * NULL: no memory. */
+ * D with them, Emacs Lisp is as it was; suffixes that compilers add to copies
+ * (".constprop.0", ".cold") and symbol versions are dropped. What cannot be demangled is
+ * returned as it is. To be freed; NULL: no memory. */
 char *demangle(const char *symbol);
 /* The same with parameters. */
 char *demangle_fully(const char *symbol);

@@ -326,6 +326,13 @@ static void demangles(void **state) {
       {"_ZN1a1bEv.cold", "a::b"},
       {"memcpy@@GLIBC_2.14", "memcpy"},
       {".hidden", ".hidden"},
+      {"F6c6f61642d66696c65_load_file_0", "load-file"},
+      {"F636c2d2d736574702f6e_cl__setpn_12", "cl--setp/n"},
+      {"F6c6f6164_loads_0", "F6c6f6164_loads_0"},
+      {"F6c6f6164_load", "F6c6f6164_load"},
+      {"F6c6f616_load_0", "F6c6f616_load_0"},
+      {"F0a_0", "F0a_0"},
+      {"F_0", "F_0"},
   };
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
     char *name = demangle(names[i][0]);
