@@ -230,9 +230,11 @@ static bool is_user(struct search *s, const struct cause *c,
 static bool keeps_equals(struct search *s, const struct cause *c,
                          const struct function_call *calls, size_t i,
                          const struct equals *e) {
-  enum { SEVERAL = 2 };
+  enum { SEVERAL = 2, NOTHING = 50 };
+  bool matters = e->bytes - c->of.bytes >= c->of.bytes / NOTHING;
   return flow_retention(&s->flow, calls[i].function) >= NEARLY * c->retention ||
-         is_user(s, c, calls, i) || (s->measure->together && e->as_often >= SEVERAL);
+         (matters && is_user(s, c, calls, i)) ||
+         (s->measure->together && e->as_often >= SEVERAL);
 }
 
 /* The innermost function that nearly all others of equal count go through, too, and

@@ -62,6 +62,10 @@ BUGS = {  # script: (how often, what the page says)
     "python-pandas-rows": (500, r"1 leak .*: \"encode\"\+\w+ \(python3\.11\)\n"
                                 rf" *{nearly(500)} blocks.*"
                                 r" < \"pandas\._libs\.parsers\.TextReader\.__new__\""),
+    "perl-magick-profile": (300, r"1 leak .*: ProfileImage\+\w+ \(libMagickCore-6\..*\n"
+                                 rf".*, {nearly(300)} times 2"),
+    "zsh-undefined-keys": (30000, r"1 growth .*: zsh\+\w+ \(no name\), by createparam\n"
+                                  r".* times 2 < getindex < fetchvalue < "),
     "ijson-error": (200, r"1 leak .*: reading_generator_init\+\w+ \(_yajl2\.so\)\n"),
 }
 

@@ -232,6 +232,42 @@ def test_what_a_library_makes_in_pieces_is_its_users(recorder, tmp_path):
     assert 2 * 2990 <= finding["blocks"] <= 2 * 3000
 
 
+FORGETFUL = """
+#include <stdlib.h>
+#include <string.h>
+static void use(void *p, size_t bytes) { memset(p, 1, bytes); __asm__ volatile("" : : "r"(p) : "memory"); }
+void *make(size_t bytes) { void *p = malloc(bytes); use(p, bytes); return p; }
+int profile(int wrong) { void *p = make(4000); if (wrong) return 0; free(p); return 1; }
+int kernel(int wrong) { void *p = make(8); if (wrong) return 0; free(p); return 1; }
+int resize(void) { free(make(100000)); return 1; }
+"""
+METHODS = """
+int profile(int), kernel(int), resize(void);
+int mogrify(void) { return resize() + profile(0) + profile(1) + kernel(1) + resize(); }
+int main(void) {
+  int done = 0;
+  for (int i = 0; i < 300; i++) done += mogrify();
+  return done == 0;
+}
+"""
+
+
+@pytest.mark.short
+def test_what_is_lost_as_often_but_is_nothing_beside_it_says_nothing(recorder, tmp_path):
+    """One function of a library loses 4,000 bytes, another 8 each time that they are used."""
+    (tmp_path / "library.c").write_text(FORGETFUL)
+    (tmp_path / "user.c").write_text(METHODS)
+    flags = ["-O1", "-g", "-fno-optimize-sibling-calls", "-fno-inline"]
+    library, user = tmp_path / "libforgetful.so", tmp_path / "user"
+    subprocess.run([tool("gcc", "cc"), *flags, "-shared", "-fPIC", "-o", library, tmp_path / "library.c"],
+                   check=True)
+    subprocess.run([tool("gcc", "cc"), *flags, "-o", user, tmp_path / "user.c", library], check=True)
+    recorder.run(user)
+    first, *_ = recorder.answer("report", "--all")["findings"]
+    assert (first["kind"], first["frame"]["function"]) == ("leak", "profile"), first
+    assert 290 * 4000 <= first["bytes"] <= 300 * 4000, first
+
+
 @pytest.mark.short
 def test_who_held_the_peak_is_told_if_it_is_gone(recorder):
     assert recorder.run(program("causes"), "burst").status == 0
