@@ -438,16 +438,20 @@ bool findings_taken_apart(const struct recording *r) {
   return false;
 }
 
-/* It grows, or has gone on and on, up to the end, by the same stacks, and is not next to
- * nothing. */
-static bool goes_on(const struct sites *sites, const struct finding *leak) {
-  enum { FEWEST = 6, LAST = 3 << 14, PER_CENT = 100 }; /* of 16ths of the run */
-  enum { AGAIN = 4 };
+/* It grows, by the rate of what grows of it most of it, or has gone on and on, up to the
+ * end; by the same stacks; and is more than what a program has that only loads: that of
+ * all methods which it defines is a hundredth. */
+static bool goes_on(const struct recording *r, const struct sites *sites,
+                    const struct finding *leak) {
+  enum { FEWEST = 6, LAST = 3 << 14 }; /* of 16ths of the run */
+  enum { AGAIN = 4, LITTLE = 50 };
   unsigned generations = generations_of(sites, leak);
-  size_t stacks = leak->causes->at[leak->cause].stacks;
-  return leak->rate > 0 ||
-         ((generations & LAST) && leak->of.bytes >= sites->bytes / PER_CENT &&
-          leak->of.blocks >= AGAIN * stacks && __builtin_popcount(generations) >= FEWEST);
+  uint64_t ms = recording_duration_ms(r) - timeline_start_ms(r);
+  if (leak->of.blocks < AGAIN * leak->causes->at[leak->cause].stacks ||
+      leak->of.bytes < sites->bytes / LITTLE)
+    return false;
+  if (leak->rate > 0) return leak->rate * (double)ms / 1000 >= (double)leak->of.bytes / 2;
+  return (generations & LAST) && __builtin_popcount(generations) >= FEWEST;
 }
 
 /* Did the runtime allocate it, for itself or for an extension? */
@@ -469,7 +473,7 @@ static void drop_taken_apart(const struct recording *r, const struct sites *site
   if (!findings_taken_apart(r)) return;
   for (size_t i = 0; i < f->count; i++) {
     struct finding *found = &f->at[i];
-    if (found->kind != FINDING_LEAK || goes_on(sites, found) ||
+    if (found->kind != FINDING_LEAK || goes_on(r, sites, found) ||
         !is_by_runtime(r, f, found))
       f->at[kept++] = *found;
   }
