@@ -6,9 +6,10 @@
  *
  * The clock is work: the program's allocations and frees so far. Start-up, idling and the
  * end of an interpreter take seconds, but no work, and are neither rise nor rest. Only
- * where nothing was added for more than half of the seconds is a rise by work not called
- * growth: who loaded its data and waits has not been growing for long. Where the work
- * says too little, as of one that did all of it at once, the seconds decide.
+ * where nothing was added, or hardly anything done, for more than half of the seconds is
+ * a rise by work not called growth: who loaded its data and waits has not been growing
+ * for long. Where the work says too little, as of one that did all of it at once, the
+ * seconds decide.
  *
  * A snapshot has no rows for sites below a share of the live bytes then: what they held
  * is in the rows of their callers. For one such site it is known to lie between 0 and
@@ -249,6 +250,15 @@ static double idle_seconds(const struct series *s, const struct trend *t, double
   return s->seconds[s->moments - 1] - reached;
 }
 
+/* Seconds since nearly all work was done. */
+static double quiet_seconds(const struct series *s) {
+  enum { NEARLY = 16 };
+  size_t m = 0, last = s->moments - 1;
+  while (s->work[m] < s->work[last] - (s->work[last] - s->work[0]) / NEARLY)
+    m++;
+  return s->seconds[last] - s->seconds[m];
+}
+
 static double rise(const struct series *s, const struct trend *t) {
   size_t from, to;
   moments_of(s, t, &from, &to);
@@ -290,7 +300,8 @@ static struct trend judge(const struct series *s, uint64_t blocks, uint64_t newe
   if (seconds.verdict == TREND_GROWING)
     return rise(s, &seconds) < rise(s, &work) ? seconds : work;
   double newest = blocks ? (double)newest_ms / 1000 : INFINITY;
-  return idle_seconds(s, &work, newest) > s->life.seconds / 2 ? seconds : work;
+  double idle = fmax(idle_seconds(s, &work, newest), quiet_seconds(s));
+  return idle > s->life.seconds / 2 ? seconds : work;
 }
 
 static uint64_t more(uint64_t now, uint64_t before) {

@@ -279,6 +279,37 @@ static void what_has_all_growth_grows(void **state) {
   }
 }
 
+/* A service loads 3 MB within 400 ms, and waits 1.6 s for its first request, which brings
+ * 300 kB more. */
+static void what_loads_and_waits_for_a_request_does_not_grow(void **state) {
+  (void)state;
+  enum { STEPS = 20 };
+  struct build *b = build_new();
+  b->header.end_ms = 2000;
+  uint32_t site = build_site(b, (uint64_t[]){0x401000, 0});
+  for (uint32_t i = 1; i <= STEPS; i++)
+    build_large(b, site, i * 20, 150000);
+  build_large(b, site, 2000, 300000);
+  struct ul_counter *counter = build_counter(b, site);
+  counter->allocations = 20400;
+  counter->frees = counter->allocations - STEPS - 1;
+  for (uint32_t i = 0; i <= STEPS + 1; i++) {
+    bool last = i > STEPS;
+    uint64_t bytes = last ? 3300000 : i * 150000;
+    add_snapshot(b, last ? UL_SNAPSHOT_FINAL : UL_SNAPSHOT_TIMED, last ? 2000 : i * 20,
+                 bytes, last ? 20400 : i * 1000);
+    if (bytes) build_row(b, site, bytes / 150000, bytes);
+  }
+  struct recording *r = opened(b);
+  struct sites *s = sites_load(r);
+  struct growth *g = growth_load(r, s, 0);
+  assert_int_not_equal(g->all.verdict, TREND_GROWING);
+  assert_int_not_equal(g->sites[0].trend.verdict, TREND_GROWING);
+  growth_free(g);
+  sites_free(s);
+  recording_close(r);
+}
+
 /* Of 20 measurements, of which all together grows, five say who has it: a function has
  * `part` of 4. */
 static bool grows_by_few_rows(unsigned part) {
@@ -341,8 +372,9 @@ static void what_was_loaded_does_not_grow_by_what_does(void **state) {
   recording_close(r);
 }
 
-/* The same call site loads 50 MB within 150 ms, then leaks 500 kB in 6 s. By the program's
- * work it leaks as it has loaded, by the seconds, by which it grows, it does not. */
+/* The same call site loads 50 MB within 150 ms, then leaks 500 kB in 6 s. By the
+ * program's work it leaks as it has loaded, by the seconds, by which it grows, it does
+ * not. */
 static void what_the_same_site_loaded_is_not_its_growth(void **state) {
   (void)state;
   struct build *b = build_new();
@@ -723,6 +755,7 @@ int main(void) {
       cmocka_unit_test(little_growth_of_short_runs_is_nothing),
       cmocka_unit_test(what_has_all_growth_grows),
       cmocka_unit_test(what_has_all_growth_grows_by_few_rows),
+      cmocka_unit_test(what_loads_and_waits_for_a_request_does_not_grow),
       cmocka_unit_test(what_was_loaded_does_not_grow_by_what_does),
       cmocka_unit_test(what_the_same_site_loaded_is_not_its_growth),
       cmocka_unit_test(saturation_is_said_where_it_matters),
