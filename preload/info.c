@@ -15,6 +15,8 @@ EXPORT size_t malloc_usable_size(void *p) {
   map_slot slot = map_lookup(p);
   if (slot) {
     struct spot s = heap_spot(p, slot);
+    /* Who asks will free it: its entry is asked for in time. */
+    if (LIKELY(s.pool)) __builtin_prefetch(s.pool->entries + pool_index(s.pool, p));
     return s.pool || s.large ? guard_usable(s, p) : 0;
   }
   static size_t (*real)(void *);

@@ -27,7 +27,10 @@ static inline struct spot heap_spot(const void *p, map_slot slot) {
     struct large *l = map_large(slot);
     return (struct spot){NULL, p == l->base && l->in_use ? l : NULL};
   }
-  struct pool *pool = arena_pool(map_arena(slot), p);
+  struct pool *pool = arena_pool_headed(map_arena(slot), p);
+  if (LIKELY(pool_starts_block(pool, p, pool_index(pool, p))))
+    return (struct spot){pool, NULL};
+  pool = arena_pool(map_arena(slot), p);
   bool start = pool->class == UL_SPAN ? pool->live && p == pool->base
                                       : pool_starts_block(pool, p, pool_index(pool, p));
   return (struct spot){start ? pool : NULL, NULL};
