@@ -542,22 +542,54 @@ static uint64_t barnes(long size) {
   return cells;
 }
 
-/* ---- larson: a server's threads replace blocks at random and hand them on --------- */
+/* ---- larson: a server's threads replace blocks at random and hand them on. As in the
+ * program of that name two numbers are drawn for each block, from a congruential
+ * generator that is shuffled, and the sizes are noted. --------------------------------
+ */
 
 #define BLOCKS 1000
 #define GENERATIONS 5
 static long larson_rounds;
 static void *larson_blocks[THREADS][BLOCKS];
+static unsigned larson_sizes[THREADS][BLOCKS];
+static volatile long larson_most = 490, larson_held = BLOCKS; /* as if by arguments */
+
+#define DEALT 97
+struct dealer {
+  long next, last, cards[DEALT];
+};
+static long shuffle(struct dealer *d) {
+  long old = d->next;
+  d->next = (d->next * 1366 + 150889) % 714025;
+  return old;
+}
+static struct dealer dealer_new(long seed) {
+  struct dealer d = {.next = seed};
+  for (int i = 0; i < DEALT; i++)
+    d.cards[i] = shuffle(&d);
+  d.last = shuffle(&d);
+  return d;
+}
+static NOINLINE long deal(struct dealer *d) {
+  long *card = &d->cards[d->last % DEALT];
+  d->last = *card;
+  *card = shuffle(d);
+  return d->last;
+}
 
 static void *larson_thread(void *arg) {
-  uint64_t random = (uint64_t)(uintptr_t)arg * 77 + 5;
+  struct dealer dealer = dealer_new((long)(intptr_t)arg * 77 + 5);
   void **blocks = larson_blocks[(uintptr_t)arg % THREADS];
+  unsigned *sizes = larson_sizes[(uintptr_t)arg % THREADS];
   for (long i = 0; i < larson_rounds; i++) {
-    uint64_t r = next_random(&random);
-    void **b = &blocks[r % BLOCKS];
-    free(*b);
-    *b = get(10 + (r >> 32) % 490);
-    *(char *)*b = 1;
+    long victim = deal(&dealer) % larson_held;
+    free(blocks[victim]);
+    long size = 10 + deal(&dealer) % larson_most;
+    char *block = get((size_t)size);
+    blocks[victim] = block;
+    sizes[victim] = (unsigned)size;
+    block[0] = 'a';
+    block[1] = 'b';
   }
   return NULL;
 }
