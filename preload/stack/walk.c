@@ -578,7 +578,6 @@ append_plain(struct walk *w, const struct walk_step *s, struct walk_frame *outer
     __asm__("" : "+r"(rsp)); /* (see append) */
     f->key = key;
     f->rsp = rsp;
-    f->rbp = s->state.rbp;
     f->hash = hash;
     f->node = f->site = 0;
     f->words = ++words;
