@@ -214,7 +214,7 @@ static bool make_room(size_t arenas, size_t larges) {
   census.slacks = scratch(units);
   census.larges = scratch(larges * sizeof *census.larges);
   census.states = scratch(numbers / 2 + 1);
-  census.notes = scratch(numbers);
+  census.notes = scratch(numbers * sizeof *census.notes);
   pieces = scratch((arenas + larges) * sizeof *pieces);
   return census.slots && census.firsts && census.units && census.strips &&
          census.slacks && census.larges && census.states && census.notes && pieces;

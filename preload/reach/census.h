@@ -3,7 +3,7 @@
  * A side table of the scan's own: what the heap and the ledger say is taken down once, in
  * a form that is small and quick to look up, and nothing of theirs is written. Each block
  * has a number: its index in UL_ENTRIES, and for a large one the number of these and its
- * index in UL_LARGES. By it there are a state, for whoever marks (mark.c), and notes.
+ * index in UL_LARGES. By it there are a state, for whoever marks (mark.c), and a note.
  *
  * Only in the scan's own process, which has one thread: module state, no locks. */
 #ifndef ULLAGE_CENSUS_H
@@ -56,7 +56,7 @@ static inline uint64_t found_entry(const struct found *f);   /* in the ledger */
 static inline size_t found_requested(const struct found *f); /* bytes; <= usable */
 static inline uint8_t found_state(const struct found *f);    /* never CENSUS_DEAD */
 static inline void found_set_state(const struct found *f, uint8_t state);
-static inline uint8_t *found_notes(const struct found *f); /* 0 at first */
+static inline uint32_t *found_note(const struct found *f); /* 0 at first */
 /* What it holds, and what is said of it, will be asked for soon. */
 static inline void found_expect_words(const struct found *f);
 static inline uint8_t census_state(size_t number); /* by number */
@@ -102,7 +102,7 @@ extern struct census {
   uint8_t *slacks;           /* by unit: of all blocks that live in its pool, or UNEVEN */
   struct census_large *larges;
   uint8_t *states; /* four bits each, by number */
-  uint8_t *notes;  /* by number */
+  uint32_t *notes; /* by number */
   struct {
     uint32_t size, recip; /* as in struct pool; 0: there is one block, or none */
   } shapes[UINT8_MAX + 1];
@@ -124,7 +124,7 @@ static inline void found_set_state(const struct found *f, uint8_t state) {
   unsigned shift = f->number % 2 * 4;
   *two = (uint8_t)((*two & ~(0xf << shift)) | state << shift);
 }
-static inline uint8_t *found_notes(const struct found *f) {
+static inline uint32_t *found_note(const struct found *f) {
   return &census.notes[f->number];
 }
 

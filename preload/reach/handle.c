@@ -11,15 +11,20 @@
  *   - EACH_LEAST of them are held at each handle, and
  *   - MOST_OF of MOST_IN are held at one of them, from outside of themselves.
  *
- * A block counts for the offset of the first interior pointer to it that was met, so no
- * block counts twice.
+ * A block counts for one of the offsets at which it is held, so none counts twice: for
+ * the one that wins a draw. Each block has an order of its own of all offsets, as good as
+ * any other, and of what is met the last in it stays. So the rest of what is below does
+ * not depend on which pointer is met first, which is a matter of luck where several
+ * threads follow them; and it is no rule of the lowest offset, by which a chunk that is
+ * cut into pieces would be held at the second.
  *
  * The place is the site. Where it has too few blocks to tell, it is all sites with the
  * same innermost frames, of as many frames as it takes: FRAMES, then fewer. So a place
  * that says no (its blocks are held by their starts) is not overruled by a wider one.
  *
- * Each site has room for OFFSETS offsets, first come, first served; each block has two
- * bits for each of them: a pointer there was met, a strong one was met. */
+ * Each site has room for OFFSETS offsets, as they come by address of the blocks. Of the
+ * strong pointers to a block it is kept at which offsets they were, as bits that some
+ * offsets share. */
 #include "reach/handle.h"
 
 #include "reach/scratch.h"
@@ -40,12 +45,12 @@ struct place {
 
 SCAN_STATE static struct place *places; /* by site */
 SCAN_STATE static uint32_t place_count;
-SCAN_STATE static bool chosen;
+SCAN_STATE static bool any_met, chosen;
 
 bool handle_prepare(uint32_t sites) {
   places = scratch(sites * sizeof *places);
   place_count = sites;
-  chosen = false;
+  any_met = chosen = false;
   return places != NULL;
 }
 
@@ -63,23 +68,31 @@ static unsigned index_of(struct place *p, uint32_t offset) {
   return i;
 }
 
-/* Of a block's notes. */
-static uint8_t met(unsigned i) {
-  return (uint8_t)(1u << i);
-}
-static uint8_t met_strong(unsigned i) {
-  return (uint8_t)(1u << (i + OFFSETS));
-}
-
 /* ---- pointers ------------------------------------------------------------------ */
 
+static uint32_t strong_bit(uintptr_t offset) {
+  enum { BITS = 32 - HANDLE_LOT_BITS };
+  return UINT32_C(1) << (HANDLE_LOT_BITS + (offset ^ offset >> 4 ^ offset >> 8) % BITS);
+}
+
 void handle_met(const struct found *f, uintptr_t offset, bool strong) {
-  if (offset > HANDLE_OFFSET_MAX) return;
-  struct place *p = place_of(f);
-  unsigned i = index_of(p, (uint32_t)offset);
-  if (i == OFFSETS) return;
-  p->met[i].blocks += !*found_notes(f);
-  *found_notes(f) |= met(i) | (strong ? met_strong(i) : 0);
+  if (offset > HANDLE_OFFSET_MAX || chosen) return;
+  uint32_t *note = found_note(f), old = __atomic_load_n(note, __ATOMIC_RELAXED);
+  uint32_t lot = handle_lot(f->number, offset), now;
+  do {
+    uint32_t kept = old & HANDLE_LOT_MASK;
+    now = (old & ~(uint32_t)HANDLE_LOT_MASK) | (lot > kept ? lot : kept);
+    if (strong) now |= strong_bit(offset);
+  } while (now != old && !__atomic_compare_exchange_n(
+                             note, &old, now, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+  if (!__atomic_load_n(&any_met, __ATOMIC_RELAXED))
+    __atomic_store_n(&any_met, true, __ATOMIC_RELAXED);
+}
+
+/* 0: at none. */
+static uint32_t offset_of(const struct found *f) {
+  uint32_t lot = *found_note(f) & HANDLE_LOT_MASK;
+  return lot ? ((lot - 1) ^ handle_order(f->number)) + 1 : 0;
 }
 
 /* ---- places -------------------------------------------------------------------- */
@@ -87,7 +100,12 @@ void handle_met(const struct found *f, uintptr_t offset, bool strong) {
 SCAN_STATE static bool (*was_reached)(const struct found *f);
 
 static void count_reached(const struct found *f) {
-  if (was_reached(f)) place_of(f)->reached++;
+  if (!was_reached(f)) return;
+  struct place *p = place_of(f);
+  uint32_t offset = offset_of(f);
+  p->reached++;
+  unsigned i = offset ? index_of(p, offset) : OFFSETS;
+  if (i < OFFSETS) p->met[i].blocks++;
 }
 
 static void choose(struct place *p) {
@@ -196,12 +214,6 @@ static bool choose_by_site(bool *undecided) {
   return left;
 }
 
-static bool any_offset(void) {
-  for (uint32_t i = UL_SITE_RESERVED; i < place_count; i++)
-    if (places[i].met[0].offset) return true;
-  return false;
-}
-
 static bool any_handle(void) {
   for (uint32_t i = 0; i < place_count; i++)
     if (places[i].handles) return true;
@@ -210,7 +222,7 @@ static bool any_handle(void) {
 
 bool handle_choose(bool reached(const struct found *f), bool *any) {
   *any = false;
-  if (!any_offset()) return true;
+  if (!any_met) return true;
   bool *undecided = scratch(place_count);
   if (!undecided) return false;
   was_reached = reached;
@@ -230,5 +242,8 @@ bool handle_is(const struct found *f, uintptr_t offset) {
 }
 
 bool handle_holds(const struct found *f) {
-  return place_of(f)->handles & *found_notes(f) >> OFFSETS;
+  const struct place *p = place_of(f);
+  for (unsigned i = 0; i < OFFSETS; i++)
+    if (p->handles >> i & 1 && *found_note(f) & strong_bit(p->met[i].offset)) return true;
+  return false;
 }

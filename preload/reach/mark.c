@@ -15,9 +15,6 @@
  *   seen         unreached, and visited by pass 1
  *   indirect, definite
  *
- * Of blocks that are reachable or held it is also known whether they have been counted
- * for a handle (handle.c): then no pointer to them changes anything, and most lead there.
- *
  * 1. From the roots: mark reachable (and possible) what can be reached.
  * 2. From each possible block: all that can be reached is held. Now all pointers that
  *    count have been met, and it is known at which offsets the blocks of a site are held
@@ -66,14 +63,12 @@ enum state {
   UNREACHED = CENSUS_LIVE,
   POSSIBLE,
   HELD,
-  HELD_COUNTED,
   OF_MAIN,
   SEEN,
   INDIRECT,
   DEFINITE,
   REACHABLE,
-  REACHABLE_BY, /* + enum ul_heuristic */
-  REACHABLE_COUNTED = REACHABLE_BY + UL_HEURISTICS
+  REACHABLE_BY /* + enum ul_heuristic, the first of those that fit a pointer to it */
 };
 
 /* The marking under way. */
@@ -126,24 +121,29 @@ static void reach(const struct found *f) {
   set_reachable(f);
 }
 
+/* The heuristics that have not fitted it. */
+static unsigned better_than(uint8_t state) {
+  return state < REACHABLE_BY ? ~0u : (1u << (state - REACHABLE_BY)) - 1;
+}
+
 static void meet_strong(const struct found *f, uintptr_t offset, uintptr_t at) {
   uint8_t state = found_state(f);
   if (offset == 0) return reach(f);
   if (!from_itself(f, at)) handle_met(f, offset, true);
-  if (state == REACHABLE && *found_notes(f)) found_set_state(f, REACHABLE_COUNTED);
-  if (is_reachable(state)) return;
-  enum ul_heuristic h = heuristic_of(f, offset, marking.from.heuristics);
-  if (h != UL_HEURISTICS)
-    mark(f, (uint8_t)(REACHABLE_BY + h));
-  else if (state == UNREACHED)
-    found_set_state(f, POSSIBLE);
+  if (state == REACHABLE) return;
+  enum ul_heuristic h =
+      heuristic_of(f, offset, marking.from.heuristics & better_than(state));
+  if (h == UL_HEURISTICS && state == UNREACHED) found_set_state(f, POSSIBLE);
+  if (h == UL_HEURISTICS) return;
+  found_set_state(f, (uint8_t)(REACHABLE_BY + h));
+  if (!is_reachable(state)) trace_push(f);
 }
 
 static const struct trace_step strong = {
     .meet = meet_strong,
     .visited = is_reachable,
-    .closed = TRACE_IN(CENSUS_DEAD) | TRACE_IN(REACHABLE_COUNTED),
-    .settled = TRACE_IN(CENSUS_DEAD) | TRACE_IN(REACHABLE_COUNTED) | TRACE_IN(REACHABLE),
+    .closed = TRACE_IN(CENSUS_DEAD),
+    .settled = TRACE_IN(CENSUS_DEAD) | TRACE_IN(REACHABLE),
 };
 
 static void scan_root(uintptr_t start, uintptr_t end) {
@@ -236,23 +236,19 @@ static bool step_roots(bool *stacks_known) {
 /* ---- step 2: what possible blocks hold ----------------------------------------- */
 
 static bool is_held(uint8_t state) {
-  return state == HELD || state == HELD_COUNTED;
+  return state == HELD;
 }
 
 static void meet_held(const struct found *f, uintptr_t offset, uintptr_t at) {
   if (offset && !from_itself(f, at)) handle_met(f, offset, false);
   uint8_t state = found_state(f);
-  if (state == UNREACHED || state == POSSIBLE) mark(f, state = HELD);
-  if (!*found_notes(f)) return;
-  if (state == HELD) found_set_state(f, HELD_COUNTED);
-  if (state == REACHABLE) found_set_state(f, REACHABLE_COUNTED);
+  if (state == UNREACHED || state == POSSIBLE) mark(f, HELD);
 }
 
 static const struct trace_step weak = {
     .meet = meet_held,
     .visited = is_held,
-    .closed =
-        TRACE_IN(CENSUS_DEAD) | TRACE_IN(REACHABLE_COUNTED) | TRACE_IN(HELD_COUNTED),
+    .closed = TRACE_IN(CENSUS_DEAD),
     .settled = TRACE_ALL_BUT(TRACE_IN(UNREACHED) | TRACE_IN(POSSIBLE)),
 };
 
@@ -277,11 +273,19 @@ static void keep_by_handle(const struct found *f) {
   trace_all();
 }
 
+/* All that tells of handles has been told. */
+static const struct trace_step by_handle = {
+    .meet = meet_strong,
+    .visited = is_reachable,
+    .closed = TRACE_IN(CENSUS_DEAD) | TRACE_IN(REACHABLE),
+    .settled = TRACE_IN(CENSUS_DEAD) | TRACE_IN(REACHABLE),
+};
+
 static bool step_handles(void) {
   bool any = false;
   if (!(marking.from.heuristics >> UL_CONSTANT_OFFSET & 1)) return true;
   if (!handle_choose(is_met, &any)) return false;
-  trace_enter(&strong);
+  trace_enter(&by_handle);
   if (any) census_each(keep_by_handle);
   return true;
 }

@@ -94,15 +94,18 @@ static bool may_be_handle(uintptr_t offset) {
   return offset - 1 < HANDLE_OFFSET_MAX;
 }
 
-static bool is_due(uint8_t state, uintptr_t offset) {
-  return !((may_be_handle(offset) ? step.closed : step.settled) >> state & 1);
+/* Of a pointer to the block of that number, in that state. */
+static inline bool is_due(size_t number, uint8_t state, uintptr_t offset) {
+  if (step.closed >> state & 1) return false;
+  if (!(step.settled >> state & 1)) return true;
+  return may_be_handle(offset) && handle_tells(number, offset);
 }
 
 static __attribute__((noinline)) void look_at(uintptr_t word, uintptr_t at) {
   struct found f;
   if (!census_place(word, &f)) return;
   uintptr_t offset = word - f.start;
-  if (!is_due(found_state(&f), offset)) return;
+  if (!is_due(f.number, found_state(&f), offset)) return;
   if (offset == 0 || offset < found_requested(&f) || heuristic_empty_array(&f, offset))
     step.meet(&f, offset, at);
 }
@@ -114,10 +117,8 @@ static inline bool may_lead_on(uintptr_t offset) {
   uint64_t at = census_at_in_pool(&u, offset);
   uint32_t index = census_index(&u, at);
   if (index >= u.count) return u.class == CENSUS_NO_ARENA;
-  uint8_t state = census_state(u.first + index);
-  if (step.closed >> state & 1) return false;
-  return !(step.settled >> state & 1) ||
-         may_be_handle(at - index * census.shapes[u.class].size);
+  size_t number = (size_t)u.first + index;
+  return is_due(number, census_state(number), at - index * census.shapes[u.class].size);
 }
 
 static inline void follow(uintptr_t word, const uintptr_t *at, uintptr_t low) {

@@ -21,7 +21,7 @@ struct trace_step {
   void (*meet)(const struct found *f, uintptr_t offset, uintptr_t at);
   bool (*visited)(uint8_t state); /* the step has pushed a block in this state */
   /* A bit for each state in which nothing is due, whatever leads to the block; and in
-   * which only a pointer may be due that could be a handle (handle.h). */
+   * which only what would tell of a handle is (handle.h). */
   uint16_t closed, settled;
 };
 #define TRACE_IN(state) (1u << (state))

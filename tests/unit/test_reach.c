@@ -867,6 +867,22 @@ static void test_rescued_only_if_nothing_else(void **state) {
   assert_int_equal(header.scan.rescued[UL_LENGTH64].blocks, 0);
 }
 
+/* Whichever pointer is met first. */
+static void test_rescued_by_the_first_that_fits(void **state) {
+  enum { AS_ARRAY = 8, AS_STRING = 24 };
+  for (int turn = 0; turn < 2; turn++) {
+    int both = block(24 + 55 + 1, A);
+    store(both, 0, 8);
+    store(both, 8, 55);
+    root(0, both, turn ? AS_ARRAY : AS_STRING);
+    root(1, both, turn ? AS_STRING : AS_ARRAY);
+    scan();
+    expect_rescued(UL_STDSTRING, 80);
+    teardown(state);
+    setup(state);
+  }
+}
+
 static uint64_t rescued_by_offset(void) {
   return header.rescued[UL_CONSTANT_OFFSET - UL_HEURISTICS_OF_SCAN].blocks;
 }
@@ -915,6 +931,36 @@ static void test_offset_of_a_few(void **state) {
   scan();
   assert_int_equal(rescued_by_offset(), 0);
   assert_int_equal(row(A, UL_POSSIBLE)->blocks, 2);
+}
+
+/* Three of them at another offset, too, which is as good for these. */
+static void test_offsets_in_any_order(void **state) {
+  uint64_t rescued[2];
+  for (int turn = 0; turn < 2; turn++) {
+    for (int i = 0; i < 40; i++) {
+      int b = block(64, A);
+      root(2 * i + turn, b, 16);
+      if (i < 3) root(2 * i + !turn, b, 24);
+    }
+    scan();
+    rescued[turn] = rescued_by_offset();
+    teardown(state);
+    setup(state);
+  }
+  assert_int_equal(rescued[0], rescued[1]);
+}
+
+/* Chunks that are cut into pieces, all of which are held. */
+static void test_pieces_are_no_handles(void **state) {
+  (void)state;
+  for (int i = 0, at = 0; i < 40; i++) {
+    int b = block(512, A);
+    for (size_t piece = 32; piece < 512; piece += 32)
+      root(at++, b, piece);
+  }
+  scan();
+  assert_int_equal(rescued_by_offset(), 0);
+  expect(A, UL_POSSIBLE, 40, 40 * 512);
 }
 
 /* A string beside its pointer is held by itself, which says nothing of others. */
@@ -1997,9 +2043,12 @@ int main(int argc, char **argv) {
       TEST(test_newarray),
       TEST(test_multiple_inheritance),
       TEST(test_rescued_only_if_nothing_else),
+      TEST(test_rescued_by_the_first_that_fits),
       TEST(test_constant_offset),
       TEST(test_constant_offset_can_be_left_out),
       TEST(test_offset_of_a_few),
+      TEST(test_offsets_in_any_order),
+      TEST(test_pieces_are_no_handles),
       TEST(test_offset_within_the_block),
       TEST(test_offset_from_lost_blocks),
       TEST(test_held_by_anonymous_mapping_only),
