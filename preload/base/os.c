@@ -44,6 +44,7 @@ static const char *const op_names[OS_OPS] = {
     [OS_OP_MADVISE] = "madvise",
     [OS_OP_BACK] = "back",
     [OS_OP_IOCTL] = "ioctl",
+    [OS_OP_THREAD] = "thread",
 };
 static _Atomic long fail_after[OS_OPS]; /* 0: never; n: the n-th call from now fails */
 

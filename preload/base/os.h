@@ -33,6 +33,7 @@ enum os_op {
   OS_OP_MADVISE,
   OS_OP_BACK,
   OS_OP_IOCTL,
+  OS_OP_THREAD,
   OS_OPS
 };
 /* The system call itself, inline: no wrapper of the program's stands in front of it,

@@ -155,6 +155,24 @@ int os_share_process(void *top, void (*work)(void)) {
   return (int)share(CLONE_FILES | CLONE_VM, top, work);
 }
 
+int os_start_thread(void *top, void (*work)(void)) {
+  enum {
+    THREAD =
+        CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM
+  };
+  if (os_injected(OS_OP_THREAD)) return -EAGAIN;
+  return (int)share(THREAD, top, work);
+}
+
+unsigned os_processors(void) {
+  uint64_t mask[128] = {0};
+  long bytes = os_confined() ? 0 : os_call(SYS_sched_getaffinity, 0, sizeof mask, mask);
+  unsigned n = 0;
+  for (long i = 0; i < bytes / (long)sizeof *mask; i++)
+    n += (unsigned)__builtin_popcountll(mask[i]);
+  return n ? n : 1;
+}
+
 void os_die_with_parent(void) {
   os_call(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL);
 }

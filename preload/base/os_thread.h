@@ -82,6 +82,11 @@ int os_copy_process(void);
  * at `top`. The thread is as it was meanwhile, with what is its own, for two: one of them
  * should wait. */
 int os_share_process(void *top, void (*work)(void));
+/* Of a process that has no use for what a thread has of its own: another thread, as the
+ * last, but that it has no stack for signals, and ends only with the process. */
+int os_start_thread(void *top, void (*work)(void));
+/* That this thread may run on; at least 1. */
+unsigned os_processors(void);
 /* In a copy: end with the process that it is of, and have all descriptors there may be.
  */
 void os_die_with_parent(void);

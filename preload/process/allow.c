@@ -22,8 +22,8 @@ static const int ours[] = {
     SYS_pidfd_open, SYS_poll, SYS_prctl, SYS_pread64, SYS_prlimit64, SYS_pwrite64,
     SYS_read, SYS_readlink, SYS_rename, SYS_restart_syscall, SYS_rt_sigaction,
     SYS_rt_sigpending, SYS_rt_sigprocmask, SYS_rt_sigreturn, SYS_rt_sigtimedwait,
-    SYS_rt_tgsigqueueinfo, SYS_sigaltstack, SYS_stat, SYS_tgkill, SYS_truncate,
-    SYS_unlink, SYS_wait4, SYS_waitid, SYS_write,
+    SYS_rt_tgsigqueueinfo, SYS_sched_getaffinity, SYS_sigaltstack, SYS_stat, SYS_tgkill,
+    SYS_truncate, SYS_unlink, SYS_wait4, SYS_waitid, SYS_write,
 };
 // clang-format on
 

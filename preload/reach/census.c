@@ -205,7 +205,7 @@ static void count_pieces(size_t *arenas, size_t *larges) {
 
 static bool make_room(size_t arenas, size_t larges) {
   census.entries = table_count(UL_ENTRIES);
-  size_t numbers = census.entries + table_count(UL_LARGES);
+  size_t numbers = census.numbers = census.entries + table_count(UL_LARGES);
   size_t slots = census.extent.bytes / UL_ARENA_BYTES, units = (arenas + 1) * UL_UNITS;
   census.slots = scratch(slots * sizeof *census.slots);
   census.firsts = scratch(slots * sizeof *census.firsts);
@@ -213,7 +213,7 @@ static bool make_room(size_t arenas, size_t larges) {
   census.strips = scratch(units * sizeof *census.strips);
   census.slacks = scratch(units);
   census.larges = scratch(larges * sizeof *census.larges);
-  census.states = scratch(numbers / 2 + 1);
+  census.states = scratch(numbers / 2 + CENSUS_STATES_MORE);
   census.notes = scratch(numbers * sizeof *census.notes);
   pieces = scratch((arenas + larges) * sizeof *pieces);
   return census.slots && census.firsts && census.units && census.strips &&

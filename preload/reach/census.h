@@ -5,7 +5,8 @@
  * has a number: its index in UL_ENTRIES, and for a large one the number of these and its
  * index in UL_LARGES. By it there are a state, for whoever marks (mark.c), and a note.
  *
- * Only in the scan's own process, which has one thread: module state, no locks. */
+ * Only in the scan's own process: module state, no locks. Once it is taken only states
+ * and notes change. */
 #ifndef ULLAGE_CENSUS_H
 #define ULLAGE_CENSUS_H
 
@@ -55,7 +56,9 @@ void census_unrecorded(census_piece *pool, census_piece *large);
 static inline uint64_t found_entry(const struct found *f);   /* in the ledger */
 static inline size_t found_requested(const struct found *f); /* bytes; <= usable */
 static inline uint8_t found_state(const struct found *f);    /* never CENSUS_DEAD */
-static inline void found_set_state(const struct found *f, uint8_t state);
+static inline void found_set_state(const struct found *f, uint8_t state); /* alone */
+/* From one state to the other; false: it is in another. */
+static inline bool found_change(const struct found *f, uint8_t from, uint8_t to);
 static inline uint32_t *found_note(const struct found *f); /* 0 at first */
 /* What it holds, and what is said of it, will be asked for soon. */
 static inline void found_expect_words(const struct found *f);
@@ -101,20 +104,23 @@ extern struct census {
   const uint64_t **strips;   /* by unit: the entries of its pool */
   uint8_t *slacks;           /* by unit: of all blocks that live in its pool, or UNEVEN */
   struct census_large *larges;
-  uint8_t *states; /* four bits each, by number */
+  bool shared; /* states may be changed by others, too */
+  size_t numbers;
+  uint8_t *states; /* four bits each, by number; and CENSUS_STATES_MORE bytes */
   uint32_t *notes; /* by number */
   struct {
     uint32_t size, recip; /* as in struct pool; 0: there is one block, or none */
   } shapes[UINT8_MAX + 1];
 } census;
-enum { CENSUS_UNEVEN = UINT8_MAX };
+enum { CENSUS_UNEVEN = UINT8_MAX, CENSUS_STATES_MORE = 4 };
 
 static inline struct census_extent census_extent(void) {
   return census.extent;
 }
 
 static inline uint8_t census_state(size_t number) {
-  return census.states[number / 2] >> number % 2 * 4 & 0xf;
+  uint8_t two = __atomic_load_n(&census.states[number / 2], __ATOMIC_RELAXED);
+  return two >> number % 2 * 4 & 0xf;
 }
 static inline uint8_t found_state(const struct found *f) {
   return census_state(f->number);
@@ -123,6 +129,20 @@ static inline void found_set_state(const struct found *f, uint8_t state) {
   uint8_t *two = &census.states[f->number / 2];
   unsigned shift = f->number % 2 * 4;
   *two = (uint8_t)((*two & ~(0xf << shift)) | state << shift);
+}
+static inline bool found_change(const struct found *f, uint8_t from, uint8_t to) {
+  uint8_t *two = &census.states[f->number / 2];
+  unsigned shift = f->number % 2 * 4;
+  uint8_t old = __atomic_load_n(two, __ATOMIC_RELAXED),
+          flip = (from ^ to) << shift & 0xff;
+  while ((old >> shift & 0xf) == from) {
+    uint8_t now = old ^ flip;
+    if (!census.shared) return *two = now, true;
+    if (__atomic_compare_exchange_n(two, &old, now, true, __ATOMIC_RELAXED,
+                                    __ATOMIC_RELAXED))
+      return true;
+  }
+  return false;
 }
 static inline uint32_t *found_note(const struct found *f) {
   return &census.notes[f->number];

@@ -42,6 +42,12 @@
  *    pointers here: else a leak of many blocks of one kind would have any number of
  *    leaders.
  *
+ * Steps 1 and 2 and what handles add are closures: what is reachable, or held, does not
+ * depend on the order in which pointers are followed. So they are done by all processors
+ * (trace.c). A state of step 1 only rises: possible, reachable by the last heuristic of
+ * the list, by the first, reachable. Step 3 is not: by whom a block is seen, and whose
+ * it is, is a matter of order. It is done by one, in the order said above.
+ *
  * When all blocks are reachable, by pointers to their starts, all verdicts are known, and
  * nothing more is read (trace.c). A forked child that leaves a line asks only for those
  * that it has allocated itself. */
@@ -76,7 +82,7 @@ SCAN_STATE static struct {
   struct mark_from from;
   bool *holds; /* by site: blocks are roots (dynamic TLS) */
   uint64_t root_bytes;
-  size_t open; /* blocks that are asked for and no pointer to their start has reached */
+  size_t asked; /* blocks that are asked for */
   enum mark_extent extent;
   struct ul_amount of_main;
   mark_led *tell;
@@ -85,19 +91,18 @@ SCAN_STATE static struct {
 
 /* A step that visits the blocks in one state. */
 #define LEADS_TO(state, how, is_visited)                                                 \
-  {                                                                                      \
-    .meet = (how), .visited = (is_visited), .closed = TRACE_ALL_BUT(TRACE_IN(state)),    \
-    .settled = TRACE_ALL_BUT(TRACE_IN(state)),                                           \
-  }
+  { .meet = (how), .visited = (is_visited), .settled = TRACE_ALL_BUT(TRACE_IN(state)) }
 
 /* Does the pointer that is met lie in the block itself? */
 static bool from_itself(const struct found *f, uintptr_t at) {
   return at - f->start < f->usable;
 }
 
-static void mark(const struct found *f, uint8_t state) {
-  found_set_state(f, state);
-  trace_push(f);
+/* false: it is not in that state any more. */
+static bool mark(struct tracer *by, const struct found *f, uint8_t from, uint8_t to) {
+  if (!trace_change(f, from, to)) return false;
+  trace_push(by, f);
+  return true;
 }
 
 /* ---- step 1: from the roots ---------------------------------------------------- */
@@ -110,50 +115,65 @@ static bool is_asked_for(const struct found *f) {
   return !marking.from.own || !ul_is_inherited(recording, ul_entry_site(found_entry(f)));
 }
 
-/* Not rescued, or not any more. */
-static void set_reachable(const struct found *f) {
-  found_set_state(f, REACHABLE);
-  if (is_asked_for(f) && --marking.open == 0) trace_over();
-}
-
-static void reach(const struct found *f) {
-  if (!is_reachable(found_state(f))) trace_push(f);
-  set_reachable(f);
-}
-
-/* The heuristics that have not fitted it. */
+/* The heuristics that would make more of it. */
 static unsigned better_than(uint8_t state) {
-  return state < REACHABLE_BY ? ~0u : (1u << (state - REACHABLE_BY)) - 1;
+  if (state < REACHABLE) return ~0u;
+  return state == REACHABLE ? 0 : (1u << (state - REACHABLE_BY)) - 1;
 }
 
-static void meet_strong(const struct found *f, uintptr_t offset, uintptr_t at) {
-  uint8_t state = found_state(f);
-  if (offset == 0) return reach(f);
+/* Not rescued, or not any more. What it was before. */
+static uint8_t set_reachable(struct tracer *by, const struct found *f) {
+  uint8_t state;
+  do
+    if ((state = found_state(f)) == REACHABLE) return REACHABLE;
+  while (!trace_change(f, state, REACHABLE));
+  if (is_asked_for(f)) trace_settle(by);
+  return state;
+}
+
+static void reach(struct tracer *by, const struct found *f) {
+  if (!is_reachable(set_reachable(by, f))) trace_push(by, f);
+}
+
+/* An interior pointer fits the heuristic. */
+static void rescue(struct tracer *by, const struct found *f, enum ul_heuristic h) {
+  uint8_t state;
+  do {
+    state = found_state(f);
+    if (!(better_than(state) >> h & 1)) return;
+  } while (!trace_change(f, state, (uint8_t)(REACHABLE_BY + h)));
+  if (!is_reachable(state)) trace_push(by, f);
+}
+
+static void meet_strong(struct tracer *by, const struct found *f, uintptr_t offset,
+                        uintptr_t at) {
+  if (offset == 0) return reach(by, f);
   if (!from_itself(f, at)) handle_met(f, offset, true);
-  if (state == REACHABLE) return;
-  enum ul_heuristic h =
-      heuristic_of(f, offset, marking.from.heuristics & better_than(state));
-  if (h == UL_HEURISTICS && state == UNREACHED) found_set_state(f, POSSIBLE);
-  if (h == UL_HEURISTICS) return;
-  found_set_state(f, (uint8_t)(REACHABLE_BY + h));
-  if (!is_reachable(state)) trace_push(f);
+  unsigned allowed = marking.from.heuristics & better_than(found_state(f));
+  enum ul_heuristic h = allowed ? heuristic_of(f, offset, allowed) : UL_HEURISTICS;
+  if (h == UL_HEURISTICS)
+    trace_change(f, UNREACHED, POSSIBLE);
+  else
+    rescue(by, f, h);
 }
 
 static const struct trace_step strong = {
     .meet = meet_strong,
     .visited = is_reachable,
-    .closed = TRACE_IN(CENSUS_DEAD),
     .settled = TRACE_IN(CENSUS_DEAD) | TRACE_IN(REACHABLE),
+    .handled = TRACE_IN(REACHABLE),
+    .shared = true,
 };
 
-static void scan_root(uintptr_t start, uintptr_t end) {
+static void scan_root(void *unused, uintptr_t start, uintptr_t end) {
+  (void)unused;
   if (end > start) marking.root_bytes += end - start;
   trace_words(start, end);
   trace_beginnings();
 }
 
 static void keep(const struct found *f) {
-  if (!is_reachable(found_state(f))) reach(f);
+  if (!is_reachable(found_state(f))) reach(trace_mine(), f);
 }
 
 static void keep_if_held_by_loader(const struct found *f) {
@@ -173,7 +193,7 @@ static void keep_around(struct range dead) {
   struct found f;
   if (!census_at(dead.start, &f) || is_reachable(found_state(&f))) return;
   uintptr_t end = f.start + found_requested(&f);
-  set_reachable(&f);
+  set_reachable(trace_mine(), &f);
   trace_words(f.start, dead.start);
   if (dead.end < end) trace_words(dead.end, end);
 }
@@ -191,7 +211,11 @@ static void keep_stacks_of(const struct frozen_thread *t) {
 }
 
 static void scan_touched_root(uintptr_t start, uintptr_t end) {
-  roots_touched(start, end, marking.from.trace.pagemaps, scan_root);
+  roots_touched(start, end, marking.from.trace.pagemaps, scan_root, NULL);
+}
+
+static void scan_pool(uintptr_t start, uintptr_t end) {
+  scan_root(NULL, start, end);
 }
 
 /* Sites whose blocks are roots: allocated from within the loader (dynamic TLS, to which
@@ -227,7 +251,7 @@ static bool step_roots(bool *stacks_known) {
   if (!roots_of_threads(&from->self, &wish, stacks_known)) return false;
   for (enum roots_part part = 0; part < ROOTS_PARTS; part++) {
     roots_each(part, from->trace.pagemaps, &wish);
-    if (part == ROOTS_WRITABLE) census_unrecorded(scan_root, scan_touched_root);
+    if (part == ROOTS_WRITABLE) census_unrecorded(scan_pool, scan_touched_root);
     trace_all();
   }
   return true;
@@ -239,28 +263,28 @@ static bool is_held(uint8_t state) {
   return state == HELD;
 }
 
-static void meet_held(const struct found *f, uintptr_t offset, uintptr_t at) {
+static void meet_held(struct tracer *by, const struct found *f, uintptr_t offset,
+                      uintptr_t at) {
   if (offset && !from_itself(f, at)) handle_met(f, offset, false);
-  uint8_t state = found_state(f);
-  if (state == UNREACHED || state == POSSIBLE) mark(f, HELD);
+  if (!mark(by, f, UNREACHED, HELD)) mark(by, f, POSSIBLE, HELD);
 }
 
 static const struct trace_step weak = {
     .meet = meet_held,
     .visited = is_held,
-    .closed = TRACE_IN(CENSUS_DEAD),
     .settled = TRACE_ALL_BUT(TRACE_IN(UNREACHED) | TRACE_IN(POSSIBLE)),
+    .handled = TRACE_ALL_BUT(TRACE_IN(CENSUS_DEAD)),
+    .shared = true,
 };
 
 static void hold_possible(const struct found *f) {
-  if (found_state(f) != POSSIBLE) return;
-  mark(f, HELD);
-  trace_all();
+  if (mark(trace_mine(), f, POSSIBLE, HELD)) trace_beginnings();
 }
 
 static void step_possible(void) {
   trace_enter(&weak);
   census_each(hold_possible);
+  trace_all();
 }
 
 static bool is_met(const struct found *f) {
@@ -269,16 +293,16 @@ static bool is_met(const struct found *f) {
 
 static void keep_by_handle(const struct found *f) {
   if (is_reachable(found_state(f)) || !handle_holds(f)) return;
-  mark(f, REACHABLE_BY + UL_CONSTANT_OFFSET);
-  trace_all();
+  rescue(trace_mine(), f, UL_CONSTANT_OFFSET);
+  trace_beginnings();
 }
 
 /* All that tells of handles has been told. */
 static const struct trace_step by_handle = {
     .meet = meet_strong,
     .visited = is_reachable,
-    .closed = TRACE_IN(CENSUS_DEAD) | TRACE_IN(REACHABLE),
     .settled = TRACE_IN(CENSUS_DEAD) | TRACE_IN(REACHABLE),
+    .shared = true,
 };
 
 static bool step_handles(void) {
@@ -287,6 +311,7 @@ static bool step_handles(void) {
   if (!handle_choose(is_met, &any)) return false;
   trace_enter(&by_handle);
   if (any) census_each(keep_by_handle);
+  trace_all();
   return true;
 }
 
@@ -296,11 +321,12 @@ static bool is_of_main(uint8_t state) {
   return state == OF_MAIN;
 }
 
-static void meet_of_main(const struct found *f, uintptr_t offset, uintptr_t at) {
+static void meet_of_main(struct tracer *by, const struct found *f, uintptr_t offset,
+                         uintptr_t at) {
   (void)offset, (void)at;
   marking.of_main.blocks++;
   marking.of_main.bytes += found_requested(f);
-  mark(f, OF_MAIN);
+  mark(by, f, UNREACHED, OF_MAIN);
 }
 
 static const struct trace_step of_main = LEADS_TO(UNREACHED, meet_of_main, is_of_main);
@@ -390,9 +416,10 @@ static bool is_seen(uint8_t state) {
   return state == SEEN;
 }
 
-static void meet_unseen(const struct found *f, uintptr_t offset, uintptr_t at) {
+static void meet_unseen(struct tracer *by, const struct found *f, uintptr_t offset,
+                        uintptr_t at) {
   (void)offset;
-  if (!is_in_stale_word(at)) mark(f, SEEN);
+  if (!is_in_stale_word(at)) mark(by, f, UNREACHED, SEEN);
 }
 
 static const struct trace_step pass_1 = LEADS_TO(UNREACHED, meet_unseen, is_seen);
@@ -405,7 +432,7 @@ static uint64_t find_candidates(void) {
     struct found f;
     if (!census_at(lost.blocks[i], &f) || found_state(&f) != UNREACHED) continue;
     lost.blocks[candidates++] = f.start;
-    mark(&f, SEEN);
+    mark(trace_mine(), &f, UNREACHED, SEEN);
     trace_all();
   }
   return candidates;
@@ -415,11 +442,12 @@ static bool is_lost(uint8_t state) {
   return state == INDIRECT || state == DEFINITE;
 }
 
-static void meet_lost(const struct found *f, uintptr_t offset, uintptr_t at) {
+static void meet_lost(struct tracer *by, const struct found *f, uintptr_t offset,
+                      uintptr_t at) {
   (void)offset;
   if (is_in_stale_word(at)) return;
   marking.tell(&marking.leader, f);
-  mark(f, INDIRECT);
+  mark(by, f, SEEN, INDIRECT);
 }
 
 static const struct trace_step pass_2 = LEADS_TO(SEEN, meet_lost, is_lost);
@@ -429,7 +457,7 @@ static void choose_leaders(uint64_t candidates) {
   while (candidates--) {
     struct found *f = &marking.leader;
     if (!census_at(lost.blocks[candidates], f) || found_state(f) != SEEN) continue;
-    mark(f, DEFINITE);
+    mark(trace_mine(), f, SEEN, DEFINITE);
     trace_all();
   }
 }
@@ -443,7 +471,7 @@ static bool step_lost(void) {
 /* ---- all of it ----------------------------------------------------------------- */
 
 static void count_asked_for(const struct found *f) {
-  marking.open += is_asked_for(f);
+  marking.asked += is_asked_for(f);
 }
 
 static bool begin(const struct mark_from *from) {
@@ -451,7 +479,8 @@ static bool begin(const struct mark_from *from) {
   if (from->own)
     census_each(count_asked_for);
   else
-    marking.open = census.live;
+    marking.asked = census.live;
+  trace_open(marking.asked);
   return trace_begin(&from->trace) && handle_prepare(from->sites);
 }
 
@@ -459,11 +488,10 @@ bool mark_blocks(const struct mark_from *from, mark_led *tell, uint64_t *root_by
                  bool *stacks_known) {
   marking.tell = tell;
   if (!begin(from)) return false;
-  if (marking.open == 0) trace_over();
   if (!step_roots(stacks_known)) return false;
   *root_bytes = marking.root_bytes;
   marking.extent = from->own ? MARK_ASKED : MARK_ALL;
-  if (marking.open == 0) return true;
+  if (trace_settled()) return true;
   step_possible();
   if (!step_handles()) return false;
   marking.extent = MARK_REACHED;

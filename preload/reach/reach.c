@@ -10,7 +10,7 @@
  *
  * Memory that cannot be read (PROT_NONE pages inside a block, a file that was cut)
  * faults; our handler puts zero pages in its place, in the copy, and the load is tried
- * again.
+ * again. On more than one processor (crew.c) it may do so in any thread of the copy.
  *
  * The lodger. To copy what a small process has mapped takes longer than to scan it. Where
  * there is no other thread, who could change anything meanwhile, the scan runs in the
@@ -76,6 +76,7 @@ bool reach_scan_slack, reach_own, reach_lodges = true;
 bool (*reach_enough)(void);
 unsigned reach_heuristics = ~0u;
 unsigned reach_limit_s = UINT_MAX;
+unsigned reach_processors;
 
 enum { ROOM_BYTES = 8 << 20, ROOM_STACK = 256 << 10 };
 
@@ -171,8 +172,16 @@ static void tell(const struct found *f) {
 /* ---- the copy ------------------------------------------------------------------ */
 
 /* A load that faults finds zeros when it is tried again: up to the end of the mapping if
- * all of that is unreadable, else one page. What faults otherwise, a store, would do so
- * again. */
+ * all of that is unreadable, else one page. */
+static void put_zeros(uintptr_t page, bool protected) {
+  uintptr_t end = protected ? roots_unread(page) : 0;
+  if (!end) end = page + OS_PAGE;
+  if (os_map_zeros((void *)page, end - page) != 0) give_up(EFAULT);
+  scan.result->scan.unreadable_pages += (end - page) / OS_PAGE;
+}
+
+/* What faults otherwise, a store, would do so again. Another thread of the scan's may
+ * have come here for the same page, and have been first. */
 static void unreadable(int sig, siginfo_t *info, void *context) {
   enum { PAGE_FAULT = 14, STORE = 1 << 1, FETCH = 1 << 4 };
   const greg_t *state = ((const ucontext_t *)context)->uc_mcontext.gregs;
@@ -180,11 +189,15 @@ static void unreadable(int sig, siginfo_t *info, void *context) {
   if (state[REG_TRAPNO] != PAGE_FAULT || state[REG_ERR] & (STORE | FETCH))
     give_up(EFAULT);
   uintptr_t page = os_page_of((uintptr_t)info->si_addr);
-  const struct region *r = roots_region(page);
-  uintptr_t end = page + OS_PAGE;
-  if (sig == SIGSEGV && r && !r->read) end = r->end;
-  if (os_map_zeros((void *)page, end - page) != 0) give_up(EFAULT);
-  scan.result->scan.unreadable_pages += (end - page) / OS_PAGE;
+  SCAN_STATE static _Atomic bool busy;
+  SCAN_STATE static uintptr_t left; /* as it was: not twice */
+  while (atomic_exchange(&busy, true))
+    os_sleep_ms(0);
+  if (page != left && os_readable(page))
+    left = page;
+  else
+    put_zeros(page, sig == SIGSEGV);
+  atomic_store(&busy, false);
 }
 
 static void *scratch_or_give_up(size_t bytes) {
@@ -231,6 +244,7 @@ static _Noreturn void run_scan(void) {
   scan.from.trace.slack = reach_scan_slack;
   scan.from.heuristics = reach_heuristics;
   scan.from.own = reach_own;
+  scan.from.trace.processors = job.room ? 1 : reach_processors;
   scan.from.trace.enough = &scan.result->enough;
   scan.from.trace.looked = &scan.result->looked;
   struct result *r = scan.result;

@@ -30,7 +30,14 @@ enum { BATCH = 512 };
 #define PAGE_OF_FILE (UINT64_C(1) << 61)
 #define WHOLE_MAX (UINT64_C(1) << 30) /* without pagemap: scan up to this unasked */
 
-typedef void scan_function(uintptr_t start, uintptr_t end);
+struct scan {
+  roots_scan *scan;
+  void *by;
+};
+
+static void scan_words(const struct scan *to, uintptr_t start, uintptr_t end) {
+  to->scan(to->by, start, end);
+}
 
 SCAN_STATE static struct region *regions; /* by address */
 SCAN_STATE static size_t region_count;
@@ -146,7 +153,7 @@ int roots_load(const struct range *also) {
   return region_count ? 0 : EIO;
 }
 
-const struct region *roots_region(uintptr_t address) {
+static struct region *region_around(uintptr_t address) {
   size_t low = 0, high = region_count;
   while (low < high) {
     size_t middle = (low + high) / 2;
@@ -157,6 +164,18 @@ const struct region *roots_region(uintptr_t address) {
   }
   if (low == region_count || regions[low].start > address) return NULL;
   return &regions[low];
+}
+
+const struct region *roots_region(uintptr_t address) {
+  return region_around(address);
+}
+
+uintptr_t roots_unread(uintptr_t page) {
+  struct region *r = region_around(page);
+  if (!r || r->read) return 0;
+  uintptr_t end = r->zeros > page ? r->zeros : r->end;
+  r->zeros = page;
+  return end;
 }
 
 const struct region *roots_main_stack(void) {
@@ -184,37 +203,37 @@ static uintptr_t page_end(uintptr_t address, uintptr_t end) {
 
 /* Scans runs of touched pages of [start, end), at most BATCH pages of them. */
 static void scan_batch(const struct region *r, const uint64_t *bits, uintptr_t start,
-                       uintptr_t end, scan_function *scan) {
+                       uintptr_t end, const struct scan *to) {
   uintptr_t run = start, at = start;
   for (size_t i = 0; at < end; i++, at = page_end(at, end)) {
     if (worth_a_look(r, bits[i])) continue;
-    if (run < at) scan(run, at);
+    if (run < at) scan_words(to, run, at);
     run = page_end(at, end);
   }
-  if (run < end) scan(run, end);
+  if (run < end) scan_words(to, run, end);
 }
 
 static void scan_touched(const struct region *r, uintptr_t start, uintptr_t end,
-                         int pagemap, scan_function *scan) {
+                         int pagemap, const struct scan *to) {
   uint64_t bits[BATCH];
   while (start < end) {
     uintptr_t base = os_page_of(start);
     uintptr_t stop = end - base > BATCH * OS_PAGE ? base + BATCH * OS_PAGE : end;
     size_t pages = os_whole_pages(stop - base) / OS_PAGE;
     if (mapping_pages(pagemap, base, pages, bits))
-      scan_batch(r, bits, start, stop, scan);
+      scan_batch(r, bits, start, stop, to);
     else
-      scan(start, stop);
+      scan_words(to, start, stop);
     start = stop;
   }
 }
 
 enum { RUNS = 128 };
-SCAN_STATE static bool refused; /* the kernel does not know the request */
+SCAN_STATE static _Atomic bool refused; /* the kernel does not know the request */
 
 /* How far it got. */
 static uintptr_t scan_sparse(const struct region *r, uintptr_t start, uintptr_t end,
-                             int pagemap, scan_function *scan) {
+                             int pagemap, const struct scan *to) {
   struct page_run runs[RUNS];
   while (start < end && !refused) {
     uintptr_t at = start;
@@ -225,7 +244,7 @@ static uintptr_t scan_sparse(const struct region *r, uintptr_t start, uintptr_t 
     for (int i = 0; i < n; i++) {
       if (runs[i].is & RUN_FILE && !r->shared) continue;
       uintptr_t from = runs[i].start > start ? runs[i].start : start;
-      scan(from, runs[i].end < end ? runs[i].end : end);
+      scan_words(to, from, runs[i].end < end ? runs[i].end : end);
     }
     start = at;
   }
@@ -233,16 +252,17 @@ static uintptr_t scan_sparse(const struct region *r, uintptr_t start, uintptr_t 
 }
 
 static void scan_piece(const struct region *r, uintptr_t start, uintptr_t end,
-                       int pagemap, scan_function *scan) {
-  if (pagemap < 0 && end - start <= WHOLE_MAX) return scan(start, end);
-  start = scan_sparse(r, start, end, pagemap, scan);
-  scan_touched(r, start, end, pagemap, scan);
+                       int pagemap, const struct scan *to) {
+  if (pagemap < 0 && end - start <= WHOLE_MAX) return scan_words(to, start, end);
+  start = scan_sparse(r, start, end, pagemap, to);
+  scan_touched(r, start, end, pagemap, to);
 }
 
 void roots_touched(uintptr_t start, uintptr_t end, struct pagemaps pagemaps,
-                   scan_function *scan) {
+                   roots_scan *scan, void *by) {
   static const struct region plain = {.read = true, .write = true};
-  scan_piece(&plain, start, end, pagemaps.copy, scan);
+  const struct scan to = {scan, by};
+  scan_piece(&plain, start, end, pagemaps.copy, &to);
 }
 
 /* Program code and constants are files nobody has written to: without pagemap there is no
@@ -254,15 +274,15 @@ static bool is_root(const struct region *r, int pagemap) {
 
 /* What is left of the region without the holes. */
 static void scan_region(const struct region *r, size_t first, int pagemap,
-                        scan_function *scan) {
+                        const struct scan *to) {
   uintptr_t start = r->start;
   for (size_t i = first; i < holes.count && holes.ranges[i].start < r->end; i++) {
     const struct range *hole = &holes.ranges[i];
     if (hole->end <= start) continue;
-    if (start < hole->start) scan_piece(r, start, hole->start, pagemap, scan);
+    if (start < hole->start) scan_piece(r, start, hole->start, pagemap, to);
     start = hole->end;
   }
-  if (start < r->end) scan_piece(r, start, r->end, pagemap, scan);
+  if (start < r->end) scan_piece(r, start, r->end, pagemap, to);
 }
 
 static bool find_holes(const struct roots_self *self, bool *stacks_known) {
@@ -292,22 +312,22 @@ enum {
   ZMM_MORE = 7,
 };
 
-static void scan_component(uintptr_t state, unsigned component, scan_function *scan) {
+static void scan_component(uintptr_t state, unsigned component, const struct scan *to) {
   unsigned bytes, offset, c, d;
   if (!__get_cpuid_count(0xd, component, &bytes, &offset, &c, &d)) return;
-  scan(state + offset, state + offset + bytes);
+  scan_words(to, state + offset, state + offset + bytes);
 }
 
-static void scan_vectors(uintptr_t state, scan_function *scan) {
+static void scan_vectors(uintptr_t state, const struct scan *to) {
   uint32_t magic;
   uint64_t present;
-  scan(state, state + LEGACY_BYTES);
+  scan_words(to, state, state + LEGACY_BYTES);
   memcpy(&magic, (void *)(state + SOFTWARE_AT), sizeof magic);
   if (magic != SOFTWARE_MAGIC) return;
   memcpy(&present, (void *)(state + HEADER_AT), sizeof present);
   static const unsigned components[] = {YMM_HIGH, ZMM_HIGH, ZMM_MORE};
   for (unsigned i = 0; i < sizeof components / sizeof *components; i++)
-    if (present >> components[i] & 1) scan_component(state, components[i], scan);
+    if (present >> components[i] & 1) scan_component(state, components[i], to);
 }
 
 static bool is_code_around(uintptr_t function, uintptr_t address) {
@@ -344,7 +364,7 @@ static READS_ANYTHING bool works_for_us(const greg_t *registers, const uintptr_t
   return false;
 }
 
-static READS_ANYTHING void scan_hidden(const greg_t *registers, scan_function *scan) {
+static READS_ANYTHING void scan_hidden(const greg_t *registers, const struct scan *to) {
   uintptr_t sp = (uintptr_t)registers[REG_RSP], revealed[REG_RIP + OUR_WORDS];
   const struct region *r = roots_region(sp);
   if (!r || !r->read || sp % sizeof sp) return;
@@ -356,19 +376,19 @@ static READS_ANYTHING void scan_hidden(const greg_t *registers, scan_function *s
     revealed[i] = ~(uintptr_t)registers[i];
   for (size_t i = 0; i < words; i++)
     revealed[REG_RIP + i] = ~stack[i];
-  scan((uintptr_t)revealed, (uintptr_t)(revealed + REG_RIP + words));
+  scan_words(to, (uintptr_t)revealed, (uintptr_t)(revealed + REG_RIP + words));
 }
 
-static void scan_registers(const struct frozen_thread *t, scan_function *scan) {
+static void scan_registers(const struct frozen_thread *t, const struct scan *to) {
   if (t->state == FROZEN_UNSTOPPED)
-    scan((uintptr_t)t->call.arguments, (uintptr_t)(t->call.arguments + 6));
+    scan_words(to, (uintptr_t)t->call.arguments, (uintptr_t)(t->call.arguments + 6));
   if (t->state != FROZEN_STOPPED) return;
   const ucontext_t *c = (const ucontext_t *)t->context;
   const greg_t *general = c->uc_mcontext.gregs;
-  scan((uintptr_t)general, (uintptr_t)(general + REG_RIP));
-  scan_hidden(general, scan);
+  scan_words(to, (uintptr_t)general, (uintptr_t)(general + REG_RIP));
+  scan_hidden(general, to);
   if (c->uc_mcontext.fpregs && !vectors_are_dead(general))
-    scan_vectors((uintptr_t)c->uc_mcontext.fpregs, scan);
+    scan_vectors((uintptr_t)c->uc_mcontext.fpregs, to);
 }
 
 static bool is_of(const struct region *r, enum roots_part part) {
@@ -379,6 +399,7 @@ static bool is_of(const struct region *r, enum roots_part part) {
 void roots_each(enum roots_part part, struct pagemaps pagemaps,
                 const struct roots_wish *wish) {
   int pagemap = part == ROOTS_SHARED ? pagemaps.original : pagemaps.copy;
+  const struct scan to = {wish->scan, NULL};
   size_t first = 0; /* hole that does not end before the region */
   for (size_t i = 0; i < region_count; i++) {
     const struct region *r = &regions[i];
@@ -386,7 +407,7 @@ void roots_each(enum roots_part part, struct pagemaps pagemaps,
     if (wish->enough()) return;
     while (first < holes.count && holes.ranges[first].end <= r->start)
       first++;
-    scan_region(r, first, pagemap, wish->scan);
+    scan_region(r, first, pagemap, &to);
   }
 }
 
@@ -394,8 +415,9 @@ bool roots_of_threads(const struct roots_self *self, const struct roots_wish *wi
                       bool *stacks_known) {
   const uintptr_t *registers = self->caller->registers;
   if (!find_holes(self, stacks_known)) return false;
-  wish->scan((uintptr_t)registers, (uintptr_t)(registers + CALLER_REGISTERS));
+  const struct scan to = {wish->scan, NULL};
+  scan_words(&to, (uintptr_t)registers, (uintptr_t)(registers + CALLER_REGISTERS));
   for (unsigned i = 0; i < self->threads->count; i++)
-    scan_registers(&self->threads->threads[i], wish->scan);
+    scan_registers(&self->threads->threads[i], &to);
   return true;
 }

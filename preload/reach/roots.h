@@ -14,6 +14,7 @@
 struct region {
   uintptr_t start, end;
   bool read, write, execute, shared, file, stack;
+  uintptr_t zeros; /* from here on; 0: nowhere */
 };
 
 /* Only in the scan's own process: module state, not for threads. `also`: what else of the
@@ -23,6 +24,10 @@ struct region {
 int roots_load(const struct range *also);
 /* The mapping around an address, or NULL. */
 const struct region *roots_region(uintptr_t address);
+/* Where what cannot be read of the mapping around that address ends, or where what was
+ * asked before begins; from there on there are zeros now. 0: it can be read. By one
+ * thread at a time. */
+uintptr_t roots_unread(uintptr_t page);
 /* The loader's own mappings: blocks allocated by code in there are dynamic TLS and the
  * like, known to code and registers only as offsets. false for any other address. */
 bool roots_in_loader(uintptr_t address);
@@ -43,8 +48,10 @@ struct roots_self {
 struct pagemaps {
   int copy, original;
 };
+/* What is done with each piece; `by` is whose affair it is. */
+typedef void roots_scan(void *by, uintptr_t start, uintptr_t end);
 struct roots_wish {
-  void (*scan)(uintptr_t start, uintptr_t end); /* each piece */
+  roots_scan *scan;
   bool (*enough)(void); /* asked before each mapping: no more of them */
 };
 /* First, once: what is in registers. *stacks_known: false if only the main thread's
@@ -57,7 +64,8 @@ bool roots_of_threads(const struct roots_self *self, const struct roots_wish *wi
 enum roots_part { ROOTS_WRITABLE, ROOTS_CONSTANT, ROOTS_SHARED, ROOTS_PARTS };
 void roots_each(enum roots_part part, struct pagemaps pagemaps,
                 const struct roots_wish *wish);
-/* Call scan for the touched runs of pages of [start, end), private memory of any kind. */
+/* Call scan(by, ...) for the touched runs of pages of [start, end), private memory of any
+ * kind. Any thread of the scan's process. */
 void roots_touched(uintptr_t start, uintptr_t end, struct pagemaps pagemaps,
-                   void (*scan)(uintptr_t start, uintptr_t end));
+                   roots_scan *scan, void *by);
 #endif

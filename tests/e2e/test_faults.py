@@ -124,6 +124,31 @@ def test_recording_that_stopped_can_be_read_whenever_it_stopped(recorder):
     assert stopped >= 5
 
 
+def verdicts(answer):
+    """All that a scan says but where and when."""
+    rows = sorted((row["verdict"], row["fingerprint"], row["blocks"], row["bytes"],
+                   row.get("indirect_blocks", 0), row.get("indirect_bytes", 0))
+                  for row in answer["leaks"])
+    return answer["totals"], answer["rescued"], rows
+
+
+def test_verdicts_are_those_of_one_processor(recorder):
+    """However many scan, and where no thread is to be had for it. A heap that is worth it:
+    most of what a perl holds is possible, and the rest is read last."""
+    code = '$held{$_} = [$_, "x$_", {at => $_}] for 1 .. 40000; print "done\n"'
+    processors = sorted(os.sched_getaffinity(0))
+    alone = [tool("taskset"), "-c", str(processors[0])]
+    every = [tool("taskset"), "-c", ",".join(map(str, processors))]
+    said = []
+    for how, fail in [(alone, 0)] + [(every, 0)] * 4 + [(every, 1)]: # (perl keeps all of it)
+        recorder.run(*how, tool("perl"), "-e", code,
+                     env={"PERL_HASH_SEED": "0", "ULLAGE_FAIL": f"thread:{fail}"})
+        said.append(verdicts(recorder.answer("leaks")))
+    assert said[0][0]["possible"]["blocks"] > 100_000
+    for other in said[1:]:
+        assert other == said[0]
+
+
 def test_no_proc(recorder, native):
     """As in a bare chroot: no /proc, so no RSS, no mappings; the rest is there."""
     unshare = tool("unshare")

@@ -1776,6 +1776,155 @@ static void test_failures(void **state) {
   sweep("fork", 2);
 }
 
+/* ---- more than one processor ---------------------------------------------------- */
+
+/* Blocks of some sites and sizes that hold each other anyhow, in cycles, near and far
+ * inside. Of their four parts the first is held by one offset, the second by starts, the
+ * third from there by any other, and the last by nobody else. */
+enum { PARTS = 4, OF_PART_MOST = 10000 };
+enum { BY_HANDLE, BY_START, BY_ANY, BY_NOBODY };
+static struct {
+  char *start;
+  size_t bytes;
+} tangle[PARTS * OF_PART_MOST];
+static int ends[PARTS]; /* of each, in `tangle` */
+
+static int part_of(int i) {
+  int part = 0;
+  while (ends[part] <= i)
+    part++;
+  return part;
+}
+
+static int any_of(int part) {
+  int first = part ? ends[part - 1] : 0;
+  return first + rand() % (ends[part] - first);
+}
+
+static NOINLINE void make_blocks(const size_t *sizes, int n) {
+  for (int i = 0; i < ends[PARTS - 1]; i++) {
+    tangle[i].bytes = sizes[rand() % n];
+    tangle[i].start =
+        small_block(tangle[i].bytes, A + (uint32_t)(part_of(i) * 2 + rand() % 2));
+  }
+  SCRUB_REGISTERS();
+}
+
+static NOINLINE uintptr_t into(int part) {
+  size_t inside = part == BY_HANDLE ? 16 : 0;
+  if (part == BY_ANY) inside = 8 + (size_t)(rand() % 5 * 8);
+  return (uintptr_t)tangle[any_of(part)].start + inside;
+}
+
+static NOINLINE void tie(int from) {
+  int part = part_of(from);
+  uintptr_t *word = (uintptr_t *)tangle[from].start +
+                    (size_t)rand() % (tangle[from].bytes / sizeof(uintptr_t));
+  if (part < BY_ANY)
+    *word = into(part + (rand() % 16 == 0));
+  else
+    *word = rand() % 2 ? into(part) : (uintptr_t)tangle[any_of(part)].start;
+  SCRUB_REGISTERS();
+}
+
+static NOINLINE void tie_all(void) {
+  for (int i = 0; i < ends[PARTS - 1]; i++)
+    for (int n = rand() % (part_of(i) == BY_NOBODY ? 2 : 6); n; n--)
+      tie(i);
+  for (int hub = ends[BY_START]; hub < ends[BY_ANY]; hub += 100)
+    for (int n = 0; n < 500; n++)
+      tie(hub);
+  for (int i = 0; i < 200; i++)
+    roots[i] = into(i % BY_ANY);
+  SCRUB_REGISTERS();
+}
+
+/* So much that others are hired in the first step, while beginnings are read; or in the
+ * second, while the rests are. */
+static NOINLINE void make_tangle(bool short_ones) {
+  static const size_t sizes[] = {4096, 3000, 4080, 48, 64, 96, 240, 512};
+  srand(7);
+  for (int i = 0, end = 0; i < PARTS; i++)
+    ends[i] = end += short_ones ? OF_PART_MOST : i == BY_ANY ? 2000 : 60;
+  make_blocks(sizes, short_ones ? 8 : 3);
+  tie_all();
+  scrub_stack();
+}
+
+/* All that a scan says, but when it was and what it took; and a sanitizer has a few bytes
+ * of roots more from scan to scan. */
+struct said {
+  struct ul_scan scan;
+  struct ul_leak leaks[ROWS];
+  struct ul_drag drags[DRAGS];
+  uint64_t verdicts[VERDICT_WORDS / 64];
+  uint64_t rows, pairs, by_offset;
+};
+
+static void listen(struct said *s) {
+  memset(s, 0, sizeof *s);
+  s->scan = header.scan;
+  s->scan.took_us = s->scan.at_ms = s->scan.root_bytes = 0;
+  s->rows = header.table[UL_LEAKS].count;
+  s->pairs = header.table[UL_DRAGS].count;
+  s->by_offset = rescued_by_offset();
+  memcpy(s->leaks, leaks, sizeof leaks);
+  memcpy(s->drags, drags, sizeof drags);
+  memcpy(s->verdicts, verdict_words, sizeof s->verdicts);
+}
+
+static void scan_on(unsigned processors, struct said *s) {
+  reach_processors = processors;
+  scan();
+  reach_processors = 0;
+  listen(s);
+}
+
+/* The verdicts are the same to the last bit, and the order of rows is. */
+static void agree(bool short_ones) {
+  static struct said one, many;
+  make_tangle(short_ones);
+  int l = large(64 << 20, C);
+  root(300, l, 0);
+  mprotect(blocks[l].start + (1 << 20), 40 << 20, PROT_NONE);
+  memcpy(blocks[l].start + (63 << 20), &tangle[ends[PARTS - 1] - 1].start,
+         sizeof(char *));
+  scrub_stack();
+  for (unsigned n = 0; n <= 20; n++) {
+    scan_on(n ? 2 + n % 7 : 1, n ? &many : &one);
+    if (n) assert_memory_equal(&one, &many, sizeof one);
+  }
+  assert_int_not_equal(one.scan.totals[UL_DEFINITE].blocks, 0);
+  assert_int_not_equal(one.scan.totals[UL_INDIRECT].blocks, 0);
+  assert_int_not_equal(one.scan.totals[UL_POSSIBLE].blocks, 0);
+  assert_int_not_equal(one.by_offset, 0);
+}
+
+static void test_processors_agree(void **state) {
+  (void)state;
+  agree(true);
+}
+
+static void test_processors_agree_of_long_blocks(void **state) {
+  (void)state;
+  agree(false);
+}
+
+/* As many threads as there are to be had, but no more. */
+static void test_processors_that_are_refused(void **state) {
+  static struct said one, few;
+  (void)state;
+  make_tangle(true);
+  for (int n = 0; n <= 4; n++) {
+    char spec[32];
+    snprintf(spec, sizeof spec, "thread:%d", n);
+    os_inject_faults(spec);
+    scan_on(n ? 4 : 1, n ? &few : &one);
+    if (n) assert_memory_equal(&one, &few, sizeof one);
+  }
+  os_inject_faults("thread:0");
+}
+
 /* ---- size and speed ------------------------------------------------------------ */
 
 /* Returns the first of a linked list of n blocks. */
@@ -2013,6 +2162,9 @@ int main(int argc, char **argv) {
        * and the blocks come to lie there. */
       TEST(test_long_lists),
       TEST(test_failures),
+      TEST(test_processors_agree),
+      TEST(test_processors_agree_of_long_blocks),
+      TEST(test_processors_that_are_refused),
       TEST(test_speed),
       TEST(test_definite),
       TEST(test_empty_heap),
