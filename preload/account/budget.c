@@ -6,7 +6,7 @@
 #include <stdatomic.h>
 
 /* Parts of busy time; peaks take more than their part, if there is much to be seen
- * (peak.c). In the first second it is four times that, but for peaks: what grows in a
+ * (peak.c). In the first second it is twice that, but for peaks: what grows in a
  * program that runs no longer is told by pictures, of which 8 are needed and one of
  * 15,000 call sites takes a millisecond; the peak is told by the last one. */
 static const uint64_t parts[BUDGETS] = {[BUDGET_NONE] = 1,
@@ -15,7 +15,7 @@ static const uint64_t parts[BUDGETS] = {[BUDGET_NONE] = 1,
                                         [BUDGET_PEAK] = 300,
                                         [BUDGET_WASTE] = 200};
 static const uint64_t first_ns = 1000000000;
-enum { FIRST_TIMES = 4 };
+enum { FIRST_TIMES = 2 };
 enum { FREE_NS = 1000000, IDLE = 2, ASLEEP = 16 };
 
 static bool forked; /* there may be thousands of it, and few that anybody looks at */
