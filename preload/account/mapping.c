@@ -50,6 +50,22 @@ char *mapping_text(const char *path, size_t *bytes, size_t *mapped_bytes) {
   return text;
 }
 
+static struct kept_text last_text;
+
+void mapping_keep(char *text, size_t bytes, size_t mapped_bytes) {
+  mapping_forget();
+  last_text = (struct kept_text){text, bytes, mapped_bytes};
+}
+
+struct kept_text mapping_kept(void) {
+  return last_text;
+}
+
+void mapping_forget(void) {
+  if (last_text.text) os_unmap(last_text.text, last_text.mapped_bytes, OS_TOOL);
+  last_text = (struct kept_text){0};
+}
+
 /* The hexadecimal number at *p; false if there is none, or it does not end in `after`. */
 static bool take_hex(const char **p, const char *end, char after, uint64_t *value) {
   const char *s = *p;

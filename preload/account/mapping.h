@@ -24,6 +24,15 @@ struct mapped {
  * (Of thread-self: /proc/self is empty once the main thread has ended.)
  * *mapped_bytes is what to give to os_unmap. */
 char *mapping_text(const char *path, size_t *bytes, size_t *mapped_bytes);
+/* What an account has read of all mappings may serve the scan that comes next, if nobody
+ * else runs meanwhile: kept until it is forgotten. NULL: there is none. */
+struct kept_text {
+  char *text;
+  size_t bytes, mapped_bytes;
+};
+void mapping_keep(char *text, size_t bytes, size_t mapped_bytes);
+struct kept_text mapping_kept(void);
+void mapping_forget(void);
 /* Parse the line at *cursor and move to the next; false if it is not a mapping's line
  * (smaps has others: the cursor moves all the same). *cursor < end. */
 bool mapping_line(const char **cursor, const char *end, struct mapped *m);

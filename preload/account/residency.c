@@ -324,7 +324,7 @@ static bool collect_lines(int pagemap, bool by_runs) {
   else if (!s.unsure)
     fallback(UL_FB_RSS_UNKNOWN);
   mapping_ours_free(&s.ours);
-  if (text) os_unmap(text, mapped_bytes, OS_TOOL);
+  if (text) mapping_keep(text, bytes, mapped_bytes);
   return !s.unsure;
 }
 

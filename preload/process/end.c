@@ -2,6 +2,7 @@
 #include "process/end.h"
 
 #include "account/limits.h"
+#include "account/mapping.h"
 #include "account/residency.h"
 #include "account/snapshot.h"
 #include "base/lock.h"
@@ -115,6 +116,7 @@ static void describe_address_space(void) {
 static void tell_all(bool scans) {
   describe_address_space();
   if (scans) scan(false);
+  mapping_forget();
 }
 
 /* A child that is not the main process: is a recording of it worth its file? Decided as

@@ -230,7 +230,7 @@ static void copy_state(void) {
   const struct range also[] = {{result, result + job.bytes, RANGE_TOOL},
                                {room, room + ROOM_BYTES, RANGE_TOOL},
                                {0}};
-  int error = roots_load(also);
+  int error = roots_load(also, !ledger_moves());
   if (error) give_up(error);
   if (!census_take(ledger_moves())) give_up(ENOMEM);
   scan.result->blocks = census.live;

@@ -129,15 +129,19 @@ static int why_unread(const char *path) {
 }
 
 /* The text stays mapped: it is in the map it shows. */
-int roots_load(const struct range *also) {
-  size_t bytes, mapped_bytes;
+int roots_load(const struct range *also, bool still) {
   static const char maps[] = "/proc/thread-self/maps";
-  const char *text = mapping_text(maps, &bytes, &mapped_bytes);
+  struct kept_text kept = still ? mapping_kept() : (struct kept_text){0};
+  size_t bytes = kept.bytes, mapped_bytes;
+  const char *text = kept.text ? kept.text : mapping_text(maps, &bytes, &mapped_bytes);
   if (!text || bytes == 0) return why_unread(maps);
   const char *end = text + bytes;
   size_t need = count_lines(text, end) * sizeof *regions;
   regions = os_map(os_whole_pages(need), OS_PAGE, OS_TOOL);
   if (!regions || !mapping_ours(&ours)) return ENOMEM;
+  if (kept.text &&
+      !mapping_ours_add(&ours, (uintptr_t)text, (uintptr_t)text + kept.mapped_bytes))
+    return ENOMEM;
   for (; also->start; also++)
     if (!mapping_ours_add(&ours, also->start, also->end)) return ENOMEM;
   region_count = 0;

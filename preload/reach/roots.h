@@ -18,10 +18,10 @@ struct region {
 };
 
 /* Only in the scan's own process: module state, not for threads. `also`: what else of the
- * scan's is no root, though it may be full of addresses, up to one that starts at 0. 0,
- * or an errno: /proc/self/maps cannot be read, or no memory: there are no roots and so no
- * verdicts. */
-int roots_load(const struct range *also);
+ * scan's is no root, though it may be full of addresses, up to one that starts at 0.
+ * `still`: nobody else has run since the account, if there was one. 0, or an errno:
+ * /proc/self/maps cannot be read, or no memory: there are no roots and so no verdicts. */
+int roots_load(const struct range *also, bool still);
 /* The mapping around an address, or NULL. */
 const struct region *roots_region(uintptr_t address);
 /* Where what cannot be read of the mapping around that address ends, or where what was

@@ -306,6 +306,7 @@ static int setup(void **state) {
 
 static int teardown(void **state) {
   (void)state;
+  mapping_forget();
   munmap(roots, ROOT_WORDS * sizeof *roots);
   for (unsigned i = 0; i < arena_count; i++) {
     map_enter(arenas[i]->base, UL_ARENA_BYTES, 0);
@@ -2039,6 +2040,7 @@ static void test_mappings_by_runs(void **state) {
   uint64_t sum = header.end_rss_bytes, n = header.table[UL_MAPPINGS].count;
   assert_in_range(n, 10, ROWS);
   memcpy(by_runs, mappings, n * sizeof *mappings);
+  mapping_forget();
   os_inject_faults("ioctl:1");
   residency_collect();
   assert_int_equal(header.table[UL_MAPPINGS].count, n);
@@ -2092,6 +2094,30 @@ static void test_account_beside_the_heap(void **state) {
   assert_int_equal(heap, 3 * PAGE);
   while (n > 0)
     munmap(fillers[--n], TEXT_BYTES);
+}
+
+/* The scan goes by the map of the account before it: what was mapped since it does not
+ * know, and what was unmapped it does not read. */
+static void test_scan_by_the_map_of_the_account(void **state) {
+  (void)state;
+  enum { USE = PROT_READ | PROT_WRITE, KIND = MAP_PRIVATE | MAP_ANONYMOUS };
+  char *gone = mmap(NULL, PAGE, USE, KIND, -1, 0), *since;
+  assert_ptr_not_equal(gone, MAP_FAILED);
+  root(0, block(40, A), 0);
+  int late = block(40, B);
+  residency_collect();
+  assert_non_null(mapping_kept().text);
+  munmap(gone, PAGE);
+  since = mmap(gone + (1 << 30), PAGE, USE, KIND | MAP_FIXED_NOREPLACE, -1, 0);
+  if (since == MAP_FAILED) skip();
+  *(char **)since = blocks[late].start;
+  scan();
+  expect(A, UL_REACHABLE, 1, 40);
+  expect(B, UL_DEFINITE, 1, 40);
+  mapping_forget();
+  scan();
+  expect(B, UL_REACHABLE, 1, 40);
+  munmap(since, PAGE);
 }
 
 static bool says_device(const char *line) {
@@ -2233,6 +2259,7 @@ int main(int argc, char **argv) {
       TEST(test_mappings),
       TEST(test_mappings_by_runs),
       TEST(test_account_beside_the_heap),
+      TEST(test_scan_by_the_map_of_the_account),
       TEST(test_mappings_of_devices),
       TEST(test_mappings_without_pagemap),
       TEST(test_pages_that_cannot_be_told),
