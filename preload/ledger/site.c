@@ -145,8 +145,8 @@ static uint32_t find_in_tables(const struct part *p, uint64_t hash) {
   return site;
 }
 
-/* The hash of its frames is the last of a chain of multiplications: this one is beside it,
- * not behind. */
+/* The hash of its frames is the last of a chain of multiplications: this one is beside
+ * it, not behind. */
 static uint64_t hash_of_part(uint64_t hash, enum site_kind kind) {
   return hash ^ (stack_generation() + forks + kind * KIND) * HASH_STEP;
 }
