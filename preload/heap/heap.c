@@ -2,7 +2,7 @@
  *
  * Remote frees. `remote` is one word: the address of the first block in the lower 48
  * bits (blocks lie in the lower half of the address space), and above a weight, the bytes
- * pushed since the last drain in units of 16, modulo 2^16. Each time the weight passes a
+ * pushed since the last drain in units of 64, modulo 2^16. Each time the weight passes a
  * multiple of the threshold, the thread that pushes looks whether the owner has drained
  * since somebody last looked. If not, it takes the heap over: what others freed must not
  * wait for an owner that sleeps. So of what was freed remotely at most two thresholds a
@@ -10,9 +10,9 @@
  *
  * To take over disturbs all processors that run the process, and an owner that is given
  * so much that it never runs out of blocks never drains. So each time that brings hardly
- * any blocks doubles the heap's threshold, its patience, until the owner drains: then as
- * much may wait as was taken in since it last did. All patience together is
- * PATIENCE_BYTES, so twice that may wait besides.
+ * any blocks doubles the heap's threshold, its patience: as much may wait as was taken in
+ * before. All patience together is PATIENCE_BYTES, so twice that may wait besides; when
+ * nearly all is given out, those heaps whose owners drain lose theirs by halves.
  *
  * Taking over is biased locking: the owner's part is two plain stores and a load.
  *
@@ -59,10 +59,11 @@ enum { SPARES = 256, SPARES_MOST = 16 };
 enum { MAGAZINES = 1024 };
 enum { RELIEF_BYTES = 4 << 20, RELIEF_MOST = 64 << 10, RELIEF_LEAST = 4 << 10 };
 enum { RELIEF_FEW = 256, RELIEF_MANY = 1024 }; /* blocks, at once */
-enum { PATIENCE_BYTES = 1 << 20, PATIENCE_MOST = 512 << 10 };
+enum { PATIENCE_BYTES = 2 << 20, PATIENCE_MOST = 1 << 20 };
 
 #define REMOTE_BLOCK ((UINT64_C(1) << 48) - 1)
-#define REMOTE_WEIGHT(bytes) ((uint64_t)(bytes) / 16 << 48)
+enum { WEIGHT_UNIT = 64 };
+#define REMOTE_WEIGHT(bytes) (((uint64_t)(bytes) + WEIGHT_UNIT - 1) / WEIGHT_UNIT << 48)
 
 static struct lock lock; /* the list, and owners */
 static struct lock relief;
@@ -204,9 +205,13 @@ static bool owner_is_inside(struct heap *h) {
   return atomic_load_explicit(&h->inside, memory_order_acquire);
 }
 
+static void hand_back(struct heap *h) {
+  atomic_store_explicit(&h->taken, 0, memory_order_release);
+}
+
 static void take_over(struct heap *h, void (*work)(struct heap *)) {
   if (!owner_is_inside(h)) work(h);
-  atomic_store_explicit(&h->taken, 0, memory_order_release);
+  hand_back(h);
 }
 
 static bool relief_begin(uint64_t *signals) {
@@ -248,26 +253,36 @@ static void set_patience(struct heap *h, uint32_t bytes) {
   atomic_fetch_add_explicit(&patience, bytes - was, memory_order_relaxed);
 }
 
-static void take_in(struct heap *h) {
-  uint32_t bytes = relief_bytes(h);
-  uint32_t blocks = drain(h), all = atomic_load_explicit(&patience, memory_order_relaxed);
+/* The owner is about. */
+static void share_patience(struct heap *h) {
+  uint32_t half = atomic_load_explicit(&h->patience, memory_order_relaxed) / 2;
+  uint32_t all = atomic_load_explicit(&patience, memory_order_relaxed);
+  if (half && all > PATIENCE_BYTES / 8 * 7)
+    set_patience(h, half > RELIEF_MOST ? half : 0);
+}
+
+/* To take it over has brought so many blocks. */
+static void learn_patience(struct heap *h, uint32_t blocks) {
+  uint32_t twice = 2 * relief_bytes(h);
+  uint32_t all = atomic_load_explicit(&patience, memory_order_relaxed);
   if (blocks > RELIEF_MANY)
     set_patience(h, 0);
-  else if (blocks < RELIEF_FEW && bytes < PATIENCE_MOST &&
-           all + 2 * bytes <= PATIENCE_BYTES)
-    set_patience(h, 2 * bytes);
+  else if (blocks < RELIEF_FEW && twice <= PATIENCE_MOST && all + twice <= PATIENCE_BYTES)
+    set_patience(h, twice);
 }
 
 static void relieve(struct heap *h) {
   uint32_t drains = atomic_load_explicit(&h->drains, memory_order_relaxed);
   if (atomic_exchange_explicit(&h->drains_seen, drains, memory_order_relaxed) != drains) {
-    set_patience(h, 0); /* the owner is about */
+    share_patience(h);
     return;
   }
   uint64_t signals;
   if (atomic_load_explicit(&h->quarantined, memory_order_relaxed)) return;
   if (!relief_begin(&signals)) return;
-  take_over(h, take_in);
+  uint32_t blocks = owner_is_inside(h) ? 0 : drain(h);
+  hand_back(h);
+  learn_patience(h, blocks);
   relief_end(signals);
 }
 
@@ -280,8 +295,8 @@ void heap_send(struct heap *h, struct block *first, struct block *last, uint64_t
     now = ((was & ~REMOTE_BLOCK) + weight) | (uint64_t)(uintptr_t)first;
   } while (!atomic_compare_exchange_weak_explicit(
       &h->remote, &was, now, memory_order_release, memory_order_relaxed));
-  if (UNLIKELY((was ^ now) >> 48 >= RELIEF_LEAST / 16) &&
-      (was ^ now) >> 48 >= relief_bytes(h) / 16)
+  if (UNLIKELY((was ^ now) >> 48 >= RELIEF_LEAST / WEIGHT_UNIT) &&
+      (was ^ now) >> 48 >= relief_bytes(h) / WEIGHT_UNIT)
     relieve(h);
 }
 
@@ -356,6 +371,7 @@ static struct heap *adopt(struct heap *h, int tid) {
   atomic_store_explicit(&h->tid, tid, memory_order_relaxed);
   atomic_store_explicit(&h->inside, 0, memory_order_relaxed); /* if it died in there */
   memset(h->few, 0, sizeof h->few);
+  set_patience(h, 0);
   WATCH(heap_owner(h, tid, false));
   return h;
 }

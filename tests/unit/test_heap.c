@@ -368,7 +368,7 @@ static void test_patience(void **state) {
   sleeper_free();
   os_inject_faults("membarrier:0");
   assert_int_equal(recording->fallbacks[UL_FB_NO_BARRIER], before);
-  assert_int_equal(theirs->patience, 512 << 10);
+  assert_int_equal(theirs->patience, 1 << 20);
   assert_true(theirs->pool_bytes < held / 16);
   sleeper_end();
   theirs = sleeper_begin(20000, 64);
