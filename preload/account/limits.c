@@ -1,7 +1,8 @@
 /* limits.c - control groups: the limit of a group is the least of its own and of all
  * those that it lies in. Version 2 has one tree of groups, line "0::PATH" of
- * /proc/self/cgroup; version 1 has one of its own for memory, line "N:memory:PATH". A
- * container may see a PATH that is not there from where it is: then its root counts. */
+ * /proc/self/cgroup; version 1 has one of its own for memory, line "N:memory:PATH": then
+ * version 2 says nothing of it. A container may see a PATH that is not there from where
+ * it is: then its root counts. */
 #include "account/limits.h"
 
 #include "base/os.h"
@@ -26,6 +27,7 @@ static uint64_t number_in(const char *path) {
 /* Of the group `path`, which is cut to the root, and all that it lies in. */
 static uint64_t least(const char *root, char *path, const char *name) {
   uint64_t result = none;
+  if (path[0] == '/' && !path[1]) *path = 0;
   for (;;) {
     char room[PATH_MAX];
     struct text file = TEXT_IN(room);
@@ -50,14 +52,12 @@ static char *path_of(char *text, const char *begin) {
 }
 
 static uint64_t of_group(void) {
-  char text[PATH_MAX], copy[PATH_MAX];
+  char text[PATH_MAX];
   if (os_slurp("/proc/self/cgroup", text, sizeof text) <= 0) return none;
-  memcpy(copy, text, sizeof copy);
-  char *one = path_of(copy, ":memory:"), *two = path_of(text, "0::");
-  uint64_t by_one =
-      one ? least("/sys/fs/cgroup/memory", one, "/memory.limit_in_bytes") : none;
-  uint64_t by_two = two ? least("/sys/fs/cgroup", two, "/memory.max") : none;
-  return by_one < by_two ? by_one : by_two;
+  char *one = path_of(text, ":memory:");
+  if (one) return least("/sys/fs/cgroup/memory", one, "/memory.limit_in_bytes");
+  char *two = path_of(text, "0::");
+  return two ? least("/sys/fs/cgroup", two, "/memory.max") : none;
 }
 
 /* "MemTotal:       16384 kB" */
