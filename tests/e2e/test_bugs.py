@@ -66,6 +66,8 @@ BUGS = {  # script: (how often, what the page says)
                                  rf".*, {nearly(300)} times 2"),
     "zsh-undefined-keys": (30000, r"1 growth .*: zsh\+\w+ \(no name\), by createparam\n"
                                   r".* times 2 < getindex < fetchvalue < "),
+    "ruby-oj-doc": (30000, r"1 leak .*: oj\.so\+\w+ \(no name\)\n"
+                           r".* times 2.* < \"open\" or \"parse\""),
     "ijson-error": (200, r"1 leak .*: reading_generator_init\+\w+ \(_yajl2\.so\)\n"),
 }
 

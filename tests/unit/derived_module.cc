@@ -86,6 +86,7 @@ METHOD(generate, 17)
 METHOD(parse, 19)
 METHOD(dump, 23)
 METHOD(aliased, 29)
+METHOD(kept, 83)
 METHOD(first_of_two, 31)
 METHOD(second_of_two, 37)
 METHOD(one_domain, 41)
@@ -113,6 +114,11 @@ extern "C" __attribute__((visibility("default"))) void derived_init(void *type) 
   within("domain", same_domain);
   within("domain", that_domain);
   define(type, "dump", dump, 2);
+  method *again = kept; /* in a register that calls leave alone */
+  __asm__ volatile("" : "+b"(again));
+  define(type, "kept", again, 1);
+  define(type, "kept-too", again, 1);
+  __asm__ volatile("" : "+b"(again));
 }
 
 /* Three functions call it by way of the linkage table, one of them twice, one as its last
@@ -211,9 +217,9 @@ extern "C" __attribute__((visibility("default"))) const void *derived_address(in
     return reinterpret_cast<const void *>(one.only.run);
   default: {
     static method *const methods[] = {
-        generate,      parse,      dump,        aliased,     first_of_two,
-        second_of_two, one_domain, same_domain, that_domain, type_new,
-        type_repeat,   two_types,  spec_init,   many_types,  no_type};
+        generate,   parse,       dump,        aliased,  first_of_two, second_of_two,
+        one_domain, same_domain, that_domain, type_new, type_repeat,  two_types,
+        spec_init,  many_types,  no_type,     kept};
     return reinterpret_cast<const void *>(methods[which - 10]);
   }
   }
