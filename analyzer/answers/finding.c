@@ -438,19 +438,21 @@ bool findings_taken_apart(const struct recording *r) {
   return false;
 }
 
-/* It grows, by the rate of what grows of it most of it, or has gone on and on, up to the
- * end; by the same stacks; and is more than what a program has that only loads: that of
- * all methods which it defines is a hundredth. */
+/* It grows, and if it is not much, by the rate of what grows of it most of it; or has
+ * gone on and on, up to the end; by the same stacks; and is more than what a program has
+ * that only loads: that of all methods which it defines is a hundredth. */
 static bool goes_on(const struct recording *r, const struct sites *sites,
                     const struct finding *leak) {
   enum { FEWEST = 6, LAST = 3 << 14 }; /* of 16ths of the run */
-  enum { AGAIN = 4, LITTLE = 50 };
+  enum { AGAIN = 4, LITTLE = 32, MUCH = 16 };
   unsigned generations = generations_of(sites, leak);
   uint64_t ms = recording_duration_ms(r) - timeline_start_ms(r);
   if (leak->of.blocks < AGAIN * leak->causes->at[leak->cause].stacks ||
       leak->of.bytes < sites->bytes / LITTLE)
     return false;
-  if (leak->rate > 0) return leak->rate * (double)ms / 1000 >= (double)leak->of.bytes / 2;
+  if (leak->rate > 0)
+    return leak->of.bytes >= sites->bytes / MUCH ||
+           leak->rate * (double)ms / 1000 >= (double)leak->of.bytes / 2;
   return (generations & LAST) && __builtin_popcount(generations) >= FEWEST;
 }
 
