@@ -2,7 +2,7 @@
 # zsh 5.9 (Debian 12): to ask an associative array for a key that it has not, keeps the key
 # right: getarg, static, which makes a parameter for each key that it is asked for. Its source tells.
 . "$(dirname "$0")/common.sh"
-N=${1:-30000}
+N=${1:-300000}
 need zsh
 only zsh 5.9
 cat >keys.zsh <<'P'

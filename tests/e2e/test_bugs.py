@@ -23,7 +23,7 @@ BUGS = {  # script: (how often, what the page says)
     "python-load-extension": (3000, r"1 leak .*: sqlite3_load_extension\+.*\n"
                                     rf" *{nearly(3000)} blocks.* < \"load_extension\""),
     "python-xmlparser": (2000, r"1 leak .*: \"xml\.etree\.ElementTree\.XMLParser\.__init__\"\+"),
-    "python-json-load": (20000000, r"  peak     [\d.]+ MiB, freed since:"
+    "python-json-load": (60000000, r"  peak     [\d.]+ MiB, freed since:"
                                   r"(?=.* 3\d % \"utf_8_decode\").* 3\d % \"read\""),
     "ujson-dump": (2000, rf"1 leak .*: objToJSON\+.*\(ujson\.so\)\n *{nearly(2000)} blocks.*"
                          r" < objToJSONFile <"),
@@ -64,7 +64,7 @@ BUGS = {  # script: (how often, what the page says)
                                 r" < \"pandas\._libs\.parsers\.TextReader\.__new__\""),
     "perl-magick-profile": (300, r"1 leak .*: ProfileImage\+\w+ \(libMagickCore-6\..*\n"
                                  rf".*, {nearly(300)} times 2"),
-    "zsh-undefined-keys": (30000, r"1 growth .*: zsh\+\w+ \(no name\), by createparam\n"
+    "zsh-undefined-keys": (300000, r"1 growth .*: zsh\+\w+ \(no name\), by createparam\n"
                                   r".* times 2 < getindex < fetchvalue < "),
     "ruby-oj-doc": (30000, r"1 leak .*: oj\.so\+\w+ \(no name\)\n"
                            r".* times 2.* < \"open\" or \"parse\""),
