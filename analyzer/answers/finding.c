@@ -444,7 +444,7 @@ bool findings_taken_apart(const struct recording *r) {
 static bool goes_on(const struct recording *r, const struct sites *sites,
                     const struct finding *leak) {
   enum { FEWEST = 6, LAST = 3 << 14 }; /* of 16ths of the run */
-  enum { AGAIN = 4, LITTLE = 32, MUCH = 16 };
+  enum { AGAIN = 16, LITTLE = 32, MUCH = 16 };
   unsigned generations = generations_of(sites, leak);
   uint64_t ms = recording_duration_ms(r) - timeline_start_ms(r);
   if (leak->of.blocks < AGAIN * leak->causes->at[leak->cause].stacks ||
