@@ -92,7 +92,7 @@ static inline size_t os_whole_pages(size_t bytes) {
 void *os_map(size_t bytes, size_t align, enum os_use use);
 void os_unmap(void *p, size_t bytes, enum os_use use);
 /* From now on os_map takes memory out of that, which is zeroed, and os_unmap gives none
- * of it back; NULL: no more. For one thread, while there is no other. */
+ * of it back; NULL: no more. While there is no thread but those that are meant. */
 void os_map_from(void *start, size_t bytes);
 /* Grow or shrink a mapping where it is. 0 or -errno, then nothing has changed. */
 int os_resize(void *p, size_t old_bytes, size_t new_bytes, enum os_use use);

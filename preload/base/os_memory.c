@@ -71,10 +71,14 @@ static void *map_aligned(size_t bytes, size_t align, int protection) {
   return p;
 }
 
-static struct { char *start, *at, *end; } given;
+static struct {
+  char *start, *end;
+  _Atomic size_t used;
+} given;
 
 void os_map_from(void *start, size_t bytes) {
-  given.start = given.at = start;
+  given.start = start;
+  given.used = 0;
   given.end = given.start ? given.start + bytes : NULL;
 }
 
@@ -83,9 +87,12 @@ static bool is_given(const char *p) {
 }
 
 static void *take_given(size_t bytes, size_t align) {
-  if (align > OS_PAGE || bytes > (size_t)(given.end - given.at)) return NULL;
-  given.at += os_whole_pages(bytes);
-  return given.at - os_whole_pages(bytes);
+  size_t room = (size_t)(given.end - given.start), whole = os_whole_pages(bytes);
+  size_t used = atomic_load_explicit(&given.used, memory_order_relaxed);
+  do
+    if (align > OS_PAGE || whole > room - used) return NULL;
+  while (!atomic_compare_exchange_weak(&given.used, &used, used + whole));
+  return given.start + used;
 }
 
 void *os_map(size_t bytes, size_t align, enum os_use use) {

@@ -21,7 +21,7 @@ extern unsigned reach_heuristics;
 extern bool reach_own;
 /* false: a copy is made of whomever. */
 extern bool reach_lodges;
-/* On how many processors a copy is scanned; 0: on all that it may run on. */
+/* On how many processors; 0: on all that the process may run on. */
 extern unsigned reach_processors;
 /* After so long it keeps what it knows by then, and ends; UINT_MAX: no limit. */
 extern unsigned reach_limit_s;

@@ -80,8 +80,8 @@ struct tracer *trace_mine(void) {
 
 static bool grow(struct list *l) {
   struct chunk *c = l->spare ? l->spare : os_map(sizeof *c, OS_PAGE, OS_TOOL);
-  l->spare = NULL;
   if (!c) return false;
+  if (c == l->spare) l->spare = c->below;
   c->below = l->top;
   c->used = 0;
   l->top = c;
@@ -100,7 +100,7 @@ static size_t on_top(struct list *l) {
   if (l->top->used == 0 && l->top->below) {
     struct chunk *empty = l->top;
     l->top = empty->below;
-    if (l->spare) os_unmap(l->spare, sizeof *l->spare, OS_TOOL);
+    empty->below = l->spare;
     l->spare = empty;
   }
   return l->top->used;

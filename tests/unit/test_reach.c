@@ -1762,7 +1762,8 @@ static void sweep(const char *op, int calls) {
     expect(A, UL_REACHABLE, 2 * 400000, 48 * 400000);
     expect_lost_but_strays(C, 2 * 200000);
   }
-  assert_int_not_equal(failed, 0);
+  /* What a lodger could not do a copy has done. */
+  assert_true(failed > 0 || reach_lodges);
   assert_true(failed < calls);
 }
 
