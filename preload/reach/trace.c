@@ -14,9 +14,9 @@
  * These can be taken by several threads (crew.h), each with lists of its own, of which it
  * gives some away when others wait. What is the same in the end, whoever has read what:
  *
- *   - Which blocks are read: those that the pointers lead to that were to be followed,
- * and a block is pushed once, by whom its state was changed by. States only rise, and a
- *     block ends in the highest that any pointer to it calls for.
+ *   - Which blocks are read: those that the pointers lead to that were to be followed.
+ *     Each is pushed once, by whom its state was changed by. States only rise, so it
+ *     ends in the highest that any pointer to it calls for.
  *   - What is read of them before the next root is: all have waited for each other before
  *     trace_beginnings returns. So the roots that need not be read any more, because all
  *     that lives can be reached, are the same; and rests are only read when there are no

@@ -49,9 +49,13 @@ uint32_t table_next(enum ul_table table, uint32_t some) {
 }
 
 uint32_t table_append(enum ul_table table, uint32_t n) {
+  uint32_t first;
   appended++;
-  if (count + n > room) room = count + n + STEP < limit ? count + n + STEP : limit;
-  return table_next(table, n);
+  do { /* others take of the room meanwhile */
+    if (count + n > room) room = count + n + STEP < limit ? count + n + STEP : limit;
+    first = table_next(table, n);
+  } while (first == TABLE_NONE && count + n <= limit);
+  return first;
 }
 
 static struct intern table;
