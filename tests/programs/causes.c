@@ -25,8 +25,8 @@
  *              frees most of what it makes on the way: growth
  *   tree       a tree is kept, made by helpers that have many callers: growth
  *   burst      a function's jobs are all made at once, done, and freed
- *   copies     a text is read, decoded and changed, each into a block of its own, and
- * freed endless    keeps what it makes until there is no more memory, and aborts
+ *   copies     a text is read, decoded, changed, each into a block of its own; freed
+ *   endless    keeps what it makes until there is no more memory, and aborts
  *
  * Names are the program's own: nobody knows os_alloc. */
 #include <stdbool.h>

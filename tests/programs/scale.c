@@ -1,11 +1,13 @@
 /* scale.c - much of one thing, whose cost may not grow faster than its number; for
- * scripts/bench.
- *   scale crowd N       N threads live at once, each with blocks of its own
- *   scale plugins N FILE    a library is loaded N times, each time at another address,
- * and allocates (plugin_hold) scale addresses N   malloc is called from N places, twice
- * from each scale variety N     N stacks in turn, ten times over; their last blocks stay
- *   scale graph N       N blocks of 64 bytes, each full of pointers to others
- *   scale forks N       N children that end at once */
+ * scripts/bench. `scale CASE N`:
+ *
+ * - crowd: N threads live at once, each with blocks of its own
+ * - plugins N FILE: a library is loaded N times, each time at another address, and
+ *   allocates (plugin_hold)
+ * - addresses: malloc is called from N places, twice from each
+ * - variety: N stacks in turn, ten times over; their last blocks stay
+ * - graph: N blocks of 64 bytes, each full of pointers to others
+ * - forks: N children that end at once */
 #include "common.h"
 
 #include <dlfcn.h>
