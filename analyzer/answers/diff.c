@@ -284,13 +284,15 @@ static bool add_unchanged(struct laying *l) {
   for (size_t i = 0; i < l->causes->count; i++)
     if (function_of(l, &l->causes->at[i]))
       of_function[function_of(l, &l->causes->at[i])->index] = l->first + i;
-  for (struct match_group *g = s->match->groups; g; g = g->hh.next)
-    for (size_t i = 0; i < g->length && is_unchanged(s, g); i++) {
+  for (struct match_group *g = s->match->groups; g; g = g->hh.next) {
+    if (!is_unchanged(s, g)) continue;
+    for (size_t i = 0; i < g->length; i++) {
       size_t change = of_function[g->chain[i]->index];
       if (change == NO_CHANGE) continue;
       ul_amount_add(&s->measure->changes[change].at[0], g->at[0]);
       ul_amount_add(&s->measure->changes[change].at[1], g->at[1]);
     }
+  }
   free(of_function);
   return true;
 }

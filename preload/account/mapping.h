@@ -36,8 +36,9 @@ void mapping_forget(void);
 /* Parse the line at *cursor and move to the next; false if it is not a mapping's line
  * (smaps has others: the cursor moves all the same). *cursor < end. */
 bool mapping_line(const char **cursor, const char *end, struct mapped *m);
-/* May it be a device's? By its name; also what is the kernel's ("[vdso]"). */
+/* Does its name begin so? */
 bool mapping_begins(const struct mapped *m, const char *name);
+/* May it be a device's? By its name; also what is the kernel's ("[vdso]"). */
 bool mapping_is_device(const struct mapped *m);
 /* One of smaps' other lines: does it say that the mapping is of a device's own memory,
  * which may block, fail or do something when it is read (VmFlags io, pf)? */
